@@ -6,7 +6,7 @@ use gnt_ha::core::roles::attribute::change;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::{output, pacemaker};
 
-use crate::site::Place;
+use crate::paths::AgentPaths;
 
 /// The note's text after [`Attribute::forget`]: a value was published, and the cluster may have forgotten it since.
 const SOMETHING: &str = "?";
@@ -25,23 +25,23 @@ pub struct Attribute {
 
 impl Attribute {
     /// Makes the next [`Self::publish`] send its value in any case: a node that has left the cluster has no attributes.
-    pub fn forget(&self, place: &Place) {
-        if place.markers.note(self.note).is_some() {
-            let _ = place.markers.write_note(self.note, SOMETHING);
+    pub fn forget(&self, paths: &AgentPaths) {
+        if paths.markers.note(self.note).is_some() {
+            let _ = paths.markers.write_note(self.note, SOMETHING);
         }
     }
 
     /// Publishes `now` if it differs from what was published last. `None` deletes the published value. A failure is
     /// printed on stderr.
-    pub fn publish(&self, place: &Place, now: Option<&str>, deadline: Deadline) {
-        let published = place.markers.note(self.note);
+    pub fn publish(&self, paths: &AgentPaths, now: Option<&str>, deadline: Deadline) {
+        let published = paths.markers.note(self.note);
         let Some(value) = change(published.as_deref(), now) else { return };
         let done =
             pacemaker::set_attribute(self.name, value, deadline.at_most(LIMIT)).map_err(|error| error.to_string());
         let kept = done.and_then(|()| {
             let kept = match value {
-                Some(value) => place.markers.write_note(self.note, value),
-                None => place.markers.forget_note(self.note),
+                Some(value) => paths.markers.write_note(self.note, value),
+                None => paths.markers.forget_note(self.note),
             };
             kept.map_err(|error| error.to_string())
         });

@@ -61,7 +61,7 @@ impl Call {
         if path.is_absolute() {
             Ok(path)
         } else {
-            Err(BadParameter(format!("{name}={} is no absolute path", path.display())))
+            Err(BadParameter(format!("{name}={} is not an absolute path", path.display())))
         }
     }
 
@@ -107,7 +107,7 @@ impl Call {
 
     /// Returns the content of a notification. Pacemaker gives an empty list as one space.
     #[must_use]
-    pub fn notice(&self) -> Notification {
+    pub fn notification(&self) -> Notification {
         let text = |name: &str| self.meta(&format!("notify_{name}")).unwrap_or_default().trim().to_owned();
         let words = |name: &str| text(name).split_whitespace().map(str::to_owned).collect();
         Notification {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clones_instance_and_its_role_are_told() {
+    fn the_variables_show_a_clones_instance_and_its_role() {
         let clone = call(&[("OCF_RESOURCE_INSTANCE", "master:1"), ("OCF_RESKEY_CRM_meta_promoted_max", "1")]);
         assert_eq!((clone.resource(), clone.is_promotable()), ("master", true));
         assert!(!call(&[]).is_promotable());
@@ -167,15 +167,15 @@ mod tests {
     /// Pacemaker gives an empty list as one space.
     #[test]
     fn empty_lists_of_a_notification_are_empty() {
-        let notice = call(&[
+        let empty = call(&[
             ("OCF_RESKEY_CRM_meta_notify_type", "post"),
             ("OCF_RESKEY_CRM_meta_notify_operation", "stop"),
             ("OCF_RESKEY_CRM_meta_notify_stop_uname", " "),
         ]);
-        assert!(notice.notice().stopping.is_empty());
+        assert!(empty.notification().stopping.is_empty());
         let two = call(&[("OCF_RESKEY_CRM_meta_notify_stop_uname", "n1.lab n2.lab")]);
-        assert_eq!(two.notice().stopping, ["n1.lab", "n2.lab"]);
+        assert_eq!(two.notification().stopping, ["n1.lab", "n2.lab"]);
         let one = call(&[("OCF_RESKEY_CRM_meta_notify_start_uname", "n3.lab ")]);
-        assert_eq!((one.notice().starting, one.notice().stopping), (vec!["n3.lab".to_owned()], vec![]));
+        assert_eq!((one.notification().starting, one.notification().stopping), (vec!["n3.lab".to_owned()], vec![]));
     }
 }

@@ -15,10 +15,11 @@ use gnt_ha::sys::ganeti::luxi::Luxi;
 use gnt_ha::sys::{addresses, tcp_check, trial_file};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use crate::site::{Place, Site};
+use crate::ganeti_view::GanetiView;
+use crate::paths::AgentPaths;
 
 /// The most that each check may take; the monitor's own deadline may be nearer.
-const EACH: Duration = Duration::from_secs(4);
+const CHECK_LIMIT: Duration = Duration::from_secs(4);
 
 fn failure(check: &'static str, found: impl Into<String>) -> Failure {
     Failure { check, found: found.into() }
@@ -43,38 +44,38 @@ pub fn silent_daemons(failures: &[Failure]) -> Vec<&'static str> {
     .collect()
 }
 
-/// Returns the failures of the master role on this host: luxid, wconfd, the master IP, and peers that disagree. `words`
+/// Returns the failures of the master role on this host: luxid, wconfd, the master IP, and peers that disagree. `claims`
 /// are the candidates' master claims.
 #[must_use]
-pub fn master(place: &Place, site: &Site, words: &[MasterClaim], deadline: Deadline) -> Vec<Failure> {
-    let mut failures: Vec<Failure> = disagreement(&site.here, words).into_iter().collect();
-    if site.simulated.contains(&Simulated::FailedMasterDaemon) {
+pub fn master(paths: &AgentPaths, ganeti: &GanetiView, claims: &[MasterClaim], deadline: Deadline) -> Vec<Failure> {
+    let mut failures: Vec<Failure> = disagreement(&ganeti.here, claims).into_iter().collect();
+    if ganeti.simulated.contains(&Simulated::FailedMasterDaemon) {
         failures.push(failure("luxid", SIMULATED));
     } else {
-        match place.luxids_master(deadline.at_most(EACH)) {
-            Ok(master) if site.is_here(&master) => {}
+        match paths.luxids_master(deadline.at_most(CHECK_LIMIT)) {
+            Ok(master) if ganeti.is_here(&master) => {}
             Ok(master) => failures.push(failure("luxid", format!("it takes {master} for the master"))),
             Err(error) => failures.push(failure("luxid", error.to_string())),
         }
     }
-    failures.extend(wconfd(place, deadline));
-    failures.extend(master_ip(site));
+    failures.extend(wconfd(paths, deadline));
+    failures.extend(master_ip(ganeti));
     failures
 }
 
 /// Returns the failure of wconfd; `None` if it answers an echo in time.
 #[must_use]
-pub fn wconfd(place: &Place, deadline: Deadline) -> Option<Failure> {
-    let answer = Luxi::connect(&place.wconfd(), deadline.at_most(EACH)).and_then(|mut wconfd| wconfd.echo());
+pub fn wconfd(paths: &AgentPaths, deadline: Deadline) -> Option<Failure> {
+    let answer = Luxi::connect(&paths.wconfd(), deadline.at_most(CHECK_LIMIT)).and_then(|mut wconfd| wconfd.echo());
     // wconfd uses luxid's protocol, and the client's errors name luxid.
     answer.err().map(|error| failure("wconfd", error.to_string().replace("luxid", "wconfd")))
 }
 
-fn master_ip(site: &Site) -> Option<Failure> {
-    if site.simulated.contains(&Simulated::MissingMasterIp) {
+fn master_ip(ganeti: &GanetiView) -> Option<Failure> {
+    if ganeti.simulated.contains(&Simulated::MissingMasterIp) {
         return Some(failure("master IP", SIMULATED));
     }
-    let Some((address, device)) = site.master_ip() else {
+    let Some((address, device)) = ganeti.master_ip() else {
         return Some(failure("master IP", "Ganeti's files name none"));
     };
     match addresses::has(address, device.as_deref()) {
@@ -90,50 +91,52 @@ fn master_ip(site: &Site) -> Option<Failure> {
 /// Returns the failures of this node: noded, confd on a master candidate, the root file system, and storage if the tag
 /// asks for it.
 #[must_use]
-pub fn node(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
+pub fn node(paths: &AgentPaths, ganeti: &GanetiView, deadline: Deadline) -> Vec<Failure> {
     let mut failures = Vec::new();
-    let own = site.own_address();
-    if site.simulated.contains(&Simulated::UnresponsiveNoded) {
+    let own = ganeti.own_address();
+    if ganeti.simulated.contains(&Simulated::UnresponsiveNoded) {
         failures.push(failure(NODED, SIMULATED));
     } else if let Some(own) = own {
         // noded's version call needs a certificate that only master candidates have. Every node can ask for the TLS
         // handshake.
-        if let Err(error) = tcp_check::speaks_tls(own, tcp_check::NODED_PORT, deadline.at_most(EACH)) {
+        if let Err(error) = tcp_check::speaks_tls(own, tcp_check::NODED_PORT, deadline.at_most(CHECK_LIMIT)) {
             failures.push(failure(NODED, format!("no answer from {own}: {error}")));
         }
     }
-    if site.simulated.contains(&Simulated::UnresponsiveConfd) {
+    if ganeti.simulated.contains(&Simulated::UnresponsiveConfd) {
         failures.push(failure(CONFD, SIMULATED));
-    } else if site.rank != NodeRole::Other
+    } else if ganeti.rank != NodeRole::Other
         && let Some(own) = own
     {
-        match Confd::new(&place.data_dir).and_then(|confd| confd.answers(own, deadline.at_most(EACH))) {
+        match Confd::new(&paths.data_dir).and_then(|confd| confd.answers(own, deadline.at_most(CHECK_LIMIT))) {
             Ok(true) => {}
             Ok(false) => failures.push(failure(CONFD, format!("no answer from {own}"))),
             Err(error) => failures.push(failure(CONFD, error.to_string())),
         }
     }
-    if site.simulated.contains(&Simulated::ReadOnlyRoot) {
+    if ganeti.simulated.contains(&Simulated::ReadOnlyRoot) {
         failures.push(failure("root file system", SIMULATED));
-    } else if let Err(error) = writable(&place.state_dir, deadline.at_most(EACH)) {
+    } else if let Err(error) = writable(&paths.state_dir, deadline.at_most(CHECK_LIMIT)) {
         failures.push(failure("root file system", error.to_string()));
     }
-    if site.tags().check_storage {
-        failures.extend(storage(site, deadline));
+    if ganeti.tags().check_storage {
+        failures.extend(storage(ganeti, deadline));
     }
     failures
 }
 
 /// Returns the failures of Ganeti's directories of instances' disks, where this node has them. A directory that hangs
 /// or is read-only is a failure.
-fn storage(site: &Site, deadline: Deadline) -> Vec<Failure> {
-    let dirs = STORAGE.into_iter().filter_map(|name| site.ssconf.line(name).ok().flatten()).map(PathBuf::from);
-    let failed = |dir: PathBuf| {
-        let shown = dir.display().to_string();
-        let written =
-            in_time(deadline.at_most(EACH), move || if dir.try_exists()? { trial_file::write(&dir) } else { Ok(()) });
-        written.err().map(|error| failure("storage", format!("{shown}: {error}")))
-    };
+fn storage(ganeti: &GanetiView, deadline: Deadline) -> Vec<Failure> {
+    let dirs = STORAGE.into_iter().filter_map(|name| ganeti.ssconf.line(name).ok().flatten()).map(PathBuf::from);
+    let failed =
+        |dir: PathBuf| {
+            let shown = dir.display().to_string();
+            let written = in_time(deadline.at_most(CHECK_LIMIT), move || {
+                if dir.try_exists()? { trial_file::write(&dir) } else { Ok(()) }
+            });
+            written.err().map(|error| failure("storage", format!("{shown}: {error}")))
+        };
     dirs.filter(|dir| dir.is_absolute()).filter_map(failed).collect()
 }
 

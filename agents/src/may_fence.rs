@@ -9,18 +9,18 @@ use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::programs;
 
 use crate::attribute::Attribute;
-use crate::site::Place;
+use crate::paths::AgentPaths;
 
 const SCORE: Attribute = Attribute { name: ATTRIBUTE, note: "fence-score" };
 
 /// Makes the next [`publish`] send its value in any case.
-pub fn forget(place: &Place) {
-    SCORE.forget(place);
+pub fn forget(paths: &AgentPaths) {
+    SCORE.forget(paths);
 }
 
 /// Publishes the attribute. Deletes the published value if the cluster has no `fence_ganeti` device. A remote node,
 /// which fences no node, publishes nothing.
-pub fn publish(place: &Place, deadline: Deadline) {
-    let may = programs::may_fence(&place.data_dir, &place.cib, Path::new(DEFAULT_PATH));
-    SCORE.publish(place, may.map(MayFence::score), deadline);
+pub fn publish(paths: &AgentPaths, deadline: Deadline) {
+    let may = programs::may_fence(&paths.data_dir, &paths.cib, Path::new(DEFAULT_PATH));
+    SCORE.publish(paths, may.map(MayFence::score), deadline);
 }

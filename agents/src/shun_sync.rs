@@ -7,9 +7,9 @@ use std::time::Duration;
 use gnt_ha::service::shun::applier;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::command::{ProgramError, run_and_hear};
-use gnt_ha::sys::output;
+use gnt_ha::sys::output::print_error;
 
-use crate::site::Place;
+use crate::paths::AgentPaths;
 
 /// The path at which `make install` installs the program.
 const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
@@ -27,24 +27,24 @@ const LIMIT: Duration = Duration::from_secs(4);
 const NOTE: &str = "shun-synced";
 
 /// Runs the sync if it is due. A failure is printed on stderr, and the sync is tried again at its next time.
-pub fn sync_if_due(place: &Place, deadline: Deadline) {
-    let shuns = applier::remembers(&place.state_dir);
+pub fn sync_if_due(paths: &AgentPaths, deadline: Deadline) {
+    let shuns = applier::remembers(&paths.state_dir);
     let pause = if shuns { SHUNNED_MS } else { QUIET_MS };
     let now_ms = now().boottime_ms;
-    let last: Option<u64> = place.markers.note(NOTE).and_then(|text| text.parse().ok());
+    let last: Option<u64> = paths.markers.note(NOTE).and_then(|text| text.parse().ok());
     if last.is_some_and(|last| last <= now_ms && now_ms - last < pause) || !Path::new(PROGRAM).exists() {
         return;
     }
     // Without the note the sync would run at each monitor.
-    if place.markers.write_note(NOTE, &now_ms.to_string()).is_err() {
+    if paths.markers.write_note(NOTE, &now_ms.to_string()).is_err() {
         return;
     }
     // A program that succeeds also prints lines, for example of a shunning that is not durable.
-    let said = match run_and_hear(Path::new(PROGRAM), &["sync"], deadline.at_most(LIMIT)) {
-        Ok(said) | Err(ProgramError::Failed { said, .. }) => said,
+    let output = match run_and_hear(Path::new(PROGRAM), &["sync"], deadline.at_most(LIMIT)) {
+        Ok(output) | Err(ProgramError::Failed { said: output, .. }) => output,
         Err(error) => error.to_string(),
     };
-    for line in said.lines().filter(|line| !line.is_empty()) {
-        output::print_error(&format!("shun: {line}"));
+    for line in output.lines().filter(|line| !line.is_empty()) {
+        print_error(&format!("shun: {line}"));
     }
 }

@@ -91,14 +91,14 @@ pub const PARAMETERS: &[Parameter] = &[
     text(
         "marker_dir",
         Some("/run/gnt-ha"),
-        "Directory for what is true until the next boot",
-        "It must be empty after a boot: it tells that a role was stopped on purpose.",
+        "Directory for state that holds until the next boot",
+        "It must be empty after a boot: it records that a role was stopped on purpose.",
     ),
     text(
         "cib",
         Some(cib::FILE),
         "Pacemaker's configuration on this host",
-        "The file in which Pacemaker keeps it; it says what the node fences with.",
+        "The file in which Pacemaker keeps it; it names the node's fence devices.",
     ),
     text(
         "node_name",
@@ -123,9 +123,9 @@ pub const MASTER_ROLE: Agent = Agent {
     short: "Ganeti's master role",
     long: "Keeps the master role of a Ganeti cluster on a node that lives. Run it as one resource (started on the \
            master, stopped on master candidates, never elsewhere), or as a promotable clone on all nodes (promoted on \
-           the master; the candidate with the most recent configuration is preferred, a node that is none is never \
-           chosen and never banned). Fencing must be on. By default only the role is looked at; with the cluster tag \
-           ocf:master-role:full also the daemons, the master IP and whether the peers agree. A planned move waits for \
+           the master; the candidate with the most recent configuration is preferred, a node that is not one is \
+           never chosen and never banned). Fencing must be on. By default a monitor checks only the role; with the \
+           cluster tag ocf:master-role:full also the daemons, the master IP and whether the peers agree. A planned move waits for \
            running jobs first, for a bounded time. A move by gnt-cluster master-failover is followed.",
     actions: &[
         // gnt-cluster master-failover waits 5 s for each dead node several times, and 30 s twice for the master IP.
@@ -147,10 +147,10 @@ pub const MASTER_ROLE: Agent = Agent {
 pub const NODE_ROLE: Agent = Agent {
     name: "ganeti-node-role",
     short: "Ganeti's node role",
-    long: "Tells Ganeti what Pacemaker knows of its nodes. Run it as a clone on all nodes with notify=true: after a \
+    long: "Reports to Ganeti the nodes that Pacemaker has fenced. Run it as a clone on all nodes with notify=true: after a \
            node was fenced, the master records it. By default a monitor always succeeds; with the cluster tag \
            ocf:node-role:full it fails when noded does not answer, confd does not on a master candidate, or the root \
-           file system cannot be written. The node attribute gnt-ha-fence-score says whether the node has what \
+           file system cannot be written. The node attribute gnt-ha-fence-score shows whether the node has what \
            fence_ganeti needs. A file ha_node_role_config in Ganeti's data directory mutes notifications.",
     actions: &[
         action("start", 20),

@@ -36,7 +36,7 @@ fn the_role_is_where_ganetis_files_say() {
 /// A probe does not trust the node's own files alone: the node may have just returned, and its peers may not answer.
 /// Without another candidate there is no peer to ask.
 #[test]
-fn a_first_look_wants_a_peers_word() {
+fn a_first_monitor_needs_the_claim_of_a_peer() {
     let clone = ("OCF_RESKEY_CRM_meta_promoted_max", "1");
     for call in [&[][..], &[clone]] {
         assert_eq!(Scene::new("n1.lab").run(MASTER, "monitor", call).code, 7);
@@ -169,15 +169,15 @@ fn a_shun_list_without_rules_makes_no_living_master_silent() {
 
 /// An offline node rejoined Pacemaker without being readded, and the last node with a newer configuration dies.
 #[test]
-fn what_was_heard_and_missed_keeps_the_role_away() {
+fn a_newer_configuration_that_this_node_missed_blocks_the_role() {
     let scene = Scene::new("n2.lab").of_two_living();
     scene.program("gnt-cluster", "touch $DATA/touched");
-    let heard = r#"{"serial": 150, "master": "n1.lab", "missed": true}"#;
-    for (text, told) in [(heard, "n1.lab had 150"), ("{\"serial\": 15", "a damaged newer-config.json")] {
+    let newer = r#"{"serial": 150, "master": "n1.lab", "missed": true}"#;
+    for (text, reason) in [(newer, "n1.lab had 150"), ("{\"serial\": 15", "a damaged newer-config.json")] {
         scene.state("newer-config.json", text);
         let ended = scene.run_or_kill(MASTER, "start", 10);
         assert_eq!(ended.code, 1);
-        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+        assert!(ended.stderr.contains(reason), "{}", ended.stderr);
         assert!(!scene.data().join("touched").exists());
     }
 }
@@ -337,15 +337,15 @@ fn a_node_that_becomes_a_candidate_is_looked_at_again() {
 /// checked.
 #[test]
 fn the_storage_that_a_tag_names_is_written_to() {
-    for (dir, told) in [("/proc", "storage: /proc: "), ("/nonexistent", "")] {
+    for (dir, reason) in [("/proc", "storage: /proc: "), ("/nonexistent", "")] {
         let scene = Scene::new("n1.lab");
         scene.file("ssconf_shared_file_storage_dir", &format!("{dir}\n"));
         scene.file("ssconf_cluster_tags", "ocf:node-role:full\nocf:node-role:check-storage\n");
         let ended = scene.run(NODE, "monitor", &[("OCF_RESKEY_CRM_meta_timeout", "3000")]);
         // noded and confd do not answer in this scene.
         assert_eq!(ended.code, 1);
-        assert_eq!(ended.stderr.contains("storage: "), !told.is_empty(), "{}", ended.stderr);
-        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+        assert_eq!(ended.stderr.contains("storage: "), !reason.is_empty(), "{}", ended.stderr);
+        assert!(ended.stderr.contains(reason), "{}", ended.stderr);
     }
 }
 
@@ -383,8 +383,8 @@ fn the_metadata_passes_resource_agents_schema_and_dtd() {
         ] {
             let ended =
                 Command::new("xmllint").arg("--noout").arg("--nonet").args(check).arg(file.path()).output().unwrap();
-            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-            assert!(ended.status.success(), "{agent} {check:?}: {said}");
+            let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+            assert!(ended.status.success(), "{agent} {check:?}: {stderr}");
         }
     }
 }

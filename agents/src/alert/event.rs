@@ -3,6 +3,8 @@
 
 use gnt_ha::core::node::{self, NodeName};
 
+use super::AlertError;
+
 /// An event, as the `CRM_alert_*` variables describe it (Pacemaker Explained, "Alerts").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
@@ -57,7 +59,7 @@ pub struct Here {
 
 /// The report of one event, as a recipient gets it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct Message {
     /// The administrator has to act.
     pub urgent: bool,
     /// The report in one line.
@@ -76,12 +78,12 @@ impl Event {
     /// Reads an event from the environment; `variable` returns the value of one environment variable.
     ///
     /// # Errors
-    /// If `CRM_alert_kind` is not set or empty: the program was not started by Pacemaker.
-    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, String> {
+    /// [`AlertError::NoEvent`] if `CRM_alert_kind` is not set or empty: the program was not started by Pacemaker.
+    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, AlertError> {
         let get = |name: &str| variable(&format!("CRM_alert_{name}")).unwrap_or_default();
         let number = |name: &str| get(name).parse::<i64>().ok();
         let kind = match get("kind").as_str() {
-            "" => return Err("CRM_alert_kind is not set: Pacemaker starts this, as an alert agent".to_owned()),
+            "" => return Err(AlertError::NoEvent),
             // Remote nodes have no number among the members.
             "node" => Kind::Node { is_remote: get("nodeid") == "0" },
             "fencing" => Kind::Fencing { succeeded: number("rc") == Some(0) },
@@ -100,7 +102,7 @@ impl Event {
     /// Returns the report of this event; `None` where another host reports the event, or where there is nothing to
     /// report.
     #[must_use]
-    pub fn told(&self, here: &Here) -> Option<Notice> {
+    pub fn message(&self, here: &Here) -> Option<Message> {
         let (kind, urgent, text) = match &self.kind {
             Kind::Node { .. } => {
                 let (urgent, text) = self.membership()?;
@@ -117,7 +119,7 @@ impl Event {
             Kind::Other => return None,
         };
         let (node, description) = (self.node.clone(), self.description.clone());
-        self.is_for(here).then_some(Notice { urgent, text, node, kind, description, at_s: self.at_s })
+        self.is_for(here).then_some(Message { urgent, text, node, kind, description, at_s: self.at_s })
     }
 
     /// Whether this host reports the event. Several hosts are notified and one reports. In doubt more than one host
@@ -129,7 +131,7 @@ impl Event {
             Kind::Resource { .. } | Kind::Other => true,
             // No other host knows whether the master is notified of it.
             Kind::Node { is_remote: true } => true,
-            // The host that asked for the fencing reports it. Every host reports if that host is unknown or is the
+            // The host that requested the fencing reports it. Every host reports if that host is unknown or is the
             // target itself (an unfencing, or a host that has itself fenced).
             Kind::Fencing { .. } => match origin(&self.description) {
                 Some(origin) if !origin.eq_ignore_ascii_case(&self.node) => is_here(origin),
@@ -160,10 +162,10 @@ impl Event {
         match (succeeded, action) {
             (true, Some("on")) => (false, format!("{node} was switched on: {description}")),
             (true, Some(_)) if description.contains(" by a human ") => {
-                (false, format!("a human has said to Pacemaker that {node} is off: {description}"))
+                (false, format!("an administrator has confirmed to Pacemaker that {node} is off: {description}"))
             }
             (true, Some("off" | "reboot")) => (true, format!("{node} was fenced: {description}")),
-            (true, _) => (true, format!("Pacemaker says of {node}: {description}")),
+            (true, _) => (true, format!("Pacemaker reports of {node}: {description}")),
             (false, Some("on")) => (true, format!("{node} was NOT switched on: {description}")),
             (false, _) => (
                 true,
@@ -190,11 +192,11 @@ impl Event {
     }
 }
 
-/// Returns the host of the client that asked: `... for pacemaker-controld.1234@n1: OK ...`
+/// Returns the host of the client that requested the fencing: `... for pacemaker-controld.1234@n1: OK ...`
 /// (`stonith__event_description`).
 fn origin(description: &str) -> Option<&str> {
-    let asked = description.split_once(" for ")?.1;
-    let (origin, _) = asked.split_once('@')?.1.split_once(':')?;
+    let client = description.split_once(" for ")?.1;
+    let (origin, _) = client.split_once('@')?.1.split_once(':')?;
     (!origin.is_empty()).then_some(origin)
 }
 

@@ -4,7 +4,7 @@
 //! Explained, "Alerts"; `daemons/execd/execd_alerts.c`), and gives it 30 seconds.
 
 pub mod event;
-pub mod way;
+pub mod recipient;
 
 #[cfg(test)]
 mod tests;
@@ -16,12 +16,13 @@ use std::time::Duration;
 use gnt_ha::cli;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::command::ProgramError;
 use gnt_ha::sys::ganeti::ssconf::Ssconf;
 use gnt_ha::sys::startup::harden_process;
 use gnt_ha::sys::{identity, log};
 
 use event::{Event, Here};
-use way::Way;
+use recipient::Recipient;
 
 /// The program's name in logs and messages.
 pub const PROGRAM: &str = "gnt-ha-alert";
@@ -32,20 +33,44 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// The directory of Ganeti's ssconf files, which every user may read.
 const GANETI: &str = "/var/lib/ganeti";
 
+/// The reason why an event was not reported.
+#[derive(Debug, thiserror::Error)]
+pub enum AlertError {
+    /// `CRM_alert_kind` is not set.
+    #[error("CRM_alert_kind is not set: Pacemaker starts this, as an alert agent")]
+    NoEvent,
+    /// The recipient has a space, a double quote, a backslash, or a control or non-ASCII character.
+    #[error("the recipient {0:?} has a character that is not allowed")]
+    RecipientCharacter(String),
+    /// The recipient has none of the known forms.
+    #[error("the recipient {0:?} is not one of log, mailto:ADDRESS, https://... and /path/of/a/program")]
+    Recipient(String),
+    /// sendmail, curl or the program failed. The text never has the mail address or URL, which may be a secret.
+    #[error("not delivered: {text:?}: {error}")]
+    Delivery {
+        /// The report in one line.
+        text: String,
+        /// The error of the program.
+        error: ProgramError,
+    },
+}
+
 /// Reads the event, and reports it if it is for this host to report. Exit codes: 0; 1 if the event or the recipient is
 /// not valid or the delivery failed; 2 if arguments were given.
 #[must_use]
 pub fn main() -> ExitCode {
     harden_process();
     if std::env::args_os().len() > 1 {
-        let about = "Pacemaker's alert agent: it takes no arguments, Pacemaker starts it (gnt-ha setup tells it to)";
+        let about =
+            "Pacemaker's alert agent: it takes no arguments, Pacemaker starts it (gnt-ha setup configures that)";
         cli::print_error(PROGRAM, about);
         return 2.into();
     }
     match run(&|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(line) => {
+        Err(error) => {
             // Pacemaker writes an alert agent's stderr to its own log.
+            let line = error.to_string();
             cli::print_error(PROGRAM, &line);
             log::warn_system(PROGRAM, &line);
             ExitCode::FAILURE
@@ -53,17 +78,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(variable: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
+fn run(variable: &dyn Fn(&str) -> Option<String>) -> Result<(), AlertError> {
     let event = Event::read(variable)?;
-    let way = Way::parse(&variable("CRM_alert_recipient").unwrap_or_default())?;
+    let recipient = Recipient::parse(&variable("CRM_alert_recipient").unwrap_or_default())?;
     // A host without Ganeti's files has no known master and no known nodes.
     let ssconf = Ssconf::new(Path::new(GANETI));
     let master = ssconf.master().ok().flatten();
     let nodes = ssconf.names("node_list").unwrap_or_default();
     let name = identity::host();
     let here = Here { host: NodeName::new(&name).ok(), master, nodes };
-    match event.told(&here) {
-        Some(notice) => way.tell(&notice, &name, Deadline::after(LIMIT)),
+    match event.message(&here) {
+        Some(message) => recipient.deliver(&message, &name, Deadline::after(LIMIT)),
         None => Ok(()),
     }
 }

@@ -4,8 +4,8 @@
 
 use std::process::ExitCode;
 
-use ganeti_agents::{master, report, spec};
+use ganeti_agents::{master_role, ocf, spec};
 
 fn main() -> ExitCode {
-    report::main(&spec::MASTER_ROLE, master::run)
+    ocf::main(&spec::MASTER_ROLE, master_role::run)
 }

@@ -4,8 +4,8 @@
 
 use std::process::ExitCode;
 
-use ganeti_agents::{node, report, spec};
+use ganeti_agents::{node_role, ocf, spec};
 
 fn main() -> ExitCode {
-    report::main(&spec::NODE_ROLE, node::run)
+    ocf::main(&spec::NODE_ROLE, node_role::run)
 }

@@ -110,13 +110,16 @@ fn a_returned_masters_old_claim_demotes_nobody() {
     cluster.serves_in_full_mode();
     assert_eq!(cluster.monitor(), (8, String::new()));
     cluster.claim(2, ("n2.lab", 160));
-    let (code, said) = cluster.monitor();
-    assert_eq!(code, 9, "{said}");
-    assert!(said.contains("1 of 1 candidates name n2.lab in a newer configuration (serial 160, here 150)"), "{said}");
+    let (code, stderr) = cluster.monitor();
+    assert_eq!(code, 9, "{stderr}");
+    assert!(
+        stderr.contains("1 of 1 candidates name n2.lab in a newer configuration (serial 160, here 150)"),
+        "{stderr}"
+    );
     cluster.shun(2);
-    let (code, said) = cluster.monitor();
-    assert_eq!(code, 8, "{said}");
-    assert!(said.contains("n2.lab: shunned here, ignored: n2.lab names n2.lab (serial 160)"), "{said}");
+    let (code, stderr) = cluster.monitor();
+    assert_eq!(code, 8, "{stderr}");
+    assert!(stderr.contains("n2.lab: shunned here, ignored: n2.lab names n2.lab (serial 160)"), "{stderr}");
 }
 
 /// After a pause the real master takes its role again, whatever a returned one claims. The returned one does not: its

@@ -1,7 +1,7 @@
 //! The page of the alert agent.
 
 use ganeti_agents::alert::PROGRAM;
-use ganeti_agents::alert::way::RECIPIENTS;
+use ganeti_agents::alert::recipient::RECIPIENTS;
 
 use crate::page::Page;
 

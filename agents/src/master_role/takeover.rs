@@ -19,26 +19,27 @@ use gnt_ha::sys::ganeti::daemon_util;
 use gnt_ha::sys::nft::unreachable::{make_reachable, make_unreachable};
 use gnt_ha::sys::tcp_check;
 
-use super::queue::take_jobs;
-use super::{QUESTION, give_up, offer};
+use super::job_queue::take_jobs;
+use super::{REQUEST_LIMIT, offer, stop};
 use crate::call::Call;
-use crate::heard::{self, PEERS};
+use crate::evidence::Evidence;
+use crate::ganeti_view::GanetiView;
 use crate::markers::Marker;
-use crate::proof::Evidence;
-use crate::record::record_now;
-use crate::site::{Place, Site};
+use crate::newer_config::{self, PEER_LIMIT};
+use crate::paths::AgentPaths;
+use crate::reconcile::reconcile_now;
 
 /// The most that nodes that may vote are waited for.
-const VOTERS: Duration = Duration::from_secs(1);
+const VOTE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The most that the master IP and the old master are waited for, on their own network.
-const THERE: Duration = Duration::from_millis(500);
+const PRESENCE_LIMIT: Duration = Duration::from_millis(500);
 
 /// The pause between two checks of what blocks the take-over.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The most that Pacemaker is waited for when a proof is needed.
-const PROOF: Duration = Duration::from_secs(5);
+const PROOF_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long the addresses of nodes that are gone are made unreachable while the role is taken. A failover that takes
 /// longer waits for their timeouts.
@@ -55,13 +56,13 @@ const LUXID_APPEARS: Duration = Duration::from_secs(2);
 const LUXID_VOTES: Duration = Duration::from_secs(40);
 
 /// The part of the time that is reserved for the verification, if the command does not end.
-const VERIFY: Duration = Duration::from_secs(3);
+const VERIFY_TIME: Duration = Duration::from_secs(3);
 
 /// The most that the master IP may take to appear after luxid, and the peers to agree. Ganeti waits as long for the IP.
-const SETTLES: Duration = Duration::from_secs(30);
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
-pub(super) fn take(call: &Call, place: &Place) -> OcfResult {
-    if let Err(error) = place.site() {
+pub(super) fn take(call: &Call, paths: &AgentPaths) -> OcfResult {
+    if let Err(error) = paths.ganeti_view() {
         return OcfResult::because(error.code(), error.to_string());
     }
     // What blocks the start may end by itself. At a boot of the whole cluster noded starts after Pacemaker, and a start
@@ -78,43 +79,43 @@ pub(super) fn take(call: &Call, place: &Place) -> OcfResult {
     }
     loop {
         // Read in each round: the role of this node may have changed.
-        let Ok(site) = place.site() else {
+        let Ok(ganeti) = paths.ganeti_view() else {
             return OcfResult::because(OcfCode::ErrGeneric, "Ganeti's files have just become unreadable");
         };
-        if site.rank == NodeRole::Master && serves(place, &site, QUESTION) {
-            return taken(call, place, &site);
+        if ganeti.rank == NodeRole::Master && serves(paths, &ganeti, REQUEST_LIMIT) {
+            return taken(call, paths, &ganeti);
         }
-        let (view, gone) = view(call, place, &site);
+        let (view, gone) = view(call, paths, &ganeti);
         match take_over(&view) {
-            Takeover::NotYet(_) if !patience.passed() => patience.sleep(AGAIN),
+            Takeover::NotYet(_) if !patience.passed() => patience.sleep(RETRY_PAUSE),
             Takeover::NotYet(verdict) | Takeover::Refused(verdict) => return verdict,
-            command => return carry_out(call, place, &command, &gone),
+            command => return carry_out(call, paths, &command, &gone),
         }
     }
 }
 
 /// Carries out `command` and verifies the result. `gone` are addresses that need not be waited for.
-fn carry_out(call: &Call, place: &Place, command: &Takeover, gone: &[IpAddr]) -> OcfResult {
-    if let Err(error) = place.daemons.clear_stale_pidfiles() {
+fn carry_out(call: &Call, paths: &AgentPaths, command: &Takeover, gone: &[IpAddr]) -> OcfResult {
+    if let Err(error) = paths.daemons.clear_stale_pidfiles() {
         return OcfResult::because(OcfCode::ErrGeneric, format!("cannot remove a stale pidfile: {error}"));
     }
     // The command's result is not reliable: it may fail after the role was taken, and succeed without it. luxid is
     // asked.
     make_unreachable(gone, UNREACHABLE);
-    let ended = execute(place, command, call.deadline.earlier(VERIFY));
+    let ended = execute(paths, command, call.deadline.earlier(VERIFY_TIME));
     if !gone.is_empty() {
         make_reachable();
     }
     // While luxid asks for votes it has no pidfile yet.
     let appears = call.deadline.at_most(if ended.is_ok() { LUXID_VOTES } else { LUXID_APPEARS });
     loop {
-        if let Ok(site) = place.site()
-            && site.rank == NodeRole::Master
-            && serves(place, &site, QUESTION)
+        if let Ok(ganeti) = paths.ganeti_view()
+            && ganeti.rank == NodeRole::Master
+            && serves(paths, &ganeti, REQUEST_LIMIT)
         {
-            return taken(call, place, &site);
+            return taken(call, paths, &ganeti);
         }
-        let is_absent = place.daemons.process("ganeti-luxid").is_none() && !place.is_listening();
+        let is_absent = paths.daemons.process("ganeti-luxid").is_none() && !paths.is_listening();
         if call.deadline.passed() || is_absent && appears.passed() {
             break;
         }
@@ -127,42 +128,42 @@ fn carry_out(call: &Call, place: &Place, command: &Takeover, gone: &[IpAddr]) ->
     OcfResult::because(OcfCode::ErrGeneric, reason)
 }
 
-fn execute(place: &Place, command: &Takeover, deadline: Deadline) -> Result<(), ProgramError> {
+fn execute(paths: &AgentPaths, command: &Takeover, deadline: Deadline) -> Result<(), ProgramError> {
     match command {
-        Takeover::StartDaemons { no_voting } => place.daemons.start_master(no_voting.is_some(), deadline),
+        Takeover::StartDaemons { no_voting } => paths.daemons.start_master(no_voting.is_some(), deadline),
         Takeover::Failover { no_voting } => {
-            let words: &[&str] = match no_voting {
+            let arguments: &[&str] = match no_voting {
                 None => &["master-failover"],
                 Some(_) => &["master-failover", "--no-voting", "--yes-do-it"],
             };
-            run(Path::new("gnt-cluster"), words, &[], deadline).map(drop)
+            run(Path::new("gnt-cluster"), arguments, &[], deadline).map(drop)
         }
         Takeover::Refused(_) | Takeover::NotYet(_) => Ok(()),
     }
 }
 
 /// Whether luxid on this host answers, and names this host as the master.
-fn serves(place: &Place, site: &Site, within: Duration) -> bool {
-    place.luxids_master(Deadline::after(within)).is_ok_and(|master| site.is_here(&master))
+fn serves(paths: &AgentPaths, ganeti: &GanetiView, within: Duration) -> bool {
+    paths.luxids_master(Deadline::after(within)).is_ok_and(|master| ganeti.is_here(&master))
 }
 
 /// Finishes a take-over: the role is on this host and serves. Clears the marker, opens the queue, publishes the score
 /// and starts a reconciliation.
-fn taken(call: &Call, place: &Place, site: &Site) -> OcfResult {
-    let cleared = place.markers.clear(Marker::MasterStopped);
-    take_jobs(place, call.deadline);
-    give_up::remember_master_ip(place, site);
-    if site.tags().master_mode == Mode::Full {
+fn taken(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> OcfResult {
+    let cleared = paths.markers.clear(Marker::MasterStopped);
+    take_jobs(paths, call.deadline);
+    stop::remember_master_ip(paths, ganeti);
+    if ganeti.tags().master_mode == Mode::Full {
         // The next monitor needs both. luxid has the master IP added a moment after it starts, and the peers learn of
         // their new master about then.
-        let until = call.deadline.at_most(SETTLES);
-        let agree = || disagreement(&site.here, &site.words(place, until.at_most(PEERS))).is_none();
-        while !(until.passed() || site.has_master_ip() && agree()) {
+        let until = call.deadline.at_most(SETTLE_LIMIT);
+        let agree = || disagreement(&ganeti.here, &ganeti.master_claims(paths, until.at_most(PEER_LIMIT))).is_none();
+        while !(until.passed() || ganeti.has_master_ip() && agree()) {
             until.sleep(PAUSE);
         }
     }
-    offer(call, place, site, true);
-    record_now(place, call.deadline);
+    offer(call, paths, ganeti, true);
+    reconcile_now(paths, call.deadline);
     match cleared {
         Ok(()) => OcfResult::plain(OcfCode::Success),
         Err(error) => OcfResult::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}")),
@@ -172,38 +173,40 @@ fn taken(call: &Call, place: &Place, site: &Site) -> OcfResult {
 /// Collects the input of the decision; asks nodes, master IP and confd at the same time. Also returns the addresses
 /// that need not be waited for: of nodes that do not answer and are proven to be gone, and of the master IP that went
 /// with them.
-fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) {
-    let online = site.ssconf.names("online_nodes").unwrap_or_else(|_| site.nodes.clone());
-    let others: Vec<&NodeName> = online.iter().filter(|node| **node != site.here).collect();
-    let addresses: Vec<_> = others.iter().filter_map(|node| site.address(node)).collect();
+fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, Vec<IpAddr>) {
+    let online = ganeti.ssconf.names("online_nodes").unwrap_or_else(|_| ganeti.nodes.clone());
+    let others: Vec<&NodeName> = online.iter().filter(|node| **node != ganeti.here).collect();
+    let addresses: Vec<_> = others.iter().filter_map(|node| ganeti.address(node)).collect();
     // A node that this host's kernel shuns cannot be asked. Where that is in doubt it is asked: a refused connection
     // counts neither as a vote nor as silence.
-    let refusals = OwnRefusals::read(&place.state_dir, call.deadline.at_most(VOTERS));
+    let refusals = OwnRefusals::read(&paths.state_dir, call.deadline.at_most(VOTE_LIMIT));
     let (refused, addresses): (Vec<IpAddr>, Vec<IpAddr>) =
         addresses.into_iter().partition(|address| refusals.of(*address) == Own::Shunned);
-    let enough = site.nodes.len() / 2;
+    let enough = ganeti.nodes.len() / 2;
     // An address that could not be asked counts as in use.
-    let (voting, served_elsewhere, silent, words) = std::thread::scope(|scope| {
+    let (voting, served_elsewhere, silent, claims) = std::thread::scope(|scope| {
         let voting = spawn(scope, || {
-            tcp_check::accepting(&addresses, tcp_check::NODED_PORT, enough, call.deadline.at_most(VOTERS))
+            tcp_check::accepting(&addresses, tcp_check::NODED_PORT, enough, call.deadline.at_most(VOTE_LIMIT))
         });
-        let silent =
-            spawn(scope, || tcp_check::silent(&addresses, tcp_check::NODED_PORT, call.deadline.at_most(THERE)));
+        let silent = spawn(scope, || {
+            tcp_check::silent(&addresses, tcp_check::NODED_PORT, call.deadline.at_most(PRESENCE_LIMIT))
+        });
         let elsewhere = spawn(scope, || {
-            let is_there = |address| tcp_check::is_there(address, tcp_check::NODED_PORT, call.deadline.at_most(THERE));
-            !site.has_master_ip() && site.master_ip().is_some_and(|(address, _)| is_there(address))
+            let is_there =
+                |address| tcp_check::is_there(address, tcp_check::NODED_PORT, call.deadline.at_most(PRESENCE_LIMIT));
+            !ganeti.has_master_ip() && ganeti.master_ip().is_some_and(|(address, _)| is_there(address))
         });
-        let words = site.words(place, call.deadline.at_most(PEERS));
+        let claims = ganeti.master_claims(paths, call.deadline.at_most(PEER_LIMIT));
         let (voting, silent) = (answer(voting).unwrap_or_default(), answer(silent).unwrap_or_default());
-        (voting, answer(elsewhere).unwrap_or(true), silent, words)
+        (voting, answer(elsewhere).unwrap_or(true), silent, claims)
     });
     let silent: BTreeSet<IpAddr> = silent.into_iter().chain(refused).collect();
     let voters = 1 + voting.len();
-    let among = |found: &BTreeSet<IpAddr>, node: &NodeName| site.address(node).is_some_and(|at| found.contains(&at));
-    let is_heard = |node: &NodeName| words.iter().any(|word| is_word_for(word, node, site.master.as_ref()));
+    let among = |found: &BTreeSet<IpAddr>, node: &NodeName| ganeti.address(node).is_some_and(|at| found.contains(&at));
+    let is_heard = |node: &NodeName| claims.iter().any(|claim| is_word_for(claim, node, ganeti.master.as_ref()));
     let known = |node: &NodeName, evidence: Option<&Evidence>| Other {
         name: node.clone(),
-        is_candidate: site.candidates.contains(node),
+        is_candidate: ganeti.candidates.contains(node),
         votes: among(&voting, node),
         is_heard: is_heard(node),
         member: evidence.and_then(|evidence| evidence.membership(node)),
@@ -211,39 +214,40 @@ fn view(call: &Call, place: &Place, site: &Site) -> (TakeoverView, Vec<IpAddr>) 
     let nodes: Vec<NodeName> = others.iter().copied().cloned().collect();
     let silent: Vec<NodeName> = others.into_iter().filter(|node| among(&silent, node)).cloned().collect();
     // A proof costs a request to Pacemaker: only where a node does not answer or a majority is missing.
-    let is_outvoted = 2 * voters <= site.nodes.len();
-    let proof_by = call.deadline.at_most(PROOF);
-    let mut evidence = (!silent.is_empty() || is_outvoted).then(|| Evidence::gather(place, site, proof_by));
+    let is_outvoted = 2 * voters <= ganeti.nodes.len();
+    let proof_by = call.deadline.at_most(PROOF_LIMIT);
+    let mut evidence = (!silent.is_empty() || is_outvoted).then(|| Evidence::collect(paths, ganeti, proof_by));
     let others: Vec<Other> = nodes.iter().map(|node| known(node, evidence.as_ref())).collect();
-    let needed: Vec<NodeName> = match &site.master {
-        Some(master) if is_outvoted => must_be_gone(site.rank, master, &others).into_iter().cloned().collect(),
+    let needed: Vec<NodeName> = match &ganeti.master {
+        Some(master) if is_outvoted => must_be_gone(ganeti.rank, master, &others).into_iter().cloned().collect(),
         _ => Vec::new(),
     };
     if let Some(evidence) = &mut evidence {
         // Of all others nothing has to be proven, and each question may take its time.
         let asked: Vec<NodeName> = needed.iter().chain(&silent).cloned().collect();
-        evidence.ask_others(&asked, place, site, proof_by);
+        evidence.ask_others(&asked, paths, ganeti, proof_by);
     }
     let proof = |node: &NodeName| evidence.as_ref().and_then(|evidence| evidence.proof_that_gone(node));
-    let own = site.serial(&place.data_dir).or_else(|| words.iter().find(|word| word.own).map(|word| word.serial));
-    let gone = gone_addresses(site, &silent, proof);
-    let (proven, unproven) = match proof_of_all(site, &needed, &silent, proof) {
-        _ if !is_outvoted || site.master.is_none() => (None, None),
+    let own =
+        ganeti.serial(&paths.data_dir).or_else(|| claims.iter().find(|claim| claim.own).map(|claim| claim.serial));
+    let gone = gone_addresses(ganeti, &silent, proof);
+    let (proven, unproven) = match proof_of_all(ganeti, &needed, &silent, proof) {
+        _ if !is_outvoted || ganeti.master.is_none() => (None, None),
         Ok(proof) => (Some(proof), None),
         Err(unproven) => (None, Some(unproven)),
     };
     let view = TakeoverView {
-        rank: site.rank,
-        standing: match site.rank {
+        rank: ganeti.rank,
+        standing: match ganeti.rank {
             // luxid does not serve here, whether or not it listens.
-            NodeRole::Master => standing(&site.here, &words, site.candidates.len(), Served::Never),
+            NodeRole::Master => standing(&ganeti.here, &claims, ganeti.candidates.len(), Served::Never),
             NodeRole::Candidate | NodeRole::Other => Standing::Undisputed,
         },
         served_elsewhere,
-        newer_copy: newer_copy(own, &words),
-        missed: heard::missed(place, own),
-        any_serial: site.tags().any_serial,
-        nodes: site.nodes.len(),
+        newer_copy: newer_copy(own, &claims),
+        missed: newer_config::missed(paths, own),
+        any_serial: ganeti.tags().any_serial,
+        nodes: ganeti.nodes.len(),
         voters,
         gone: proven,
         unproven,
@@ -265,26 +269,30 @@ fn answer<T>(asked: Asked<'_, T>) -> Option<T> {
     asked.ok()?.join().ok()
 }
 
-fn gone_addresses(site: &Site, silent: &[NodeName], proof: impl Fn(&NodeName) -> Option<String>) -> Vec<IpAddr> {
+fn gone_addresses(
+    ganeti: &GanetiView,
+    silent: &[NodeName],
+    proof: impl Fn(&NodeName) -> Option<String>,
+) -> Vec<IpAddr> {
     let gone: Vec<&NodeName> = silent.iter().filter(|node| proof(node).is_some()).collect();
-    let mut addresses: Vec<IpAddr> = gone.iter().filter_map(|node| site.address(node)).collect();
-    if gone.iter().any(|node| Some(*node) == site.master.as_ref())
-        && let Some((address, _)) = site.master_ip()
+    let mut addresses: Vec<IpAddr> = gone.iter().filter_map(|node| ganeti.address(node)).collect();
+    if gone.iter().any(|node| Some(*node) == ganeti.master.as_ref())
+        && let Some((address, _)) = ganeti.master_ip()
     {
         addresses.push(address);
     }
     addresses
 }
 
-/// Returns the proofs that no other node holds the role, or the node for which there is none. Only a node that does not
+/// Returns the proofs that no other node holds the role, or the node without a proof. Only a node that does not
 /// answer or is recorded offline can be proven gone: a node that answers is not gone, whatever was done to it before.
 fn proof_of_all(
-    site: &Site,
+    ganeti: &GanetiView,
     needed: &[NodeName],
     silent: &[NodeName],
     proof: impl Fn(&NodeName) -> Option<String>,
 ) -> Result<String, NodeName> {
-    let offline = site.ssconf.names("offline_nodes").unwrap_or_default();
+    let offline = ganeti.ssconf.names("offline_nodes").unwrap_or_default();
     let may_be_gone = |node: &NodeName| silent.contains(node) || offline.contains(node);
     let proven = |node: &NodeName| proof(node).filter(|_| may_be_gone(node)).ok_or_else(|| node.clone());
     let proofs: Vec<String> = needed.iter().map(proven).collect::<Result<_, _>>()?;

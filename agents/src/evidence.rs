@@ -1,5 +1,5 @@
-//! Collects what proves that a node is gone: this host's receipts, those of other hosts, and Pacemaker's fence history.
-//! A take-over collects it once.
+//! Collects the evidence that a node is off or gone: this host's receipts, those of other hosts, and Pacemaker's fence
+//! history. A take-over collects it once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,22 +17,23 @@ use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::pacemaker::{self, PacemakerError};
 use gnt_ha::sys::receipt_log::ReceiptLog;
 
-use crate::site::{Place, Site};
+use crate::ganeti_view::GanetiView;
+use crate::paths::AgentPaths;
 
-/// The evidence of what was done to the nodes.
+/// The evidence of the actions on the nodes.
 #[derive(Debug)]
 pub struct Evidence {
     pacemaker: Result<CrmMon, PacemakerError>,
     actions: Vec<ActionRecord>,
     /// Receipts that other hosts have of their own fencings.
-    told: BTreeMap<NodeName, Vec<PowerReceipt>>,
+    received: BTreeMap<NodeName, Vec<PowerReceipt>>,
     fencing: Option<Fencing>,
     memory: Option<Memory>,
     all: Vec<NodeName>,
 }
 
 /// The evidence of one node.
-struct Known {
+struct NodeEvidence {
     member: Option<Membership>,
     fences: Vec<Fence>,
     receipts: Vec<PowerReceipt>,
@@ -40,8 +41,8 @@ struct Known {
     first: First,
 }
 
-impl Known {
-    fn written(&self) -> FencingEvidence<'_> {
+impl NodeEvidence {
+    fn fencing_evidence(&self) -> FencingEvidence<'_> {
         FencingEvidence { fences: &self.fences, receipts: &self.receipts, ways: &self.ways, first: &self.first }
     }
 }
@@ -49,24 +50,25 @@ impl Known {
 impl Evidence {
     /// Asks Pacemaker for its status, and reads this host's receipts, fence devices and memory.
     #[must_use]
-    pub fn gather(place: &Place, site: &Site, deadline: Deadline) -> Self {
-        let ledger = ReceiptLog::new(&place.state_dir).read().ok();
+    pub fn collect(paths: &AgentPaths, ganeti: &GanetiView, deadline: Deadline) -> Self {
+        let log = ReceiptLog::new(&paths.state_dir).read().ok();
         Self {
             pacemaker: pacemaker::status(deadline),
-            actions: ledger.map(|contents| join_entries(contents.entries, None)).unwrap_or_default(),
-            told: BTreeMap::new(),
-            fencing: place.fencing(),
-            memory: remembered(&place.state_dir).ok(),
-            all: site.nodes.clone(),
+            actions: log.map(|contents| join_entries(contents.entries, None)).unwrap_or_default(),
+            received: BTreeMap::new(),
+            fencing: paths.fencing(),
+            memory: remembered(&paths.state_dir).ok(),
+            all: ganeti.nodes.clone(),
         }
     }
 
-    /// Asks other hosts for their receipts of `nodes`, the most important first, where one of them has fenced such a node and its word alone proves too little.
-    pub fn ask_others(&mut self, nodes: &[NodeName], place: &Place, site: &Site, deadline: Deadline) {
-        self.told = self.told_by_others(nodes, &site.here, &place.data_dir, deadline);
+    /// Asks other hosts for their receipts of `nodes`, the most important node first. Asks only a host that has fenced such a
+    /// node, and only if the fence history alone proves too little.
+    pub fn ask_others(&mut self, nodes: &[NodeName], paths: &AgentPaths, ganeti: &GanetiView, deadline: Deadline) {
+        self.received = self.receipts_of_others(nodes, &ganeti.here, &paths.data_dir, deadline);
     }
 
-    fn told_by_others(
+    fn receipts_of_others(
         &self,
         nodes: &[NodeName],
         here: &NodeName,
@@ -76,14 +78,14 @@ impl Evidence {
         let (mut asked, mut found) = (BTreeMap::new(), BTreeMap::<NodeName, Vec<PowerReceipt>>::new());
         let mut seen = BTreeSet::from([here]);
         for node in nodes.iter().filter(|node| seen.insert(*node)) {
-            let Some(known) = self.known(node) else { continue };
-            let word = gone::word_that_proves_too_little(known.member, &known.written(), now().wall_ms);
-            word.iter().for_each(|word| peer_receipts::add(&mut asked, node, word, here, &self.all));
+            let Some(known) = self.of_node(node) else { continue };
+            let source = gone::word_that_proves_too_little(known.member, &known.fencing_evidence(), now().wall_ms);
+            source.iter().for_each(|source| peer_receipts::add(&mut asked, node, source, here, &self.all));
         }
         // A master candidate has the file. Without the file the best grade of a receipt is unknown.
         let Some(ganeti) = files::read_config(data_dir).ok().filter(|_| !asked.is_empty()) else { return found };
         fetch(asked, ganeti.nodes(), deadline, |node, host, receipts, most| {
-            let Some(known) = self.known(&node.name) else { return };
+            let Some(known) = self.of_node(&node.name) else { return };
             let taken =
                 peer_receipts::taken(&known.ways, &known.fences, &known.receipts, (host, receipts), most, &self.all);
             found.entry(node.name.clone()).or_default().extend(taken);
@@ -101,13 +103,13 @@ impl Evidence {
     /// and could not.
     #[must_use]
     pub fn proof_that_gone(&self, node: &NodeName) -> Option<String> {
-        let known = self.known(node)?;
-        let proof = gone::proof_that_gone(known.member, &known.written(), now().wall_ms)?;
+        let known = self.of_node(node)?;
+        let proof = gone::proof_that_gone(known.member, &known.fencing_evidence(), now().wall_ms)?;
         Some(format!("{node} is proven {}: {}", proof.grade, proof.word))
     }
 
     /// Returns the evidence of a node; `None` if Pacemaker runs and does not answer, as the node may be a member.
-    fn known(&self, node: &NodeName) -> Option<Known> {
+    fn of_node(&self, node: &NodeName) -> Option<NodeEvidence> {
         let (member, fences) = match &self.pacemaker {
             Ok(pacemaker) => (Some(pacemaker.membership(node, &self.all)), pacemaker.fences_of(node, &self.all)),
             Err(PacemakerError::NotHere) => (None, Vec::new()),
@@ -115,13 +117,12 @@ impl Evidence {
         };
         let of_today = |(fencing, _): (&Fencing, &Memory)| fencing.ways(node, &self.all);
         let mut receipts = PowerReceipt::all_of(&self.actions, node, &self.all);
-        receipts.extend(self.told.get(node).into_iter().flatten().cloned());
-        Some(Known {
+        receipts.extend(self.received.get(node).into_iter().flatten().cloned());
+        Some(NodeEvidence {
             member,
             fences,
             receipts,
-            // From a configuration that cannot be read nothing is known of the present devices, nor of the earlier
-            // ones.
+            // If the configuration cannot be read, neither the present devices nor the earlier ones are known.
             ways: self.fencing.as_ref().zip(self.memory.as_ref()).map(of_today).unwrap_or_default(),
             first: self.memory.as_ref().map(|memory| memory.first(node)).unwrap_or_default(),
         })
@@ -162,7 +163,7 @@ mod tests {
         Evidence {
             pacemaker: Ok(CrmMon::parse(&xml).unwrap()),
             actions: Vec::new(),
-            told: BTreeMap::new(),
+            received: BTreeMap::new(),
             fencing: Some(cib::read(&dir.join("cib.xml"), &BTreeSet::new()).unwrap().fencing),
             memory: Some(Memory::default()),
             all: ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap()).to_vec(),
@@ -171,7 +172,7 @@ mod tests {
 
     /// `ganeti-oob`, which prints n3's receipt for `receipts n3.lab n1.lab`. n1 has an OOB program that is not
     /// gnt-ha's, and its answer counts.
-    fn site(dir: &Path) {
+    fn write_ganeti(dir: &Path) {
         let receipt = json!({"n1.lab": [{"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc",
             "ended_ms": now().wall_ms - 5_000, "by_fencer": true}]});
         let program = dir.join("ganeti-oob");
@@ -184,20 +185,19 @@ mod tests {
         std::fs::write(dir.join("config.data"), ganeti.to_string()).unwrap();
     }
 
-    /// Any member can fence, and its receipt is only on its own disk. The reconciler asked for the receipt, and the
-    /// node that takes the role did not.
+    /// Any member can fence, and its receipt is only on its own disk: the node that takes the role asks for it.
     #[test]
     fn the_receipt_of_the_host_that_fenced_proves_a_node_gone() {
         let dir = tempfile::tempdir().unwrap();
-        site(dir.path());
+        write_ganeti(dir.path());
         let mut evidence = evidence(dir.path());
         let [n1, n2, n3] = ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap());
-        assert_eq!(evidence.proof_that_gone(&n1), None, "the word of its device proves isolated");
+        assert_eq!(evidence.proof_that_gone(&n1), None, "its device alone proves isolated");
         let deadline = Deadline::after(Duration::from_secs(30));
         let [lost, other] = [&n1, &n3].map(|node| [node.clone()]);
-        assert!(evidence.told_by_others(&lost, &n3, dir.path(), deadline).is_empty(), "n3 has its own receipts");
-        assert!(evidence.told_by_others(&other, &n2, dir.path(), deadline).is_empty(), "nothing rests on n1");
-        evidence.told = evidence.told_by_others(&lost, &n2, dir.path(), deadline);
+        assert!(evidence.receipts_of_others(&lost, &n3, dir.path(), deadline).is_empty(), "n3 has its own receipts");
+        assert!(evidence.receipts_of_others(&other, &n2, dir.path(), deadline).is_empty(), "nothing rests on n1");
+        evidence.received = evidence.receipts_of_others(&lost, &n2, dir.path(), deadline);
         let proof = evidence.proof_that_gone(&n1);
         assert_eq!(proof.as_deref(), Some("n1.lab is proven off: bmc, as n3.lab tells, receipt a-1"));
         assert_eq!(evidence.proof_that_gone(&n3), None, "it is a member");

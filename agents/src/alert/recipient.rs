@@ -1,5 +1,5 @@
-//! How a report is delivered: the alert's recipient names the method. Starts sendmail, curl or a program, or writes to
-//! the system's log.
+//! Delivers a report by the method that the alert's recipient names: starts sendmail, curl or a program, or writes to the
+//! system's log.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::{command, log};
 use serde_json::json;
 
-use super::PROGRAM;
-use super::event::Notice;
+use super::event::Message;
+use super::{AlertError, PROGRAM};
 
 /// The program that accepts mail, on every system that has it (Filesystem Hierarchy Standard).
 const SENDMAIL: &str = "/usr/sbin/sendmail";
@@ -27,9 +27,9 @@ pub const RECIPIENTS: [(&str, &str); 4] = [
     ("/path/of/a/program", "It is run without arguments, and gets the line on stdin."),
 ];
 
-/// A method of delivery.
+/// The recipient of an alert, which names the method of delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Recipient {
     /// The system's log, as a warning of the facility daemon.
     Log,
     /// A mail address, by the system's sendmail.
@@ -40,68 +40,66 @@ pub enum Way {
     Program(PathBuf),
 }
 
-impl Way {
+impl Recipient {
     /// Parses the recipient, which has one of the forms of [`RECIPIENTS`]. An empty recipient means the log.
     ///
     /// # Errors
     /// If the recipient has none of these forms, or has a space, a double quote, a backslash, or a control or non-ASCII
     /// character.
-    pub fn parse(recipient: &str) -> Result<Self, String> {
+    pub fn parse(recipient: &str) -> Result<Self, AlertError> {
         let is_plain = recipient.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte));
         match recipient {
             "" | "log" => Ok(Self::Log),
-            _ if !is_plain => Err(format!("the recipient {recipient:?} has a character that none needs")),
+            _ if !is_plain => Err(AlertError::RecipientCharacter(recipient.to_owned())),
             web if web.starts_with("https://") || web.starts_with("http://") => Ok(Self::Web(web.to_owned())),
             path if path.starts_with('/') => Ok(Self::Program(PathBuf::from(path))),
             _ => match recipient.strip_prefix("mailto:") {
                 Some(address) if address.contains('@') && !address.contains([',', ';', '<', '>']) => {
                     Ok(Self::Mail(address.to_owned()))
                 }
-                _ => Err(format!(
-                    "the recipient {recipient:?} is none of log, mailto:ADDRESS, https://... and /path/of/a/program"
-                )),
+                _ => Err(AlertError::Recipient(recipient.to_owned())),
             },
         }
     }
 
-    /// Delivers `notice`; `host` is the sender. A delivery to the log always succeeds.
+    /// Delivers `message`; `host` is the sender. A delivery to the log always succeeds.
     ///
     /// # Errors
     /// If the program cannot be started, fails, or does not end by the deadline. The text never has the mail address or
     /// URL, which may be a secret.
-    pub fn tell(&self, notice: &Notice, host: &str, deadline: Deadline) -> Result<(), String> {
+    pub fn deliver(&self, message: &Message, host: &str, deadline: Deadline) -> Result<(), AlertError> {
         let run =
             |path: &Path, words: &[&str], stdin: String| match command::run(path, words, stdin.as_bytes(), deadline) {
                 Ok(_) => Ok(()),
                 // The address may be a secret: it is not in the message.
-                Err(error) => Err(format!("nobody was told {:?}: {error}", notice.text)),
+                Err(error) => Err(AlertError::Delivery { text: message.text.clone(), error }),
             };
         match self {
             Self::Log => {
-                log::warn_system(PROGRAM, &notice.text);
+                log::warn_system(PROGRAM, &message.text);
                 Ok(())
             }
-            Self::Mail(address) => run(Path::new(SENDMAIL), &["-t", "-oi"], letter(address, notice, host)),
-            Self::Web(address) => run(Path::new(CURL), &["--config", "-"], post(address, notice, host)),
-            Self::Program(path) => run(path, &[], format!("{}\n", one_line(&notice.text, LONGEST))),
+            Self::Mail(address) => run(Path::new(SENDMAIL), &["-t", "-oi"], letter(address, message, host)),
+            Self::Web(address) => run(Path::new(CURL), &["--config", "-"], post(address, message, host)),
+            Self::Program(path) => run(path, &[], format!("{}\n", one_line(&message.text, LONGEST))),
         }
     }
 }
 
-fn letter(address: &str, notice: &Notice, host: &str) -> String {
-    let (line, node) = (one_line(&notice.text, LONGEST), one_line(&notice.node, LONGEST));
-    let subject = if notice.urgent { format!("[gnt-ha] {node}: look") } else { format!("[gnt-ha] {node}") };
+fn letter(address: &str, message: &Message, host: &str) -> String {
+    let (line, node) = (one_line(&message.text, LONGEST), one_line(&message.node, LONGEST));
+    let subject = if message.urgent { format!("[gnt-ha] {node}: attention") } else { format!("[gnt-ha] {node}") };
     format!(
         "To: {address}\nSubject: {subject}\nContent-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n{line}\n\n\
-         Seen by {host}. What was done, and how it was proven: gnt-ha history --incident last\n"
+         Reported by {host}. The actions and their proof: gnt-ha history --incident last\n"
     )
 }
 
 /// Returns the input of `curl --config -` (curl(1)), so that a URL with a token is on no command line.
-fn post(address: &str, notice: &Notice, host: &str) -> String {
+fn post(address: &str, message: &Message, host: &str) -> String {
     let body = json!({
-        "version": 1, "host": host, "kind": notice.kind, "node": notice.node, "urgent": notice.urgent, "text": notice.text,
-        "description": notice.description, "at_s": notice.at_s,
+        "version": 1, "host": host, "kind": message.kind, "node": message.node, "urgent": message.urgent, "text": message.text,
+        "description": message.description, "at_s": message.at_s,
     });
     let body = printable(&body.to_string()).replace('\\', "\\\\").replace('"', "\\\"");
     format!(
@@ -114,8 +112,8 @@ fn post(address: &str, notice: &Notice, host: &str) -> String {
 mod tests {
     use super::*;
 
-    fn notice() -> Notice {
-        Notice {
+    fn message() -> Message {
+        Message {
             urgent: true,
             text: "n3 was \"NOT\" fenced\nBcc: x@example.com".into(),
             node: "n3".into(),
@@ -126,29 +124,30 @@ mod tests {
     }
 
     #[test]
-    fn a_recipient_is_a_way_or_refused() {
-        assert_eq!(Way::parse(""), Ok(Way::Log));
-        assert_eq!(Way::parse("mailto:ops@example.com"), Ok(Way::Mail("ops@example.com".into())));
-        assert_eq!(Way::parse("/usr/local/bin/page"), Ok(Way::Program("/usr/local/bin/page".into())));
-        assert!(matches!(Way::parse("https://example.com/hook?token=1"), Ok(Way::Web(_))));
+    fn a_recipient_has_a_known_form_and_only_plain_characters() {
+        let parsed = |text: &str| Recipient::parse(text).unwrap();
+        assert_eq!(parsed(""), Recipient::Log);
+        assert_eq!(parsed("mailto:ops@example.com"), Recipient::Mail("ops@example.com".into()));
+        assert_eq!(parsed("/usr/local/bin/page"), Recipient::Program("/usr/local/bin/page".into()));
+        assert!(matches!(parsed("https://example.com/hook?token=1"), Recipient::Web(_)));
         for bad in
             ["ops", "mailto:ops", "mailto:a@b,c@d", "https://x\" -o /etc/passwd", "/bin/x y", "https://x\nurl = y"]
         {
-            assert!(Way::parse(bad).is_err(), "{bad:?}");
+            assert!(Recipient::parse(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
-    fn what_pacemaker_says_adds_no_header() {
-        let letter = letter("ops@example.com", &notice(), "n1");
+    fn text_of_pacemaker_adds_no_header() {
+        let letter = letter("ops@example.com", &message(), "n1");
         let (head, body) = letter.split_once("\n\n").unwrap();
         assert_eq!(head.lines().count(), 4, "{head}");
         assert!(body.starts_with("n3 was \"NOT\" fenced; Bcc: x@example.com\n"), "{body}");
     }
 
     #[test]
-    fn what_pacemaker_says_adds_no_option_of_curl() {
-        let config = post("https://example.com/", &notice(), "n1");
+    fn text_of_pacemaker_adds_no_option_of_curl() {
+        let config = post("https://example.com/", &message(), "n1");
         assert_eq!(config.lines().count(), 8, "{config}");
         let body = config.lines().find_map(|line| line.strip_prefix("data-raw = \"")?.strip_suffix('"')).unwrap();
         let json: serde_json::Value = serde_json::from_str(&body.replace("\\\"", "\"").replace("\\\\", "\\")).unwrap();

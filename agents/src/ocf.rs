@@ -10,7 +10,7 @@ use gnt_ha::sys::startup::harden_process;
 
 use crate::call::Call;
 use crate::metadata;
-use crate::site::Place;
+use crate::paths::AgentPaths;
 use crate::spec::Agent;
 
 /// The prefix of an exit reason on stderr, if `OCF_EXIT_REASON_PREFIX` is not set.
@@ -18,7 +18,7 @@ const PREFIX: &str = "ocf-exit-reason:";
 
 /// Runs one call of `agent`. The action is the first argument; all others are ignored, as OCF requires. Prints the exit
 /// reason on stderr.
-pub fn main(agent: &Agent, run: fn(&Call, &Place) -> OcfResult) -> ExitCode {
+pub fn main(agent: &Agent, run: fn(&Call, &AgentPaths) -> OcfResult) -> ExitCode {
     harden_process();
     let action = std::env::args_os().nth(1).unwrap_or_default().to_string_lossy().into_owned();
     let verdict = match action.as_str() {
@@ -43,15 +43,15 @@ fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
-fn answer(agent: &Agent, call: &Call, run: fn(&Call, &Place) -> OcfResult) -> OcfResult {
+fn answer(agent: &Agent, call: &Call, run: fn(&Call, &AgentPaths) -> OcfResult) -> OcfResult {
     if !agent.actions.iter().any(|known| known.name == call.action) {
         return OcfResult::because(
             OcfCode::ErrUnimplemented,
             format!("{} has no action {:?}", agent.name, call.action),
         );
     }
-    match Place::new(call) {
-        Ok(place) => run(call, &place),
+    match AgentPaths::new(call) {
+        Ok(paths) => run(call, &paths),
         Err(error) => OcfResult::because(OcfCode::ErrConfigured, error.0),
     }
 }

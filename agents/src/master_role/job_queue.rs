@@ -8,10 +8,11 @@ use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ganeti::luxi::{Luxi, LuxiError};
 use gnt_ha::sys::store::{PATIENCE, Store};
 
-use super::QUESTION;
+use super::REQUEST_LIMIT;
 use crate::checks;
-use crate::heard::PEERS;
-use crate::site::{Place, Site};
+use crate::ganeti_view::GanetiView;
+use crate::newer_config::PEER_LIMIT;
+use crate::paths::AgentPaths;
 
 /// The file that records that this program drained the queue. Ganeti's own flag outlives a boot, and so does this file.
 const DRAINED_BY_US: &str = "queue-drained.json";
@@ -23,38 +24,38 @@ const DRAIN_SHARE: u32 = 3;
 const DRAIN_PAUSE: Duration = Duration::from_millis(200);
 
 /// The most that the daemons may take to show that they work.
-const WORKS: Duration = Duration::from_secs(1);
+const WORKS_LIMIT: Duration = Duration::from_secs(1);
 
 /// Whether this stop is a planned one: the parts that the role needs still work. No job ends without wconfd, and a
-/// recovery must not be delayed. `site` is given if Ganeti's files can be read.
-pub(super) fn is_planned(place: &Place, site: Option<&Site>, deadline: Deadline) -> bool {
-    let soon = deadline.at_most(WORKS);
-    match site {
-        Some(site) if site.tags().master_mode == Mode::Full => {
-            let words = site.words(place, soon.at_most(PEERS));
-            checks::master(place, site, &words, soon).is_empty()
+/// recovery must not be delayed. `ganeti` is given if Ganeti's files can be read.
+pub(super) fn is_planned(paths: &AgentPaths, ganeti: Option<&GanetiView>, deadline: Deadline) -> bool {
+    let soon = deadline.at_most(WORKS_LIMIT);
+    match ganeti {
+        Some(ganeti) if ganeti.tags().master_mode == Mode::Full => {
+            let claims = ganeti.master_claims(paths, soon.at_most(PEER_LIMIT));
+            checks::master(paths, ganeti, &claims, soon).is_empty()
         }
-        _ => checks::wconfd(place, soon).is_none(),
+        _ => checks::wconfd(paths, soon).is_none(),
     }
 }
 
 /// Drains the queue and waits for running jobs, for a part of the time. The stop goes on after any error.
-pub(super) fn drain(place: &Place, deadline: Deadline) {
+pub(super) fn drain(paths: &AgentPaths, deadline: Deadline) {
     let until = deadline.at_most(deadline.left() / DRAIN_SHARE);
-    let question = || Luxi::connect(&place.luxid(), until.at_most(QUESTION));
-    match question().and_then(|mut luxi| luxi.is_drained()) {
+    let connect = || Luxi::connect(&paths.luxid(), until.at_most(REQUEST_LIMIT));
+    match connect().and_then(|mut luxi| luxi.is_drained()) {
         // The administrator drained it, and opens it again; or an earlier stop of this program did, and was killed.
         Ok(true) => {}
         // The file is written first, as the agent may be killed between the two steps. Without the file the queue is
         // not drained.
-        Ok(false) => match mark(place).map(|()| question().and_then(|mut luxi| luxi.set_drain_flag(true))) {
+        Ok(false) => match mark(paths).map(|()| connect().and_then(|mut luxi| luxi.set_drain_flag(true))) {
             // With a dead candidate Ganeti confirms only after 5 s or more; the flag is set long before.
             Ok(Ok(()) | Err(LuxiError::Unconfirmed)) => {}
             Ok(Err(_)) | Err(_) => return,
         },
         Err(_) => return,
     }
-    while question().and_then(|mut luxi| luxi.jobs_under_way()).is_ok_and(|jobs| jobs > 0) && !until.passed() {
+    while connect().and_then(|mut luxi| luxi.jobs_under_way()).is_ok_and(|jobs| jobs > 0) && !until.passed() {
         until.sleep(DRAIN_PAUSE);
     }
 }
@@ -64,28 +65,28 @@ pub(super) fn drain(place: &Place, deadline: Deadline) {
 ///
 /// Asks luxid first: a failover opens the queue by itself, and Ganeti cannot open a queue that is open
 /// (`src/Ganeti/Query/Server.hs`).
-pub(super) fn take_jobs(place: &Place, deadline: Deadline) {
-    if !store(place).has(DRAINED_BY_US) {
+pub(super) fn take_jobs(paths: &AgentPaths, deadline: Deadline) {
+    if !store(paths).has(DRAINED_BY_US) {
         return;
     }
-    let question = || Luxi::connect(&place.luxid(), deadline.at_most(QUESTION));
-    let opened = question().and_then(|mut luxi| if luxi.is_drained()? { luxi.set_drain_flag(false) } else { Ok(()) });
+    let connect = || Luxi::connect(&paths.luxid(), deadline.at_most(REQUEST_LIMIT));
+    let opened = connect().and_then(|mut luxi| if luxi.is_drained()? { luxi.set_drain_flag(false) } else { Ok(()) });
     if opened.is_ok() {
-        forget(place);
+        forget(paths);
     }
 }
 
 /// Forgets that this program drained the queue. The role is on another node, and taking it opened the queue
 /// (`lib/bootstrap.py`): any later drain is not ours.
-pub(super) fn forget(place: &Place) {
+pub(super) fn forget(paths: &AgentPaths) {
     // A file that cannot be removed now is removed at the next monitor.
-    let _ = store(place).remove(DRAINED_BY_US);
+    let _ = store(paths).remove(DRAINED_BY_US);
 }
 
-fn mark(place: &Place) -> io::Result<()> {
-    store(place).write(DRAINED_BY_US, &now(), PATIENCE).map(drop)
+fn mark(paths: &AgentPaths) -> io::Result<()> {
+    store(paths).write(DRAINED_BY_US, &now(), PATIENCE).map(drop)
 }
 
-fn store(place: &Place) -> Store {
-    Store::new(&place.state_dir)
+fn store(paths: &AgentPaths) -> Store {
+    Store::new(&paths.state_dir)
 }

@@ -9,14 +9,15 @@ use gnt_ha::sys::clock::Deadline;
 
 use crate::call::Call;
 use crate::checks;
+use crate::ganeti_view::GanetiView;
 use crate::health;
-use crate::heard;
 use crate::markers::Marker;
-use crate::master;
+use crate::master_role;
 use crate::may_fence;
-use crate::record::{keep_record, record_now};
+use crate::newer_config;
+use crate::paths::AgentPaths;
+use crate::reconcile::{reconcile_if_due, reconcile_now};
 use crate::shun_sync;
-use crate::site::{Place, Site};
 
 /// The file in Ganeti's data directory that mutes notifications, as with Ganeti's example agent.
 const MUTE: &str = "ha_node_role_config";
@@ -28,18 +29,18 @@ const FIX_SHARE: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The most that a killed daemon may take to vanish.
-const VANISH: Duration = Duration::from_secs(2);
+const KILL_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs the action of `call` and returns its result. An unknown action is "unimplemented".
 #[must_use]
-pub fn run(call: &Call, place: &Place) -> OcfResult {
+pub fn run(call: &Call, paths: &AgentPaths) -> OcfResult {
     match call.action.as_str() {
-        "start" => start(call, place),
-        "stop" => stop(place),
-        "monitor" => monitor(call, place),
-        "notify" => notify(call, place),
+        "start" => start(call, paths),
+        "stop" => stop(paths),
+        "monitor" => monitor(call, paths),
+        "notify" => notify(call, paths),
         "reload" => OcfResult::plain(OcfCode::Success),
-        "validate-all" => match place.site() {
+        "validate-all" => match paths.ganeti_view() {
             Ok(_) => OcfResult::plain(OcfCode::Success),
             Err(error) => OcfResult::because(OcfCode::ErrInstalled, error.to_string()),
         },
@@ -52,15 +53,15 @@ pub fn run(call: &Call, place: &Place) -> OcfResult {
 ///
 /// It succeeds even if the failure remains. A start that fails takes the role from this node until the administrator
 /// cleans up, also when the failure is long gone. The next monitor reports the failure as well.
-fn start(call: &Call, place: &Place) -> OcfResult {
-    health::forget(place);
+fn start(call: &Call, paths: &AgentPaths) -> OcfResult {
+    health::forget(paths);
     // Published at once: in a cluster that has just started, Pacemaker places the device next.
-    may_fence::forget(place);
-    may_fence::publish(place, call.deadline);
-    if place.markers.has(Marker::NodeStopped) {
-        fix(place, call.deadline.at_most(call.deadline.left() / FIX_SHARE));
+    may_fence::forget(paths);
+    may_fence::publish(paths, call.deadline);
+    if paths.markers.has(Marker::NodeStopped) {
+        fix(paths, call.deadline.at_most(call.deadline.left() / FIX_SHARE));
     }
-    match place.markers.clear(Marker::NodeStopped) {
+    match paths.markers.clear(Marker::NodeStopped) {
         Ok(()) => OcfResult::plain(OcfCode::Success),
         Err(error) => OcfResult::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}")),
     }
@@ -68,16 +69,16 @@ fn start(call: &Call, place: &Place) -> OcfResult {
 
 /// Restarts the daemons that do not answer, once, and waits until the failures are gone or the time is over. Without
 /// the wait Pacemaker would stop, start and find the failure again several times a second.
-fn fix(place: &Place, until: Deadline) {
+fn fix(paths: &AgentPaths, until: Deadline) {
     let mut restarted = false;
     // A host whose Ganeti files cannot be read has no mode: partial mode never fails.
-    while let Ok(site) = place.site() {
-        let failures = failures(place, &site, until);
+    while let Ok(ganeti) = paths.ganeti_view() {
+        let failures = failures(paths, &ganeti, until);
         if failures.is_empty() || until.passed() {
             return;
         }
         if !restarted {
-            checks::silent_daemons(&failures).into_iter().for_each(|daemon| restart(place, daemon, until));
+            checks::silent_daemons(&failures).into_iter().for_each(|daemon| restart(paths, daemon, until));
             restarted = true;
         } else {
             until.sleep(PAUSE);
@@ -87,67 +88,67 @@ fn fix(place: &Place, until: Deadline) {
 
 /// Restarts a daemon that has run since the boot. A daemon that has not is still to be started, or shall not run. The
 /// next check finds a failure of the restart.
-fn restart(place: &Place, daemon: &str, until: Deadline) {
-    if !place.daemons.has_run(daemon) {
+fn restart(paths: &AgentPaths, daemon: &str, until: Deadline) {
+    if !paths.daemons.has_run(daemon) {
         return;
     }
-    let _ = place.daemons.kill(&[daemon]);
-    let vanished = until.at_most(VANISH);
-    while place.daemons.process(daemon).is_some() && !vanished.passed() {
+    let _ = paths.daemons.kill(&[daemon]);
+    let vanished = until.at_most(KILL_LIMIT);
+    while paths.daemons.process(daemon).is_some() && !vanished.passed() {
         vanished.sleep(Duration::from_millis(20));
     }
-    let _ = place.daemons.clear_stale_pidfiles();
-    let _ = place.daemons.daemon_util(&["start", daemon], until);
+    let _ = paths.daemons.clear_stale_pidfiles();
+    let _ = paths.daemons.daemon_util(&["start", daemon], until);
 }
 
 /// Stops the role, which has nothing to stop. A failure would have the node fenced, so a marker that cannot be set is
 /// no failure.
-fn stop(place: &Place) -> OcfResult {
-    match place.markers.set(Marker::NodeStopped) {
+fn stop(paths: &AgentPaths) -> OcfResult {
+    match paths.markers.set(Marker::NodeStopped) {
         Ok(()) => OcfResult::plain(OcfCode::Success),
         Err(error) => OcfResult::because(OcfCode::Success, format!("stopped, but it cannot be kept: {error}")),
     }
 }
 
-fn monitor(call: &Call, place: &Place) -> OcfResult {
-    let stopped = place.markers.has(Marker::NodeStopped);
+fn monitor(call: &Call, paths: &AgentPaths) -> OcfResult {
+    let stopped = paths.markers.has(Marker::NodeStopped);
     if stopped {
         return monitor_node(stopped, &[]);
     }
-    let Ok(site) = place.site() else { return monitor_node(stopped, &[]) };
-    let tags = site.tags();
+    let Ok(ganeti) = paths.ganeti_view() else { return monitor_node(stopped, &[]) };
+    let tags = ganeti.tags();
     let is_full = tags.node_mode == Mode::Full;
     let is_asked = is_full || tags.health && !call.is_probe();
-    let found = if is_asked { checks::node(place, &site, call.deadline) } else { Vec::new() };
+    let found = if is_asked { checks::node(paths, &ganeti, call.deadline) } else { Vec::new() };
     if call.is_probe() {
-        health::forget(place);
-        may_fence::forget(place);
+        health::forget(paths);
+        may_fence::forget(paths);
     } else {
-        may_fence::publish(place, call.deadline);
-        health::publish(place, tags.health.then_some(found.as_slice()), call.deadline);
+        may_fence::publish(paths, call.deadline);
+        health::publish(paths, tags.health.then_some(found.as_slice()), call.deadline);
     }
-    if site.rank != NodeRole::Other && !call.is_probe() {
-        master::unbar(call, place);
+    if ganeti.rank != NodeRole::Other && !call.is_probe() {
+        master_role::unban(call, paths);
         // Where the master role is a single resource, or Pacemaker does not run it, only this monitor runs on each
         // candidate.
-        heard::listen(place, &site, call.deadline);
-        keep_record(place, call.deadline);
-        shun_sync::sync_if_due(place, call.deadline);
+        newer_config::update(paths, &ganeti, call.deadline);
+        reconcile_if_due(paths, call.deadline);
+        shun_sync::sync_if_due(paths, call.deadline);
     }
     monitor_node(stopped, if is_full { &found } else { &[] })
 }
 
-/// Returns the failures of this node in full mode; in partial mode there are none.
-fn failures(place: &Place, site: &Site, deadline: Deadline) -> Vec<Failure> {
-    let full = site.tags().node_mode == Mode::Full;
-    if full { checks::node(place, site, deadline) } else { Vec::new() }
+/// Returns the failures of this node in full mode; none in partial mode.
+fn failures(paths: &AgentPaths, ganeti: &GanetiView, deadline: Deadline) -> Vec<Failure> {
+    let full = ganeti.tags().node_mode == Mode::Full;
+    if full { checks::node(paths, ganeti, deadline) } else { Vec::new() }
 }
 
 /// Starts a reconciliation after a notification that concerns it. Always succeeds: Pacemaker ignores a failure, and the
 /// master's next monitor finds what was missed.
-fn notify(call: &Call, place: &Place) -> OcfResult {
-    if !place.data_dir.join(MUTE).exists() && meaning(&call.notice()) != Meaning::Nothing {
-        record_now(place, call.deadline);
+fn notify(call: &Call, paths: &AgentPaths) -> OcfResult {
+    if !paths.data_dir.join(MUTE).exists() && meaning(&call.notification()) != Meaning::Nothing {
+        reconcile_now(paths, call.deadline);
     }
     OcfResult::plain(OcfCode::Success)
 }
