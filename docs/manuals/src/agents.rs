@@ -9,7 +9,7 @@ use crate::page::Page;
 struct Shell {
     section: &'static str,
     /// The commands for these operations, a line each.
-    commands: fn(agent: &Agent, way: &Way, operations: Vec<String>) -> Vec<String>,
+    commands: fn(agent: &Agent, example: &Example, operations: Vec<String>) -> Vec<String>,
 }
 
 /// A clone's id and its one meta attribute.
@@ -23,12 +23,12 @@ const PROMOTABLE: &str = "promotable=true";
 const SHELLS: [Shell; 2] =
     [Shell { section: "EXAMPLE PCS", commands: pcs }, Shell { section: "EXAMPLE CRM SHELL", commands: crm }];
 
-/// What follows `clone ID` is the clone's in one version of pcs and, after the word `meta`, the resource's in another: a
-/// command of its own means the same in all.
-fn pcs(agent: &Agent, way: &Way, operations: Vec<String>) -> Vec<String> {
-    let mut words = vec![format!("pcs resource create {} ocf:ganeti:{}", way.id, agent.name)];
+/// Returns the commands of pcs. Options behind `clone ID` belong to the clone in one version of pcs and, after the word
+/// `meta`, to the resource in another; a separate command has the same meaning in all versions.
+fn pcs(agent: &Agent, example: &Example, operations: Vec<String>) -> Vec<String> {
+    let mut words = vec![format!("pcs resource create {} ocf:ganeti:{}", example.id, agent.name)];
     words.extend(operations);
-    let clone = way.clone.as_ref().map(|Clone { id, meta }| (id, meta, *meta == PROMOTABLE));
+    let clone = example.clone.as_ref().map(|Clone { id, meta }| (id, meta, *meta == PROMOTABLE));
     words.extend(clone.map(|(id, _, promotable)| format!("{} {id}", if promotable { "promotable" } else { "clone" })));
     let mut lines = continued(words);
     lines.extend(
@@ -37,18 +37,19 @@ fn pcs(agent: &Agent, way: &Way, operations: Vec<String>) -> Vec<String> {
     lines
 }
 
-/// In one step: of two, the first would start what the second turns into a clone.
-fn crm(agent: &Agent, way: &Way, operations: Vec<String>) -> Vec<String> {
-    let mut words = vec![format!("primitive {} ocf:ganeti:{}", way.id, agent.name)];
+/// Returns the commands of crmsh, in one step: with two steps the first would start the resource that the second makes a
+/// clone.
+fn crm(agent: &Agent, example: &Example, operations: Vec<String>) -> Vec<String> {
+    let mut words = vec![format!("primitive {} ocf:ganeti:{}", example.id, agent.name)];
     words.extend(operations);
     let mut lines = vec!["crm configure <<'END'".to_owned()];
     lines.extend(continued(words));
-    lines.extend(way.clone.as_ref().map(|Clone { id, meta }| format!("clone {id} {} meta {meta}", way.id)));
+    lines.extend(example.clone.as_ref().map(|Clone { id, meta }| format!("clone {id} {} meta {meta}", example.id)));
     lines.push("END".to_owned());
     lines
 }
 
-/// One command on several lines.
+/// Returns one command on several lines.
 fn continued(words: Vec<String>) -> Vec<String> {
     let last = words.len().saturating_sub(1);
     let line = |(index, word): (usize, String)| {
@@ -59,8 +60,8 @@ fn continued(words: Vec<String>) -> Vec<String> {
     words.into_iter().enumerate().map(line).collect()
 }
 
-/// A way to run an agent.
-struct Way {
+/// An example of how to run an agent.
+struct Example {
     heading: &'static str,
     id: &'static str,
     meta: Option<&'static str>,
@@ -68,10 +69,10 @@ struct Way {
     wanted: fn(&Action) -> bool,
 }
 
-/// `ocf_ganeti_ganeti-master-role(7)`.
+/// Returns the page `ocf_ganeti_ganeti-master-role(7)`.
 pub(crate) fn master_role() -> Page {
-    const WAYS: [Way; 2] = [
-        Way {
+    const EXAMPLES: [Example; 2] = [
+        Example {
             heading: "As one resource:",
             id: "ganeti-master",
             meta: Some("resource-stickiness=INFINITY"),
@@ -80,7 +81,7 @@ pub(crate) fn master_role() -> Page {
                 matches!(action.name, "start" | "stop") || (action.name == "monitor" && action.role.is_none())
             },
         },
-        Way {
+        Example {
             heading: "As a promotable clone on all nodes:",
             id: "ganeti-master",
             meta: None,
@@ -91,22 +92,22 @@ pub(crate) fn master_role() -> Page {
             },
         },
     ];
-    page(&MASTER_ROLE, &WAYS)
+    page(&MASTER_ROLE, &EXAMPLES)
 }
 
-/// `ocf_ganeti_ganeti-node-role(7)`.
+/// Returns the page `ocf_ganeti_ganeti-node-role(7)`.
 pub(crate) fn node_role() -> Page {
-    const WAYS: [Way; 1] = [Way {
+    const EXAMPLES: [Example; 1] = [Example {
         heading: "On all nodes:",
         id: "ganeti-node",
         meta: None,
         clone: Some(Clone { id: "ganeti-nodes", meta: "notify=true" }),
         wanted: |action| action.name == "monitor",
     }];
-    page(&NODE_ROLE, &WAYS)
+    page(&NODE_ROLE, &EXAMPLES)
 }
 
-fn page(agent: &Agent, ways: &[Way]) -> Page {
+fn page(agent: &Agent, examples: &[Example]) -> Page {
     let actions: Vec<&str> = agent.actions.iter().map(|action| action.name).collect();
     let mut unique = actions.clone();
     unique.dedup();
@@ -126,14 +127,14 @@ fn page(agent: &Agent, ways: &[Way]) -> Page {
     }
     for shell in &SHELLS {
         page = page.section(shell.section);
-        for way in ways {
-            page = page.paragraph(way.heading).lines(&(shell.commands)(agent, way, operations(agent, way)));
+        for example in examples {
+            page = page.paragraph(example.heading).lines(&(shell.commands)(agent, example, operations(agent, example)));
         }
     }
     page.section("SEE ALSO").paragraph(&see_also(agent))
 }
 
-/// What is suggested for an operation.
+/// Returns the suggested role, interval and timeout of an operation.
 fn suggestion(action: &Action, is: &str, and: &str) -> String {
     let interval = action.interval.map(|seconds| format!("interval{is}{seconds}s"));
     let role = action.role.map(|role| format!("role{is}{role}"));
@@ -141,11 +142,11 @@ fn suggestion(action: &Action, is: &str, and: &str) -> String {
     [role, interval, timeout].into_iter().flatten().collect::<Vec<_>>().join(and)
 }
 
-fn operations(agent: &Agent, way: &Way) -> Vec<String> {
-    let operations = agent.actions.iter().filter(|action| (way.wanted)(action));
+fn operations(agent: &Agent, example: &Example) -> Vec<String> {
+    let operations = agent.actions.iter().filter(|action| (example.wanted)(action));
     let mut lines: Vec<String> =
         operations.map(|action| format!("op {} {}", action.name, suggestion(action, "=", " "))).collect();
-    lines.extend(way.meta.map(|meta| format!("meta {meta}")));
+    lines.extend(example.meta.map(|meta| format!("meta {meta}")));
     lines
 }
 

@@ -5,7 +5,7 @@ use ganeti_agents::alert::recipient::RECIPIENTS;
 
 use crate::page::Page;
 
-/// `gnt-ha-alert(7)`.
+/// Returns the page `gnt-ha-alert(7)`.
 pub(crate) fn page() -> Page {
     let lines = |text: &[&str]| text.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
     let mut page = Page::new(PROGRAM, 7, "Pacemaker's alert agent for a Ganeti cluster: reports each event once")

@@ -6,7 +6,7 @@ use crate::page::Page;
 
 const SAMPLE: &str = include_str!("../../config.toml");
 
-/// `gnt-ha.toml(5)`.
+/// Returns the page `gnt-ha.toml(5)`.
 pub(crate) fn page() -> Page {
     let lines: Vec<String> = SAMPLE.lines().map(str::to_owned).collect();
     Page::new("gnt-ha.toml", 5, "which devices switch which node of a Ganeti cluster")

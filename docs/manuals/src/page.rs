@@ -4,20 +4,20 @@ use std::path::PathBuf;
 
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
-/// Not empty: an empty date would be left out, and what follows it be taken for the date.
+/// The date of a page. It is not empty: an empty date is left out, and the next field would become the date.
 pub(crate) const NO_DATE: &str = " ";
 
-/// A page.
+/// A manual page that is being written.
 pub(crate) struct Page {
     name: String,
     section: u8,
     roff: Roff,
-    /// Nothing stands in the section yet.
+    /// The section has no text yet.
     fresh: bool,
 }
 
 impl Page {
-    /// A page of this name in this section, and what it is about in a few words.
+    /// Begins a page of this name in this section; `short` is its subject in a few words.
     pub(crate) fn new(name: &str, section: u8, short: &str) -> Self {
         let mut roff = Roff::new();
         roff.control("TH", [name, &section.to_string(), NO_DATE, "gnt-ha", "gnt-ha"]);
@@ -26,7 +26,7 @@ impl Page {
         Self { name: name.to_owned(), section, roff, fresh: false }
     }
 
-    /// Its file, in the directory of all pages.
+    /// Returns the path of the page in the directory of all pages.
     pub(crate) fn file(&self) -> PathBuf {
         PathBuf::from(format!("man{0}/{1}.{0}", self.section, self.name))
     }
@@ -38,19 +38,19 @@ impl Page {
         self
     }
 
-    /// A paragraph.
+    /// Adds a paragraph of plain text.
     pub(crate) fn paragraph(self, text: &str) -> Self {
         self.paragraph_of([roman(text)])
     }
 
-    /// A paragraph with words that stand out.
+    /// Adds a paragraph with words in bold.
     pub(crate) fn paragraph_of(mut self, text: impl Into<Vec<Inline>>) -> Self {
         self.break_paragraph();
         self.roff.text(text);
         self
     }
 
-    /// One item of a list: a word, what is added to it, and what it means.
+    /// Adds an item to a list: a word, an addition to it, and its meaning.
     pub(crate) fn item(mut self, word: &str, addition: &str, meaning: &str) -> Self {
         self.fresh = false;
         self.roff.control("TP", []);
@@ -59,7 +59,7 @@ impl Page {
         self
     }
 
-    /// Lines that are to be typed as they stand.
+    /// Adds lines to be typed as they are.
     pub(crate) fn lines(mut self, lines: &[String]) -> Self {
         self.break_paragraph();
         self.roff.control("RS", ["4"]);
@@ -78,7 +78,7 @@ impl Page {
         }
     }
 
-    /// The page as it is written to the file.
+    /// Returns the page in the format of its file.
     pub(crate) fn text(&self) -> String {
         self.roff.render()
     }

@@ -9,7 +9,7 @@ use gnt_ha::sys::simulate::DIR;
 
 use crate::page::Page;
 
-/// `gnt-ha-tags(7)`.
+/// Returns the page `gnt-ha-tags(7)`.
 pub(crate) fn page() -> Page {
     let line = |text: &str| vec![text.to_owned()];
     let mut page = Page::new("gnt-ha-tags", 7, "cluster tags and simulation files of Ganeti's roles under Pacemaker")

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-/// What it is made of.
+/// The input of the SBOM.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources<'a> {
-    /// `cargo tree` of the programs' normal dependencies, `{p}` a line.
+    /// The output of `cargo tree` for the programs' normal dependencies, one `{p}` on each line.
     pub tree: &'a str,
-    /// `cargo metadata`.
+    /// The output of `cargo metadata`.
     pub metadata: &'a Value,
-    /// `Cargo.lock`.
+    /// The content of `Cargo.lock`.
     pub lock: &'a str,
     /// The compiler's version, which is that of its standard library.
     pub rustc: &'a str,
@@ -22,13 +22,13 @@ pub struct Sources<'a> {
     pub programs: &'a [Vec<u8>],
 }
 
-/// Name and version.
+/// The name and version of a package.
 type Package = (String, String);
 
-/// Makes it.
+/// Returns the SBOM of the programs.
 ///
 /// # Errors
-/// What is not known of a package, or which package a program holds that cargo does not name.
+/// The property of a package that is unknown, or the package that a program contains and cargo does not name.
 pub fn bill(sources: &Sources<'_>) -> Result<Value, String> {
     let linked: BTreeSet<Package> = sources.tree.lines().filter_map(package).collect();
     for program in sources.programs {
@@ -43,7 +43,7 @@ pub fn bill(sources: &Sources<'_>) -> Result<Value, String> {
     let mut components = vec![standard_library(sources.rustc)];
     let mut dependencies = BTreeMap::new();
     for package in &linked {
-        let value = known.get(package).ok_or_else(|| format!("cargo metadata does not know {}", dir(package)))?;
+        let value = known.get(package).ok_or_else(|| format!("cargo metadata has no package {}", dir(package)))?;
         components.push(component(package, value, checksums.get(package))?);
         let node = sources.metadata["resolve"]["nodes"]
             .as_array()
@@ -81,24 +81,24 @@ pub fn bill(sources: &Sources<'_>) -> Result<Value, String> {
 const NAME: &str = "gnt-ha";
 const OUR_LICENCE: &str = "MIT OR Apache-2.0";
 
-/// A line of `cargo tree`: `serde v1.0.229`, with a path behind it for what is in this repository.
+/// Parses a line of `cargo tree`: `serde v1.0.229`, and a path behind it for a package of this repository.
 fn package(line: &str) -> Option<Package> {
     let mut words = line.split_whitespace();
     Some((words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned()))
 }
 
-/// What cargo calls its sources' directory, and so the program where a line of them is.
+/// Returns the name of the directory of a package's sources, which a program contains for its panics.
 fn dir((name, version): &Package) -> String {
     format!("{name}-{version}")
 }
 
-/// A program holds the names of source files, for its panics: they have to be of packages that are listed.
+/// Checks that the source files that a program names belong to linked packages. A program has these names for its panics.
 fn named_by(program: &[u8], linked: &BTreeSet<Package>) -> Result<(), String> {
     const BEFORE: &str = "/registry/src/";
     let dirs: BTreeSet<String> = linked.iter().map(dir).collect();
     let program = String::from_utf8_lossy(program);
     let is_name = |letter: &char| letter.is_ascii_alphanumeric() || "-_.+".contains(*letter);
-    // The index's name comes between.
+    // The name of the registry's index is between.
     let named = program.split(BEFORE).skip(1).filter_map(|rest| {
         let rest = rest.split_once('/')?.1;
         Some(rest.chars().take_while(is_name).collect::<String>())
@@ -106,11 +106,11 @@ fn named_by(program: &[u8], linked: &BTreeSet<Package>) -> Result<(), String> {
     let mut strange = named.filter(|name| !dirs.contains(name));
     match strange.next() {
         None => Ok(()),
-        Some(name) => Err(format!("a program holds {name}, and cargo tree does not name it: build the programs anew")),
+        Some(name) => Err(format!("a program holds {name}, and cargo tree does not name it: build the programs again")),
     }
 }
 
-/// By name and version, as the registry has it.
+/// Returns the checksum of each package, as the registry has it.
 fn checksums(lock: &str) -> BTreeMap<Package, String> {
     let value = |entry: &str, key: &str| {
         let line = entry.lines().find_map(|line| line.strip_prefix(key))?;
@@ -130,7 +130,7 @@ fn is_normal(edge: &Value) -> bool {
     edge["dep_kinds"].as_array().is_some_and(|kinds| kinds.iter().any(|kind| kind["kind"].is_null()))
 }
 
-/// A package URL; `+` stands for a blank in some.
+/// Returns the package URL. A `+` is encoded, as some programs read it as a space.
 fn reference((name, version): &Package) -> String {
     format!("pkg:cargo/{name}@{}", version.replace('+', "%2B"))
 }
@@ -140,7 +140,7 @@ fn component(package: &Package, value: &Value, checksum: Option<&String>) -> Res
     let licence = value["license"].as_str().ok_or_else(|| format!("{} names no licence", dir(package)))?;
     let mut component = json!({
         "type": "library", "bom-ref": reference(package), "name": name, "version": version,
-        // Older manifests have a stroke, which SPDX expressions have not.
+        // Older manifests have a slash, which is not valid in SPDX expressions.
         "licenses": [{"expression": licence.replace('/', " OR ")}],
     });
     if is_ours(Some(&value)) {
@@ -163,7 +163,7 @@ fn standard_library(version: &str) -> Value {
     })
 }
 
-/// Libraries in C that packages bring and build, with the package of each.
+/// Returns the C libraries that packages contain and build, each with its package.
 fn bundled(linked: &BTreeSet<Package>, sources: &Sources<'_>) -> Result<Vec<(String, Value)>, String> {
     let find = |name: &str| linked.iter().find(|package| package.0 == name);
     let library = |name: &str, version: &str, licence: &str| {
@@ -174,14 +174,14 @@ fn bundled(linked: &BTreeSet<Package>, sources: &Sources<'_>) -> Result<Vec<(Str
         })
     };
     let mut found = Vec::new();
-    // Without a shared library's name in any program it is inside, or not used.
+    // If no program names the shared library, the library is linked statically or not used.
     let shares = |name: &[u8]| sources.programs.iter().any(|program| contains(program, name));
     if find("curl-sys").is_some() && !shares(b"libcurl.so") {
         return Err(
             "libcurl is inside of a program: it has to be the distribution's: name the built programs".to_owned()
         );
     }
-    // A linker leaves a shared library out that a program itself calls nothing of, as where only libcurl needs zlib.
+    // A linker leaves out a shared library of which the program calls no function, as zlib if only libcurl needs it.
     let zlib = sources.programs.iter().find_map(|program| zlib_version(program));
     if let (Some(package), Some(version)) = (find("libz-sys"), zlib) {
         found.push((reference(package), library("zlib", &version, "Zlib")));
@@ -193,7 +193,7 @@ fn contains(program: &[u8], what: &[u8]) -> bool {
     program.windows(what.len()).any(|window| window == what)
 }
 
-/// zlib asks every program to carry its notice: ` inflate 1.3.1 Copyright 1995-2024 Mark Adler `.
+/// The notice that zlib's licence requires in each program: ` inflate 1.3.1 Copyright 1995-2024 Mark Adler `.
 fn zlib_version(program: &[u8]) -> Option<String> {
     let program = String::from_utf8_lossy(program);
     let (before, _) = program.split_once(" Copyright 1995-")?;

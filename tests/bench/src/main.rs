@@ -53,13 +53,13 @@ struct Arguments {
 /// What the program runs itself again for.
 #[derive(Subcommand)]
 enum Part {
-    /// All cases, inside the namespaces
+    /// Run all cases, inside the namespaces
     #[command(hide = true)]
     Inside { runs: u16 },
-    /// One command, measured
+    /// Run one command and measure it
     #[command(hide = true)]
     Measure(measure::Order),
-    /// Many BMCs
+    /// Serve many BMCs, in one process
     #[command(hide = true)]
     Bmcs,
 }

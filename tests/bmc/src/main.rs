@@ -21,7 +21,7 @@ struct Arguments {
     /// Number of BMCs, on consecutive ports.
     #[arg(long, default_value_t = 1)]
     count: u16,
-    /// User name.
+    /// Name of the user who may log in.
     #[arg(long, default_value = "admin")]
     user: String,
     /// File whose first line is the password.

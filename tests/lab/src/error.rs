@@ -143,7 +143,7 @@ pub enum Error {
     /// A program's answer could not be parsed.
     #[error("{what} is not as expected: {detail}")]
     Answer {
-        /// The program.
+        /// The name of the program.
         what: String,
         /// The difference from the expected form.
         detail: String,

@@ -70,7 +70,7 @@ enum Verb {
     Down,
     /// Show the hosts, as Pacemaker and Ganeti see them
     Status {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
@@ -173,7 +173,7 @@ enum Action {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Third {
-    /// Start qnetd
+    /// Start the daemon qnetd
     Start,
     /// End qnetd at once
     Kill,
