@@ -12,7 +12,7 @@ use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::daemon_util;
 use gnt_ha::sys::pacemaker;
 
-use super::{offer, offered, queue, stop};
+use super::{job_queue, offer, offered, stop};
 use crate::call::Call;
 use crate::checks;
 use crate::ganeti_view::{GanetiView, GanetiViewError};
