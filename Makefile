@@ -7,7 +7,7 @@ CARGO ?= cargo
 NEXTEST := $(shell command -v cargo-nextest)
 # One selection of crates and features for whatever is built to be tested: with another one cargo builds most of it again.
 TESTED := --locked --workspace --exclude model
-REAL := --features real-parts/real,ganeti-agents/real,real-watchdog/real
+REAL := --features e2e/real,real-watchdog/real
 OUT := target/release
 MANUALS := target/manuals
 SBOM := target/sbom/gnt-ha.cdx.json
@@ -111,7 +111,7 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(LINT) \
-	    --features real-parts/real,ganeti-agents/real,real-watchdog/real -- -D warnings
+	    --features e2e/real,real-watchdog/real -- -D warnings
 	$(CARGO) clippy --locked --manifest-path tests/fuzz/Cargo.toml --no-default-features --target-dir $(LINT) -- -D warnings
 
 deny:
@@ -124,7 +124,7 @@ requirements:
 # SYSTEM=debian-13: on hosts of another system than this machine's; tests/lab/README.md has their names.
 demo: requirements build
 	$(if $(SYSTEM),tests/requirements mmdebstrap)
-	$(CARGO) build --release --locked --package lab --package real-parts
+	$(CARGO) build --release --locked --package lab --package e2e
 	$(if $(SYSTEM),GNT_HA_LAB_SYSTEM='$(SYSTEM)') $(OUT)/demo
 
 # Every condition of docs/shunning.md, each taken away in turn.

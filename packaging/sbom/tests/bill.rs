@@ -45,7 +45,7 @@ fn the_sbom_has_the_linked_packages_and_no_other() {
         "proptest",
         "tempfile",
         "lab",
-        "real-parts",
+        "e2e",
         "clap_mangen",
         "cc",
         "pkg-config",

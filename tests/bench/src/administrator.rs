@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use e2e::install::GNT_HA;
 use lab::Host;
-use real_parts::install::GNT_HA;
 
 use crate::Result;
 use crate::bmcs::{self, Bmcs};

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use e2e::install::{FENCING, GNT_HA, OOB_PROGRAM, Proof, built_programs, install};
+use e2e::lab_name;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab, Options};
 use nix::unistd::{SysconfVar, sysconf};
-use real_parts::install::{FENCING, GNT_HA, OOB_PROGRAM, Proof, built_programs, install};
-use real_parts::lab_name;
 use serde_json::{Value, json};
 
 use crate::Result;

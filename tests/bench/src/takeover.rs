@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use e2e::install::{built_programs, protect};
+use e2e::observer::Observer;
+use e2e::{lab_name, receipts, roles};
 use lab::{Host, Lab, Options, Power};
-use real_parts::install::{built_programs, protect};
-use real_parts::observer::Observer;
-use real_parts::{lab_name, receipts, roles};
 
 use crate::Result;
 use crate::administrator;

@@ -1,0 +1,45 @@
+//! Types the output of `gnt-ha setup --format` as printed: with each form the cluster is set up completely.
+
+use e2e::install::GNT_HA;
+use lab::Host;
+
+use crate::daemon_fails::full::shell;
+use crate::support::cluster::Scene;
+
+/// Each form, with the shell line that types the output in FILE. Exit code 1: a change is pending.
+const FORMS: [(&str, &str); 3] = [
+    // In crmsh's form other commands are comments, which are for the shell.
+    (
+        "crm",
+        "sed -n 's/^# \\(gnt-cluster .*\\)/\\1/p' FILE | sh -e; crm configure <FILE; \
+         sed -n 's/^# \\(crm_attribute .*\\)/\\1/p' FILE | sh -e",
+    ),
+    ("pcs", "sh -e FILE"),
+    ("xml", "cibadmin --modify --allow-create --xml-file FILE"),
+];
+
+/// Sets the cluster up with one form after the other; removes the configuration before each.
+pub(crate) fn each_is_so(scene: &Scene, host: &Host) {
+    for (form, typed) in FORMS {
+        take_away(scene, host);
+        let file = format!("/root/setup.{form}");
+        shell(host, &format!("{GNT_HA} setup --format {form} >{file} || [ $? = 1 ]"));
+        println!(
+            "{}{}",
+            host.read_file(&file).unwrap(),
+            shell(host, &format!("set -e; {}", typed.replace("FILE", &file))).text()
+        );
+        let is_so = host.run(&[GNT_HA, "setup"]).unwrap();
+        assert!(is_so.success(), "what was typed by {form} is not what is wanted: {}", is_so.text());
+        scene.wait_role(host.name(), 60);
+    }
+}
+
+fn take_away(scene: &Scene, host: &Host) {
+    let maintenance = ["crm_attribute", "--type", "crm_config", "--name", "maintenance-mode"];
+    host.check(&[&maintenance[..], &["--update", "true"]].concat()).unwrap();
+    host.check(&[GNT_HA, "setup", "--remove", "--apply"]).unwrap();
+    host.check(&["crm_resource", "--refresh"]).unwrap();
+    scene.wait("Pacemaker has forgotten them", 60, || Ok(scene.lab.crm_mon()?.resources.is_empty()));
+    host.check(&[&maintenance[..], &["--delete"]].concat()).unwrap();
+}
