@@ -40,7 +40,7 @@ pub(super) fn monitor(call: &Call, paths: &AgentPaths) -> OcfResult {
     }
     let view = view(call, paths, &ganeti, run_as);
     let verdict = monitor_master(&view);
-    if view.standing.successor().is_some() && (view.served == Served::Now || ganeti.has_master_ip()) {
+    if view.standing.new_master().is_some() && (view.served == Served::Now || ganeti.has_master_ip()) {
         // This host came back and took up a role that another node has now. The role is taken down before a client uses
         // it.
         let taken_down = stop::take_down(paths, call.deadline);
@@ -95,7 +95,7 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView, run_as: RunAs) -> 
     // A master that returns while its peers do not answer must not be reported as a second running one.
     let alone = call.is_probe() && !listening && is_alone(&claims) && ganeti.candidates.len() > 1;
     let stopped = paths.markers.has(Marker::MasterStopped);
-    let asked = standing.successor().is_none() && (listening || !stopped);
+    let asked = standing.new_master().is_none() && (listening || !stopped);
     let full = asked && ganeti.tags().master_mode == Mode::Full;
     let failures = full.then(|| checks::master(paths, ganeti, &claims, call.deadline));
     let failed = failures.as_ref().is_some_and(|failures| !failures.is_empty());
@@ -128,8 +128,8 @@ fn unknown(call: &Call, paths: &AgentPaths, run_as: RunAs, error: &GanetiViewErr
 /// Returns the node that holds the role instead of this one: by this node's own files, or by its peers' newer
 /// configuration. In a failover the peers' answers change a moment before the files.
 fn moved_to(view: &MasterView, ganeti: &GanetiView) -> Option<NodeName> {
-    match (view.standing.successor(), ganeti.rank) {
-        (Some(successor), _) => NodeName::new(successor).ok(),
+    match (view.standing.new_master(), ganeti.rank) {
+        (Some(new), _) => NodeName::new(new).ok(),
         (None, NodeRole::Candidate) => ganeti.master.clone(),
         (None, NodeRole::Master | NodeRole::Other) => None,
     }
