@@ -97,7 +97,10 @@ fn a_machine_without_a_lease_is_reset_within_the_wait_time() {
     let last = lost.last().unwrap();
     assert!(last.up_ms >= lease_end, "reset at {} before the end of the lease at {lease_end}:\n{console}", last.up_ms);
     let granted = Duration::from_millis(lease_end - TERMS.lease_ms);
-    assert!(Duration::from_millis(last.up_ms) <= granted + TERMS.wait_time(), "the machine ran for too long:\n{console}");
+    assert!(
+        Duration::from_millis(last.up_ms) <= granted + TERMS.wait_time(),
+        "the machine ran for too long:\n{console}"
+    );
     assert_eq!(last.status.as_ref().unwrap().phase, Phase::Lost, "{console}");
     assert!(
         console.contains("gnt-ha self-fence: lease ended: no majority of the master candidates grants it"),
@@ -109,7 +112,11 @@ fn a_machine_without_a_lease_is_reset_within_the_wait_time() {
     assert_eq!(ended.event("WATCHDOG").map(|data| data["action"].clone()), Some("reset".into()), "{:?}", ended.events);
     let end = ended.event("SHUTDOWN").unwrap();
     assert_eq!(end["reason"], "guest-reset", "{:?}", ended.events);
-    println!("lease ended at {lease_end} ms, last report at {} ms, limit {:?}", last.up_ms, granted + TERMS.wait_time());
+    println!(
+        "lease ended at {lease_end} ms, last report at {} ms, limit {:?}",
+        last.up_ms,
+        granted + TERMS.wait_time()
+    );
 }
 
 /// The watchdog resets a host that stops its keepalives, and the next boot reads the time from the host's notes. A host
