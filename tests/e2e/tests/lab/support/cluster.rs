@@ -358,10 +358,11 @@ fn options(name: &str, hosts: u8, boot_delay: Duration) -> Options {
     }
 }
 
-/// Returns the supported release that this machine does not have.
-fn other_release() -> &'static str {
+/// Returns the release that `GNT_HA_LAB_SYSTEM` names; without it the supported release that this machine does not have.
+fn other_release() -> String {
     let own = std::fs::read_to_string("/etc/os-release").unwrap();
-    if own.contains("VERSION_ID=\"12\"") { "debian-13" } else { "debian-12" }
+    let other = if own.contains("VERSION_ID=\"12\"") { "debian-13" } else { "debian-12" };
+    std::env::var("GNT_HA_LAB_SYSTEM").unwrap_or_else(|_| other.to_owned())
 }
 
 /// Starts a lab; with `ipmilan` Pacemaker fences with `fence_ipmilan`.
