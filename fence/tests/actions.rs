@@ -10,11 +10,11 @@ use common::{Cluster, bounded, feed};
 #[test]
 fn off_on_and_reboot_do_it_and_say_so() {
     let cluster = Cluster::new();
-    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().printed("Success: Powered OFF\n");
     assert_eq!(cluster.power("n2.lab"), "off");
-    cluster.pacemaker("action=on\nplug=n2.lab").succeeded().said("Success: Powered ON\n");
+    cluster.pacemaker("action=on\nplug=n2.lab").succeeded().printed("Success: Powered ON\n");
     assert_eq!(cluster.power("n2.lab"), "on");
-    cluster.pacemaker("action=reboot\nplug=n2.lab").succeeded().said("Success: Rebooted\n");
+    cluster.pacemaker("action=reboot\nplug=n2.lab").succeeded().printed("Success: Rebooted\n");
     assert_eq!(cluster.power("n2.lab"), "on");
     let acts: Vec<String> = cluster.calls().into_iter().filter(|call| !call.starts_with("power-status")).collect();
     assert_eq!(acts, ["power-off n2.lab", "power-on n2.lab", "power-off n2.lab", "power-on n2.lab"]);
@@ -24,9 +24,9 @@ fn off_on_and_reboot_do_it_and_say_so() {
 #[test]
 fn what_is_so_already_is_success_without_a_command() {
     let cluster = Cluster::new();
-    cluster.pacemaker("action=on\nplug=n2.lab").succeeded().said("Success: Already ON\n");
+    cluster.pacemaker("action=on\nplug=n2.lab").succeeded().printed("Success: Already ON\n");
     cluster.set_power("n2.lab", "off");
-    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Already OFF\n");
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().printed("Success: Already OFF\n");
     assert_eq!(cluster.called("power-off n2.lab") + cluster.called("power-on n2.lab"), 0);
     // An exit code is never proof, and one reading may coincide with a moment without power.
     assert!(cluster.called("power-status n2.lab") >= 3);
@@ -37,7 +37,7 @@ fn what_is_so_already_is_success_without_a_command() {
 fn a_reboot_of_a_dark_node_only_switches_it_on() {
     let cluster = Cluster::new();
     cluster.set_power("n2.lab", "off");
-    cluster.pacemaker("action=reboot\nplug=n2.lab").succeeded().said("Success: Rebooted\n");
+    cluster.pacemaker("action=reboot\nplug=n2.lab").succeeded().printed("Success: Rebooted\n");
     assert_eq!((cluster.called("power-off n2.lab"), cluster.power("n2.lab")), (0, "on".into()));
 }
 
@@ -48,7 +48,7 @@ fn a_reboot_whose_power_on_fails_is_success_and_says_so() {
         let cluster = Cluster::with_program(vice);
         let ran = cluster.pacemaker("action=reboot\nplug=n2.lab\npower_timeout=0.5");
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        ran.complained(&["n2.lab", "was off, proven", "is not known to be on again"]);
+        ran.stderr_has(&["n2.lab", "was off, proven", "is not known to be on again"]);
         assert_eq!(cluster.receipt()["outcome"], "off-only");
         assert_eq!(cluster.receipt()["grade"], "off");
     }
@@ -58,13 +58,13 @@ fn a_reboot_whose_power_on_fails_is_success_and_says_so() {
 #[test]
 fn status_is_0_2_or_1() {
     let cluster = Cluster::new();
-    cluster.pacemaker("action=status\nplug=n2.lab").succeeded().said("Status: ON\n");
+    cluster.pacemaker("action=status\nplug=n2.lab").succeeded().printed("Status: ON\n");
     cluster.set_power("n2.lab", "off");
     let off = cluster.pacemaker("action=status\nplug=n2.lab");
     assert_eq!((off.code, off.stdout.as_str(), off.stderr.as_str()), (Some(2), "Status: OFF\n", ""));
     cluster.set_power("n2.lab", "burning");
     cluster.pacemaker("action=status\nplug=n2.lab").failed(&["n2.lab", "status unknown", "no such host"]);
-    assert!(cluster.ledger().is_empty(), "reading leaves no receipt");
+    assert!(cluster.receipt_log().is_empty(), "reading leaves no receipt");
 }
 
 /// Pacemaker takes each entry of a line for a name of the node (`lib/fencing/st_client.c`, `parse_list_line`). So the
@@ -75,8 +75,8 @@ fn list_names_every_node_that_can_be_fenced() {
     let mut config = cluster.config();
     config["nodes"]["u3"]["ndparams"]["oob_program"] = "".into();
     cluster.write_config(&config);
-    cluster.pacemaker("action=list").succeeded().said("n1.lab,n1\nn2.lab,n2\n");
-    cluster.person(&["-o", "list", "-C", ";"]).succeeded().said("n1.lab;n1\nn2.lab;n2\n");
+    cluster.pacemaker("action=list").succeeded().printed("n1.lab,n1\nn2.lab,n2\n");
+    cluster.person(&["-o", "list", "-C", ";"]).succeeded().printed("n1.lab;n1\nn2.lab;n2\n");
     assert!(cluster.calls().is_empty(), "a list asks no device");
 }
 
@@ -88,7 +88,7 @@ fn list_status_tells_each_nodes_power() {
     cluster.set_power("n3.lab", "burning");
     let ran = cluster.pacemaker("action=list-status");
     assert_eq!(ran.stdout, "n1.lab,n1,ON\nn2.lab,n2,OFF\nn3.lab,n3,UNKNOWN\n");
-    ran.complained(&["n3.lab", "no such host"]);
+    ran.stderr_has(&["n3.lab", "no such host"]);
 }
 
 /// Monitors that ask every device cause most timeouts of fence devices: only `deep` asks them.
@@ -96,11 +96,11 @@ fn list_status_tells_each_nodes_power() {
 fn monitor_is_cheap_and_deep_asks_every_device() {
     let cluster = Cluster::new();
     cluster.set_power("n3.lab", "burning");
-    cluster.pacemaker("action=monitor").succeeded().said("");
+    cluster.pacemaker("action=monitor").succeeded().printed("");
     assert!(cluster.calls().is_empty());
     cluster.pacemaker("action=monitor\ndeep=1").failed(&["n3.lab", "no such host"]);
     cluster.set_power("n3.lab", "off");
-    cluster.pacemaker("action=monitor\ndeep=1").succeeded().said("");
+    cluster.pacemaker("action=monitor\ndeep=1").succeeded().printed("");
 }
 
 /// A monitor that succeeds although no node could be fenced would hide the fault until a fencing is needed.
@@ -130,7 +130,7 @@ fn delay_waits_before_off_and_not_before_on() {
     cluster.pacemaker("action=off\nplug=n2.lab\ndelay=0.3").succeeded();
     // A wait is at least as long as requested, however slow the machine is.
     assert!(begun.elapsed() >= Duration::from_millis(300));
-    cluster.pacemaker("action=on\nplug=n2.lab\ndelay=50").succeeded().said("Success: Powered ON\n");
+    cluster.pacemaker("action=on\nplug=n2.lab\ndelay=50").succeeded().printed("Success: Powered ON\n");
     cluster.pacemaker("action=off\nplug=n2.lab\ndelay=55").failed(&["deadline", "more than delay"]);
 }
 
@@ -138,9 +138,9 @@ fn delay_waits_before_off_and_not_before_on() {
 #[test]
 fn the_command_line_is_that_of_other_agents() {
     let cluster = Cluster::new();
-    cluster.person(&["-o", "status", "-n", "n2"]).succeeded().said("Status: ON\n");
-    cluster.person(&["--action=off", "--plug=n2.lab"]).succeeded().said("Success: Powered OFF\n");
-    cluster.person(&["--action", "off", "--plug", "n2.lab", "-q"]).succeeded().said("Success: Already OFF\n");
+    cluster.person(&["-o", "status", "-n", "n2"]).succeeded().printed("Status: ON\n");
+    cluster.person(&["--action=off", "--plug=n2.lab"]).succeeded().printed("Success: Powered OFF\n");
+    cluster.person(&["--action", "off", "--plug", "n2.lab", "-q"]).succeeded().printed("Success: Already OFF\n");
     cluster.person(&["-o", "off"]).failed(&["no node was named", "-n NODE"]);
     cluster.person(&["-o", "off", "-n", "n2.lab", "--frobnicate"]).failed(&["--frobnicate"]);
     cluster.person(&["-o", "off", "-n", "n2.lab", "n3.lab"]).failed(&["n3.lab"]);

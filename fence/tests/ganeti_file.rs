@@ -47,7 +47,7 @@ fn without_the_file_and_a_copy_only_oob_program_helps() {
     let option = format!("oob_program={}", cluster.path("oob").display());
     cluster.pacemaker(&format!("action=monitor\n{option}")).succeeded();
     cluster.pacemaker(&format!("action=validate-all\n{option}")).succeeded();
-    cluster.pacemaker(&format!("action=off\nplug=n2.lab\n{option}")).succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker(&format!("action=off\nplug=n2.lab\n{option}")).succeeded().printed("Success: Powered OFF\n");
     cluster.pacemaker(&format!("action=list\n{option}")).failed(&["cannot list nodes", "ssconf_node_list"]);
     cluster.pacemaker("action=monitor\noob_program=/nonexistent").failed(&["/nonexistent"]);
 }
@@ -61,8 +61,11 @@ fn a_host_that_is_no_candidate_fences_by_the_copy() {
     let cib = cluster.regular(&format!("{},n1.lab,{},n2.lab", cluster.path("oob").display(), own.display()));
     cluster.pacemaker(&format!("action=monitor\n{cib}")).succeeded();
     cluster.pacemaker(&format!("action=validate-all\n{cib}")).succeeded();
-    cluster.pacemaker(&format!("action=list\n{cib}")).succeeded().said("n1.lab,n1\nn2.lab,n2\n");
-    cluster.pacemaker(&format!("action=off\nplug=n2\nnodename=n2\n{cib}")).succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker(&format!("action=list\n{cib}")).succeeded().printed("n1.lab,n1\nn2.lab,n2\n");
+    cluster
+        .pacemaker(&format!("action=off\nplug=n2\nnodename=n2\n{cib}"))
+        .succeeded()
+        .printed("Success: Powered OFF\n");
     assert_eq!((cluster.power("n2.lab").as_str(), cluster.power("n1.lab").as_str()), ("off", "on"));
     assert!(cluster.text("who").starts_with("own\n"), "n2 has a program of its own");
     cluster
@@ -140,7 +143,7 @@ fn by_option_the_node_list_is_enough() {
     let cib = cluster.regular("");
     cluster.pacemaker(&format!("action=list\n{cib}")).failed(&["no master candidate"]);
     let option = format!("oob_program={}\n{cib}", cluster.path("oob").display());
-    cluster.pacemaker(&format!("action=list\n{option}")).succeeded().said("n1.lab,n1\nn2.lab,n2\nn3.lab,n3\n");
+    cluster.pacemaker(&format!("action=list\n{option}")).succeeded().printed("n1.lab,n1\nn2.lab,n2\nn3.lab,n3\n");
     cluster.pacemaker(&format!("action=off\nplug=n2\n{option}")).succeeded();
     assert_eq!(cluster.power("n2.lab"), "off");
 }
@@ -177,7 +180,7 @@ fn the_nearest_program_is_run() {
 #[test]
 fn the_master_itself_can_be_fenced() {
     let cluster = Cluster::new();
-    cluster.pacemaker("action=off\nplug=n1.lab").succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker("action=off\nplug=n1.lab").succeeded().printed("Success: Powered OFF\n");
     let record = cluster.receipt()["record"].as_str().map(str::to_owned).unwrap_or_default();
     assert!(record.starts_with("left: "), "{record}");
 }
@@ -190,6 +193,6 @@ fn an_offline_node_can_be_fenced() {
     config["nodes"]["u2"]["offline"] = json!(true);
     config["nodes"]["u2"]["powered"] = json!(false);
     cluster.write_config(&config);
-    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().printed("Success: Powered OFF\n");
     assert_eq!(cluster.power("n2.lab"), "off");
 }

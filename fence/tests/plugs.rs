@@ -75,7 +75,7 @@ fn hostile_plugs_are_refused() {
     ] {
         let cluster = Cluster::new();
         cluster.pacemaker(&format!("action=off\nplug={plug}")).failed(&["not a valid node name"]);
-        assert!(cluster.calls().is_empty() && cluster.ledger().is_empty(), "{plug}");
+        assert!(cluster.calls().is_empty() && cluster.receipt_log().is_empty(), "{plug}");
         // With a program by option and without a configuration, nothing else checks the name.
         std::fs::remove_file(cluster.path("data/config.data")).unwrap();
         let lines = format!("action=off\nplug={plug}\noob_program={}", cluster.path("oob").display());
@@ -91,9 +91,9 @@ fn hostile_plugs_are_refused() {
 #[test]
 fn several_plugs_are_all_fenced_or_it_is_a_failure() {
     let cluster = Cluster::new();
-    cluster.pacemaker("action=off\nplug=n2.lab,n3").succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker("action=off\nplug=n2.lab,n3").succeeded().printed("Success: Powered OFF\n");
     assert_eq!((cluster.power("n2.lab"), cluster.power("n3.lab")), ("off".into(), "off".into()));
-    cluster.pacemaker("action=on\nplug=n2.lab;n3\nplug_separator=;").succeeded().said("Success: Powered ON\n");
+    cluster.pacemaker("action=on\nplug=n2.lab;n3\nplug_separator=;").succeeded().printed("Success: Powered ON\n");
 
     for (plugs, word) in
         [("n2.lab,", "empty"), (",n2.lab", "empty"), ("n2.lab,n9", "n9"), ("n2.lab,n3;x", "not a valid node name")]
@@ -110,7 +110,7 @@ fn one_failing_plug_is_named_and_the_others_are_fenced() {
     ran.failed(&["n3.lab", "not proven off"]);
     assert!(!ran.stderr.contains("n2.lab:"), "{ran:?}");
     assert_eq!((cluster.power("n2.lab"), cluster.power("n3.lab")), ("off".into(), "on".into()));
-    assert_eq!(cluster.ledger().len(), 4, "an intent and a receipt for each");
+    assert_eq!(cluster.receipt_log().len(), 4, "an intent and a receipt for each");
 }
 
 /// Several plugs are off if all of them are, on if one is known to be on, and unknown otherwise.
@@ -139,7 +139,7 @@ fn missing_as_off_is_for_nodes_that_are_certainly_missing() {
     let lines = "action=off\nplug=n9.lab\nmissing_as_off=1";
     let ran = cluster.pacemaker(lines);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "Success: Already OFF\n"));
-    ran.complained(&["n9.lab", "missing_as_off"]);
+    ran.stderr_has(&["n9.lab", "missing_as_off"]);
     assert_eq!(cluster.pacemaker("action=status\nplug=n9.lab\nmissing_as_off=1").code, Some(2));
     cluster.pacemaker("action=on\nplug=n9.lab\nmissing_as_off=1").failed(&["n9.lab", "no node"]);
     cluster.pacemaker("action=off\nplug=n9.lab\nmissing_as_off=0").failed(&["n9.lab", "no node"]);

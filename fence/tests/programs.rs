@@ -17,7 +17,7 @@ fn with_path(path: impl Into<Value>) -> Cluster {
 
 fn off_fails(cluster: &Cluster, words: &[&str]) {
     let ran = cluster.pacemaker("action=off\nplug=n2.lab");
-    ran.failed(words).complained(&["n2.lab"]);
+    ran.failed(words).stderr_has(&["n2.lab"]);
     assert_eq!(cluster.power("n2.lab"), "on");
 }
 
@@ -59,7 +59,7 @@ fn a_short_deadline_leaves_time_for_the_command() {
     for deadline in ["2", "4", "5"] {
         let cluster = Cluster::new();
         let ran = cluster.pacemaker(&format!("action=off\nplug=n2.lab\ndeadline={deadline}"));
-        ran.succeeded().said("Success: Powered OFF\n");
+        ran.succeeded().printed("Success: Powered OFF\n");
     }
 }
 
@@ -70,7 +70,7 @@ fn a_program_whose_status_hangs_once_is_still_told_to_switch_off() {
     cluster
         .pacemaker("action=off\nplug=n2.lab\ndisable_timeout=true\ndeadline=3")
         .succeeded()
-        .said("Success: Powered OFF\n");
+        .printed("Success: Powered OFF\n");
 }
 
 /// After a crash or a kill by the OOM killer, the line has the signal.
@@ -107,7 +107,7 @@ fn a_talkative_program_is_cut_to_its_reason() {
 #[test]
 fn a_program_that_leaves_a_child_behind_has_answered() {
     let cluster = Cluster::with_program("sleep 1000 &");
-    cluster.pacemaker("action=status\nplug=n2.lab").succeeded().said("Status: ON\n");
+    cluster.pacemaker("action=status\nplug=n2.lab").succeeded().printed("Status: ON\n");
 }
 
 /// Ganeti's contract (`lib/backend.py`, `RunOob`): two arguments, no stdin, LC_ALL=C.
@@ -127,5 +127,5 @@ fn ignored_signals_of_the_caller_do_no_harm() {
     let cluster = Cluster::new();
     let ran =
         common::in_shell(&cluster, r#"exec env --ignore-signal=CHLD,PIPE,TERM "$0" < "$1""#, "action=off\nplug=n2.lab");
-    ran.succeeded().said("Success: Powered OFF\n");
+    ran.succeeded().printed("Success: Powered OFF\n");
 }

@@ -38,7 +38,7 @@ fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
 #[test]
 fn an_off_that_takes_effect_the_second_time_is_success() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && [ "$(grep -c "$1" calls)" -lt 2 ] && exit 0"#);
-    cluster.pacemaker("action=off\nplug=n2.lab\npower_timeout=2").succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker("action=off\nplug=n2.lab\npower_timeout=2").succeeded().printed("Success: Powered OFF\n");
     assert_eq!(cluster.called("power-off n2.lab"), 2);
 }
 
@@ -46,7 +46,7 @@ fn an_off_that_takes_effect_the_second_time_is_success() {
 #[test]
 fn an_off_that_reports_an_error_and_works_is_success() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && { echo off > "power-$2"; exit 3; }"#);
-    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().printed("Success: Powered OFF\n");
 }
 
 /// The program's own reason for a rejection must reach the administrator.
@@ -81,9 +81,9 @@ fn isolated_is_off_only_for_who_asks_for_it() {
     let listed = cluster.pacemaker("action=list-status").stdout;
     assert!(listed.contains("n2.lab,n2,UNKNOWN"), "{listed}");
 
-    cluster.pacemaker("action=off\nplug=n2.lab\nminimum_grade=isolated").succeeded().said("Success: Already OFF\n");
-    let ledger = cluster.ledger();
-    assert_eq!((&ledger[1]["grade"], &ledger[3]["grade"]), (&"unknown".into(), &"isolated".into()));
+    cluster.pacemaker("action=off\nplug=n2.lab\nminimum_grade=isolated").succeeded().printed("Success: Already OFF\n");
+    let receipt_log = cluster.receipt_log();
+    assert_eq!((&receipt_log[1]["grade"], &receipt_log[3]["grade"]), (&"unknown".into(), &"isolated".into()));
 }
 
 /// A grade that is at least as strong as the least grade is accepted; a weaker one is not.
@@ -134,7 +134,7 @@ fn garbage_is_never_off() {
 #[test]
 fn a_program_that_prints_on_power_off_is_judged_by_the_state() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && echo "Chassis Power Control: Down/Off""#);
-    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().printed("Success: Powered OFF\n");
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && { echo "Down/Off"; exit 0; }"#);
     cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "it still says on", "Down/Off"]);
 }
@@ -143,7 +143,7 @@ fn a_program_that_prints_on_power_off_is_judged_by_the_state() {
 #[test]
 fn a_node_that_cannot_be_read_at_first_is_switched_off_all_the_same() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-status ] && ! grep -q power-off calls && exit 1"#);
-    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().printed("Success: Powered OFF\n");
     assert_eq!(cluster.called("power-off n2.lab"), 1);
 }
 
@@ -157,7 +157,7 @@ fn a_device_that_is_away_after_the_command_is_waited_for() {
         exit 1
     fi"#;
     let cluster = Cluster::with_program(vice);
-    cluster.pacemaker("action=off\nplug=n2.lab\npower_timeout=5").succeeded().said("Success: Powered OFF\n");
+    cluster.pacemaker("action=off\nplug=n2.lab\npower_timeout=5").succeeded().printed("Success: Powered OFF\n");
     assert_eq!(cluster.called("power-off n2.lab"), 1);
 }
 

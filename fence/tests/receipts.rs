@@ -29,7 +29,7 @@ fn the_intent_is_written_before_the_first_call() {
 fn the_receipt_holds_the_evidence() {
     let cluster = Cluster::new();
     cluster.pacemaker("action=off\nplug=n2").succeeded();
-    let intent = cluster.ledger().remove(0);
+    let intent = cluster.receipt_log().remove(0);
     assert_eq!((&intent["action"], &intent["node"]), (&"off".into(), &"n2.lab".into()));
     assert_eq!((&intent["program"], &intent["requested_by"]["program"]), (&"fence_ganeti".into(), &"timeout".into()));
     let receipt = cluster.receipt();
@@ -128,13 +128,13 @@ fn a_killed_agent_leaves_an_intent_and_no_program_behind() {
     kill_group(&agent);
     agent.wait().unwrap();
     wait_for("the program's end", || !runs(&program));
-    let ledger = cluster.ledger();
-    assert_eq!((ledger.len(), &ledger[0]["kind"]), (1, &"intent".into()), "{ledger:#?}");
+    let receipt_log = cluster.receipt_log();
+    assert_eq!((receipt_log.len(), &receipt_log[0]["kind"]), (1, &"intent".into()), "{receipt_log:#?}");
     assert_eq!(cluster.power("n2.lab"), "on");
 
     std::fs::write(cluster.path("again"), "").unwrap();
-    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().said("Success: Powered OFF\n");
-    let kinds: Vec<_> = cluster.ledger().iter().map(|entry| entry["kind"].clone()).collect();
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().printed("Success: Powered OFF\n");
+    let kinds: Vec<_> = cluster.receipt_log().iter().map(|entry| entry["kind"].clone()).collect();
     assert_eq!(kinds, ["intent", "intent", "receipt"]);
 }
 
@@ -172,9 +172,9 @@ fn two_agents_at_the_same_node_both_succeed() {
         }
     });
     assert_eq!(cluster.power("n2.lab"), "off");
-    let ledger = cluster.ledger();
-    assert_eq!(ledger.len(), 4);
-    for intent in ledger.iter().filter(|entry| entry["kind"] == "intent") {
-        assert_eq!(ledger.iter().filter(|entry| entry["id"] == intent["id"]).count(), 2, "{ledger:#?}");
+    let receipt_log = cluster.receipt_log();
+    assert_eq!(receipt_log.len(), 4);
+    for intent in receipt_log.iter().filter(|entry| entry["kind"] == "intent") {
+        assert_eq!(receipt_log.iter().filter(|entry| entry["id"] == intent["id"]).count(), 2, "{receipt_log:#?}");
     }
 }

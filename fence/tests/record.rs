@@ -34,8 +34,8 @@ fn fence(cluster: &Cluster, node: &str, more: &str) -> String {
     let cib = cluster.path("cib.xml");
     cluster.pacemaker(&format!("action=off\nplug={node}\ncib={}\n{more}", cib.display())).succeeded();
     assert_eq!(cluster.power(node), "off");
-    let ledger = cluster.ledger();
-    ledger.last().unwrap()["record"].as_str().map(str::to_owned).unwrap_or_default()
+    let receipt_log = cluster.receipt_log();
+    receipt_log.last().unwrap()["record"].as_str().map(str::to_owned).unwrap_or_default()
 }
 
 /// Writes the memory that a reconciliation at `at` would have left.

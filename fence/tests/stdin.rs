@@ -18,7 +18,7 @@ fn both_generations_of_pacemaker_fence_the_node_they_mean() {
         "nodeid=2\naction=off\nport=N2.LAB",
     ] {
         let cluster = Cluster::new();
-        cluster.pacemaker(lines).succeeded().said("Success: Powered OFF\n");
+        cluster.pacemaker(lines).succeeded().printed("Success: Powered OFF\n");
         assert_eq!((cluster.power("n2.lab"), cluster.power("n3.lab")), ("off".into(), "on".into()), "{lines}");
     }
 }
@@ -35,7 +35,7 @@ fn another_node_than_pacemaker_means_is_not_fenced() {
     ] {
         for action in ["off", "on", "reboot", "status"] {
             let cluster = Cluster::new();
-            cluster.pacemaker(&format!("action={action}\n{lines}")).complained(&["Pacemaker means n3.lab", "plug"]);
+            cluster.pacemaker(&format!("action={action}\n{lines}")).stderr_has(&["Pacemaker means n3.lab", "plug"]);
             assert_eq!((cluster.power("n2.lab"), cluster.power("n3.lab")), ("on".into(), "on".into()), "{lines}");
         }
     }
@@ -111,7 +111,7 @@ fn blanks_around_a_line_do_not_count() {
 #[test]
 fn without_an_action_it_reboots() {
     let cluster = Cluster::new();
-    cluster.pacemaker("plug=n2.lab").succeeded().said("Success: Rebooted\n");
+    cluster.pacemaker("plug=n2.lab").succeeded().printed("Success: Rebooted\n");
     assert_eq!((cluster.called("power-off n2.lab"), cluster.called("power-on n2.lab")), (1, 1));
 }
 
@@ -141,7 +141,7 @@ fn a_wrong_value_touches_nothing_and_names_its_option() {
         let cluster = Cluster::new();
         let ran = cluster.pacemaker(&format!("action=off\nplug=n2.lab\n{name}={value}"));
         ran.failed(&[name, value]);
-        assert!(cluster.calls().is_empty() && cluster.ledger().is_empty(), "{name}={value}");
+        assert!(cluster.calls().is_empty() && cluster.receipt_log().is_empty(), "{name}={value}");
     }
 }
 

@@ -135,7 +135,7 @@ fn check_reads_every_device_and_changes_nothing() {
     assert!(ran.stdout.contains("ok     n1.lab  level 1  good: on"), "{ran:?}");
     assert!(ran.stdout.contains("ERROR  n1.lab  level 2  bad:") && ran.stdout.contains("no such host"), "{ran:?}");
     assert!(ran.stderr.contains("1 of 2 devices"), "{ran:?}");
-    assert!(site.ledger().is_empty());
+    assert!(site.receipt_log().is_empty());
     for name in ["good", "bad"] {
         assert!(site.calls(name).iter().all(|call| call.starts_with("power-status")), "{name}");
     }

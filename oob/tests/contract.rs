@@ -32,7 +32,7 @@ fn power_status_is_json_with_the_grade() {
     let off = site.oob("power-status").answered();
     assert_eq!((&off["powered"], &off["grade"]), (&json!(false), &json!("off")));
     assert_eq!(site.calls("dev").len(), 3, "an off is read twice");
-    assert!(site.ledger().is_empty(), "reading leaves no receipt");
+    assert!(site.receipt_log().is_empty(), "reading leaves no receipt");
 }
 
 /// An unknown state is exit code 1 and nothing on stdout: Ganeti shows `{"powered": null}` as "unpowered".
@@ -116,7 +116,7 @@ fn ganeti_is_told_no_success_without_an_off() {
         for outcome in ["done", "unchanged"] {
             let said = format!("it is proven {grade} by dev");
             site.oob("power-off").failed_for(NODE, &[&said, meaning, "gnt-ha confirm-off n1.lab --reason TEXT"]);
-            let receipt = site.ledger().pop().unwrap();
+            let receipt = site.receipt_log().pop().unwrap();
             assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!(outcome), &json!(grade)));
         }
         site.run(&["power-off", NODE], &[FENCING]).silent();
@@ -156,7 +156,7 @@ fn a_wrong_call_is_exit_code_1_and_one_line() {
     ] {
         site.run(arguments, &[]).failed(&["--help"]);
     }
-    assert!(site.calls("dev").is_empty() && site.ledger().is_empty());
+    assert!(site.calls("dev").is_empty() && site.receipt_log().is_empty());
     let nothing = feed(Command::new(PROGRAM), b"");
     assert_eq!((nothing.code, nothing.stdout.as_str()), (Some(1), ""), "{nothing:?}");
     for help in ["--help", "--version"] {
@@ -172,7 +172,7 @@ fn receipts_are_linked_to_the_callers() {
     site.script("dev", r#"[ -e state/receipts.jsonl ] && cp state/receipts.jsonl "at-$1""#);
     site.run(&["power-off", NODE], &[FENCING]).silent();
     assert_eq!(site.text("at-power-status").lines().count(), 1);
-    let intent = site.ledger().remove(0);
+    let intent = site.receipt_log().remove(0);
     assert_eq!((&intent["program"], &intent["action"]), (&json!("ganeti-oob"), &json!("off")));
     assert_eq!(intent["requested_by"]["request"], "0199aabbccdd-01234567");
     let receipt = site.receipt();

@@ -30,7 +30,10 @@ fn a_node_whose_machine_is_anothers_is_refused_with_both_names() {
         ran.failed_for(NODE, &["n2.lab (device other) have one machine: the BMC at localhost", "config.toml"]);
     }
     assert!(
-        site.ledger().iter().filter(|entry| entry.get("outcome").is_some()).all(|entry| entry["outcome"] == "refused")
+        site.receipt_log()
+            .iter()
+            .filter(|entry| entry.get("outcome").is_some())
+            .all(|entry| entry["outcome"] == "refused")
     );
     site.oob("power-status").failed_for(NODE, &["its power is unknown", "n2.lab (device other)"]);
     site.run(&["power-off", "n2.lab"], &[]).failed_for("n2.lab", &["n1.lab (device bmc) have one machine"]);

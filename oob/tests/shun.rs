@@ -183,7 +183,7 @@ const LOOK: &str = "oob sync\nkept\noob power-status n3.lab\nnft list ruleset\n"
 #[test]
 fn what_a_regular_node_says_of_others_changes_nothing() {
     for epoch in [1, 3, u64::MAX] {
-        let said = answer(4, json!({"n3.lab": lie(epoch, "192.0.2.3"), "ghost": lie(1, "192.0.2.254")}));
+        let said = answer(4, json!({"n3.lab": lie(epoch, "192.0.2.3"), "foreign": lie(1, "192.0.2.254")}));
         let Some(seen) = in_cluster(&[answer(2, json!({})), said], LOOK) else { return };
         assert!(seen.contains("\"powered\":true"), "{epoch}: {seen}");
         assert!(seen.contains("none\n") && !seen.contains("gnt-ha-shunned"), "{epoch}: {seen}");
@@ -194,7 +194,7 @@ fn what_a_regular_node_says_of_others_changes_nothing() {
 #[test]
 fn what_a_candidate_says_is_limited() {
     for (entries, why) in [
-        (json!({"ghost": lie(1, "192.0.2.254")}), "not a node of this cluster"),
+        (json!({"foreign": lie(1, "192.0.2.254")}), "not a node of this cluster"),
         (json!({"n3.lab": lie(1, "192.0.2.254")}), "192.0.2.254 is not an address of it"),
         (json!({"n3.lab": lie(1, "192.0.2.4")}), "192.0.2.4 is not an address of it"),
         (json!({"n3.lab": lie(4_000_000_001, "192.0.2.3")}), "the largest that is taken"),
@@ -257,7 +257,9 @@ fn a_reader_gives_no_order_and_keeps_nothing() {
 /// Only requests of a master candidate of this node's own configuration are applied.
 #[test]
 fn whoever_is_no_candidate_orders_nothing() {
-    for (from, why) in [("n4.lab", "n4.lab is not a master candidate"), ("ghost", "ghost is not a master candidate")] {
+    for (from, why) in
+        [("n4.lab", "n4.lab is not a master candidate"), ("foreign", "foreign is not a master candidate")]
+    {
         let question = json!({"version": 1, "from": from, "register": {"n3.lab": lie(1, "192.0.2.3")}});
         let script = format!("oob peer '{question}'\nkept\nnft list ruleset\n");
         let Some(seen) = in_cluster(&[], &script) else { return };
@@ -421,7 +423,7 @@ fn entries(id: &str, by: &str, node: &str) -> String {
 #[test]
 fn its_own_receipts_are_told_to_a_candidate() {
     let config = "[default]\nlevels = [[\"dev\"]]\n[devices.dev]\ndriver = \"exec\"\nprogram = \"{dir}/dev\"\n";
-    let question = json!({"version": 1, "from": "n2.lab", "receipts": ["n3.lab", "ghost"]});
+    let question = json!({"version": 1, "from": "n2.lab", "receipts": ["n3.lab", "foreign"]});
     let script = format!(
         "mkdir -p $dir/state\ncat > $dir/state/receipts.jsonl <<'E'\n{}\nE\noob peer '{question}'\n",
         [("a-1", "pacemaker-fenced", "n3.lab"), ("a-2", "person", "n3.lab"), ("a-3", "pacemaker-fenced", "n4.lab")]
@@ -433,7 +435,7 @@ fn its_own_receipts_are_told_to_a_candidate() {
     let told = &said["receipts"];
     assert_eq!(told["n3.lab"].as_array().map(Vec::len), Some(1), "{seen}");
     assert_eq!(
-        (&told["n3.lab"][0]["id"], &told["n4.lab"], &told["ghost"]),
+        (&told["n3.lab"][0]["id"], &told["n4.lab"], &told["foreign"]),
         (&json!("a-1"), &json!(null), &json!(null))
     );
 }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-pub(crate) use outside::{Ran, install};
+pub(crate) use program_test::{Ran, install};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -157,13 +157,13 @@ esac
     }
 
     /// Returns every line of the receipts.
-    pub(crate) fn ledger(&self) -> Vec<Value> {
-        outside::ledger(&self.text("state/receipts.jsonl"))
+    pub(crate) fn receipt_log(&self) -> Vec<Value> {
+        program_test::receipt_log(&self.text("state/receipts.jsonl"))
     }
 
     /// Returns the one receipt, after checking that it follows its intent.
     pub(crate) fn receipt(&self) -> Value {
-        outside::receipt(&self.ledger())
+        program_test::receipt(&self.receipt_log())
     }
 }
 
@@ -183,7 +183,7 @@ pub(crate) fn pacemakers_command() -> Command {
 
 /// Runs `command` with `input` on stdin.
 pub(crate) fn feed(command: Command, input: &[u8]) -> Ran {
-    outside::feed("fence_ganeti", command, input)
+    program_test::feed("fence_ganeti", command, input)
 }
 
 /// Runs shell text with `$0` the agent and `$1` a file with the lines for stdin, for unusual file descriptors.

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use outside::hostile::{Dice, mutated};
+use program_test::hostile::{Dice, mutated};
 
 use crate::handshake::{Attempt, Choice, Stage, Step};
 use crate::keys::Exchange;

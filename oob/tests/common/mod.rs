@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use bmc_responder::{Behaviour, Responder};
-pub(crate) use outside::{Ran, install};
+pub(crate) use program_test::{Ran, install};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -194,19 +194,19 @@ esac
     }
 
     /// Returns every line of the receipts.
-    pub(crate) fn ledger(&self) -> Vec<Value> {
-        outside::ledger(&self.text("state/receipts.jsonl"))
+    pub(crate) fn receipt_log(&self) -> Vec<Value> {
+        program_test::receipt_log(&self.text("state/receipts.jsonl"))
     }
 
     /// Returns the one receipt, after checking that it follows its intent.
     pub(crate) fn receipt(&self) -> Value {
-        outside::receipt(&self.ledger())
+        program_test::receipt(&self.receipt_log())
     }
 }
 
 /// Runs `command` with `input` on stdin.
 pub(crate) fn feed(command: Command, input: &[u8]) -> Ran {
-    outside::feed("ganeti-oob", command, input)
+    program_test::feed("ganeti-oob", command, input)
 }
 
 /// Returns a BMC of this behaviour and a site that uses it.

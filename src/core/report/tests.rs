@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use outside::hostile::{Dice, mutated};
+use program_test::hostile::{Dice, mutated};
 use serde_json::Value;
 
 use super::envelope::Report;

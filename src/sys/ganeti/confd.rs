@@ -369,9 +369,9 @@ mod tests {
                 .map(|foreign| foreign.answer(&salts.of(from.ip()), &body(json!("n3.lab"), u64::MAX))),
         );
         let valid: Vec<&[u8]> = valid.iter().map(Vec::as_slice).collect();
-        let mut dice = outside::hostile::Dice::new(3);
+        let mut dice = program_test::hostile::Dice::new(3);
         for number in 0..ALL {
-            let bytes = outside::hostile::mutated(&mut dice, &valid);
+            let bytes = program_test::hostile::mutated(&mut dice, &valid);
             let Some((reply, salt)) = ours.reply(&bytes) else { continue };
             // The datagrams that are left are unchanged answers of a confd.
             let said = signed.iter().find(|(known, body)| *known == salt && body["serial"] == reply.cluster_serial);

@@ -1,7 +1,7 @@
 //! Tests hostile answers to `sync`, and hostile requests to `peer`: none of them changes a grade, an epoch, an address
 //! or what is shunned.
 
-use outside::hostile::{Dice, mutated, reworded};
+use program_test::hostile::{Dice, mutated, reworded};
 use serde_json::json;
 
 use super::tests::{OWN, entry, name, register, roll};
@@ -25,7 +25,7 @@ fn lies() -> ShunList {
     register(&[
         ("n2", entry(1, Grade::Off, &["192.0.2.2"])),
         ("n4", entry(7, Grade::Off, &["192.0.2.4", "192.0.2.254"])),
-        ("ghost", entry(Epoch::MOST, Grade::Bounded, &["192.0.2.53"])),
+        ("foreign", entry(Epoch::MOST, Grade::Bounded, &["192.0.2.53"])),
     ])
 }
 
@@ -49,7 +49,7 @@ fn answers() -> Vec<Vec<u8>> {
 fn no_answer_of_a_regular_node_changes_what_is_remembered() {
     let (mut dice, valid, node) = (Dice::new(1), answers(), name("n3"));
     let (roll, own, about) = (roll(), own(), [name("n4")]);
-    let speakers = ["n3", "n4", "ghost"].map(name);
+    let speakers = ["n3", "n4", "foreign"].map(name);
     let valid: Vec<&[u8]> = valid.iter().map(Vec::as_slice).collect();
     let mut read = 0;
     for number in 0..EACH {
@@ -109,7 +109,7 @@ fn no_question_changes_more_than_a_candidate_may() {
         assert!(roll.candidates.contains(&said.from), "{}", shown());
         let mut merged = own.clone();
         merged.merge(&belief.accepted);
-        assert!(!merged.0.contains_key(&name("n1")) && !merged.0.contains_key(&name("ghost")), "{}", shown());
+        assert!(!merged.0.contains_key(&name("n1")) && !merged.0.contains_key(&name("foreign")), "{}", shown());
         for (node, entry) in &merged.0 {
             let before = own.epoch(node);
             assert!(entry.epoch >= before && entry.epoch <= HEARD_MOST, "{}", shown());

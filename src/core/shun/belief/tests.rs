@@ -77,7 +77,7 @@ fn a_regular_node_says_nothing_of_others() {
     let mut lie = report("n3");
     lie.register = register(&[
         ("n4", entry(Epoch::MOST, Grade::Bounded, &["192.0.2.4"])),
-        ("ghost", entry(1, Grade::Off, &["192.0.2.254", "192.0.2.53"])),
+        ("foreign", entry(1, Grade::Off, &["192.0.2.254", "192.0.2.53"])),
     ]);
     lie.self_fences = BTreeMap::from([(
         name("n4"),
@@ -128,7 +128,7 @@ fn a_candidate_is_believed_within_limits() {
     }
     for (node, epoch, all, why) in [
         ("n1", 1, &["192.0.2.1"][..], "this node itself"),
-        ("ghost", 1, &["192.0.2.254"], "not a node of this cluster"),
+        ("foreign", 1, &["192.0.2.254"], "not a node of this cluster"),
         ("n3", 3, &["192.0.2.254"], "192.0.2.254 is not an address of it"),
         ("n3", 3, &["192.0.2.3", "192.0.2.4"], "192.0.2.4 is not an address of it"),
         ("n3", 3, &["192.0.2.100"], "192.0.2.100 is not an address of it"),

@@ -1,4 +1,4 @@
-//! Runs a program from outside, as its users do, and checks how it ended.
+//! Runs a program as its users do, and checks its exit code and output.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +37,7 @@ impl Ran {
 
     /// Checks for success and exactly this text on stdout.
     #[track_caller]
-    pub fn said(&self, stdout: &str) -> &Self {
+    pub fn printed(&self, stdout: &str) -> &Self {
         assert_eq!(self.stdout, stdout, "{self:?}");
         self
     }
@@ -45,7 +45,7 @@ impl Ran {
     /// Checks for exit code 0 and no output: Ganeti takes any byte on stdout of a power command for a failure.
     #[track_caller]
     pub fn silent(&self) -> &Self {
-        self.succeeded().said("")
+        self.succeeded().printed("")
     }
 
     /// Checks for exit code 0, and returns the JSON on stdout.
@@ -60,7 +60,7 @@ impl Ran {
     #[track_caller]
     pub fn failed(&self, words: &[&str]) -> &Self {
         assert_eq!((self.code, self.stdout.as_str()), (Some(1), ""), "{self:?}");
-        self.complained(words)
+        self.stderr_has(words)
     }
 
     /// Checks the same, and that the line names the node.
@@ -71,7 +71,7 @@ impl Ran {
 
     /// Checks for one line on stderr, which begins with the program's name and contains every one of `words`.
     #[track_caller]
-    pub fn complained(&self, words: &[&str]) -> &Self {
+    pub fn stderr_has(&self, words: &[&str]) -> &Self {
         assert_eq!(self.stderr.matches('\n').count(), 1, "one line: {self:?}");
         assert!(self.stderr.starts_with(&format!("{}: ", self.program)), "{self:?}");
         for word in words {
@@ -107,16 +107,16 @@ pub fn install(path: &Path, body: &str) -> PathBuf {
     path.to_owned()
 }
 
-/// Returns every line of the receipts in `text`.
+/// Parses the lines of a receipt log.
 #[must_use]
-pub fn ledger(text: &str) -> Vec<Value> {
+pub fn receipt_log(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Returns the one receipt in `ledger`, after checking that it follows its intent.
+/// Returns the one receipt in `receipt_log`, after checking that it follows its intent.
 #[must_use]
-pub fn receipt(ledger: &[Value]) -> Value {
-    let [intent, receipt] = ledger else { panic!("not one intent and one receipt: {ledger:#?}") };
+pub fn receipt(receipt_log: &[Value]) -> Value {
+    let [intent, receipt] = receipt_log else { panic!("not one intent and one receipt: {receipt_log:#?}") };
     assert_eq!((&intent["kind"], &receipt["kind"]), (&json!("intent"), &json!("receipt")));
     assert_eq!(intent["id"], receipt["id"]);
     receipt.clone()
