@@ -54,7 +54,7 @@ pub fn master(paths: &AgentPaths, ganeti: &GanetiView, claims: &[MasterClaim], d
     } else {
         match paths.luxids_master(deadline.at_most(CHECK_LIMIT)) {
             Ok(master) if ganeti.is_here(&master) => {}
-            Ok(master) => failures.push(failure("luxid", format!("it takes {master} for the master"))),
+            Ok(master) => failures.push(failure("luxid", format!("it names {master} as the master"))),
             Err(error) => failures.push(failure("luxid", error.to_string())),
         }
     }
@@ -76,13 +76,13 @@ fn master_ip(ganeti: &GanetiView) -> Option<Failure> {
         return Some(failure("master IP", SIMULATED));
     }
     let Some((address, device)) = ganeti.master_ip() else {
-        return Some(failure("master IP", "Ganeti's files name none"));
+        return Some(failure("master IP", "Ganeti's files do not have it"));
     };
     match addresses::has(address, device.as_deref()) {
         Ok(true) => None,
         Ok(false) => {
-            let device = device.map(|device| format!(" on {device}")).unwrap_or_default();
-            Some(failure("master IP", format!("{address} is not{device}")))
+            let device = device.unwrap_or_else(|| "this host".to_owned());
+            Some(failure("master IP", format!("{address} is not on {device}")))
         }
         Err(error) => Some(failure("master IP", error.to_string())),
     }
@@ -157,7 +157,7 @@ fn in_time(deadline: Deadline, write: impl FnOnce() -> io::Result<()> + Send + '
     let (sender, receiver) = mpsc::channel();
     // A host that cannot start a thread leaves the state unknown, which is not a success.
     std::thread::Builder::new().spawn(move || sender.send(write()))?;
-    receiver.recv_timeout(deadline.left()).unwrap_or_else(|_| Err(io::Error::other("a write did not end in time")))
+    receiver.recv_timeout(deadline.left()).unwrap_or_else(|_| Err(io::Error::other("the write did not end in time")))
 }
 
 #[cfg(test)]

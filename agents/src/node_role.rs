@@ -63,7 +63,7 @@ fn start(call: &Call, paths: &AgentPaths) -> OcfResult {
     }
     match paths.markers.clear(Marker::NodeStopped) {
         Ok(()) => OcfResult::plain(OcfCode::Success),
-        Err(error) => OcfResult::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}")),
+        Err(error) => OcfResult::because(OcfCode::ErrGeneric, format!("cannot write the state: {error}")),
     }
 }
 
@@ -106,7 +106,9 @@ fn restart(paths: &AgentPaths, daemon: &str, until: Deadline) {
 fn stop(paths: &AgentPaths) -> OcfResult {
     match paths.markers.set(Marker::NodeStopped) {
         Ok(()) => OcfResult::plain(OcfCode::Success),
-        Err(error) => OcfResult::because(OcfCode::Success, format!("stopped, but it cannot be kept: {error}")),
+        Err(error) => {
+            OcfResult::because(OcfCode::Success, format!("stopped, but the marker cannot be written: {error}"))
+        }
     }
 }
 

@@ -169,7 +169,9 @@ impl Event {
             (false, Some("on")) => (true, format!("{node} was NOT switched on: {description}")),
             (false, _) => (
                 true,
-                format!("{node} was NOT fenced, and what ran on it stays down until it is proven off: {description}"),
+                format!(
+                    "{node} was NOT fenced, and its instances and resources stay down until it is proven off: {description}"
+                ),
             ),
         }
     }

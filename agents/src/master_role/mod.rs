@@ -70,7 +70,7 @@ pub fn unban(call: &Call, paths: &AgentPaths) {
 /// Starts an instance of the clone. An instance does not serve the role: the role comes with the promotion.
 fn start_instance(call: &Call, paths: &AgentPaths) -> OcfResult {
     if let Err(error) = paths.markers.set(Marker::MasterStarted) {
-        return OcfResult::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}"));
+        return OcfResult::because(OcfCode::ErrGeneric, format!("cannot write the state: {error}"));
     }
     if let Ok(ganeti) = paths.ganeti_view() {
         offer(call, paths, &ganeti, true);

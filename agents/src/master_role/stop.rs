@@ -84,7 +84,7 @@ pub(super) fn stop_role(call: &Call, paths: &AgentPaths) -> OcfResult {
         (Ok(()), Ok(())) => OcfResult::plain(OcfCode::Success),
         // The role is stopped. Without the marker a probe in partial mode takes it for running, with no worse effect.
         (Ok(()), Err(error)) => {
-            OcfResult::because(OcfCode::Success, format!("stopped, but it cannot be kept: {error}"))
+            OcfResult::because(OcfCode::Success, format!("stopped, but the marker cannot be written: {error}"))
         }
         (Err(error), _) => OcfResult::because(OcfCode::ErrGeneric, error.to_string()),
     }

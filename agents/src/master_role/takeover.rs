@@ -80,7 +80,7 @@ pub(super) fn take(call: &Call, paths: &AgentPaths) -> OcfResult {
     loop {
         // Read in each round: the role of this node may have changed.
         let Ok(ganeti) = paths.ganeti_view() else {
-            return OcfResult::because(OcfCode::ErrGeneric, "Ganeti's files have just become unreadable");
+            return OcfResult::because(OcfCode::ErrGeneric, "Ganeti's files cannot be read any more");
         };
         if ganeti.rank == NodeRole::Master && serves(paths, &ganeti, REQUEST_LIMIT) {
             return taken(call, paths, &ganeti);
@@ -166,7 +166,7 @@ fn taken(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> OcfResult {
     reconcile_now(paths, call.deadline);
     match cleared {
         Ok(()) => OcfResult::plain(OcfCode::Success),
-        Err(error) => OcfResult::because(OcfCode::ErrGeneric, format!("cannot keep the state: {error}")),
+        Err(error) => OcfResult::because(OcfCode::ErrGeneric, format!("cannot write the state: {error}")),
     }
 }
 
