@@ -46,7 +46,7 @@ pub enum Kind {
     Other,
 }
 
-/// The host that decides whether to report, and what it knows of the Ganeti cluster.
+/// The host that decides whether to report, and the Ganeti cluster as its files show it.
 #[derive(Clone, Debug)]
 pub struct Here {
     /// This host's name; `None` if it is not a valid node name.

@@ -12,7 +12,7 @@ use bmc_responder::{Behaviour, Bmc, User};
 use ipmi_lan::Privilege;
 
 use crate::Result;
-use crate::site::{PASSWORD, USER};
+use crate::fixture::{PASSWORD, USER};
 
 /// The number of BMCs.
 pub(crate) const COUNT: u8 = 200;

@@ -6,12 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use crate::Result;
-use crate::administrator;
+use crate::admin_commands;
 use crate::bmcs::{self, Bmcs};
+use crate::fixture::{self, Fixture, LOSSY, NODE, PASSWORD, USER, lossy_node};
 use crate::measure::{Call, Run, in_turn, median};
 use crate::sandbox::succeed;
 use crate::simulator::Simulator;
-use crate::site::{self, LOSSY, NODE, PASSWORD, Site, USER, lossy_node};
 use crate::table::{Goal, Row};
 
 /// Packets lost in each direction, in percent.
@@ -21,16 +21,16 @@ const LOSS: u8 = 30;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs all cases, in the order of the table.
-pub(crate) fn all(site: &Site, runs: usize) -> Result<Vec<Row>> {
-    let mut simulator = Simulator::start(&site.dir, site::quiet_address())?;
-    let mut rows = status(site, &simulator, runs)?;
-    rows.push(power_status(site, &simulator, runs)?);
-    rows.push(metadata(site, runs)?);
-    rows.push(loss(site)?);
-    let (row, peak) = many(site)?;
+pub(crate) fn all(fixture: &Fixture, runs: usize) -> Result<Vec<Row>> {
+    let mut simulator = Simulator::start(&fixture.dir, fixture::quiet_address())?;
+    let mut rows = status(fixture, &simulator, runs)?;
+    rows.push(power_status(fixture, &simulator, runs)?);
+    rows.push(metadata(fixture, runs)?);
+    rows.push(loss(fixture)?);
+    let (row, peak) = many(fixture)?;
     rows.push(row);
-    rows.extend(administrator::large(site, runs)?);
-    rows.extend(memory(site, peak)?);
+    rows.extend(admin_commands::large(fixture, runs)?);
+    rows.extend(memory(fixture, peak)?);
     simulator.still_runs()?;
     Ok(rows)
 }
@@ -40,21 +40,21 @@ pub(crate) fn progress(what: &str) {
     eprintln!("bench: {what}");
 }
 
-fn agent(site: &Site, action: &str, node: Option<&str>, large: bool, says: &'static str) -> Call {
-    let arguments = site.agent_arguments(action, node, large);
-    Call { arguments, ..Call::new(site.program("fence_ganeti"), &[], says) }
+fn agent(fixture: &Fixture, action: &str, node: Option<&str>, large: bool, says: &'static str) -> Call {
+    let arguments = fixture.agent_arguments(action, node, large);
+    Call { arguments, ..Call::new(fixture.program("fence_ganeti"), &[], says) }
 }
 
-fn ipmitool(site: &Site, address: IpAddr) -> Call {
-    let (address, password) = (address.to_string(), site.password_file().display().to_string());
+fn ipmitool(fixture: &Fixture, address: IpAddr) -> Call {
+    let (address, password) = (address.to_string(), fixture.password_file().display().to_string());
     let arguments =
         ["-I", "lanplus", "-C", "3", "-H", &address, "-U", USER, "-f", &password, "chassis", "power", "status"];
     Call::new("ipmitool", &arguments, "Chassis Power is on")
 }
 
-fn status(site: &Site, simulator: &Simulator, runs: usize) -> Result<Vec<Row>> {
+fn status(fixture: &Fixture, simulator: &Simulator, runs: usize) -> Result<Vec<Row>> {
     progress("status through the agent and its OOB program, against fence_ipmilan");
-    let ours = agent(site, "status", Some(NODE), false, "Status: ON");
+    let ours = agent(fixture, "status", Some(NODE), false, "Status: ON");
     let address = simulator.address();
     let theirs = Call::new(
         "fence_ipmilan",
@@ -67,17 +67,17 @@ fn status(site: &Site, simulator: &Simulator, runs: usize) -> Result<Vec<Row>> {
     Ok(vec![wall, cpu])
 }
 
-fn power_status(site: &Site, simulator: &Simulator, runs: usize) -> Result<Row> {
+fn power_status(fixture: &Fixture, simulator: &Simulator, runs: usize) -> Result<Row> {
     progress("power-status, against ipmitool");
-    let ours = Call::new(site.program("ganeti-oob"), &["power-status", NODE], "\"powered\":true");
-    let theirs = ipmitool(site, simulator.address().parse()?);
+    let ours = Call::new(fixture.program("ganeti-oob"), &["power-status", NODE], "\"powered\":true");
+    let theirs = ipmitool(fixture, simulator.address().parse()?);
     let (ours, theirs) = in_turn(&ours, &theirs, runs)?;
     Ok(ratio("power-status, wall: ganeti-oob to ipmitool", &ours, &theirs, |run| run.wall, 0.4))
 }
 
-fn metadata(site: &Site, runs: usize) -> Result<Row> {
+fn metadata(fixture: &Fixture, runs: usize) -> Result<Row> {
     progress("metadata, against fence_ipmilan");
-    let ours = Call::new(site.program("fence_ganeti"), &["-o", "metadata"], "</resource-agent>");
+    let ours = Call::new(fixture.program("fence_ganeti"), &["-o", "metadata"], "</resource-agent>");
     let theirs = Call::new("fence_ipmilan", &["-o", "metadata"], "</resource-agent>");
     let (ours, theirs) = in_turn(&ours, &theirs, runs)?;
     Ok(ratio("metadata, wall: fence_ganeti to fence_ipmilan", &ours, &theirs, |run| run.wall, 0.1))
@@ -96,19 +96,19 @@ fn ratio(what: &str, ours: &[Run], theirs: &[Run], time: impl Fn(&Run) -> Durati
 }
 
 /// Measures how many calls get an answer from the simulators behind a bad network; one after the other at each of them.
-fn loss(site: &Site) -> Result<Row> {
+fn loss(fixture: &Fixture) -> Result<Row> {
     const OURS: usize = 5;
     const THEIRS: usize = 1;
     let mut simulators = (1..=LOSSY)
-        .map(|number| Simulator::start(&site.dir, site::lossy_address(number)))
+        .map(|number| Simulator::start(&fixture.dir, fixture::lossy_address(number)))
         .collect::<Result<Vec<_>>>()?;
     lose_packets()?;
     progress("ipmitool behind a bad network");
-    let calls: Vec<Call> = (1..=LOSSY).map(|number| ipmitool(site, site::lossy_address(number))).collect();
+    let calls: Vec<Call> = (1..=LOSSY).map(|number| ipmitool(fixture, fixture::lossy_address(number))).collect();
     let theirs = answers(&calls, THEIRS)?;
     progress("status through the agent and its OOB program behind a bad network");
     let calls: Vec<Call> =
-        (1..=LOSSY).map(|number| agent(site, "status", Some(&lossy_node(number)), false, "Status: ON")).collect();
+        (1..=LOSSY).map(|number| agent(fixture, "status", Some(&lossy_node(number)), false, "Status: ON")).collect();
     let ours = answers(&calls, OURS)?;
     simulators.iter_mut().try_for_each(Simulator::still_runs)?;
     let (in_time, their_in_time) = (ours.within(PATIENCE), theirs.within(PATIENCE));
@@ -180,17 +180,17 @@ fn answers(calls: &[Call], runs: usize) -> Result<Answers> {
 
 /// Measures all nodes of the large cluster at once, against the slowest of them alone. Also returns the agent's peak
 /// memory.
-fn many(site: &Site) -> Result<(Row, u64)> {
+fn many(fixture: &Fixture) -> Result<(Row, u64)> {
     const RUNS: usize = 5;
     progress("many nodes in one list-status");
     let bmcs = Bmcs::start()?;
     // All nodes are alike: a sample is enough.
     let alone = (1..=bmcs::COUNT)
         .step_by(10)
-        .map(|number| agent(site, "status", Some(&site::many_node(number)), true, "Status: ON").run())
+        .map(|number| agent(fixture, "status", Some(&fixture::many_node(number)), true, "Status: ON").run())
         .collect::<Result<Vec<_>>>()?;
     let slowest = alone.iter().map(|run| run.wall).max().unwrap_or_default();
-    let call = agent(site, "list-status", None, true, ",ON");
+    let call = agent(fixture, "list-status", None, true, ",ON");
     let mut all = Vec::new();
     let mut of_bmcs = bmcs.cpu()?;
     for _ in 0..RUNS {
@@ -226,14 +226,15 @@ fn many(site: &Site) -> Result<(Row, u64)> {
 }
 
 /// Measures the peak memory of each program in its largest task.
-fn memory(site: &Site, agents_peak: u64) -> Result<Vec<Row>> {
+fn memory(fixture: &Fixture, agents_peak: u64) -> Result<Vec<Row>> {
     progress("peak memory");
-    let program = site.program("ganeti-oob");
+    let program = fixture.program("ganeti-oob");
     let health = Call::new(&program, &["health", NODE], "[[").run()?.peak;
     let status = Call::new(&program, &["power-status", NODE], "\"powered\":true").run()?.peak;
-    let state = site.state_dir().display().to_string();
-    let history =
-        Call::new(site.program("gnt-ha"), &["history", "--state-dir", &state], "older ones are left out").run()?.peak;
+    let state = fixture.state_dir().display().to_string();
+    let history = Call::new(fixture.program("gnt-ha"), &["history", "--state-dir", &state], "older ones are left out")
+        .run()?
+        .peak;
     let row = |what: &str, peak: u64| {
         #[allow(clippy::cast_precision_loss, reason = "megabytes")]
         let figure = peak as f64 / 1e6;

@@ -4,15 +4,15 @@
 //! packets can be lost, and again for each measured command ([`measure`]). The roles are measured in labs
 //! ([`takeover`], [`shun`]). No process or file of it remains.
 
-mod administrator;
+mod admin_commands;
 mod bmcs;
 mod cases;
+mod fixture;
 mod measure;
 mod monitors;
 mod sandbox;
 mod shun;
 mod simulator;
-mod site;
 mod table;
 mod takeover;
 
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
 }
 
 fn outside(arguments: &Arguments) -> Result<()> {
-    site::check_tools()?;
+    fixture::check_tools()?;
     let mut rows: Vec<table::Row> = serde_json::from_slice(&sandbox::run_inside(arguments.runs)?)?;
     if arguments.labs > 0 {
         rows.extend(shun::all(arguments.runs.into())?);
@@ -98,8 +98,8 @@ fn outside(arguments: &Arguments) -> Result<()> {
 
 fn inside(runs: u16) -> Result<()> {
     sandbox::furnish()?;
-    let site = site::Site::make()?;
-    let rows = cases::all(&site, runs.into())?;
+    let fixture = fixture::Fixture::make()?;
+    let rows = cases::all(&fixture, runs.into())?;
     println!("{}", serde_json::to_string(&rows)?);
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ipmi_lan::{CipherSuite, Error, Secret, Session, Target};
 
 use crate::Result;
-use crate::site::{PASSWORD, USER};
+use crate::fixture::{PASSWORD, USER};
 
 /// The most that a simulator may take until its first answer.
 const START: Duration = Duration::from_secs(10);

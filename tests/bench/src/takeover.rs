@@ -11,7 +11,7 @@ use e2e::{lab_name, receipts, roles};
 use lab::{Host, Lab, Options, Power};
 
 use crate::Result;
-use crate::administrator;
+use crate::admin_commands;
 use crate::cases::progress;
 use crate::measure::{ON_HOSTS, median};
 use crate::monitors::{self, AGENTS, example};
@@ -57,7 +57,7 @@ pub(crate) fn all(labs: u8, runs: usize, examples: &Path) -> Result<Vec<Row>> {
         if number == 1 {
             master.write_file(ON_HOSTS, &std::fs::read(std::env::current_exe()?)?, 0o755)?;
             rows = monitors::rows(&master, examples, runs)?;
-            rows.extend(administrator::rows(&master, runs)?);
+            rows.extend(admin_commands::rows(&master, runs)?);
         }
         ours.push(kill(&lab, &master)?);
     }

@@ -169,7 +169,7 @@ pub fn configuration(lab: &Lab) -> String {
 ///
 /// # Errors
 /// Ganeti's error.
-pub fn tell_ganeti(master: &Host) -> Result<(), String> {
+pub fn set_oob_program(master: &Host) -> Result<(), String> {
     let parameter = format!("oob_program={OOB_PROGRAM}");
     master.check(&["gnt-cluster", "modify", "--node-parameters", &parameter]).map(drop).map_err(text)
 }
@@ -215,7 +215,7 @@ pub fn protect(lab: &Lab, programs: &Path, near: Option<&str>) -> Result<(), Str
 /// The operation that failed, and its host.
 pub fn protect_by(lab: &Lab, programs: &Path, near: Option<&str>, proof: &Proof) -> Result<(), String> {
     install(lab, programs, proof)?;
-    tell_ganeti(&lab.host("n1").map_err(text)?)?;
+    set_oob_program(&lab.host("n1").map_err(text)?)?;
     lab.configure_cib(&fencing_sections(near, proof.least)).map_err(text)?;
     lab.wait_until("fence_ganeti has started", Duration::from_secs(60), || {
         Ok(lab.crm_mon()?.resources.iter().any(|resource| {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use e2e::install::{Proof, built_programs, install, tell_ganeti};
+use e2e::install::{Proof, built_programs, install, set_oob_program};
 use e2e::receipts;
 use gnt_ha::core::receipt::{Action, Outcome};
 use lab::{Host, Lab, Network, Options, Output, Power};
@@ -18,7 +18,7 @@ fn lab() -> Lab {
     };
     let lab = Lab::up(options).unwrap();
     install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
-    tell_ganeti(&lab.host("n1").unwrap()).unwrap();
+    set_oob_program(&lab.host("n1").unwrap()).unwrap();
     lab
 }
 

@@ -70,32 +70,32 @@ pub(crate) fn lossy_node(number: u8) -> String {
 }
 
 /// The paths of all files of a benchmark.
-pub(crate) struct Site {
+pub(crate) struct Fixture {
     /// The directory of all files that are made here.
     pub(crate) dir: PathBuf,
     programs: PathBuf,
 }
 
-impl Site {
+impl Fixture {
     /// Makes all files.
     pub(crate) fn make() -> Result<Self> {
         let programs = std::env::current_exe()?.parent().ok_or("no directory of programs")?.to_owned();
-        let site = Self { dir: Path::new(sandbox::MEMORY).join("bench"), programs };
+        let fixture = Self { dir: Path::new(sandbox::MEMORY).join("bench"), programs };
         for program in ["fence_ganeti", "ganeti-oob", "gnt-ha"] {
-            let path = site.program(program);
+            let path = fixture.program(program);
             if !path.is_file() {
                 return Err(format!("{} is not built: make bench builds it", path.display()).into());
             }
         }
-        for dir in [site.dir.clone(), site.data_dir(false), site.data_dir(true)] {
+        for dir in [fixture.dir.clone(), fixture.data_dir(false), fixture.data_dir(true)] {
             fs::create_dir_all(dir)?;
         }
-        fs::write(site.password_file(), format!("{PASSWORD}\n"))?;
-        fs::set_permissions(site.password_file(), Permissions::from_mode(0o600))?;
-        site.configure()?;
-        site.write_clusters()?;
-        site.write_ledger()?;
-        Ok(site)
+        fs::write(fixture.password_file(), format!("{PASSWORD}\n"))?;
+        fs::set_permissions(fixture.password_file(), Permissions::from_mode(0o600))?;
+        fixture.configure()?;
+        fixture.write_clusters()?;
+        fixture.write_ledger()?;
+        Ok(fixture)
     }
 
     /// Returns the path of a program of gnt-ha, beside this one.

@@ -8,8 +8,8 @@ use lab::Host;
 use crate::Result;
 use crate::bmcs::{self, Bmcs};
 use crate::cases::progress;
+use crate::fixture::Fixture;
 use crate::measure::{Call, median};
-use crate::site::Site;
 use crate::table::{Goal, Row};
 
 /// The commands, each with its limit in s.
@@ -43,19 +43,20 @@ fn row(master: &Host, command: &str, limit: f64, runs: usize) -> Result<Row> {
 }
 
 /// Measures the large cluster, whose BMCs are slow to log in to, by its files: no Pacemaker is asked.
-pub(crate) fn large(site: &Site, runs: usize) -> Result<Vec<Row>> {
+pub(crate) fn large(fixture: &Fixture, runs: usize) -> Result<Vec<Row>> {
     let _bmcs = Bmcs::start()?;
-    let cib = site.dir.join("cib.xml");
+    let cib = fixture.dir.join("cib.xml");
     std::fs::write(&cib, "<cib><configuration/></cib>")?;
     [("status", 0.3, runs), ("check", 5.0, 3)]
         .into_iter()
         .map(|(command, limit, runs)| {
             progress(&format!("gnt-ha {command} of {} hosts", bmcs::COUNT));
-            let dirs = [("--data-dir", site.data_dir(true)), ("--state-dir", site.state_dir()), ("--cib", cib.clone())];
-            let mut call = Call::new(site.program("gnt-ha"), &[command, "--json"], "");
+            let dirs =
+                [("--data-dir", fixture.data_dir(true)), ("--state-dir", fixture.state_dir()), ("--cib", cib.clone())];
+            let mut call = Call::new(fixture.program("gnt-ha"), &[command, "--json"], "");
             call.arguments
                 .extend(dirs.iter().flat_map(|(name, path)| [(*name).to_owned(), path.display().to_string()]));
-            let times: Result<Vec<Duration>> = (0..runs).map(|_| looked(&call, command)).collect();
+            let times: Result<Vec<Duration>> = (0..runs).map(|_| run_and_check(&call, command)).collect();
             let middle = median(times?.into_iter());
             Ok(Row {
                 what: format!("gnt-ha {command} of {} hosts, by files and BMCs, s", bmcs::COUNT),
@@ -69,8 +70,8 @@ pub(crate) fn large(site: &Site, runs: usize) -> Result<Vec<Row>> {
         .collect()
 }
 
-/// The command has found that Pacemaker is absent: its other findings count.
-fn looked(call: &Call, command: &str) -> Result<Duration> {
+/// Runs the command and checks its result. Pacemaker is absent, so only the findings about Ganeti and devices count.
+fn run_and_check(call: &Call, command: &str) -> Result<Duration> {
     let run = call.try_run()?;
     let answer: serde_json::Value = run.json()?;
     let count = match command {
