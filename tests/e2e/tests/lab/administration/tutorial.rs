@@ -98,7 +98,7 @@ fn n3_is_armed_and_lost(scene: &Scene, host: &Host) {
     follow(shunning, &scene.lab, host);
     install(&scene.lab, &programs, &Proof { self_fence: Some(TERMS), ..shun }).unwrap();
     wait_armed(scene);
-    let (lost, back) = parts(armed, "## 4. Coming back");
+    let (lost, back) = parts(armed, "## 4. Readmit the host");
     follow(lost, &scene.lab, host);
     // A real watchdog resets the host; the lab's cuts its power.
     scene.host("n3").power_on().unwrap();
