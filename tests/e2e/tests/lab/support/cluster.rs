@@ -127,7 +127,7 @@ impl Scene {
     /// Ganeti.
     pub(crate) fn elsewhere(name: &str, hosts: u8) -> Lab {
         let options = options(name, hosts, Duration::from_secs(3));
-        let lab = Lab::up(Options { systems: vec![other_release().into()], short_names: true, ..options }).unwrap();
+        let lab = Lab::up(Options { systems: vec![other_release()], short_names: true, ..options }).unwrap();
         install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
         install_hooks(&lab).unwrap();
         lab
