@@ -13,7 +13,8 @@
 //! |---|---|---|
 //! | [`core`] | decisions, values, text formats, the model of `/etc/gnt-ha/config.toml` | nothing: no clock, no I/O, no process |
 //! | [`sys`] | thin adapters to the world | processes, files, sockets, clocks |
-//! | [`service`] | what is long-lived or orders steps: the reconciler, the self-fence daemon, what applies shunning | what `sys` touches |
+//! | [`power`] | devices, levels, power commands, proof by reading back | devices, and what `sys` touches |
+//! | [`service`] | what is long-lived or orders steps: the reconciler, the self-fence daemon, shunning, recorded power actions | what `power` touches |
 //! | [`cli`] | what the command lines share | stdout and stderr |
 //! | [`commands`] | the commands of `gnt-ha` | what each of them is for |
 //!
@@ -57,5 +58,6 @@
 pub mod cli;
 pub mod commands;
 pub mod core;
+pub mod power;
 pub mod service;
 pub mod sys;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The layers of the library, lowest first: each may name those before it.
-const LAYERS: [&[&str]; 4] = [&["core"], &["sys"], &["service"], &["cli", "commands"]];
+const LAYERS: [&[&str]; 5] = [&["core"], &["sys"], &["power"], &["service"], &["cli", "commands"]];
 
 /// What `core` may not use: no clock, no I/O, no process, no environment.
 const NOT_IN_CORE: [&str; 8] = [

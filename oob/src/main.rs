@@ -7,18 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use ganeti_oob::check::{Checked, check, devices};
 use ganeti_oob::cli::{Cli, Command};
-use ganeti_oob::health::health;
-use ganeti_oob::owner::all_shared;
-use ganeti_oob::peer;
-use ganeti_oob::power::{self, Ended};
-use ganeti_oob::receipts;
-use ganeti_oob::shun::readmit::{Readmitted, readmit};
-use ganeti_oob::shun::refuse::refuse;
-use ganeti_oob::shun::survivors::Survivors;
-use ganeti_oob::shun::sync::sync;
-use ganeti_oob::survey::survey;
 use gnt_ha::cli;
 use gnt_ha::core::config::Config;
 use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
@@ -26,11 +15,22 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Action;
 use gnt_ha::core::shun::list::ShunScope;
+use gnt_ha::power::check::{Checked, check, devices};
+use gnt_ha::power::commands::{self, Ended};
+use gnt_ha::power::health::health;
+use gnt_ha::power::owner::all_shared;
+use gnt_ha::service::power_action;
+use gnt_ha::service::shun::coordinator::ShunCoordinator;
+use gnt_ha::service::shun::device::open;
+use gnt_ha::service::shun::manual::refuse;
+use gnt_ha::service::shun::readmit::{Readmitted, readmit};
+use gnt_ha::service::shun::sync::sync;
+use gnt_ha::service::shun::{peer, receipts};
+use gnt_ha::service::survey::survey;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::config_file;
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::log;
-use gnt_ha::sys::receipt_log::ReceiptLog;
 use gnt_ha::sys::recorded_action::RecordedAction;
 use gnt_ha::sys::startup::harden_process;
 
@@ -89,29 +89,29 @@ fn run(parsed: &Cli) -> Result<(), String> {
     })?;
     let deadline = Deadline::after(time_allowed(&config));
     match &parsed.command {
-        Command::PowerOn(arg) => {
-            act(&config, &arg.node, Action::On, |road| power::switch(&config, &arg.node, Power::On, deadline, road))
-        }
-        Command::PowerOff(arg) => {
-            act(&config, &arg.node, Action::Off, |road| power::switch(&config, &arg.node, Power::Off, deadline, road))
-        }
+        Command::PowerOn(arg) => act(&config, &arg.node, Action::On, |road| {
+            power_action::switch(&config, &arg.node, Power::On, deadline, road)
+        }),
+        Command::PowerOff(arg) => act(&config, &arg.node, Action::Off, |road| {
+            power_action::switch(&config, &arg.node, Power::Off, deadline, road)
+        }),
         Command::PowerCycle(arg) => {
-            act(&config, &arg.node, Action::Cycle, |road| power::cycle(&config, &arg.node, deadline, road))
+            act(&config, &arg.node, Action::Cycle, |road| commands::cycle(&config, &arg.node, deadline, road, open))
         }
         Command::PowerStatus(arg) => {
-            let answer = power::status(&config, &arg.node, deadline)
+            let answer = commands::status(&config, &arg.node, deadline, open)
                 .map_err(|why| format!("{}: its power is unknown: {why}", arg.node))?;
             print_json(&answer)
         }
         Command::Health(arg) => {
-            let answer = health(&config, &arg.node, deadline)
+            let answer = health(&config, &arg.node, deadline, open)
                 .map_err(|why| format!("{}: its health is unknown: {why}", arg.node))?;
             for failure in &answer.failures {
                 complain(&format!("{}: {failure}", arg.node));
             }
             print_json(&answer.items)
         }
-        Command::Devices(arg) => print_json(&devices(&config, &arg.node, deadline)?),
+        Command::Devices(arg) => print_json(&devices(&config, &arg.node, deadline, open)?),
         Command::Check { node } => print_check(&config, node.as_ref()),
         // Handled above: these commands need no configuration file.
         Command::Peer { .. } | Command::Sync | Command::Survey | Command::Receipts { .. } => Ok(()),
@@ -139,14 +139,14 @@ fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(),
     let data_dir = Path::new(files::DATA_DIR);
     // Applies to a node that was removed from Ganeti while it was shunned, or whose name new hardware is to get. The
     // administrator has to confirm it.
-    let of_removed = |error: String| match Survivors::of_removed(node, &config, data_dir) {
-        Ok(survivors) if reason.is_some() => Ok(survivors),
+    let of_removed = |error: String| match ShunCoordinator::of_removed(node, &config, data_dir) {
+        Ok(coordinator) if reason.is_some() => Ok(coordinator),
         Ok(_) => Err(format!("{error}, and it is refused still: gnt-ha readmit {node} --force --reason TEXT")),
         Err(_) => Err(error),
     };
-    let survivors = Survivors::of(node, &config, data_dir).or_else(of_removed).map_err(why)?;
-    let node = survivors.target();
-    match readmit(&survivors, reason, deadline).map_err(why)? {
+    let coordinator = ShunCoordinator::of(node, &config, data_dir).or_else(of_removed).map_err(why)?;
+    let node = coordinator.target();
+    match readmit(&coordinator, reason, deadline).map_err(why)? {
         Readmitted::AlreadySo => cli::print(&format!("{node}: was not shunned\n")),
         Readmitted::Done(answers) => {
             let silent: Vec<String> = answers
@@ -165,9 +165,9 @@ fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: ShunScope) -> Res
     let config = config_file::load_or_default(path).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(time_allowed(&config));
     let why = |why: String| format!("{node}: is not refused: {why}");
-    let survivors = Survivors::of(node, &config, Path::new(files::DATA_DIR)).map_err(why)?;
-    let refusing = refuse(&survivors, reason, reach, deadline).map_err(why)?;
-    cli::print(&format!("{}: is refused by {refusing} nodes\n", survivors.target()))
+    let coordinator = ShunCoordinator::of(node, &config, Path::new(files::DATA_DIR)).map_err(why)?;
+    let refusing = refuse(&coordinator, reason, reach, deadline).map_err(why)?;
+    cli::print(&format!("{}: is refused by {refusing} nodes\n", coordinator.target()))
 }
 
 /// Writes an intent before the action and a receipt after it. Only a proven state is a success.
@@ -177,18 +177,12 @@ fn act(
     action: Action,
     work: impl FnOnce(&mut RecordedAction) -> Ended,
 ) -> Result<(), String> {
-    let mut road = RecordedAction::enter(ReceiptLog::new(&config.state), "ganeti-oob", action, node);
-    road.take_warnings().iter().for_each(|line| complain(line));
-    let Ended { finish, error } = work(&mut road);
-    road.leave(finish).iter().for_each(|line| complain(line));
-    match error {
-        None => Ok(()),
-        Some(why) => Err(format!("{node}: power-{action} failed: {why}")),
-    }
+    power_action::record(config, PROGRAM, action, node, complain, work)
+        .map_err(|why| format!("{node}: power-{action} failed: {why}"))
 }
 
 fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), String> {
-    let checked = check(config, node)?;
+    let checked = check(config, node, open)?;
     let shared = all_shared(config, node, Path::new(files::DATA_DIR));
     let bad = checked.iter().filter(|device| device.result.is_err()).count();
     let mut text = String::new();

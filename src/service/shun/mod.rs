@@ -1,13 +1,28 @@
-//! Applies shunning on this host, and answers with what this host knows; touches the shun list, the kernel's rules and
-//! the files that `sys` reads.
+//! Applies shunning on this host, and coordinates it on all nodes; touches the shun list, the kernel's rules and the
+//! files that `sys` reads.
 //!
-//! [`applier`] is the entry point. `stored` reads the shun list from the disk, and `protected` decides what is never
-//! shunned. [`own`] decides which missing answers this host's own rules may cause. [`peer_reports`] keeps the answers
-//! of other nodes. [`crate::sys::nft::shun_table`] holds the rules.
+//! On this host, [`applier`] is the entry point. `stored` reads the shun list from the disk, and `protected` decides
+//! what is never shunned. [`own`] decides which missing answers this host's own rules may cause. [`peer_reports`] keeps
+//! the answers of other nodes. [`crate::sys::nft::shun_table`] holds the rules. [`peer`] answers another node.
+//!
+//! On all nodes, [`coordinator`] sends shun list entries and collects the answers; `proof` evaluates what they prove,
+//! and `rehearse` predicts it. [`device`] is the driver `shun` of the power layer. [`after_power`] shuns a node that
+//! another device has proven off. [`manual`] and [`readmit`] carry out an administrator's command. [`sync`] keeps every
+//! node's shun list up to date. [`receipts`] asks another host for its receipts.
 
+pub mod after_power;
 pub mod applier;
+pub mod coordinator;
+pub mod device;
 pub mod error;
+pub mod manual;
 pub mod own;
+pub mod peer;
 pub mod peer_reports;
+mod proof;
 mod protected;
+pub mod readmit;
+pub mod receipts;
+mod rehearse;
 mod stored;
+pub mod sync;

@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use gnt_ha::core::budget::share;
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::power::reading::Observed;
-use gnt_ha::core::power::{Power, combined};
-use gnt_ha::core::power_change::{PowerChange, PowerChangeStep, ReadFailure, Rules};
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::recorded_action::RecordedAction;
+use crate::core::budget::share;
+use crate::core::grade::Grade;
+use crate::core::power::reading::Observed;
+use crate::core::power::{Power, combined};
+use crate::core::power_change::{PowerChange, PowerChangeStep, ReadFailure, Rules};
+use crate::sys::clock::Deadline;
+use crate::sys::recorded_action::RecordedAction;
 use serde::Serialize;
 
-use crate::device::{DeviceError, Hope, Named, Reading, observed};
-use crate::seen::Watch;
+use crate::power::device::{DeviceError, Named, Reading, Retry, observed};
+use crate::power::reading_memory::Watch;
 
 /// The pause between two readings that must agree.
 const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
@@ -26,18 +26,18 @@ const OFF_READINGS: u32 = 2;
 
 /// The readings of all devices of a level, combined.
 #[derive(Debug)]
-pub struct Together {
+pub struct LevelReading {
     /// On if any device is on.
     pub power: Power,
     /// The weakest grade of the devices; it has no meaning for an on.
     pub grade: Grade,
     /// The reading or failure of each device.
-    pub seen: Vec<Seen>,
+    pub seen: Vec<DeviceReading>,
 }
 
 /// The reading or failure of one device.
 #[derive(Debug, Serialize)]
-pub struct Seen {
+pub struct DeviceReading {
     /// The device's name in the configuration.
     pub device: String,
     /// The reading as text, or the reason of the failure.
@@ -59,7 +59,12 @@ pub struct Proven {
 ///
 /// # Errors
 /// The failures, if no device is on and one of them fails or reads an off that is weaker than `least`.
-pub fn read_all(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut Watch) -> Result<Together, String> {
+pub fn read_all(
+    devices: &mut [Named],
+    least: Grade,
+    until: Deadline,
+    watch: &mut Watch,
+) -> Result<LevelReading, String> {
     let first = read_once(devices, least, until, watch)?;
     if first.power == Power::On {
         return Ok(first);
@@ -68,8 +73,8 @@ pub fn read_all(devices: &mut [Named], least: Grade, until: Deadline, watch: &mu
     read_once(devices, least, until, watch)
 }
 
-fn read_once(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut Watch) -> Result<Together, String> {
-    let mut all = Together { power: Power::Off, grade: Grade::Off, seen: Vec::new() };
+fn read_once(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut Watch) -> Result<LevelReading, String> {
+    let mut all = LevelReading { power: Power::Off, grade: Grade::Off, seen: Vec::new() };
     let mut states = Vec::new();
     let mut failed = Vec::new();
     let count = devices.len();
@@ -88,7 +93,7 @@ fn read_once(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut W
                 error.why
             }
         };
-        all.seen.push(Seen { device: named.name.clone(), said });
+        all.seen.push(DeviceReading { device: named.name.clone(), said });
     }
     match combined(states) {
         // One feed with power is enough for an on, whatever the other devices read.
@@ -119,7 +124,9 @@ fn note_reading(road: &mut RecordedAction, named: &Named, reading: &Result<Readi
 fn strong_enough(reading: Reading, least: Grade) -> Result<Reading, DeviceError> {
     if reading.power == Power::Off && reading.grade < least {
         let Reading { grade, detail, .. } = reading;
-        return Err(DeviceError::hopeless(format!("its off is only {grade}, and minimum_grade is {least} ({detail})")));
+        return Err(DeviceError::permanent(format!(
+            "its off is only {grade}, and minimum_grade is {least} ({detail})"
+        )));
     }
     Ok(reading)
 }
@@ -128,7 +135,7 @@ fn strong_enough(reading: Reading, least: Grade) -> Result<Reading, DeviceError>
 ///
 /// # Errors
 /// The failure, with the device's name.
-pub fn pursue_all(
+pub fn change_power_all(
     devices: &mut [Named],
     want: Power,
     least: Grade,
@@ -142,7 +149,7 @@ pub fn pursue_all(
         let count = devices.len();
         for index in 0..count {
             let Some((named, rest)) = devices.get_mut(index..).and_then(<[Named]>::split_first_mut) else { break };
-            let done = pursue(named, want, least, until.at_most(share(until.left(), count - index)), road, watch);
+            let done = change_power(named, want, least, until.at_most(share(until.left(), count - index)), road, watch);
             let done = done.inspect_err(|_| {
                 if want == Power::Off {
                     read_rest(rest, until, road, watch);
@@ -164,7 +171,7 @@ pub fn pursue_all(
 }
 
 /// Switches every device on, as far as possible: what a failed power cycle has switched off must not stay off.
-pub fn give_back(devices: &mut [Named], until: Deadline, road: &mut RecordedAction, watch: &mut Watch) {
+pub fn restore_power(devices: &mut [Named], until: Deadline, road: &mut RecordedAction, watch: &mut Watch) {
     for named in devices {
         let answer = named.device.switch(Power::On, until);
         let saw = answer.map_or_else(|error| error.why, |()| "accepted".to_owned());
@@ -180,7 +187,7 @@ struct Done {
     grade: Grade,
 }
 
-fn pursue(
+fn change_power(
     named: &mut Named,
     want: Power,
     least: Grade,
@@ -198,7 +205,7 @@ fn pursue(
         sends: 2,
         patience: Duration::MAX,
     };
-    let mut pursuit = PowerChange::new(want, rules);
+    let mut change = PowerChange::new(want, rules);
     let mut grade = Grade::Unknown;
     let mut sent = false;
     let mut next = PowerChangeStep::Read(Duration::ZERO);
@@ -207,7 +214,7 @@ fn pursue(
             PowerChangeStep::Read(pause) => {
                 until.sleep(pause);
                 if until.passed() {
-                    return Err(in_device(named, &pursuit.give_up(begun.elapsed())));
+                    return Err(in_device(named, &change.give_up(begun.elapsed())));
                 }
                 // A device whose status hangs must still get the power command.
                 let until = if sent { until } else { until.at_most(until.left() / 3) };
@@ -217,7 +224,7 @@ fn pursue(
                 let reading = reading.and_then(|reading| strong_enough(reading, least));
                 grade = reading.as_ref().map_or(Grade::Unknown, |reading| reading.grade);
                 let seen = reading.map(|reading| reading.power).map_err(|error| unread(&error, sent));
-                pursuit.read(seen, begun.elapsed())
+                change.read(seen, begun.elapsed())
             }
             PowerChangeStep::Send => {
                 watch.walk().commanded();
@@ -225,7 +232,7 @@ fn pursue(
                 sent = true;
                 let saw = answer.as_ref().map_or_else(|error| error.why.clone(), |()| "accepted".to_owned());
                 road.step(&named.name, &format!("power {want}"), &saw);
-                pursuit.sent(answer.map_err(|error| unread(&error, sent)), begun.elapsed())
+                change.sent(answer.map_err(|error| unread(&error, sent)), begun.elapsed())
             }
             PowerChangeStep::Reached { already } => return Ok(Done { already, grade }),
             PowerChangeStep::Failed(why) => return Err(in_device(named, &why)),
@@ -236,10 +243,10 @@ fn pursue(
 /// Converts a failed reading. Silence before the first command is final; after a power change a BMC on a shared port
 /// may answer again in seconds.
 fn unread(error: &DeviceError, sent: bool) -> ReadFailure {
-    let is_final = match error.hope {
-        Hope::Later => false,
-        Hope::AfterSilence => !sent,
-        Hope::None => true,
+    let is_final = match error.retry {
+        Retry::Later => false,
+        Retry::AfterPowerChange => !sent,
+        Retry::Never => true,
     };
     ReadFailure { why: error.why.clone(), is_final }
 }

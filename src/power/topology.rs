@@ -1,18 +1,18 @@
 //! Walks over a node's levels: all devices of a level must succeed; the next level is tried if one fails. The decision
-//! which level is believed is in [`gnt_ha::core::power::walk`].
+//! which level is believed is in [`crate::core::power::walk`].
 
 use std::time::Duration;
 
-use gnt_ha::core::budget::share;
-use gnt_ha::core::config::{Config, Level};
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::power::reading::{Life, Observed};
-use gnt_ha::core::power::walk::{Task, Walk, WalkStep, WalkVerdict};
-use gnt_ha::sys::clock::Deadline;
+use crate::core::budget::share;
+use crate::core::config::{Config, Level};
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::power::reading::{Life, Observed};
+use crate::core::power::walk::{Task, Walk, WalkStep, WalkVerdict};
+use crate::sys::clock::Deadline;
 
-use crate::device::{self, Named, Use, observed};
-use crate::seen::Watch;
+use crate::power::device::{self, Named, OpenShun, Use, observed};
+use crate::power::reading_memory::Watch;
 
 /// The time for which a device that reads on after an off is asked again: the charge of a power supply keeps a BMC
 /// running for a moment.
@@ -55,6 +55,8 @@ pub struct Levels<'a> {
     pub config: &'a Config,
     /// The deadline for all levels together.
     pub deadline: Deadline,
+    /// Opens the driver `shun`.
+    pub shun: OpenShun,
 }
 
 const fn used(task: Task) -> Use {
@@ -90,7 +92,7 @@ impl Levels<'_> {
                 WalkStep::Level(index) => {
                     let Some(level) = self.levels.get(index) else { continue };
                     until = self.deadline.at_most(share(self.deadline.left(), count - index));
-                    match work(device::open(level, self.node, self.config, used(task)), until, &mut watch) {
+                    match work(device::open(level, self.node, self.config, used(task), self.shun), until, &mut watch) {
                         Ok(Work::Off(grade, value)) => {
                             values.push((index, value));
                             watch.walk().over(Some(grade));
@@ -136,7 +138,9 @@ impl Levels<'_> {
             let Some(configured) = self.levels.iter().flatten().find(|device| device.name == *name) else { continue };
             let patience = if task == Task::Read { Duration::ZERO } else { AFTERGLOW.min(until.left() / 2) };
             let patience = until.at_most(patience);
-            for mut named in device::open(std::slice::from_ref(configured), self.node, self.config, used(task)) {
+            for mut named in
+                device::open(std::slice::from_ref(configured), self.node, self.config, used(task), self.shun)
+            {
                 let mut reading = observed(&named.device.read(until));
                 while reading == Observed::On && !patience.passed() {
                     until.sleep(PAUSE);

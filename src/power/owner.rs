@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gnt_ha::core::config::{Config, Level, Shared, names_to_resolve, shared};
-use gnt_ha::core::node::{self, NodeName};
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};
-use gnt_ha::sys::resolve;
+use crate::core::config::{Config, Level, Shared, names_to_resolve, shared};
+use crate::core::node::{self, NodeName};
+use crate::sys::clock::Deadline;
+use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
+use crate::sys::resolve;
 
 /// The most that resolving names may add to a fencing. A name that is not resolved by then is compared as written.
 const IN_A_FENCING: Duration = Duration::from_millis(250);

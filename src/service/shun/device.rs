@@ -4,53 +4,61 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gnt_ha::core::config::Config;
-use gnt_ha::core::evidence::Evidence;
-use gnt_ha::core::ganeti::oob::{Health, HealthItem};
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::power::Power;
-use gnt_ha::core::shun::list::{ShunEntry, ShunScope};
-use gnt_ha::core::shun::verdict::ProofVerdict;
-use gnt_ha::sys::clock::{Deadline, now};
-use gnt_ha::sys::ganeti::files;
-use gnt_ha::sys::identity;
+use crate::core::config::Config;
+use crate::core::evidence::Evidence;
+use crate::core::ganeti::oob::{Health, HealthItem};
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::power::Power;
+use crate::core::shun::list::{ShunEntry, ShunScope};
+use crate::core::shun::verdict::ProofVerdict;
+use crate::sys::clock::{Deadline, now};
+use crate::sys::ganeti::files;
+use crate::sys::identity;
 
-use super::{Device, DeviceError, Reading, Use};
-use crate::shun::readmit;
-use crate::shun::survivors::{Seen, Survivors, remembered};
+use super::readmit;
+use crate::power::device::{Device, DeviceError, Reading, Use};
+use crate::service::shun::coordinator::{RoundResult, ShunCoordinator, remembered};
 
 /// The driver `shun` for one target.
-pub(super) struct Shun {
+struct Shun {
     config: Config,
     node: NodeName,
     data_dir: PathBuf,
     to: Use,
 }
 
-impl Shun {
-    pub(super) fn new(node: &NodeName, config: &Config, to: Use) -> Self {
-        Self { config: config.clone(), node: node.clone(), data_dir: PathBuf::from(files::DATA_DIR), to }
-    }
+/// Opens the driver for `node`: an [`crate::power::device::OpenShun`].
+#[must_use]
+pub fn open(node: &NodeName, config: &Config, to: Use) -> Box<dyn Device> {
+    Box::new(Shun { config: config.clone(), node: node.clone(), data_dir: PathBuf::from(files::DATA_DIR), to })
+}
 
-    fn survivors(&self) -> Result<Survivors<'_>, DeviceError> {
-        let survivors = Survivors::of(&self.node, &self.config, &self.data_dir).map_err(DeviceError::hopeless)?;
-        Ok(if self.to == Use::Read { survivors.only_reading() } else { survivors })
+impl Shun {
+    fn coordinator(&self) -> Result<ShunCoordinator<'_>, DeviceError> {
+        let coordinator =
+            ShunCoordinator::of(&self.node, &self.config, &self.data_dir).map_err(DeviceError::permanent)?;
+        Ok(if self.to == Use::Read { coordinator.only_reading() } else { coordinator })
     }
 
     /// Returns the grade to wait for: at least `bounded`, the end of the lease, where `isolated` proves nothing.
-    fn least(&self, seen: &Seen, target: &NodeName) -> Grade {
+    fn least(&self, seen: &RoundResult, target: &NodeName) -> Grade {
         match seen.network.why_not_isolated(target) {
             Some(_) => self.config.minimum_grade.max(Grade::Bounded),
             None => self.config.minimum_grade,
         }
     }
 
-    fn bounded(&self, survivors: &Survivors<'_>, seen: &Seen, deadline: Deadline) -> Result<(), DeviceError> {
+    fn bounded(
+        &self,
+        coordinator: &ShunCoordinator<'_>,
+        seen: &RoundResult,
+        deadline: Deadline,
+    ) -> Result<(), DeviceError> {
         if self.to == Use::Read {
             return Ok(());
         }
-        survivors.keep_bounded(seen.epoch, deadline).map_err(DeviceError::later)
+        coordinator.keep_bounded(seen.epoch, deadline).map_err(DeviceError::transient)
     }
 }
 
@@ -64,72 +72,78 @@ impl Device for Shun {
     ///
     /// "Off" never comes from the own list alone. A device that was opened to read sends no entries and keeps nothing.
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
-        let entry = remembered(&self.config, &self.node).map_err(DeviceError::hopeless)?;
+        let entry = remembered(&self.config, &self.node).map_err(DeviceError::permanent)?;
         let Some(entry) = entry.filter(|entry| entry.epoch.is_shunned()) else {
             let detail = "readmitted: it is not shunned".to_owned();
             return Ok(Reading { power: Power::On, grade: Grade::Unknown, detail });
         };
         let off = |grade: Grade, detail: String| Ok(Reading { power: Power::Off, grade, detail });
         tcp_only(&entry)?;
-        let survivors = self.survivors()?;
+        let coordinator = self.coordinator()?;
         if entry.grade >= Grade::Bounded {
             // This host may have missed a readmission of the target, and another boot may run there.
-            let seen = survivors.look(deadline).map_err(DeviceError::later)?;
-            seen.still_holds(survivors.target(), entry.epoch).map_err(|why| {
-                DeviceError::later(format!("was {} in epoch {}, by {}: {why}", entry.grade, entry.epoch, entry.by))
+            let seen = coordinator.look(deadline).map_err(DeviceError::transient)?;
+            seen.still_holds(coordinator.target(), entry.epoch).map_err(|why| {
+                DeviceError::transient(format!("was {} in epoch {}, by {}: {why}", entry.grade, entry.epoch, entry.by))
             })?;
             // A shunning shows nothing of the power, whatever grade the list has.
             let grade = entry.grade.min(Evidence::LeaseEnded.worth().grade);
             return off(grade, format!("off, {grade}: shunned in epoch {}, by {}", entry.epoch, entry.by));
         }
-        let seen = survivors.look(deadline).map_err(DeviceError::later)?;
+        let seen = coordinator.look(deadline).map_err(DeviceError::transient)?;
         // Another device may have proven the target off meanwhile, and the scope may be narrower now.
-        survivors.entry().map_err(DeviceError::later)?.as_ref().map_or(Ok(()), tcp_only)?;
-        match survivors.judge(&seen) {
-            None => Err(DeviceError::later(missing(&seen))),
+        coordinator.entry().map_err(DeviceError::transient)?.as_ref().map_or(Ok(()), tcp_only)?;
+        match coordinator.judge(&seen) {
+            None => Err(DeviceError::transient(missing(&seen))),
             Some(ProofVerdict::Isolated { why_not_bounded }) => {
-                isolated(&seen, survivors.target(), &format!("; {why_not_bounded}"))
+                isolated(&seen, coordinator.target(), &format!("; {why_not_bounded}"))
             }
-            Some(ProofVerdict::Waiting { until }) if self.least(&seen, survivors.target()) > Grade::Isolated => {
+            Some(ProofVerdict::Waiting { until }) if self.least(&seen, coordinator.target()) > Grade::Isolated => {
                 let left = until.saturating_sub(Duration::from_millis(now().boottime_ms));
-                Err(DeviceError::later(format!(
+                Err(DeviceError::transient(format!(
                     "refused by {}; it will have stopped itself in {:.0} s",
                     confirmed(&seen),
                     left.as_secs_f64()
                 )))
             }
-            Some(ProofVerdict::Waiting { .. }) => isolated(&seen, survivors.target(), ""),
+            Some(ProofVerdict::Waiting { .. }) => isolated(&seen, coordinator.target(), ""),
             Some(ProofVerdict::Bounded) => {
-                self.bounded(&survivors, &seen, deadline)?;
+                self.bounded(&coordinator, &seen, deadline)?;
                 off(Grade::Bounded, format!("off, bounded: refused by {}, and its lease has run out", confirmed(&seen)))
             }
         }
     }
 
     fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
-        let survivors = self.survivors()?;
+        let coordinator = self.coordinator()?;
         if to == Power::On {
-            return readmit::readmit(&survivors, None, deadline).map(drop).map_err(DeviceError::hopeless);
+            return readmit::readmit(&coordinator, None, deadline).map(drop).map_err(DeviceError::permanent);
         }
         let by = format!("ganeti-oob on {}", identity::host());
-        let seen = survivors
+        let seen = coordinator
             .shun(Grade::Unknown, ShunScope::All, &by, deadline)
             .and_then(|seen| {
-                let least = self.least(&seen, survivors.target());
-                survivors.wait(seen, least, deadline)
+                let least = self.least(&seen, coordinator.target());
+                coordinator.wait(seen, least, deadline)
             })
-            .map_err(DeviceError::later)?;
+            .map_err(DeviceError::transient)?;
         match seen {
-            (seen, Some(ProofVerdict::Bounded)) => self.bounded(&survivors, &seen, deadline),
-            (seen, None) => Err(DeviceError::later(missing(&seen))),
+            (seen, Some(ProofVerdict::Bounded)) => self.bounded(&coordinator, &seen, deadline),
+            (seen, None) => Err(DeviceError::transient(missing(&seen))),
             (_, Some(_)) => Ok(()),
         }
     }
 
+    /// Asks all other nodes what a shunning would prove. A reading shows only whether the target is shunned.
+    fn rehearse(&mut self, deadline: Deadline) -> Result<String, DeviceError> {
+        let coordinator = ShunCoordinator::of(&self.node, &self.config, &self.data_dir);
+        coordinator.and_then(|coordinator| coordinator.rehearse(deadline)).map_err(DeviceError::transient)
+    }
+
     fn health(&mut self, _deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
-        let survivors = self.survivors()?;
-        let told = gnt_ha::service::shun::peer_reports::peers(&self.config.state);
-        let self_fence = told.get(survivors.target()).and_then(gnt_ha::service::shun::peer_reports::attestation);
+        let coordinator = self.coordinator()?;
+        let told = crate::service::shun::peer_reports::peers(&self.config.state);
+        let self_fence = told.get(coordinator.target()).and_then(crate::service::shun::peer_reports::attestation);
         let health = if self_fence.is_some() { Health::Ok } else { Health::Unknown };
         Ok(vec![HealthItem("self-fencing".to_owned(), health)])
     }
@@ -137,7 +151,7 @@ impl Device for Shun {
 
 /// Returns the reading of a target that every survivor shuns. The target may still run: the shunning proves nothing
 /// where its instances write to storage outside of the cluster.
-fn isolated(seen: &Seen, node: &NodeName, more: &str) -> Result<Reading, DeviceError> {
+fn isolated(seen: &RoundResult, node: &NodeName, more: &str) -> Result<Reading, DeviceError> {
     let by = confirmed(seen);
     let (grade, detail) = match seen.network.why_not_isolated(node) {
         Some(why) => (Grade::Unknown, format!("refused by {by}, which proves nothing: {why}{more}")),
@@ -153,14 +167,14 @@ fn tcp_only(entry: &ShunEntry) -> Result<(), DeviceError> {
     if entry.reach == ShunScope::All {
         return Ok(());
     }
-    Err(DeviceError::later(format!(
+    Err(DeviceError::transient(format!(
         "refused TCP only, in epoch {}, by {}: whether it has booted since cannot be told from here",
         entry.epoch, entry.by
     )))
 }
 
 /// Returns the nodes that did not confirm, by name, each with the reason.
-fn missing(seen: &Seen) -> String {
+fn missing(seen: &RoundResult) -> String {
     let all = seen.look.as_ref().err().map(|missing| {
         let shown = missing.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let more = missing.len().saturating_sub(5);
@@ -169,7 +183,7 @@ fn missing(seen: &Seen) -> String {
     format!("not everybody refuses it: {}", all.unwrap_or_default())
 }
 
-fn confirmed(seen: &Seen) -> String {
+fn confirmed(seen: &RoundResult) -> String {
     let refusing = seen.look.as_ref().map_or(0, |look| look.ruleset_ids.len());
     format!("{refusing} of {} nodes in epoch {}{}", seen.answers.len(), seen.epoch, seen.until_boot())
 }

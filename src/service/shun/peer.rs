@@ -4,14 +4,14 @@
 use std::io::{Read, stdin};
 use std::path::Path;
 
-use gnt_ha::core::config::Config;
-use gnt_ha::core::shun::belief::Channel;
-use gnt_ha::core::shun::messages::{ANSWER_LIMIT, LIMIT, PeerReport, PeerRequest};
-use gnt_ha::service::shun::applier::ShunApplier;
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::identity;
+use crate::core::config::Config;
+use crate::core::shun::belief::Channel;
+use crate::core::shun::messages::{ANSWER_LIMIT, LIMIT, PeerReport, PeerRequest};
+use crate::service::shun::applier::ShunApplier;
+use crate::sys::clock::Deadline;
+use crate::sys::identity;
 
-use crate::receipts;
+use super::receipts;
 
 /// Applies the request, as far as its sender is believed, and answers it. `text` is the request, or `-` for stdin;
 /// `path` is the path of this node's configuration.

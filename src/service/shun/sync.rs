@@ -4,18 +4,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gnt_ha::core::config::{Config, Driver};
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::list::{ShunList, not_refused};
-use gnt_ha::core::shun::messages::{PeerReport, PeerRequest};
-use gnt_ha::service::shun::applier::ShunApplier;
-use gnt_ha::service::shun::peer_reports::{self, Peers, Told};
-use gnt_ha::sys::clock::{Deadline, now};
-use gnt_ha::sys::identity;
+use crate::core::config::{Config, Driver};
+use crate::core::node::NodeName;
+use crate::core::shun::list::{ShunList, not_refused};
+use crate::core::shun::messages::{PeerReport, PeerRequest};
+use crate::service::shun::applier::ShunApplier;
+use crate::service::shun::peer_reports::{self, Peers, Told};
+use crate::sys::clock::{Deadline, now};
+use crate::sys::identity;
 
-use super::peers::Channel;
-use super::survivors::{can_shun, is_readmitted};
-use crate::network;
+use super::coordinator::{can_shun, is_readmitted};
+use crate::sys::ganeti::network;
+use crate::sys::ganeti::peer_channel::PeerChannel;
 
 /// The result of a sync.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
         .filter(|(name, member)| *name != keeper.here() && (!member.offline || readmitted(name)) && !refused(name))
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
-    let channel = Channel::new(config, &network, data_dir);
+    let channel = PeerChannel::new(config, &network, data_dir);
     let asked_boottime_ms = now().boottime_ms;
     let answers = channel.ask(&peers, &question(register.clone()), deadline);
     let mut learnt: BTreeMap<NodeName, ShunList> = BTreeMap::new();

@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::core::config::{AgentDevice, Config};
-use gnt_ha::core::ganeti::oob::{self, Health, HealthItem, OUTPUT_LIMIT};
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::power::Power;
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::command::child::{ChildProcess, End, Ended};
-use gnt_ha::sys::trusted_file::{Secret, check_program, read_secret};
+use crate::core::config::{AgentDevice, Config};
+use crate::core::ganeti::oob::{self, Health, HealthItem, OUTPUT_LIMIT};
+use crate::core::grade::Grade;
+use crate::core::power::Power;
+use crate::sys::clock::Deadline;
+use crate::sys::command::child::{ChildProcess, End, Ended};
+use crate::sys::trusted_file::{Secret, check_program, read_secret};
 
 use super::{Device, DeviceError, Reading, take_lock};
 
@@ -30,21 +30,23 @@ impl Agent {
     pub(super) fn new(name: &str, agent: &AgentDevice, config: &Config) -> Result<Self, DeviceError> {
         let program = agent.program();
         if !program.is_file() {
-            return Err(DeviceError::hopeless(format!(
+            return Err(DeviceError::permanent(format!(
                 "there is no fence agent {}: install the package that has it (Debian: fence-agents) on every master \
                  candidate",
                 program.display()
             )));
         }
         check_program(&program).map_err(|error| {
-            DeviceError::hopeless(format!(
+            DeviceError::permanent(format!(
                 "the fence agent {} is not run: somebody else than root could exchange it: {error}",
                 program.display()
             ))
         })?;
         let secrets = agent
             .secret_files()
-            .map(|(option, file)| Ok((option.to_owned(), read_secret(Path::new(file)).map_err(DeviceError::hopeless)?)))
+            .map(|(option, file)| {
+                Ok((option.to_owned(), read_secret(Path::new(file)).map_err(DeviceError::permanent)?))
+            })
             .collect::<Result<_, DeviceError>>()?;
         Ok(Self {
             program,
@@ -86,7 +88,7 @@ impl Agent {
             output_limit: OUTPUT_LIMIT,
         }
         .run()
-        .map_err(|error| DeviceError::hopeless(format!("cannot run {}: {error}", self.program.display())))
+        .map_err(|error| DeviceError::permanent(format!("cannot run {}: {error}", self.program.display())))
     }
 
     fn failed(&self, action: &str, ended: &Ended) -> DeviceError {
@@ -103,7 +105,7 @@ impl Agent {
         let text = String::from_utf8_lossy(&ended.stderr).into_owned();
         let text = self.secrets.iter().fold(text, |text, (_, secret)| text.replace(secret.as_str(), "***"));
         let reason = oob::reason_in(text.as_bytes()).map(|reason| format!(": {reason}")).unwrap_or_default();
-        DeviceError::later(format!("{} {what}{reason}", self.program.display()))
+        DeviceError::transient(format!("{} {what}{reason}", self.program.display()))
     }
 }
 

@@ -3,12 +3,12 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use gnt_ha::core::config::ExecDevice;
-use gnt_ha::core::ganeti::oob::{Command, HealthItem};
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::power::Power;
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::oob_program::{OobError, OobProgram};
+use crate::core::config::ExecDevice;
+use crate::core::ganeti::oob::{Command, HealthItem};
+use crate::core::node::NodeName;
+use crate::core::power::Power;
+use crate::sys::clock::Deadline;
+use crate::sys::oob_program::{OobError, OobProgram};
 
 use super::{Device, DeviceError, Reading};
 
@@ -19,9 +19,9 @@ pub(super) struct Exec {
 
 impl Exec {
     pub(super) fn new(exec: &ExecDevice, node: &NodeName) -> Result<Self, DeviceError> {
-        let program = OobProgram::find(&exec.program).map_err(DeviceError::hopeless)?;
+        let program = OobProgram::find(&exec.program).map_err(DeviceError::permanent)?;
         if is_this_program(program.path()) {
-            return Err(DeviceError::hopeless(format!(
+            return Err(DeviceError::permanent(format!(
                 "{} is ganeti-oob itself, which would call itself for ever: name another program",
                 program.path().display()
             )));
@@ -39,7 +39,7 @@ fn is_this_program(path: &Path) -> bool {
 
 impl From<OobError> for DeviceError {
     fn from(error: OobError) -> Self {
-        if error.is_final() { Self::hopeless(error) } else { Self::later(error) }
+        if error.is_final() { Self::permanent(error) } else { Self::transient(error) }
     }
 }
 

@@ -6,18 +6,18 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::core::budget::levels::NODED_ANSWERS;
-use gnt_ha::core::config::Config;
-use gnt_ha::core::ganeti::network::ClusterNetwork;
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::belief::{self, Asked};
-use gnt_ha::core::shun::lease_times::LeaseTimes;
-use gnt_ha::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, PeerReport, PeerRequest};
-use gnt_ha::sys::clock::{Deadline, millis};
-use gnt_ha::sys::command::child::{ChildProcess, End};
-use gnt_ha::sys::command::run_up_to;
-use gnt_ha::sys::ganeti::ssconf::Ssconf;
-use gnt_ha::sys::tcp_check::NODED_PORT;
+use crate::core::budget::levels::NODED_ANSWERS;
+use crate::core::config::Config;
+use crate::core::ganeti::network::ClusterNetwork;
+use crate::core::node::NodeName;
+use crate::core::shun::belief::{self, Asked};
+use crate::core::shun::lease_times::LeaseTimes;
+use crate::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, PeerReport, PeerRequest};
+use crate::sys::clock::{Deadline, millis};
+use crate::sys::command::child::{ChildProcess, End};
+use crate::sys::command::run_up_to;
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::tcp_check::NODED_PORT;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub type Answers = BTreeMap<NodeName, Result<PeerReport, String>>;
 
 /// The channel to other nodes: noded, and SSH as the fallback.
 #[derive(Clone, Debug)]
-pub struct Channel {
+pub struct PeerChannel {
     /// Ganeti's data directory, with this host's certificate.
     data_dir: PathBuf,
     /// The name of the cluster, which is the host key alias of its nodes in SSH.
@@ -59,7 +59,7 @@ struct Line {
     error: Option<String>,
 }
 
-impl Channel {
+impl PeerChannel {
     /// Returns a channel to the nodes of `network`, with Ganeti's files in `data_dir`.
     #[must_use]
     pub fn new(config: &Config, network: &ClusterNetwork, data_dir: &Path) -> Self {
@@ -187,7 +187,7 @@ impl Channel {
         let Ok(own) = std::env::current_exe() else { return Answers::new() };
         let Some(own) = own.to_str().filter(|path| is_plain(path)) else { return Answers::new() };
         let command = [own, COMMAND, "-"];
-        let options = super::ssh::options(&self.data_dir, &self.cluster);
+        let options = super::ssh_options::options(&self.data_dir, &self.cluster);
         // A node without a port in that file is asked at ssh's own default port.
         let ports: BTreeMap<NodeName, u16> =
             Ssconf::new(&self.data_dir).ssh_ports().unwrap_or_default().into_iter().collect();

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gnt_ha::core::config::Config;
-use gnt_ha::core::history::join_entries;
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::reconcile::{PowerReceipt, peer_receipts};
-use gnt_ha::core::shun::messages::PeerRequest;
-use gnt_ha::service::shun::applier::ShunApplier;
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::ganeti::ssconf::Ssconf;
-use gnt_ha::sys::receipt_log::ReceiptLog;
+use crate::core::config::Config;
+use crate::core::history::join_entries;
+use crate::core::node::NodeName;
+use crate::core::reconcile::{PowerReceipt, peer_receipts};
+use crate::core::shun::messages::PeerRequest;
+use crate::service::shun::applier::ShunApplier;
+use crate::sys::clock::Deadline;
+use crate::sys::ganeti::ssconf::Ssconf;
+use crate::sys::receipt_log::ReceiptLog;
 
-use crate::network;
-use crate::shun::peers::Channel;
+use crate::sys::ganeti::network;
+use crate::sys::ganeti::peer_channel::PeerChannel;
 
 /// Receipts by node, newest first.
 pub type Receipts = BTreeMap<NodeName, Vec<PowerReceipt>>;
@@ -52,7 +52,7 @@ pub fn of_another(
     };
     let peers = BTreeMap::from([(host.clone(), member.primary)]);
     let question = PeerRequest { receipts: nodes.to_vec(), ..PeerRequest::requested_by(keeper.here().clone()) };
-    let answers = Channel::new(config, &network, data_dir).ask(&peers, &question, deadline);
+    let answers = PeerChannel::new(config, &network, data_dir).ask(&peers, &question, deadline);
     let answer = answers.into_values().next().unwrap_or_else(|| Err("was not asked".to_owned()));
     answer.map(|report| report.receipts).map_err(|why| format!("{host}: {why}"))
 }

@@ -4,16 +4,16 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gnt_ha::core::config::Config;
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::list::ShunScope;
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::identity;
-use gnt_ha::sys::recorded_action::RecordedAction;
+use crate::core::config::Config;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::shun::list::ShunScope;
+use crate::sys::clock::Deadline;
+use crate::sys::identity;
+use crate::sys::recorded_action::RecordedAction;
 
+use super::coordinator::{ShunCoordinator, can_shun, remembered};
 use super::readmit::{Readmitted, readmit};
-use super::survivors::{Survivors, can_shun, remembered};
 
 /// The most that the shunning may add to a fencing, for which the cluster waits: three times what it takes. A node that
 /// has not answered by then was asked, and gets the entry again by `ganeti-oob sync`.
@@ -36,7 +36,7 @@ pub fn after_off(
     let by = format!("ganeti-oob on {}, receipt {}, proven {grade} by another device", identity::host(), road.id());
     // If the power was read as off, no earlier boot can be left in the cluster stack; otherwise one can.
     let reach = if grade == Grade::Off { ShunScope::Tcp } else { ShunScope::All };
-    let told = Survivors::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
+    let told = ShunCoordinator::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
     let saw = match told {
         Ok(seen) => {
             let by = match &seen.look {
@@ -61,7 +61,7 @@ pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: 
     if identity::request().is_some() || !can_shun(data_dir) || !is_shunned() {
         return;
     }
-    let told = Survivors::of(node, config, data_dir).and_then(|all| readmit(&all, None, deadline));
+    let told = ShunCoordinator::of(node, config, data_dir).and_then(|all| readmit(&all, None, deadline));
     let saw = match told {
         Ok(Readmitted::AlreadySo) => "it was not shunned".to_owned(),
         Ok(Readmitted::Done(answers)) => {

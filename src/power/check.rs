@@ -1,17 +1,13 @@
 //! `ganeti-oob check` and `ganeti-oob devices`: reads the configuration, logs in to the devices and reads their state.
 //! Changes nothing.
 
-use std::path::Path;
+use crate::core::budget::share;
+use crate::core::config::{Config, Device};
+use crate::core::node::NodeName;
+use crate::core::survey::DeviceAnswer;
+use crate::sys::clock::Deadline;
 
-use gnt_ha::core::budget::share;
-use gnt_ha::core::config::{Config, Device, Driver};
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::survey::DeviceAnswer;
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::ganeti::files;
-
-use crate::device::{self, Reading, Use};
-use crate::shun::survivors::Survivors;
+use crate::power::device::{self, Named, OpenShun, Reading, Use};
 
 /// The result for one device of one node.
 #[derive(Debug)]
@@ -30,9 +26,13 @@ pub struct Checked {
 
 type Read = Result<(Reading, Option<&'static str>), String>;
 
-fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> Read {
-    let mut opened = device::open(std::slice::from_ref(device), node, config, Use::Read);
-    let named = opened.first_mut().ok_or_else(|| "there is no such device".to_owned())?;
+fn open(device: &Device, node: &NodeName, config: &Config, shun: OpenShun) -> Result<Named, String> {
+    let mut opened = device::open(std::slice::from_ref(device), node, config, Use::Read, shun);
+    opened.pop().ok_or_else(|| "there is no such device".to_owned())
+}
+
+fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline, shun: OpenShun) -> Read {
+    let mut named = open(device, node, config, shun)?;
     let reading = named.device.read(until).map_err(|error| error.why)?;
     Ok((reading, named.device.advice()))
 }
@@ -42,13 +42,18 @@ fn read(device: &Device, node: &NodeName, config: &Config, until: Deadline) -> R
 ///
 /// # Errors
 /// If the configuration of the node's levels is not valid.
-pub fn devices(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Vec<DeviceAnswer>, String> {
+pub fn devices(
+    config: &Config,
+    node: &NodeName,
+    deadline: Deadline,
+    shun: OpenShun,
+) -> Result<Vec<DeviceAnswer>, String> {
     let levels = config.levels_of(node).map_err(|error| error.to_string())?;
     let mut left: usize = levels.iter().map(Vec::len).sum();
     let mut asked = Vec::new();
     for (index, level) in levels.iter().enumerate() {
         for configured in level {
-            let reading = read(configured, node, config, deadline.at_most(share(deadline.left(), left)));
+            let reading = read(configured, node, config, deadline.at_most(share(deadline.left(), left)), shun);
             left = left.saturating_sub(1);
             let power = reading.as_ref().ok().map(|(reading, _)| reading.power);
             let advice = reading.as_ref().ok().and_then(|(_, advice)| advice.map(str::to_owned));
@@ -64,7 +69,7 @@ pub fn devices(config: &Config, node: &NodeName, deadline: Deadline) -> Result<V
 ///
 /// # Errors
 /// If the configuration names no node, or is not valid for a node.
-pub fn check(config: &Config, node: Option<&NodeName>) -> Result<Vec<Checked>, String> {
+pub fn check(config: &Config, node: Option<&NodeName>, shun: OpenShun) -> Result<Vec<Checked>, String> {
     let nodes = node.map_or_else(|| config.named_nodes(), |node| vec![node.clone()]);
     if nodes.is_empty() {
         return Err(format!(
@@ -80,16 +85,14 @@ pub fn check(config: &Config, node: Option<&NodeName>) -> Result<Vec<Checked>, S
         for (index, level) in levels.iter().enumerate() {
             for configured in level {
                 let until = deadline.at_most(share(deadline.left(), count));
-                let result = if matches!(configured.driver, Driver::Shun) {
-                    // A reading would only show whether the node is shunned.
-                    let all = Survivors::of(&node, config, Path::new(files::DATA_DIR));
-                    all.and_then(|all| all.rehearse(until)).map(|said| (said, None))
-                } else {
-                    read(configured, &node, config, until).map(|(reading, advice)| (reading.detail, advice))
-                };
-                let advice = result.as_ref().ok().and_then(|(_, advice)| *advice);
+                let mut advice = None;
+                let result = open(configured, &node, config, shun).and_then(|mut named| {
+                    let proof = named.device.rehearse(until).map_err(|error| error.why)?;
+                    advice = named.device.advice();
+                    Ok(proof)
+                });
                 let (node, device) = (node.clone(), configured.name.clone());
-                checked.push(Checked { node, level: index + 1, device, result: result.map(|(said, _)| said), advice });
+                checked.push(Checked { node, level: index + 1, device, result, advice });
             }
         }
     }

@@ -5,35 +5,35 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::core::config::Config;
-use gnt_ha::core::ganeti::network::{ClusterNetwork, NodeAddresses};
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::belief::is_near;
-use gnt_ha::core::shun::last_state::Held;
-use gnt_ha::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
-use gnt_ha::core::shun::memory;
-use gnt_ha::core::shun::messages::{PeerReport, PeerRequest, SelfFenceReport};
-use gnt_ha::core::shun::peer_state::{Answer, Facts, stand};
-use gnt_ha::core::shun::verdict::{Accepted, Missing, Peer, Round, look, watchdog_objection};
-use gnt_ha::service::shun::applier::{self, ShunApplier};
-use gnt_ha::service::shun::peer_reports;
-use gnt_ha::sys::clock::{Deadline, now};
-use gnt_ha::sys::identity;
+use crate::core::config::Config;
+use crate::core::ganeti::network::{ClusterNetwork, NodeAddresses};
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::shun::belief::is_near;
+use crate::core::shun::last_state::Held;
+use crate::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
+use crate::core::shun::memory;
+use crate::core::shun::messages::{PeerReport, PeerRequest};
+use crate::core::shun::peer_state::{Answer, Facts, stand};
+use crate::core::shun::verdict::{Missing, Peer, Round, look};
+use crate::service::shun::applier::{self, ShunApplier};
+use crate::service::shun::peer_reports;
+use crate::sys::clock::{Deadline, now};
+use crate::sys::identity;
 
-use super::peers::{Answers, Channel};
-use crate::network;
+use crate::sys::ganeti::network;
+use crate::sys::ganeti::peer_channel::{Answers, PeerChannel};
 
 /// The most attempts with a higher epoch, while other nodes have a later one.
 const AHEAD: usize = 3;
 
 /// What this host knows of the cluster, in order to shun one of its nodes.
-pub struct Survivors<'a> {
+pub struct ShunCoordinator<'a> {
     pub(super) config: &'a Config,
     pub(super) network: ClusterNetwork,
     data_dir: PathBuf,
     keeper: ShunApplier<'a>,
-    channel: Channel,
+    channel: PeerChannel,
     target: NodeName,
     pub(super) member: NodeAddresses,
     /// No entry is sent, nothing is kept, and the kernel's rules stay as they are.
@@ -41,7 +41,7 @@ pub struct Survivors<'a> {
 }
 
 /// The result of one round.
-pub struct Seen {
+pub struct RoundResult {
     /// The answer of each node.
     pub answers: Answers,
     /// The epoch that the round checked.
@@ -54,7 +54,7 @@ pub struct Seen {
     pub network: ClusterNetwork,
 }
 
-impl Seen {
+impl RoundResult {
     /// Checks that what this host remembers of a shunned node still holds by these answers.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ fn electorate(network: &ClusterNetwork, node: &NodeName) -> BTreeSet<IpAddr> {
     candidates
 }
 
-impl Seen {
+impl RoundResult {
     /// Returns the nodes that shun the target only until their next boot, because their disk could not be written; as
     /// text for a receipt, empty if there are none.
     #[must_use]
@@ -110,7 +110,7 @@ impl Seen {
     }
 }
 
-impl<'a> Survivors<'a> {
+impl<'a> ShunCoordinator<'a> {
     /// Returns all nodes besides `target`, by this host's copy of Ganeti's configuration.
     ///
     /// # Errors
@@ -129,7 +129,7 @@ impl<'a> Survivors<'a> {
     /// If the shun list does not have the node or an address of it, or Ganeti's configuration cannot be read.
     pub fn of_removed(target: &NodeName, config: &'a Config, data_dir: &Path) -> Result<Self, String> {
         let register = applier::register(&config.state).map_err(|error| error.to_string())?;
-        let found = gnt_ha::core::node::find(target, register.0.keys()).map_err(|error| error.to_string())?;
+        let found = crate::core::node::find(target, register.0.keys()).map_err(|error| error.to_string())?;
         let addresses = register.0.get(found).map(|entry| entry.addresses.clone()).unwrap_or_default();
         let primary = addresses.first().copied().ok_or("no address of it is remembered")?;
         let member = NodeAddresses { primary, addresses, offline: true, candidate: false };
@@ -147,11 +147,11 @@ impl<'a> Survivors<'a> {
         if *keeper.here() == target {
             return Err("this is the node itself: it is shunned by the others".to_owned());
         }
-        let channel = Channel::new(config, &network, data_dir);
+        let channel = PeerChannel::new(config, &network, data_dir);
         Ok(Self { config, network, data_dir: data_dir.to_owned(), keeper, channel, target, member, is_reading: false })
     }
 
-    /// Returns the same for a caller that only reads: [`Survivors::look`] asks and sends no entry, [`Survivors::judge`]
+    /// Returns the same for a caller that only reads: [`ShunCoordinator::look`] asks and sends no entry, [`ShunCoordinator::judge`]
     /// keeps nothing.
     #[must_use]
     pub fn only_reading(self) -> Self {
@@ -178,7 +178,7 @@ impl<'a> Survivors<'a> {
 
     /// The channel to the target and to the other nodes.
     #[must_use]
-    pub const fn channel(&self) -> &Channel {
+    pub const fn channel(&self) -> &PeerChannel {
         &self.channel
     }
 
@@ -200,7 +200,7 @@ impl<'a> Survivors<'a> {
 
     /// Returns all nodes but the target, this host and those that are recorded offline, with their addresses. A
     /// readmitted node runs again, also while it is still recorded offline.
-    fn others(&self, network: &ClusterNetwork) -> BTreeMap<NodeName, IpAddr> {
+    pub(super) fn others(&self, network: &ClusterNetwork) -> BTreeMap<NodeName, IpAddr> {
         let register = self.register().unwrap_or_default();
         let members = network.members.iter();
         let is_other = |(name, member): &(&NodeName, &NodeAddresses)| {
@@ -213,7 +213,7 @@ impl<'a> Survivors<'a> {
     ///
     /// # Errors
     /// The reason why this host itself does not shun the target.
-    pub fn shun(&self, grade: Grade, reach: ShunScope, by: &str, deadline: Deadline) -> Result<Seen, String> {
+    pub fn shun(&self, grade: Grade, reach: ShunScope, by: &str, deadline: Deadline) -> Result<RoundResult, String> {
         let before = self.entry()?;
         let mut epoch = match &before {
             Some(entry) => next(entry, reach)?,
@@ -254,7 +254,7 @@ impl<'a> Survivors<'a> {
     ///
     /// # Errors
     /// The reason why this host itself does not apply it.
-    pub fn tell(&self, entry: ShunEntry, deadline: Deadline) -> Result<Seen, String> {
+    pub fn tell(&self, entry: ShunEntry, deadline: Deadline) -> Result<RoundResult, String> {
         let gone = self.network.master.as_ref() == Some(&self.target)
             && entry.grade >= Grade::Bounded
             && entry.epoch.is_shunned();
@@ -273,7 +273,7 @@ impl<'a> Survivors<'a> {
     ///
     /// # Errors
     /// The reason why this host itself does not answer.
-    pub fn look(&self, deadline: Deadline) -> Result<Seen, String> {
+    pub fn look(&self, deadline: Deadline) -> Result<RoundResult, String> {
         let entry = self.entry()?.ok_or("it is not shunned")?;
         if !self.is_reading {
             return self.tell(entry, deadline);
@@ -283,7 +283,7 @@ impl<'a> Survivors<'a> {
         self.ask(&question, entry.epoch, deadline)
     }
 
-    fn ask(&self, question: &PeerRequest, epoch: Epoch, deadline: Deadline) -> Result<Seen, String> {
+    fn ask(&self, question: &PeerRequest, epoch: Epoch, deadline: Deadline) -> Result<RoundResult, String> {
         // The candidates and the instances' nodes may have changed since the last round.
         let mut network = self.current();
         let asked = Duration::from_millis(now().boottime_ms);
@@ -315,41 +315,12 @@ impl<'a> Survivors<'a> {
         }
         let took = u64::try_from((at - asked).as_millis()).unwrap_or(u64::MAX);
         let self_fence = self.held(&answers, took);
-        Ok(Seen { answers, epoch, look, self_fence, network })
+        Ok(RoundResult { answers, epoch, look, self_fence, network })
     }
 
     /// Returns Ganeti's configuration as it is on this host now; if it cannot be read, the earlier one.
     fn current(&self) -> ClusterNetwork {
         network::read(&self.data_dir).unwrap_or_else(|_| self.network.clone())
-    }
-
-    /// Checks whether all nodes could be asked now to shun the target, and what that would prove. Changes nothing.
-    ///
-    /// # Errors
-    /// The nodes that do not answer, each with the reason, or a proof that is weaker than `minimum_grade`.
-    pub fn rehearse(&self, deadline: Deadline) -> Result<String, String> {
-        let question =
-            PeerRequest { about: vec![self.target.clone()], ..PeerRequest::requested_by(self.keeper.here().clone()) };
-        let mut others = self.others(&self.network);
-        others.insert(self.target.clone(), self.member.primary);
-        let mut answers = self.channel.ask(&others, &question, deadline);
-        let own = answers.remove(&self.target);
-        let silent: Vec<String> = answers
-            .iter()
-            .filter(|(name, _)| self.network.serves(&self.target, name))
-            .filter_map(|(name, answer)| Some(format!("{name} {}", answer.as_ref().err()?)))
-            .collect();
-        if !silent.is_empty() {
-            return Err(format!("could not be refused by all: {}", silent.join("; ")));
-        }
-        let self_fence = own.and_then(Result::ok).and_then(|report| report.self_fence);
-        let told = format!("{} other nodes answer", answers.len() + 1);
-        let outside = self.network.why_not_isolated(&self.target);
-        match provable(self_fence.as_ref(), self.config.minimum_grade, self.config.shun.accepted(), outside.as_deref())
-        {
-            Ok(proof) => Ok(format!("{told}; {proof}")),
-            Err(proof) => Err(format!("{told}; {proof}")),
-        }
     }
 
     /// Returns the state of every other node towards the target, by the answers.
@@ -453,95 +424,16 @@ pub fn can_shun(data_dir: &Path) -> bool {
 /// If the shun list cannot be read.
 pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<ShunEntry>, String> {
     let register = applier::register(&config.state).map_err(|error| error.to_string())?;
-    let found = gnt_ha::core::node::find(node, register.0.keys()).ok().cloned();
+    let found = crate::core::node::find(node, register.0.keys()).ok().cloned();
     Ok(found.and_then(|name| register.0.get(&name).cloned()))
-}
-
-/// Returns what a shunning would prove, as text; an error if that is weaker than `least`. `outside` is the reason why
-/// the shunning would not even prove `isolated`.
-fn provable(
-    self_fence: Option<&SelfFenceReport>,
-    least: Grade,
-    accepted: Accepted,
-    outside: Option<&str>,
-) -> Result<String, String> {
-    let no_self_fence = || Some("its self-fencing is not armed".to_owned());
-    let (grade, proof) =
-        match self_fence.map_or_else(no_self_fence, |self_fence| watchdog_objection(self_fence, accepted)) {
-            Some(why) => match outside {
-                Some(outside) => (Grade::Unknown, format!("{why}: nothing would be proven, as {outside}")),
-                None => (Grade::Isolated, format!("{why}: isolated, and no more")),
-            },
-            None => (Grade::Bounded, self_fence.map_or_else(String::new, bounded)),
-        };
-    if grade < least { Err(format!("{proof}, where minimum_grade asks for {least}")) } else { Ok(proof) }
-}
-
-fn bounded(self_fence: &SelfFenceReport) -> String {
-    let SelfFenceReport { driver, terms, .. } = self_fence;
-    format!("armed ({driver}, {} s): bounded after {:.0} s", terms.watchdog_ms / 1_000, terms.wait_time().as_secs_f64())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gnt_ha::core::shun::lease_times::LeaseTimes;
-    use gnt_ha::core::shun::messages::VERSION;
-    use gnt_ha::core::shun::verdict::SOFTDOG;
-    use gnt_ha::sys::config_file;
+    use crate::core::shun::messages::VERSION;
+    use crate::sys::config_file;
     use serde_json::json;
-
-    /// The check reports a failure where the fencing would not accept the proof.
-    #[test]
-    fn a_proof_that_is_too_weak_is_told_before_it_is_needed() {
-        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
-        let self_fence = |driver: &str, nowayout| SelfFenceReport {
-            boot_id: "b".to_owned(),
-            driver: driver.to_owned(),
-            nowayout,
-            terms,
-            candidates: Vec::new(),
-            asks_from: None,
-            is_virtual: Some(false),
-            guaranteed_for_ms: 600_000,
-            lease_age_ms: 1,
-        };
-        let of = |self_fence: Option<SelfFenceReport>, least| {
-            provable(self_fence.as_ref(), least, Accepted::default(), None)
-        };
-        let good = self_fence("iTCO_wdt", true);
-        assert_eq!(of(Some(good), Grade::Bounded).unwrap(), "armed (iTCO_wdt, 5 s): bounded after 25 s");
-        for weak in [None, Some(self_fence("iTCO_wdt", false)), Some(self_fence(SOFTDOG, true))] {
-            let told = of(weak.clone(), Grade::Bounded).unwrap_err();
-            assert!(told.ends_with("isolated, and no more, where minimum_grade asks for bounded"), "{told}");
-            assert!(of(weak, Grade::Isolated).unwrap().ends_with("isolated, and no more"));
-        }
-        let softdog = self_fence(SOFTDOG, true);
-        assert!(
-            provable(Some(&softdog), Grade::Bounded, Accepted { softdog: true, ..Accepted::default() }, None)
-                .unwrap()
-                .contains("bounded after")
-        );
-    }
-
-    /// A host that is only shunned goes on writing to storage outside of the cluster.
-    #[test]
-    fn with_disks_outside_of_the_cluster_only_a_stopped_node_counts() {
-        let outside = Some("web (rbd) has a disk outside of the cluster");
-        let told = provable(None, Grade::Isolated, Accepted::default(), outside).unwrap_err();
-        assert!(
-            told.contains("nothing would be proven, as web (rbd)") && told.ends_with("asks for isolated"),
-            "{told}"
-        );
-        let text = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"},
-                          "nodes": {"u1": {"name": "n1.lab", "primary_ip": "192.0.2.1"}},
-                          "disks": {"d": {"dev_type": "ext"}},
-                          "instances": {"i": {"name": "web", "primary_node": "u1", "disks": ["d"]}}});
-        let network = ClusterNetwork::parse(text.to_string().as_bytes()).unwrap();
-        let why = network.why_not_isolated(&NodeName::new("n1.lab").unwrap());
-        assert!(why.unwrap().starts_with("web (ext) has a disk outside of the cluster"));
-        assert_eq!(network.why_not_isolated(&NodeName::new("n2.lab").unwrap()), None);
-    }
 
     /// Returns a directory with Ganeti's configuration of `n1` to `n4`, all candidates, and a shun list.
     fn place(list: &serde_json::Value) -> (tempfile::TempDir, Config) {
@@ -580,7 +472,7 @@ mod tests {
             let answers = BTreeMap::from([report("n1.lab", None), report("n2.lab", not_durable)]);
             let network = network::read(dir.path()).unwrap();
             let (epoch, look, self_fence) = (Epoch(2), Err(Vec::new()), Held::default());
-            Seen { answers, epoch, look, self_fence, network }.is_known_to_enough(&node, epoch)
+            RoundResult { answers, epoch, look, self_fence, network }.is_known_to_enough(&node, epoch)
         };
         assert_eq!(is_known(None), Ok(()));
         assert!(is_known(Some("no space left")).unwrap_err().contains("1 of 3 master candidates"));
@@ -590,8 +482,8 @@ mod tests {
     #[test]
     fn a_proof_is_kept_for_the_epoch_that_was_looked_at() {
         let (dir, config) = place(&shunned(3));
-        let survivors = Survivors::of(&NodeName::new("n4.lab").unwrap(), &config, dir.path()).unwrap();
-        let kept = survivors.keep_bounded(Epoch(1), Deadline::after(Duration::from_secs(1)));
+        let coordinator = ShunCoordinator::of(&NodeName::new("n4.lab").unwrap(), &config, dir.path()).unwrap();
+        let kept = coordinator.keep_bounded(Epoch(1), Deadline::after(Duration::from_secs(1)));
         assert!(kept.unwrap_err().contains("epoch 3 now"));
     }
 
@@ -612,9 +504,15 @@ mod tests {
         std::fs::write(&path, format!("state_directory = \"{}\"\n", dir.display())).unwrap();
         let config = config_file::load(&path).unwrap();
         let gone = NodeName::new("n3").unwrap();
-        assert!(Survivors::of(&gone, &config, dir).is_err());
-        let survivors = Survivors::of_removed(&gone, &config, dir).unwrap();
-        assert_eq!((survivors.target().as_str(), survivors.address().to_string()), ("n3.lab", "192.0.2.3".to_owned()));
-        assert!(Survivors::of_removed(&NodeName::new("n9").unwrap(), &config, dir).is_err(), "nobody remembers it");
+        assert!(ShunCoordinator::of(&gone, &config, dir).is_err());
+        let coordinator = ShunCoordinator::of_removed(&gone, &config, dir).unwrap();
+        assert_eq!(
+            (coordinator.target().as_str(), coordinator.address().to_string()),
+            ("n3.lab", "192.0.2.3".to_owned())
+        );
+        assert!(
+            ShunCoordinator::of_removed(&NodeName::new("n9").unwrap(), &config, dir).is_err(),
+            "nobody remembers it"
+        );
     }
 }

@@ -3,20 +3,19 @@
 mod agent;
 mod exec;
 mod ipmi;
-mod refusal;
+mod login_backoff;
 mod sensors;
-mod shun;
 
 use std::path::Path;
 
-use gnt_ha::core::config::{Config, Device as Configured, Driver};
-use gnt_ha::core::ganeti::oob::HealthItem;
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::power::Power;
-use gnt_ha::core::power::reading::{Life, Observed};
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::lock::{Lock, LockError};
+use crate::core::config::{Config, Device as Configured, Driver};
+use crate::core::ganeti::oob::HealthItem;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::power::Power;
+use crate::core::power::reading::{Life, Observed};
+use crate::sys::clock::Deadline;
+use crate::sys::lock::{Lock, LockError};
 
 /// One answer of a device about a host's power.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +30,13 @@ pub struct Reading {
 
 /// The conditions under which another attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hope {
+pub enum Retry {
     /// The device answered, but not with the expected result: a later attempt may succeed.
     Later,
     /// The device does not answer: it may after a power change, and not before.
-    AfterSilence,
+    AfterPowerChange,
     /// Another attempt cannot succeed: for example after a refused login, or with a wrong configuration.
-    None,
+    Never,
 }
 
 /// The reason why a device has no reading or did not switch. Each constructor below also states what the failure shows
@@ -48,36 +47,36 @@ pub struct DeviceError {
     /// The text: what was tried, what came back, and what to do.
     pub why: String,
     /// Whether another attempt may succeed.
-    pub hope: Hope,
+    pub retry: Retry,
     life: Life,
 }
 
 impl DeviceError {
     /// Returns a failure of this host, or one that shows nothing of the device, after which another attempt cannot
     /// help.
-    pub(crate) fn hopeless(why: impl ToString) -> Self {
-        Self { why: why.to_string(), hope: Hope::None, life: Life::Unknown }
+    pub(crate) fn permanent(why: impl ToString) -> Self {
+        Self { why: why.to_string(), retry: Retry::Never, life: Life::Unknown }
     }
 
     /// Returns a failure of this host, or one that shows nothing of the device, after which a later attempt may help: a
     /// lock, a deadline, a program that failed.
-    pub(crate) fn later(why: impl ToString) -> Self {
-        Self { why: why.to_string(), hope: Hope::Later, life: Life::Unknown }
+    pub(crate) fn transient(why: impl ToString) -> Self {
+        Self { why: why.to_string(), retry: Retry::Later, life: Life::Unknown }
     }
 
     /// Returns a failure without an answer, where the device may not have had enough time.
     pub(crate) fn unheard(why: impl ToString) -> Self {
-        Self { why: why.to_string(), hope: Hope::AfterSilence, life: Life::Unknown }
+        Self { why: why.to_string(), retry: Retry::AfterPowerChange, life: Life::Unknown }
     }
 
     /// Returns a failure without any sign of life, although the device had enough time.
     pub(crate) fn no_sign(why: impl ToString) -> Self {
-        Self { why: why.to_string(), hope: Hope::AfterSilence, life: Life::NoSign }
+        Self { why: why.to_string(), retry: Retry::AfterPowerChange, life: Life::NoSign }
     }
 
     /// Returns a failure of a device that answered, though not with the expected result.
-    pub(crate) fn alive(why: impl ToString, hope: Hope) -> Self {
-        Self { why: why.to_string(), hope, life: Life::Alive }
+    pub(crate) fn alive(why: impl ToString, retry: Retry) -> Self {
+        Self { why: why.to_string(), retry, life: Life::Alive }
     }
 
     /// Returns what the failure shows of the device.
@@ -117,6 +116,14 @@ pub trait Device {
     /// [`DeviceError`] if not one value could be read.
     fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError>;
 
+    /// Returns what an off of the device would prove, as text; changes nothing. A power device proves what it reads.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if it would prove too little, or nothing.
+    fn rehearse(&mut self, deadline: Deadline) -> Result<String, DeviceError> {
+        self.read(deadline).map(|reading| reading.detail)
+    }
+
     /// Returns a stricter configuration that the device would also work with, as a reading has shown.
     fn advice(&self) -> Option<&'static str> {
         None
@@ -140,9 +147,12 @@ pub enum Use {
     Switch,
 }
 
+/// Opens the driver `shun` for a node. It asks the other nodes, which this layer does not know.
+pub type OpenShun = fn(&NodeName, &Config, Use) -> Box<dyn Device>;
+
 /// Makes the devices of a level ready for `node`. Sends nothing yet. A device that cannot be used is in the result and
 /// fails when it is asked: the other devices of its level are asked all the same.
-pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: Use) -> Vec<Named> {
+pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: Use, shun: OpenShun) -> Vec<Named> {
     let open = |configured: &Configured| {
         let device: Result<Box<dyn Device>, DeviceError> = match &configured.driver {
             Driver::Ipmi(bmc) => ipmi::Bmc::new(bmc, config).map(|device| Box::new(device) as _),
@@ -150,7 +160,7 @@ pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: Use) -> 
                 agent::Agent::new(&configured.name, agent, config).map(|device| Box::new(device) as _)
             }
             Driver::Exec(exec) => exec::Exec::new(exec, node).map(|device| Box::new(device) as _),
-            Driver::Shun => Ok(Box::new(shun::Shun::new(node, config, to)) as _),
+            Driver::Shun => Ok(shun(node, config, to)),
         };
         Named { name: configured.name.clone(), device: device.unwrap_or_else(|error| Box::new(Unusable(error))) }
     };
@@ -179,7 +189,7 @@ impl Device for Unusable {
 fn take_lock(path: &Path, deadline: Deadline) -> Result<Option<Lock>, DeviceError> {
     match Lock::take(path, deadline) {
         Ok(lock) => Ok(Some(lock)),
-        Err(error @ LockError::Busy { .. }) => Err(DeviceError::later(error)),
+        Err(error @ LockError::Busy { .. }) => Err(DeviceError::transient(error)),
         Err(error @ LockError::Open { .. }) => {
             tracing::warn!(%error, "goes on without a lock");
             Ok(None)

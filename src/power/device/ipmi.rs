@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::core::config::{Config, IpmiDevice, Privilege as ConfiguredPrivilege};
-use gnt_ha::core::ganeti::oob::{Health, HealthItem};
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::power::Power;
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::lock::Lock;
-use gnt_ha::sys::trusted_file::read_secret;
+use crate::core::config::{Config, IpmiDevice, Privilege as ConfiguredPrivilege};
+use crate::core::ganeti::oob::{Health, HealthItem};
+use crate::core::grade::Grade;
+use crate::core::power::Power;
+use crate::sys::clock::Deadline;
+use crate::sys::lock::Lock;
+use crate::sys::trusted_file::read_secret;
 use ipmi_lan::{ChassisControl, ChassisStatus, CipherSuite, Error, Privilege, Secret, SelfTest, Session, Target};
 
-use super::refusal::Refusal;
-use super::{Device, DeviceError, Hope, Reading, sensors, take_lock};
+use super::login_backoff::LoginBackoff;
+use super::{Device, DeviceError, Reading, Retry, sensors, take_lock};
 
 /// The most that reading all sensors may take.
 const SENSORS: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ pub(super) struct Bmc {
     login_timeout: Duration,
     lock_path: PathBuf,
     lock: Option<Lock>,
-    refusal: Refusal,
+    backoff: LoginBackoff,
     session: Option<Session>,
     /// The last power command that this session has sent.
     told: Option<Power>,
@@ -36,18 +36,18 @@ impl Bmc {
             ConfiguredPrivilege::Operator => Privilege::Operator,
             ConfiguredPrivilege::Administrator => Privilege::Administrator,
         };
-        let password = read_secret(Path::new(&bmc.password_file)).map_err(DeviceError::hopeless)?;
+        let password = read_secret(Path::new(&bmc.password_file)).map_err(DeviceError::permanent)?;
         let mut target = Target::new(bmc.address.clone(), bmc.username.clone(), Secret::new(password.as_bytes()))
             .and_then(|target| target.with_cipher_suites(suites.unwrap_or_default()))
-            .map_err(DeviceError::hopeless)?
+            .map_err(DeviceError::permanent)?
             .with_port(bmc.port)
             .with_privilege(privilege);
         if let Some(file) = &bmc.kg_file {
-            let key = read_secret(Path::new(file)).map_err(DeviceError::hopeless)?;
+            let key = read_secret(Path::new(file)).map_err(DeviceError::permanent)?;
             let key = bmc_key(&key).ok_or_else(|| {
-                DeviceError::hopeless(format!("{file} holds no BMC key: 20 characters, or 0x and 40 hex digits"))
+                DeviceError::permanent(format!("{file} holds no BMC key: 20 characters, or 0x and 40 hex digits"))
             })?;
-            target = target.with_kg(Secret::new(key)).map_err(DeviceError::hopeless)?;
+            target = target.with_kg(Secret::new(key)).map_err(DeviceError::permanent)?;
         }
         let place = format!("ipmi-{}-{}", bmc.address, bmc.port);
         let lock_path = config.run.join("lock").join(&place);
@@ -56,13 +56,13 @@ impl Bmc {
             .map(Path::new)
             .chain([config.path.as_path()])
             .collect();
-        let refusal = Refusal::new(config.run.join(format!("login-backoff-{place}")), &files);
+        let backoff = LoginBackoff::new(config.run.join(format!("login-backoff-{place}")), &files);
         Ok(Self {
             target,
             login_timeout: bmc.login_timeout.0,
             lock_path,
             lock: None,
-            refusal,
+            backoff,
             session: None,
             told: None,
         })
@@ -77,8 +77,8 @@ impl Bmc {
         if self.lock.is_none() {
             self.lock = take_lock(&self.lock_path, deadline)?;
         }
-        if let Some(why) = self.refusal.stands().filter(|_| self.session.is_none()) {
-            return Err(DeviceError::hopeless(why));
+        if let Some(why) = self.backoff.stands().filter(|_| self.session.is_none()) {
+            return Err(DeviceError::permanent(why));
         }
         let mut was_open = self.session.is_some();
         loop {
@@ -93,7 +93,7 @@ impl Bmc {
                 }
             };
             if error.is_login_failure() {
-                self.refusal.note(&device_error(&error, self.login_timeout).why, error.is_proven());
+                self.backoff.note(&device_error(&error, self.login_timeout).why, error.is_proven());
             }
             if !error.is_unreachable() {
                 return Err(device_error(&error, self.login_timeout));
@@ -181,7 +181,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// The advice of `check` where the better suite works and the other one is allowed beside it.
 const ONE_SUITE: &str =
-    "cipher suite 17 works: with cipher_suites = [17] no refusal, which anybody can forge, leads to suite 3";
+    "cipher suite 17 works: with cipher_suites = [17] no backoff, which anybody can forge, leads to suite 3";
 
 fn device_error(error: &Error, login_timeout: Duration) -> DeviceError {
     let why = format!("{error}: {}", error.hint());
@@ -193,13 +193,13 @@ fn device_error(error: &Error, login_timeout: Duration) -> DeviceError {
         | Error::DeadlinePassed { .. }
         | Error::Unreachable { .. }
         | Error::NoAnswer { .. } => DeviceError::unheard(why),
-        _ if error.is_local() => DeviceError::hopeless(why),
+        _ if error.is_local() => DeviceError::permanent(why),
         // A host that reports a closed port has that address, and power.
-        Error::Refused { .. } => DeviceError::alive(why, Hope::AfterSilence),
+        Error::Refused { .. } => DeviceError::alive(why, Retry::AfterPowerChange),
         Error::Busy { .. } | Error::Completion { .. } | Error::MalformedReply { .. } | Error::NoSessionSlot { .. } => {
-            DeviceError::alive(why, Hope::Later)
+            DeviceError::alive(why, Retry::Later)
         }
-        _ => DeviceError::alive(why, Hope::None),
+        _ => DeviceError::alive(why, Retry::Never),
     }
 }
 

@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use gnt_ha::core::config::Config;
-use gnt_ha::core::shun::messages::{DatedSelfFenceReport, PeerReport, PeerRequest};
-use gnt_ha::core::survey::{NodeSurvey, Survey, skew_ms};
-use gnt_ha::service::shun::applier::ShunApplier;
-use gnt_ha::service::shun::peer_reports;
-use gnt_ha::sys::clock::{Deadline, now};
-use gnt_ha::sys::identity;
+use crate::core::config::Config;
+use crate::core::shun::messages::{DatedSelfFenceReport, PeerReport, PeerRequest};
+use crate::core::survey::{NodeSurvey, Survey, skew_ms};
+use crate::service::shun::applier::ShunApplier;
+use crate::service::shun::peer_reports;
+use crate::sys::clock::{Deadline, now};
+use crate::sys::identity;
 
-use crate::network;
-use crate::shun::peers::Channel;
+use crate::sys::ganeti::network;
+use crate::sys::ganeti::peer_channel::PeerChannel;
 
 /// Asks every node that is neither offline nor shunned, and changes nothing there. `path` is the path of this host's
 /// configuration.
@@ -31,7 +31,7 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
     let question = PeerRequest::requested_by(keeper.here().clone());
-    let channel = Channel::new(config, &network, data_dir);
+    let channel = PeerChannel::new(config, &network, data_dir);
     let asked = now();
     let answers = channel.ask(&peers, &question, deadline);
     let own = identity::program(path);

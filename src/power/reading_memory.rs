@@ -16,11 +16,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gnt_ha::core::config::Config;
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::power::reading::Observed;
-use gnt_ha::core::power::walk::{Remembered, Task, Walk, WalkStep};
-use gnt_ha::sys::{clock, identity, state_file};
+use crate::core::config::Config;
+use crate::core::node::NodeName;
+use crate::core::power::reading::Observed;
+use crate::core::power::walk::{Remembered, Task, Walk, WalkStep};
+use crate::sys::{clock, identity, state_file};
 use serde::{Deserialize, Serialize};
 
 /// The time for which an "on" counts in another fencing: as long as two attempts of `fence_ganeti` may take.

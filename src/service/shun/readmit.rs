@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::list::ShunEntry;
-use gnt_ha::core::shun::messages::{PeerReport, PeerRequest};
-use gnt_ha::core::shun::readmission::{Due, ReturningNode, objection};
-use gnt_ha::sys::clock::{Deadline, now};
-use gnt_ha::sys::identity;
-use gnt_ha::sys::nft::shun_table;
+use crate::core::grade::Grade;
+use crate::core::shun::list::ShunEntry;
+use crate::core::shun::messages::{PeerReport, PeerRequest};
+use crate::core::shun::readmission::{Due, ReturningNode, objection};
+use crate::sys::clock::{Deadline, now};
+use crate::sys::identity;
+use crate::sys::nft::shun_table;
 
-use super::peers::Answers;
-use super::survivors::Survivors;
+use super::coordinator::ShunCoordinator;
+use crate::sys::ganeti::peer_channel::Answers;
 
 /// The time in s for which this host's rules let its own request to the node pass.
 const HOLE: u64 = 5;
@@ -31,27 +31,31 @@ pub enum Readmitted {
 ///
 /// # Errors
 /// The reason why the target is not readmitted, and what to do.
-pub fn readmit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline) -> Result<Readmitted, String> {
-    let before = survivors.entry()?;
+pub fn readmit(
+    coordinator: &ShunCoordinator<'_>,
+    word: Option<&str>,
+    deadline: Deadline,
+) -> Result<Readmitted, String> {
+    let before = coordinator.entry()?;
     let due = Due::of(before.as_ref());
     let Some(mut entry) = before.filter(|_| due != Due::Nothing) else { return Ok(Readmitted::AlreadySo) };
     if due == Due::Telling {
-        return known_to_enough(survivors, entry, deadline).map(|_| Readmitted::AlreadySo);
+        return known_to_enough(coordinator, entry, deadline).map(|_| Readmitted::AlreadySo);
     }
     let because = match word {
         Some(reason) => {
             // The target gets the list of shunned nodes. A target that does not answer yet gets it by `sync`.
-            let _ = ask(survivors, deadline);
+            let _ = ask(coordinator, deadline);
             reason.to_owned()
         }
         // Its power was read as off: any system that runs there now has booted since.
         None if entry.grade == Grade::Off => "its power was seen off".to_owned(),
         None => {
-            let returned = ask(survivors, deadline)?;
+            let returned = ask(coordinator, deadline)?;
             if let Some(why) = objection(&entry, &returned, now().wall_ms) {
                 return Err(format!(
                     "{why}; when you have seen that it may: gnt-ha readmit {} --force --reason TEXT",
-                    survivors.target()
+                    coordinator.target()
                 ));
             }
             "it has booted since, and runs nothing".to_owned()
@@ -62,31 +66,31 @@ pub fn readmit(survivors: &Survivors<'_>, word: Option<&str>, deadline: Deadline
     entry.boot_id = None;
     entry.since_ms = now().wall_ms;
     entry.by = format!("{} on {}: {because}", identity::asker().user, identity::host());
-    known_to_enough(survivors, entry, deadline).map(Readmitted::Done)
+    known_to_enough(coordinator, entry, deadline).map(Readmitted::Done)
 }
 
 /// Sends a readmission to all nodes. Otherwise a candidate that was away, and remembers that the earlier boot has
 /// stopped, would report the same of the present boot.
-fn known_to_enough(survivors: &Survivors<'_>, entry: ShunEntry, deadline: Deadline) -> Result<Answers, String> {
+fn known_to_enough(coordinator: &ShunCoordinator<'_>, entry: ShunEntry, deadline: Deadline) -> Result<Answers, String> {
     let epoch = entry.epoch;
-    let seen = survivors.tell(entry, deadline)?;
-    seen.is_known_to_enough(survivors.target(), epoch)
+    let seen = coordinator.tell(entry, deadline)?;
+    seen.is_known_to_enough(coordinator.target(), epoch)
         .map_err(|why| format!("it is not readmitted by enough nodes yet: {why}; do it again when they answer"))?;
     Ok(seen.answers)
 }
 
 /// Asks the target itself, through a temporary exception in this host's own rules.
-fn ask(survivors: &Survivors<'_>, deadline: Deadline) -> Result<ReturningNode, String> {
+fn ask(coordinator: &ShunCoordinator<'_>, deadline: Deadline) -> Result<ReturningNode, String> {
     const EACH: Duration = Duration::from_secs(4);
-    shun_table::allow_noded(survivors.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
+    shun_table::allow_noded(coordinator.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
     // The target received nothing while it was shunned. After its readmission the other nodes rely on it to shun the
     // nodes that they shun.
-    let mut register = survivors.register()?;
-    register.0.remove(survivors.target());
+    let mut register = coordinator.register()?;
+    register.0.remove(coordinator.target());
     let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
-    let question = PeerRequest { register, ..PeerRequest::requested_by(survivors.here().clone()) };
-    let peers = BTreeMap::from([(survivors.target().clone(), survivors.address())]);
-    let answers = survivors.channel().ask(&peers, &question, deadline.at_most(EACH));
+    let question = PeerRequest { register, ..PeerRequest::requested_by(coordinator.here().clone()) };
+    let peers = BTreeMap::from([(coordinator.target().clone(), coordinator.address())]);
+    let answers = coordinator.channel().ask(&peers, &question, deadline.at_most(EACH));
     let report: PeerReport = answers
         .into_values()
         .next()

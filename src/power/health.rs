@@ -1,13 +1,13 @@
 //! The answer to `health`: reads the items of every device of every level, each with its device's name. Changes
 //! nothing.
 
-use gnt_ha::core::budget::share;
-use gnt_ha::core::config::Config;
-use gnt_ha::core::ganeti::oob::{Health, HealthItem};
-use gnt_ha::core::node::NodeName;
-use gnt_ha::sys::clock::Deadline;
+use crate::core::budget::share;
+use crate::core::config::Config;
+use crate::core::ganeti::oob::{Health, HealthItem};
+use crate::core::node::NodeName;
+use crate::sys::clock::Deadline;
 
-use crate::device::{self, Use};
+use crate::power::device::{self, OpenShun, Use};
 
 /// The items that were read, and the failures of the other devices.
 #[derive(Debug)]
@@ -22,14 +22,14 @@ pub struct HealthAnswer {
 ///
 /// # Errors
 /// If every device failed, or the configuration is not valid.
-pub fn health(config: &Config, node: &NodeName, deadline: Deadline) -> Result<HealthAnswer, String> {
+pub fn health(config: &Config, node: &NodeName, deadline: Deadline, shun: OpenShun) -> Result<HealthAnswer, String> {
     let levels = config.levels_of(node).map_err(|error| error.to_string())?;
     let devices: Vec<_> = levels.into_iter().flatten().collect();
     let mut answer = HealthAnswer { items: Vec::new(), failures: Vec::new() };
     let mut told = false;
     for (index, configured) in devices.iter().enumerate() {
         let until = deadline.at_most(share(deadline.left(), devices.len() - index));
-        let mut opened = device::open(std::slice::from_ref(configured), node, config, Use::Read);
+        let mut opened = device::open(std::slice::from_ref(configured), node, config, Use::Read, shun);
         let result = opened.iter_mut().map(|named| named.device.health(until)).next().transpose();
         match result {
             Ok(items) => {

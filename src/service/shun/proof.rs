@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::last_state::Held;
-use gnt_ha::core::shun::list::Epoch;
-use gnt_ha::core::shun::messages::DatedSelfFenceReport;
-use gnt_ha::core::shun::verdict::{ProofInput, ProofVerdict, Round, evaluate_proof, first_of};
-use gnt_ha::sys::clock::{Deadline, now};
-use gnt_ha::sys::lock::Lock;
-use gnt_ha::sys::state_file;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::shun::last_state::Held;
+use crate::core::shun::list::Epoch;
+use crate::core::shun::messages::DatedSelfFenceReport;
+use crate::core::shun::verdict::{ProofInput, ProofVerdict, Round, evaluate_proof, first_of};
+use crate::sys::clock::{Deadline, now};
+use crate::sys::lock::Lock;
+use crate::sys::state_file;
 
-use super::survivors::{Seen, Survivors};
+use super::coordinator::{RoundResult, ShunCoordinator};
 
 /// The pause between two rounds while a node has not confirmed yet.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -34,11 +34,11 @@ fn looks_file(run: &Path) -> PathBuf {
     run.join("shun-rounds.json")
 }
 
-impl Survivors<'_> {
+impl ShunCoordinator<'_> {
     /// Evaluates a round together with the first one of this epoch. The first round is kept: an attempt after one that
     /// was killed goes on where that was. `None` if not every node confirmed.
     #[must_use]
-    pub fn judge(&self, seen: &Seen) -> Option<ProofVerdict> {
+    pub fn judge(&self, seen: &RoundResult) -> Option<ProofVerdict> {
         let last = seen.look.as_ref().ok()?;
         let path = looks_file(&self.config.run);
         // Two evaluations at the same time must not lose each other's first round; without the lock the later one
@@ -94,10 +94,10 @@ impl Survivors<'_> {
     /// The reason why this host itself does not shun the target.
     pub fn wait(
         &self,
-        mut seen: Seen,
+        mut seen: RoundResult,
         least: Grade,
         deadline: Deadline,
-    ) -> Result<(Seen, Option<ProofVerdict>), String> {
+    ) -> Result<(RoundResult, Option<ProofVerdict>), String> {
         loop {
             let verdict = self.judge(&seen);
             let pause = match &verdict {

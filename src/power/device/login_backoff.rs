@@ -1,6 +1,6 @@
 //! Remembers a login that a BMC refused, for a while: BMCs lock accounts, and one fencing asks several times.
 //!
-//! Before a session is open, any host could have sent the packet. So only this process remembers such a refusal:
+//! Before a session is open, any host could have sent the packet. So only this process remembers such a backoff:
 //! otherwise one packet would keep the BMC out of every fencing of a minute.
 
 use std::collections::BTreeMap;
@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use gnt_ha::sys::{clock, state_file};
+use crate::sys::{clock, state_file};
 use serde::{Deserialize, Serialize};
 
 /// The time for which a refused login is not tried again with the same credentials. One fencing of Pacemaker's may take
 /// as long, so each costs one bad login.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// The note of a refusal by one BMC. Its directory is empty after a boot.
-pub(super) struct Refusal {
+/// The note of a backoff by one BMC. Its directory is empty after a boot.
+pub(super) struct LoginBackoff {
     note: PathBuf,
     credentials: Vec<(u64, i64, i64)>,
 }
@@ -27,15 +27,15 @@ static UNPROVEN: Mutex<BTreeMap<PathBuf, Note>> = Mutex::new(BTreeMap::new());
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Note {
-    /// The time of the refusal, in ms since boot (`CLOCK_BOOTTIME`).
+    /// The time of the backoff, in ms since boot (`CLOCK_BOOTTIME`).
     at_ms: u64,
     /// The version of the files with the credentials: inode and time of the last change of each. Never their content.
     credentials: Vec<(u64, i64, i64)>,
     why: String,
 }
 
-impl Refusal {
-    /// Returns the refusal that is kept in `note`. `files` have the credentials: after a change of one of them a login
+impl LoginBackoff {
+    /// Returns the backoff that is kept in `note`. `files` have the credentials: after a change of one of them a login
     /// is tried again.
     pub(super) fn new(note: PathBuf, files: &[&Path]) -> Self {
         let version = |file: &&Path| {
@@ -64,7 +64,7 @@ impl Refusal {
         })
     }
 
-    /// Writes a refusal down; for other processes only if the session's keys prove that it was the BMC's. Best effort:
+    /// Writes a backoff down; for other processes only if the session's keys prove that it was the BMC's. Best effort:
     /// without the note the next command costs another bad login.
     pub(super) fn note(&self, why: &str, is_proven: bool) {
         let note = Note { at_ms: clock::now().boottime_ms, credentials: self.credentials.clone(), why: why.to_owned() };
@@ -89,14 +89,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let secret = dir.path().join("secret");
         fs::write(&secret, "old").unwrap();
-        let refusal = || Refusal::new(dir.path().join("run/login-backoff-x"), &[&secret]);
-        assert_eq!(refusal().stands(), None);
+        let backoff = || LoginBackoff::new(dir.path().join("run/login-backoff-x"), &[&secret]);
+        assert_eq!(backoff().stands(), None);
         for is_proven in [true, false] {
-            refusal().note("wrong password", is_proven);
-            assert!(refusal().stands().unwrap().starts_with("wrong password"));
+            backoff().note("wrong password", is_proven);
+            assert!(backoff().stands().unwrap().starts_with("wrong password"));
             fs::remove_file(&secret).unwrap();
             fs::write(&secret, "new").unwrap();
-            assert_eq!(refusal().stands(), None);
+            assert_eq!(backoff().stands(), None);
         }
     }
 
@@ -104,6 +104,6 @@ mod tests {
     fn a_damaged_note_is_none() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("note"), "{\"at_ms\":").unwrap();
-        assert_eq!(Refusal::new(dir.path().join("note"), &[]).stands(), None);
+        assert_eq!(LoginBackoff::new(dir.path().join("note"), &[]).stands(), None);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use gnt_ha::core::ganeti::network::ClusterNetwork;
-use gnt_ha::sys::ganeti::files;
+use crate::core::ganeti::network::ClusterNetwork;
+use crate::sys::ganeti::files;
 
 /// Reads and parses `config.data` in `data_dir`.
 ///

@@ -1,27 +1,25 @@
-//! The power commands: reads the state, sends the command, and proves the new state. Shuns and readmits as the
-//! configuration says.
+//! The power commands: reads the state, sends the command, and proves the new state.
 
 use std::cell::RefCell;
 use std::path::Path;
 
-use gnt_ha::core::budget::share;
-use gnt_ha::core::config::{Config, Driver, Level};
-use gnt_ha::core::grade::Grade;
-use gnt_ha::core::node::NodeName;
-use gnt_ha::core::power::Power;
-use gnt_ha::core::power::walk::Task;
-use gnt_ha::core::receipt::Outcome;
-use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::ganeti::files;
-use gnt_ha::sys::identity;
-use gnt_ha::sys::recorded_action::{Finish, RecordedAction};
+use crate::core::budget::share;
+use crate::core::config::{Config, Driver, Level};
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::power::Power;
+use crate::core::power::walk::Task;
+use crate::core::receipt::Outcome;
+use crate::sys::clock::Deadline;
+use crate::sys::ganeti::files;
+use crate::sys::recorded_action::{Finish, RecordedAction};
 use serde::Serialize;
 
-use crate::level::{Proven, Seen, give_back, pursue_all, read_all};
-use crate::levels::{Levels, Work};
-use crate::owner::refuse_shared;
-use crate::seen::Watch;
-use crate::shun::after::{after_off, after_on};
+use crate::power::device::OpenShun;
+use crate::power::level::{DeviceReading, Proven, change_power_all, read_all, restore_power};
+use crate::power::owner::refuse_shared;
+use crate::power::reading_memory::Watch;
+use crate::power::topology::{Levels, Work};
 
 /// The answer to `power-status`: the key that Ganeti needs, and what else is known. Ganeti 3.0.2 ignores the other
 /// keys.
@@ -34,7 +32,7 @@ pub struct StatusAnswer {
     /// The number of the level whose reading is believed, from 1.
     pub level: usize,
     /// The readings of that level's devices.
-    pub seen: Vec<Seen>,
+    pub seen: Vec<DeviceReading>,
     /// The failures of the levels before it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
@@ -44,10 +42,10 @@ pub struct StatusAnswer {
 ///
 /// # Errors
 /// The reason why the state is unknown, in one line.
-pub fn status(config: &Config, node: &NodeName, deadline: Deadline) -> Result<StatusAnswer, String> {
+pub fn status(config: &Config, node: &NodeName, deadline: Deadline, shun: OpenShun) -> Result<StatusAnswer, String> {
     let levels = own_levels(config, node, deadline)?;
     let least = config.minimum_grade;
-    let all = Levels { levels: &levels, node, config, deadline };
+    let all = Levels { levels: &levels, node, config, deadline, shun };
     let found = all.walk(
         Task::Read,
         |mut devices, until, watch| {
@@ -83,21 +81,34 @@ pub struct Ended {
     pub error: Option<String>,
 }
 
-/// Switches the node on or off and proves the state. An off with a weaker grade than `off` is written to the receipt as
-/// it is, and is an error for a caller without a receipt of its own: that caller reads only the exit code and would
-/// take the power for off.
-pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline, road: &mut RecordedAction) -> Ended {
-    let levels = match own_levels(config, node, deadline) {
-        Ok(levels) => levels,
-        Err(why) => return failed(Outcome::Refused, why),
-    };
+/// A proven state after a power command.
+pub struct Switched {
+    /// The result for the receipt.
+    pub finish: Finish,
+    /// Whether the level that proves the state shuns the node.
+    pub is_shun: bool,
+}
+
+/// Switches the node on or off and proves the state.
+///
+/// # Errors
+/// The result with the reason why the state is not proven.
+pub fn switch(
+    config: &Config,
+    node: &NodeName,
+    want: Power,
+    deadline: Deadline,
+    road: &mut RecordedAction,
+    shun: OpenShun,
+) -> Result<Switched, Ended> {
+    let levels = own_levels(config, node, deadline).map_err(|why| failed(Outcome::Refused, why))?;
     let least = config.minimum_grade;
-    let all = Levels { levels: &levels, node, config, deadline };
+    let all = Levels { levels: &levels, node, config, deadline, shun };
     let task = if want == Power::Off { Task::Off } else { Task::On };
     let done = all.walk(
         task,
         |mut devices, until, watch| {
-            let done = pursue_all(&mut devices, want, least, until, road, watch)?;
+            let done = change_power_all(&mut devices, want, least, until, road, watch)?;
             Ok(match want {
                 Power::Off => Work::Off(done.grade, done),
                 Power::On => Work::On { already: done.already, value: done },
@@ -105,45 +116,14 @@ pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline,
         },
         |_, _| (),
     );
-    match done {
-        Ok(done) => {
-            let is_shun = levels.get(done.level - 1).is_some_and(has_shun);
-            let data_dir = Path::new(files::DATA_DIR);
-            match want {
-                _ if is_shun => {}
-                Power::Off => after_off(config, node, done.value.grade, deadline, data_dir, road),
-                Power::On => after_on(config, node, deadline, data_dir, road),
-            }
-            let mut ended = proven(want, done.value, done.failed);
-            // A caller with a receipt of its own reads the grade. Ganeti records powered=no at each exit code 0.
-            if want == Power::Off && identity::request().is_none() {
-                ended.error = less_than_off(node, &ended.finish, is_shun);
-            }
-            ended
-        }
-        Err(why) => failed(Outcome::Unknown, why),
-    }
-}
-
-/// Returns the reason why a proven end of `power-off` is not a success in Ganeti's contract (`LUOobCommand.Exec`,
-/// `lib/cmdlib/misc.py`). A success means that the power is off, which only the grade `off` proves. `None` if it is a
-/// success.
-fn less_than_off(node: &NodeName, finish: &Finish, is_shun: bool) -> Option<String> {
-    let Finish { grade, proven_by, .. } = finish;
-    if *grade == Grade::Off {
-        return None;
-    }
-    let shunned = if is_shun { "; the other nodes shun it" } else { "" };
-    Some(format!(
-        "its power was not seen off: it is proven {grade} by {proven_by} ({}){shunned}; when you have seen that it is off: \
-         gnt-ha confirm-off {node} --reason TEXT",
-        grade.meaning()
-    ))
+    let done = done.map_err(|why| failed(Outcome::Unknown, why))?;
+    let is_shun = levels.get(done.level - 1).is_some_and(has_shun);
+    Ok(Switched { finish: proven(want, done.value, done.failed), is_shun })
 }
 
 /// Switches off, proves it, waits for the power cycle interval, switches on and proves it; all on the same level. Never
 /// uses the device's own cycle, which does not show when the host was off and for how long.
-pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut RecordedAction) -> Ended {
+pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut RecordedAction, shun: OpenShun) -> Ended {
     let levels = match own_levels(config, node, deadline) {
         Ok(levels) => levels,
         Err(why) => return failed(Outcome::Refused, why),
@@ -158,7 +138,7 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Re
         );
     }
     // A shunning is not a power cycle interval, and a readmission is not a boot.
-    let all = Levels { levels: &powers, node, config, deadline };
+    let all = Levels { levels: &powers, node, config, deadline, shun };
     // The work and the function that undoes it share the action.
     let shared = RefCell::new(&mut *road);
     let done = all.walk(
@@ -167,15 +147,15 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Re
             let road = &mut shared.borrow_mut();
             // The on half keeps the power cycle interval and a third of the time beyond it.
             let kept = config.power_cycle_interval + share(until.left().saturating_sub(config.power_cycle_interval), 3);
-            match pursue_all(&mut devices, Power::Off, least, until.earlier(kept), road, watch) {
+            match change_power_all(&mut devices, Power::Off, least, until.earlier(kept), road, watch) {
                 Ok(off) => Ok(Work::Off(off.grade, (off, devices, until))),
                 Err(why) => {
-                    give_back(&mut devices, until, road, watch);
+                    restore_power(&mut devices, until, road, watch);
                     Err(why)
                 }
             }
         },
-        |(_, mut devices, until), watch| give_back(&mut devices, until, &mut shared.borrow_mut(), watch),
+        |(_, mut devices, until), watch| restore_power(&mut devices, until, &mut shared.borrow_mut(), watch),
     );
     match done {
         Ok(done) => {
@@ -188,8 +168,8 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Re
             until.sleep(config.power_cycle_interval);
             // If a level was proven off and does not come on, the next level's off is not tried.
             let mut watch = Watch::none();
-            let on = pursue_all(&mut devices, Power::On, least, until, road, &mut watch);
-            let mut ended = proven(Power::Off, off, done.failed);
+            let on = change_power_all(&mut devices, Power::On, least, until, road, &mut watch);
+            let mut ended = Ended { finish: proven(Power::Off, off, done.failed), error: None };
             ended.finish.outcome = Outcome::Done;
             match on {
                 Ok(_) => {}
@@ -209,16 +189,13 @@ fn has_shun(level: &Level) -> bool {
     level.iter().any(|device| matches!(device.driver, Driver::Shun))
 }
 
-fn proven(want: Power, proven: Proven, failed_before: Vec<String>) -> Ended {
-    Ended {
-        finish: Finish {
-            outcome: if proven.already { Outcome::Unchanged } else { Outcome::Done },
-            grade: if want == Power::Off { proven.grade } else { Grade::Unknown },
-            proven_by: proven.devices.join(", "),
-            reason: (!failed_before.is_empty()).then(|| failed_before.join("; ")),
-            record: None,
-        },
-        error: None,
+fn proven(want: Power, proven: Proven, failed_before: Vec<String>) -> Finish {
+    Finish {
+        outcome: if proven.already { Outcome::Unchanged } else { Outcome::Done },
+        grade: if want == Power::Off { proven.grade } else { Grade::Unknown },
+        proven_by: proven.devices.join(", "),
+        reason: (!failed_before.is_empty()).then(|| failed_before.join("; ")),
+        record: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reads a BMC's threshold sensors for `health`: as many as the deadline allows; the rest is `UNKNOWN`.
 
-use gnt_ha::core::ganeti::oob::{Health, HealthItem};
-use gnt_ha::sys::clock::Deadline;
+use crate::core::ganeti::oob::{Health, HealthItem};
+use crate::sys::clock::Deadline;
 use ipmi_lan::command::GetSensorRecord;
 use ipmi_lan::ipmi_rs::sensor_event::{GetSensorReading, ThresholdReading, ThresholdStatus};
 use ipmi_lan::ipmi_rs::storage::sdr::RecordId;

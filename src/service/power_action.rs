@@ -1,0 +1,75 @@
+//! Changes the power of a node as one recorded action, then shuns or readmits the node as the configuration says.
+
+use std::path::Path;
+
+use crate::core::config::Config;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::power::Power;
+use crate::core::receipt::Action;
+use crate::power::commands::{self, Ended, Switched};
+use crate::service::shun::after_power::{after_off, after_on};
+use crate::service::shun::device::open;
+use crate::sys::clock::Deadline;
+use crate::sys::ganeti::files;
+use crate::sys::identity;
+use crate::sys::receipt_log::ReceiptLog;
+use crate::sys::recorded_action::{Finish, RecordedAction};
+
+/// Runs `work` between an intent and a receipt of `program`. Passes each warning about the receipt log to `warn` at
+/// once, as this process may be killed later.
+///
+/// # Errors
+/// The reason why the state of the node is not proven, without the node's name.
+pub fn record(
+    config: &Config,
+    program: &str,
+    action: Action,
+    node: &NodeName,
+    warn: impl Fn(&str),
+    work: impl FnOnce(&mut RecordedAction) -> Ended,
+) -> Result<(), String> {
+    let mut road = RecordedAction::enter(ReceiptLog::new(&config.state), program, action, node);
+    road.take_warnings().iter().for_each(|line| warn(line));
+    let Ended { finish, error } = work(&mut road);
+    road.leave(finish).iter().for_each(|line| warn(line));
+    error.map_or(Ok(()), Err)
+}
+
+/// Switches the node on or off and proves the state. Has the other nodes shun a node that a power device has proven
+/// off, and readmit one that a power device has switched on.
+///
+/// An off with a weaker grade than `off` is written to the receipt as it is, and is an error for a caller without a
+/// receipt of its own: that caller reads only the exit code and would take the power for off.
+pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline, road: &mut RecordedAction) -> Ended {
+    let Switched { finish, is_shun } = match commands::switch(config, node, want, deadline, road, open) {
+        Ok(switched) => switched,
+        Err(ended) => return ended,
+    };
+    let data_dir = Path::new(files::DATA_DIR);
+    match want {
+        _ if is_shun => {}
+        Power::Off => after_off(config, node, finish.grade, deadline, data_dir, road),
+        Power::On => after_on(config, node, deadline, data_dir, road),
+    }
+    // A caller with a receipt of its own reads the grade. Ganeti records powered=no at each exit code 0.
+    let is_contract = want == Power::Off && identity::request().is_none();
+    let error = if is_contract { less_than_off(node, &finish, is_shun) } else { None };
+    Ended { finish, error }
+}
+
+/// Returns the reason why a proven end of `power-off` is not a success in Ganeti's contract (`LUOobCommand.Exec`,
+/// `lib/cmdlib/misc.py`). A success means that the power is off, which only the grade `off` proves. `None` if it is a
+/// success.
+fn less_than_off(node: &NodeName, finish: &Finish, is_shun: bool) -> Option<String> {
+    let Finish { grade, proven_by, .. } = finish;
+    if *grade == Grade::Off {
+        return None;
+    }
+    let shunned = if is_shun { "; the other nodes shun it" } else { "" };
+    Some(format!(
+        "its power was not seen off: it is proven {grade} by {proven_by} ({}){shunned}; when you have seen that it is off: \
+         gnt-ha confirm-off {node} --reason TEXT",
+        grade.meaning()
+    ))
+}

@@ -1,0 +1,126 @@
+//! Predicts what a shunning would prove: asks all other nodes, and changes nothing.
+
+use crate::core::grade::Grade;
+use crate::core::shun::messages::{PeerRequest, SelfFenceReport};
+use crate::core::shun::verdict::{Accepted, watchdog_objection};
+use crate::sys::clock::Deadline;
+
+use super::coordinator::ShunCoordinator;
+
+impl ShunCoordinator<'_> {
+    /// Checks whether all nodes could be asked now to shun the target, and what that would prove. Changes nothing.
+    ///
+    /// # Errors
+    /// The nodes that do not answer, each with the reason, or a proof that is weaker than `minimum_grade`.
+    pub fn rehearse(&self, deadline: Deadline) -> Result<String, String> {
+        let question =
+            PeerRequest { about: vec![self.target().clone()], ..PeerRequest::requested_by(self.here().clone()) };
+        let mut others = self.others(&self.network);
+        others.insert(self.target().clone(), self.member.primary);
+        let mut answers = self.channel().ask(&others, &question, deadline);
+        let own = answers.remove(self.target());
+        let silent: Vec<String> = answers
+            .iter()
+            .filter(|(name, _)| self.network.serves(self.target(), name))
+            .filter_map(|(name, answer)| Some(format!("{name} {}", answer.as_ref().err()?)))
+            .collect();
+        if !silent.is_empty() {
+            return Err(format!("could not be refused by all: {}", silent.join("; ")));
+        }
+        let self_fence = own.and_then(Result::ok).and_then(|report| report.self_fence);
+        let told = format!("{} other nodes answer", answers.len() + 1);
+        let outside = self.network.why_not_isolated(self.target());
+        match provable(self_fence.as_ref(), self.config.minimum_grade, self.config.shun.accepted(), outside.as_deref())
+        {
+            Ok(proof) => Ok(format!("{told}; {proof}")),
+            Err(proof) => Err(format!("{told}; {proof}")),
+        }
+    }
+}
+
+/// Returns what a shunning would prove, as text; an error if that is weaker than `least`. `outside` is the reason why
+/// the shunning would not even prove `isolated`.
+fn provable(
+    self_fence: Option<&SelfFenceReport>,
+    least: Grade,
+    accepted: Accepted,
+    outside: Option<&str>,
+) -> Result<String, String> {
+    let no_self_fence = || Some("its self-fencing is not armed".to_owned());
+    let (grade, proof) =
+        match self_fence.map_or_else(no_self_fence, |self_fence| watchdog_objection(self_fence, accepted)) {
+            Some(why) => match outside {
+                Some(outside) => (Grade::Unknown, format!("{why}: nothing would be proven, as {outside}")),
+                None => (Grade::Isolated, format!("{why}: isolated, and no more")),
+            },
+            None => (Grade::Bounded, self_fence.map_or_else(String::new, bounded)),
+        };
+    if grade < least { Err(format!("{proof}, where minimum_grade asks for {least}")) } else { Ok(proof) }
+}
+
+fn bounded(self_fence: &SelfFenceReport) -> String {
+    let SelfFenceReport { driver, terms, .. } = self_fence;
+    format!("armed ({driver}, {} s): bounded after {:.0} s", terms.watchdog_ms / 1_000, terms.wait_time().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::ganeti::network::ClusterNetwork;
+    use crate::core::node::NodeName;
+    use crate::core::shun::lease_times::LeaseTimes;
+    use crate::core::shun::verdict::SOFTDOG;
+    use serde_json::json;
+
+    /// The check reports a failure where the fencing would not accept the proof.
+    #[test]
+    fn a_proof_that_is_too_weak_is_told_before_it_is_needed() {
+        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        let self_fence = |driver: &str, nowayout| SelfFenceReport {
+            boot_id: "b".to_owned(),
+            driver: driver.to_owned(),
+            nowayout,
+            terms,
+            candidates: Vec::new(),
+            asks_from: None,
+            is_virtual: Some(false),
+            guaranteed_for_ms: 600_000,
+            lease_age_ms: 1,
+        };
+        let of = |self_fence: Option<SelfFenceReport>, least| {
+            provable(self_fence.as_ref(), least, Accepted::default(), None)
+        };
+        let good = self_fence("iTCO_wdt", true);
+        assert_eq!(of(Some(good), Grade::Bounded).unwrap(), "armed (iTCO_wdt, 5 s): bounded after 25 s");
+        for weak in [None, Some(self_fence("iTCO_wdt", false)), Some(self_fence(SOFTDOG, true))] {
+            let told = of(weak.clone(), Grade::Bounded).unwrap_err();
+            assert!(told.ends_with("isolated, and no more, where minimum_grade asks for bounded"), "{told}");
+            assert!(of(weak, Grade::Isolated).unwrap().ends_with("isolated, and no more"));
+        }
+        let softdog = self_fence(SOFTDOG, true);
+        assert!(
+            provable(Some(&softdog), Grade::Bounded, Accepted { softdog: true, ..Accepted::default() }, None)
+                .unwrap()
+                .contains("bounded after")
+        );
+    }
+
+    /// A host that is only shunned goes on writing to storage outside of the cluster.
+    #[test]
+    fn with_disks_outside_of_the_cluster_only_a_stopped_node_counts() {
+        let outside = Some("web (rbd) has a disk outside of the cluster");
+        let told = provable(None, Grade::Isolated, Accepted::default(), outside).unwrap_err();
+        assert!(
+            told.contains("nothing would be proven, as web (rbd)") && told.ends_with("asks for isolated"),
+            "{told}"
+        );
+        let text = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"},
+                          "nodes": {"u1": {"name": "n1.lab", "primary_ip": "192.0.2.1"}},
+                          "disks": {"d": {"dev_type": "ext"}},
+                          "instances": {"i": {"name": "web", "primary_node": "u1", "disks": ["d"]}}});
+        let network = ClusterNetwork::parse(text.to_string().as_bytes()).unwrap();
+        let why = network.why_not_isolated(&NodeName::new("n1.lab").unwrap());
+        assert!(why.unwrap().starts_with("web (ext) has a disk outside of the cluster"));
+        assert_eq!(network.why_not_isolated(&NodeName::new("n2.lab").unwrap()), None);
+    }
+}
