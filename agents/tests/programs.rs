@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
+#[path = "programs/attributes.rs"]
+mod attributes;
 #[path = "programs/claims.rs"]
 mod claims;
 mod common;
+#[path = "programs/metadata.rs"]
+mod metadata;
 #[path = "programs/stop.rs"]
 mod stop;
 
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{MASTER, NODE, Scene};
@@ -18,7 +21,7 @@ use serde_json::json;
 const RECURRING: (&str, &str) = ("OCF_RESKEY_CRM_meta_interval", "10000");
 
 #[test]
-fn the_role_is_where_ganetis_files_say() {
+fn the_role_is_where_ganetis_files_name_it() {
     for (here, expected) in [("n1.lab", 0), ("n2.lab", 7), ("n4.lab", 5)] {
         let scene = Scene::new(here);
         scene.has_served();
@@ -61,7 +64,7 @@ fn every_failure_has_one_line_of_reason() {
 }
 
 #[test]
-fn what_is_no_action_is_unimplemented() {
+fn an_unknown_action_is_unimplemented() {
     let scene = Scene::new("n1.lab");
     for (agent, action) in [(MASTER, "recover"), (MASTER, ""), (MASTER, "promote"), (NODE, "promote"), (NODE, "x")] {
         assert_eq!(scene.run(agent, action, &[]).code, 3, "{agent} {action}");
@@ -104,7 +107,7 @@ fn a_start_brings_luxid_up_and_a_stop_takes_it_down() {
 
 /// Exit 1 of `gnt-cluster master-failover` does not mean that it failed: luxid is asked.
 #[test]
-fn a_failover_that_complains_and_serves_is_a_success() {
+fn a_failover_that_fails_and_serves_is_a_success() {
     let scene = Scene::new("n2.lab").of_two_living();
     scene.program("gnt-cluster", "echo n2.lab > $DATA/ssconf_master_node; $0.luxid & echo oh >&2; exit 1");
     let ended = scene.run(MASTER, "start", &[]);
@@ -113,7 +116,7 @@ fn a_failover_that_complains_and_serves_is_a_success() {
 }
 
 #[test]
-fn a_failover_that_fails_says_why() {
+fn a_failover_that_fails_reports_its_reason() {
     let scene = Scene::new("n2.lab").of_two_living();
     scene.program("gnt-cluster", "echo 'I have a wrong configuration' >&2; exit 1");
     let ended = scene.run_or_kill(MASTER, "start", 30);
@@ -209,83 +212,8 @@ fn each_simulation_file_of_a_node_is_a_failure_in_full_mode_only() {
     assert_eq!(scene.run(MASTER, "monitor", &[]).code, 5);
 }
 
-/// The node attribute `#health-ganeti`, by tag. Partial mode still never fails. The attribute is published only when it
-/// changes, again where the cluster may have lost it, and is deleted with its tag. No host has the node's address, so
-/// its noded does not answer.
-#[test]
-fn health_is_published_by_tag_only_when_it_changes() {
-    let scene = Scene::new("n4.lab");
-    let programs = "echo $* >> $DATA/published; [ ! -e $DATA/refused ]";
-    scene.program("attrd_updater", programs);
-    let published = || std::fs::read_to_string(scene.data().join("published")).unwrap_or_default();
-    let looked = || scene.run(NODE, "monitor", &[RECURRING]);
-    let (red, gone) = ("--name #health-ganeti --update=red\n", "--name #health-ganeti --delete\n");
-
-    assert_eq!(looked().code, 0);
-    assert_eq!(scene.run(NODE, "start", &[]).code, 0);
-    assert_eq!(published(), "", "without the tag nothing is asked of Pacemaker");
-
-    scene.file("ssconf_cluster_tags", "ocf:health:on\n");
-    assert_eq!(scene.run(NODE, "monitor", &[]).code, 0);
-    assert_eq!(published(), "", "a first look changes nothing");
-    assert_eq!((looked().code, looked().code), (0, 0));
-    assert_eq!(published(), red);
-    scene.run(NODE, "start", &[]);
-    scene.file("refused", "");
-    let ended = looked();
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert!(ended.stderr.contains("#health-ganeti: "), "{}", ended.stderr);
-    std::fs::remove_file(scene.data().join("refused")).unwrap();
-    looked();
-    assert_eq!(published(), red.repeat(3), "the role was started anew; what failed is tried again");
-
-    scene.file("ssconf_cluster_tags", "ocf:node-role:full\n");
-    assert_eq!((looked().code, looked().code), (1, 1), "full mode fails of its own");
-    assert_eq!(published(), red.repeat(3) + gone);
-}
-
-/// The attribute that shows whether this node may fence: as a candidate, or as a regular node by the copy, but not if a
-/// program is missing. Nothing is published if Pacemaker has no device of ours.
-#[test]
-fn who_may_fence_is_published_when_it_changes() {
-    let scene = Scene::new("n4.lab");
-    scene.program("attrd_updater", "echo $* >> $DATA/published");
-    scene.program("oob", "exit 0");
-    let published = || {
-        let text = std::fs::read_to_string(scene.data().join("published")).unwrap_or_default();
-        let values =
-            text.lines().map(|line| line.strip_prefix("--name gnt-ha-fence-score --update=").unwrap().to_owned());
-        values.collect::<Vec<_>>()
-    };
-    let looked = || assert_eq!(scene.run(NODE, "monitor", &[RECURRING]).code, 0);
-    let oob = scene.oob();
-    let copy = format!("{oob},n1.lab,n4.lab");
-    looked();
-    assert_eq!(published(), [""; 0], "Pacemaker's configuration is not here");
-    scene.cib("fence_ipmilan", &copy);
-    looked();
-    assert_eq!(published(), [""; 0], "no device of ours");
-    scene.cib("fence_ganeti", &copy);
-    assert_eq!(scene.run(NODE, "start", &[]).code, 0);
-    looked();
-    assert_eq!(published(), ["100"], "at the start, and not again");
-    scene.cib("fence_ganeti", "/nonexistent/oob,n1.lab");
-    looked();
-    assert_eq!(published(), ["100", "-INFINITY"]);
-    let ganeti = format!(
-        r#"{{"version": 3000000, "serial_no": 1, "cluster": {{"master_node": "u1", "ndparams": {{"oob_program": "{oob}"}}}},
-            "nodegroups": {{"g": {{}}}}, "nodes": {{"u1": {{"name": "n1.lab", "group": "g", "master_candidate": true}}}}}}"#
-    );
-    scene.file("config.data", &ganeti);
-    looked();
-    assert_eq!(published(), ["100", "-INFINITY", "200"], "promoted to a candidate");
-    assert_eq!(scene.run(NODE, "start", &[]).code, 0);
-    assert_eq!(published().last().map(String::as_str), Some("200"));
-    assert_eq!(published().len(), 4, "the cluster may have forgotten it");
-}
-
-/// A stop and start of the role alone fixes nothing. A daemon that never ran, or was stopped by hand, is left alone; a
-/// simulated failure kills no daemon.
+/// In full mode a start after a stop restarts a daemon that hangs. A daemon that never ran or was stopped by hand is not
+/// started, and a simulated failure kills no daemon.
 #[test]
 fn a_start_after_a_stop_restarts_a_silent_daemon_in_full_mode() {
     for (ran, simulated, tag, restarted) in [
@@ -316,7 +244,7 @@ fn a_start_after_a_stop_restarts_a_silent_daemon_in_full_mode() {
 /// A node that left gracefully is drained, and not a candidate when Pacemaker probes it again. The role was then kept
 /// from it for good, though it was un-drained a moment later.
 #[test]
-fn a_node_that_becomes_a_candidate_is_looked_at_again() {
+fn a_node_that_becomes_a_candidate_is_probed_again() {
     let scene = Scene::new("n2.lab");
     scene.program("crm_resource", "echo $* >> $DATA/asked");
     let asked = || std::fs::read_to_string(scene.data().join("asked")).unwrap_or_default();
@@ -358,51 +286,4 @@ fn a_partial_monitor_starts_nothing_and_is_cheap() {
         let ended = scene.limited(agent, "monitor", &["--as=67108864", "--cpu=1"]);
         assert_eq!(ended.code, 0, "{agent}: {}", ended.stderr);
     }
-}
-
-fn installed(program: &str) -> bool {
-    Command::new("which").arg(program).output().is_ok_and(|output| output.status.success())
-}
-
-/// `ocf-tester` of resource-agents, and the schema that comes with it.
-#[test]
-fn the_metadata_passes_resource_agents_schema_and_dtd() {
-    const DIR: &str = "/usr/share/resource-agents";
-    if !installed("xmllint") || !std::path::Path::new(DIR).exists() {
-        eprintln!("skipped: resource-agents or libxml2-utils is not installed");
-        return;
-    }
-    for agent in [MASTER, NODE] {
-        let document = Command::new(agent).arg("meta-data").output().unwrap();
-        assert!(document.status.success() && document.stderr.is_empty());
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), document.stdout).unwrap();
-        for check in [
-            ["--dtdvalid", "/usr/share/resource-agents/ra-api-1.dtd"],
-            ["--relaxng", "/usr/share/resource-agents/metadata.rng"],
-        ] {
-            let ended =
-                Command::new("xmllint").arg("--noout").arg("--nonet").args(check).arg(file.path()).output().unwrap();
-            let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
-            assert!(ended.status.success(), "{agent} {check:?}: {stderr}");
-        }
-    }
-}
-
-#[test]
-fn ocf_tester_passes_both() {
-    if !installed("ocf-tester") || !nix_is_root() {
-        eprintln!("skipped: ocf-tester is not installed, or this is not root");
-        return;
-    }
-    for agent in [MASTER, NODE] {
-        let scene = Scene::new("n1.lab").alone();
-        let ended = scene.ocf_tester(agent);
-        assert!(ended.code == 0, "{agent}: {}{}", ended.stdout, ended.stderr);
-        assert!(ended.stdout.contains("passed all tests"), "{}", ended.stdout);
-    }
-}
-
-fn nix_is_root() -> bool {
-    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }

@@ -127,7 +127,7 @@ fn a_recovery_drains_nothing() {
 /// did the stop: a healthy host was fenced.
 #[test]
 fn the_master_ip_is_removed_as_it_is_not_as_it_is_written() {
-    if !crate::nix_is_root() {
+    if !crate::metadata::is_root() {
         eprintln!("skipped: this is not root");
         return;
     }
@@ -146,7 +146,7 @@ fn the_master_ip_is_removed_as_it_is_not_as_it_is_written() {
 /// report that it is gone.
 #[test]
 fn the_master_ip_of_files_that_are_unreadable_is_remembered() {
-    if !crate::nix_is_root() {
+    if !crate::metadata::is_root() {
         eprintln!("skipped: this is not root");
         return;
     }
@@ -178,7 +178,7 @@ fn the_master_ip_of_files_that_are_unreadable_is_remembered() {
 /// After "not running" Pacemaker runs no stop, and a remaining IP keeps the role from every other node.
 #[test]
 fn a_master_ip_without_a_luxid_is_a_failure_in_full_mode() {
-    if !crate::nix_is_root() {
+    if !crate::metadata::is_root() {
         eprintln!("skipped: this is not root");
         return;
     }

@@ -134,7 +134,7 @@ fn shunning(proof: &Proof) -> String {
     if let Some(least) = proof.least {
         text += &format!("minimum_grade = \"{least}\"\n");
     }
-    text += "\n[devices.others]\ndriver = \"shun\"\n\n[default]\nlevels = [[\"others\"]]\n";
+    text += "\n[devices.shun]\ndriver = \"shun\"\n\n[default]\nlevels = [[\"shun\"]]\n";
     if let Some(terms) = proof.self_fence {
         // On any machine the lab's watchdogs are stand-ins.
         text += "\n[shun]\naccept_virtual = true\n";
