@@ -1,11 +1,11 @@
-# Builds, installs and tests gnt-ha. `make help` lists what there is.
+# Builds, installs and tests gnt-ha. `make help` lists the targets.
 
 PREFIX ?= /usr
 DESTDIR ?=
 CARGO ?= cargo
-# nextest where it is installed: each test in a process of its own.
+# The path of cargo-nextest, if it is installed: it runs each test in a process of its own.
 NEXTEST := $(shell command -v cargo-nextest)
-# One selection of crates and features for whatever is built to be tested: with another one cargo builds most of it again.
+# The crates and features of all tests: with another selection cargo would build most of them again.
 TESTED := --locked --workspace --exclude model
 REAL := --features e2e/real,real-watchdog/real
 OUT := target/release
@@ -14,7 +14,7 @@ SBOM := target/sbom/gnt-ha.cdx.json
 FUZZ := target/fuzz
 LINT := target/lint
 LABS := target/labs
-# How many labs run at a time.
+# The number of labs that run at the same time.
 LABS_AT_ONCE ?= 2
 FUZZ_SECONDS ?= 30
 SOAK_HOURS ?= 8
@@ -23,9 +23,9 @@ SBIN := $(DESTDIR)$(PREFIX)/sbin
 LIB := $(DESTDIR)$(PREFIX)/lib/gnt-ha
 SHARE := $(DESTDIR)$(PREFIX)/share
 UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
-# Pacemaker looks for agents in /usr/lib/ocf only: with another PREFIX they have to be linked there.
+# Pacemaker searches agents in /usr/lib/ocf only: with another PREFIX they have to be linked there.
 OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
-# One script for all of them.
+# The directories of Ganeti that get the hook script.
 HOOKS := cluster-verify-post.d config-update-post.d instance-add-pre.d instance-failover-pre.d instance-migrate-pre.d \
     instance-move-pre.d instance-reboot-pre.d instance-start-pre.d master-ip-turnup-post.d node-add-post.d node-modify-pre.d \
     node-modify-post.d node-remove-post.d watcher
@@ -33,23 +33,23 @@ HOOKS := cluster-verify-post.d config-update-post.d instance-add-pre.d instance-
 .PHONY: help requirements build install demo test test-quick test-real labs soak watchdog model mutants lint deny bench fuzz sbom deb deb-check
 
 help:
-	@echo 'make build       the programs, their manual pages and completions'
-	@echo 'make install     into DESTDIR (now "$(DESTDIR)") and PREFIX (now "$(PREFIX)")'
-	@echo 'make demo        a real cluster on this machine; its master dies, another takes over (Debian 12 or 13, root)'
-	@echo 'make test        everything: lint, quick tests, real parts (Debian 12 or 13, root)'
-	@echo 'make test-quick  what needs no daemon: seconds'
-	@echo 'make model       the argument of docs/shunning.md, by a model checker: a minute'
-	@echo 'make mutants     faults in the functions that decide, each found by the model or a test: ten minutes and more'
-	@echo 'make test-real   real Ganeti, Pacemaker and BMC simulators in namespaces'
-	@echo 'make labs        the labs of test-real alone'
-	@echo 'make soak        all of that and more, on each release, for a night (SOAK_HOURS)'
-	@echo 'make watchdog    self-fencing on a watchdog that resets a machine: QEMU without acceleration, about a minute'
-	@echo 'make bench       against what people use today, in one run (Debian 12, root)'
-	@echo 'make fuzz        each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
-	@echo 'make deb         a package for this Debian, in target/deb; SYSTEM=debian-13: for that one (root)'
-	@echo 'make sbom        what is linked into the programs, as CycloneDX, in $(SBOM)'
-	@echo 'make deb-check   lintian, and the package through its lifecycle in a root of its own (Debian 12 or 13, root); SYSTEM as for deb'
-	@echo 'make deny        licences, bans and sources of the dependencies; needs cargo-deny'
+	@echo 'make build       build the programs, their manual pages and completions'
+	@echo 'make install     install below DESTDIR (now "$(DESTDIR)") and PREFIX (now "$(PREFIX)")'
+	@echo 'make demo        run a cluster on this machine whose master fails (Debian 12 or 13, root)'
+	@echo 'make test        run lint, the quick tests and the tests with real daemons (Debian 12 or 13, root)'
+	@echo 'make test-quick  run the tests that need no daemon: seconds'
+	@echo 'make model       check the argument of docs/shunning.md with a model checker: a minute'
+	@echo 'make mutants     plant faults in deciding functions, which the model or a test must find: ten minutes and more'
+	@echo 'make test-real   run the tests with real Ganeti, Pacemaker and BMC simulators, in namespaces'
+	@echo 'make labs        run only the labs of test-real'
+	@echo 'make soak        run all tests on each release, for a night (SOAK_HOURS)'
+	@echo 'make watchdog    test self-fencing with a watchdog that resets a QEMU machine: about a minute'
+	@echo 'make bench       measure, beside fence_ipmilan and ipmitool (Debian 12, root)'
+	@echo 'make fuzz        fuzz each parser for FUZZ_SECONDS (now $(FUZZ_SECONDS)); needs cargo-fuzz and a C++ compiler'
+	@echo 'make deb         build the package for this Debian, in target/deb, or for SYSTEM=debian-13 (root)'
+	@echo 'make sbom        write the SBOM of the programs (CycloneDX) to $(SBOM)'
+	@echo 'make deb-check   check the package with lintian, and install, upgrade and remove it in a root of its own (root)'
+	@echo 'make deny        check licences and sources of the dependencies; needs cargo-deny'
 
 build:
 	$(CARGO) build --release --locked
@@ -106,7 +106,7 @@ deb-check: deb
 	packaging/deb/check
 endif
 
-# In a target directory of its own: cargo lets one command at a time into a directory, and what is tested is built meanwhile.
+# Uses a target directory of its own: cargo runs one command at a time in a directory, and the tests are built meanwhile.
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
@@ -127,15 +127,15 @@ demo: requirements build
 	$(CARGO) build --release --locked --package lab --package e2e
 	$(if $(SYSTEM),GNT_HA_LAB_SYSTEM='$(SYSTEM)') $(OUT)/demo
 
-# Every condition of docs/shunning.md, each taken away in turn.
+# Checks the argument of docs/shunning.md, also without each of its conditions.
 model:
 	$(CARGO) test --locked --profile model --package model -- --nocapture --test-threads 1
 
-# What was found is kept below target: a run that was interrupted goes on. MUTANTS='600 NAME...': seconds, and which of them.
+# Results are kept below target: an interrupted run continues. MUTANTS='600 NAME...' sets the seconds and the mutants.
 mutants:
 	$(CARGO) run --locked --quiet --package mutants -- $(MUTANTS)
 
-# What only computes runs beside the rest, which mostly waits. At the end it says how long each part took; the labs say it of each lab.
+# Parts that only compute run beside the labs, which mostly wait. At the end the time of each part is printed.
 PART = '$(MAKE) --no-print-directory $(1)'
 test:
 	@tests/parts $(call PART,requirements) --beside $(call PART,lint) --beside $(call PART,model) \
@@ -151,20 +151,19 @@ endif
 
 test-real: requirements watchdog labs
 
-# Each lab is a cluster of its own, with names of its own. Pacemaker's clocks are real, and most of its time is waiting.
-# GNT_HA_SELF_FENCE_RUNS=100 loses that many armed hosts, GNT_HA_STORM_EVENTS=50 throws that many faults; GNT_HA_SEED repeats a run.
+# Each lab is a separate cluster with its own name. Pacemaker's clocks are real, so a lab mostly waits.
+# GNT_HA_SELF_FENCE_RUNS=100 sets the number of lost hosts, GNT_HA_STORM_EVENTS=50 the number of faults; GNT_HA_SEED repeats a run.
 labs: requirements
 	tests/requirements chromium mmdebstrap
 	$(CARGO) build $(TESTED)
 	@CARGO='$(CARGO)' TESTED='$(TESTED) $(REAL)' tests/labs $(LABS) $(LABS_AT_ONCE)
 
-# Everything that is tested, on each release, for SOAK_HOURS (now $(SOAK_HOURS)): for a night. It
-# goes on where it was interrupted.
+# Runs all tests on each release, for SOAK_HOURS (now $(SOAK_HOURS)). An interrupted run continues.
 soak: requirements
 	tests/requirements chromium mmdebstrap qemu-system-x86 busybox-static corosync-qdevice corosync-qnetd
 	@CARGO='$(CARGO)' TESTED='$(TESTED)' REAL='$(REAL)' tests/soak target/soak $(SOAK_HOURS)
 
-# The kernel is downloaded (70 MB) and unpacked below target, once; nothing of it is installed.
+# Downloads the kernel (70 MB) and unpacks it below target, once; nothing is installed.
 watchdog:
 	tests/requirements qemu-system-x86 busybox-static
 	$(CARGO) build $(TESTED)
