@@ -10,8 +10,9 @@ use gnt_ha::core::pacemaker::crm_mon::CrmMon;
 use gnt_ha::core::pacemaker::fencing::{Fencing, Ways};
 use gnt_ha::core::reconcile::{Fence, FencingEvidence, First, Membership, Memory, PowerReceipt, peer_receipts};
 use gnt_ha::core::roles::gone;
-use gnt_ha::service::reconciler::peer_receipts::fetch;
+use gnt_ha::service::reconciler::peer_receipts::{ask, fetch};
 use gnt_ha::service::reconciler::run::remembered;
+use gnt_ha::service::shun::receipts::Receipts;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::pacemaker::{self, PacemakerError};
@@ -65,7 +66,8 @@ impl Evidence {
     /// Asks other hosts for their receipts of `nodes`, the most important node first. Asks only a host that has fenced such a
     /// node, and only if the fence history alone proves too little.
     pub fn ask_others(&mut self, nodes: &[NodeName], paths: &AgentPaths, ganeti: &GanetiView, deadline: Deadline) {
-        self.received = self.receipts_of_others(nodes, &ganeti.here, &paths.data_dir, deadline);
+        let ask = |host: &NodeName, about: &[NodeName]| ask(&paths.data_dir, host, about, deadline);
+        self.received = self.receipts_of_others(nodes, &ganeti.here, &paths.data_dir, ask);
     }
 
     fn receipts_of_others(
@@ -73,7 +75,7 @@ impl Evidence {
         nodes: &[NodeName],
         here: &NodeName,
         data_dir: &Path,
-        deadline: Deadline,
+        ask: impl Fn(&NodeName, &[NodeName]) -> Result<Receipts, String> + Sync,
     ) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
         let (mut asked, mut found) = (BTreeMap::new(), BTreeMap::<NodeName, Vec<PowerReceipt>>::new());
         let mut seen = BTreeSet::from([here]);
@@ -84,7 +86,7 @@ impl Evidence {
         }
         // A master candidate has the file. Without the file the best grade of a receipt is unknown.
         let Some(ganeti) = files::read_config(data_dir).ok().filter(|_| !asked.is_empty()) else { return found };
-        fetch(asked, ganeti.nodes(), deadline, |node, host, receipts, most| {
+        fetch(asked, ganeti.nodes(), ask, |node, host, receipts, most| {
             let Some(known) = self.of_node(&node.name) else { return };
             let taken =
                 peer_receipts::taken(&known.ways, &known.fences, &known.receipts, (host, receipts), most, &self.all);
@@ -131,9 +133,6 @@ impl Evidence {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-    use std::time::Duration;
-
     use gnt_ha::sys::pacemaker::cib;
     use serde_json::json;
 
@@ -170,19 +169,24 @@ mod tests {
         }
     }
 
-    /// `ganeti-oob`, which prints n3's receipt for `receipts n3.lab n1.lab`. n1 has an OOB program that is not
-    /// gnt-ha's, and its answer counts.
+    /// Writes Ganeti's configuration, where n1 has an OOB program that is not gnt-ha's.
     fn write_ganeti(dir: &Path) {
+        let node = |name: &str, program: &str| json!({"name": name, "group": "g", "master_candidate": true, "ndparams": {"oob_program": program}});
+        let ganeti = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},
+            "nodes": {"u1": node("n1.lab", "/x/oob"), "u2": node("n2.lab", "/x/ganeti-oob"), "u3": node("n3.lab", "/x/ganeti-oob")}});
+        std::fs::write(dir.join("config.data"), ganeti.to_string()).unwrap();
+    }
+
+    /// Answers for n3, which has a receipt of n1; no other host answers.
+    fn answer(host: &NodeName, about: &[NodeName]) -> Result<Receipts, String> {
+        assert!(about.iter().all(|node| node.as_str() == "n1.lab"), "{about:?}");
         let receipt = json!({"n1.lab": [{"id": "a-1", "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc",
             "ended_ms": now().wall_ms - 5_000, "by_fencer": true}]});
-        let program = dir.join("ganeti-oob");
-        let text = format!("#!/bin/sh\n[ \"$*\" = \"receipts n3.lab n1.lab\" ] || exit 1\necho '{receipt}'\n");
-        std::fs::write(&program, text).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let node = |name: &str, program: &Path| json!({"name": name, "group": "g", "master_candidate": true, "ndparams": {"oob_program": program}});
-        let ganeti = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},
-            "nodes": {"u1": node("n1.lab", Path::new("/x/oob")), "u2": node("n2.lab", &program), "u3": node("n3.lab", &program)}});
-        std::fs::write(dir.join("config.data"), ganeti.to_string()).unwrap();
+        if host.as_str() == "n3.lab" {
+            Ok(serde_json::from_value(receipt).unwrap())
+        } else {
+            Err("no answer".to_owned())
+        }
     }
 
     /// Any member can fence, and its receipt is only on its own disk: the node that takes the role asks for it.
@@ -193,11 +197,10 @@ mod tests {
         let mut evidence = evidence(dir.path());
         let [n1, n2, n3] = ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap());
         assert_eq!(evidence.proof_that_gone(&n1), None, "its device alone proves isolated");
-        let deadline = Deadline::after(Duration::from_secs(30));
         let [lost, other] = [&n1, &n3].map(|node| [node.clone()]);
-        assert!(evidence.receipts_of_others(&lost, &n3, dir.path(), deadline).is_empty(), "n3 has its own receipts");
-        assert!(evidence.receipts_of_others(&other, &n2, dir.path(), deadline).is_empty(), "nothing rests on n1");
-        evidence.received = evidence.receipts_of_others(&lost, &n2, dir.path(), deadline);
+        assert!(evidence.receipts_of_others(&lost, &n3, dir.path(), answer).is_empty(), "n3 has its own receipts");
+        assert!(evidence.receipts_of_others(&other, &n2, dir.path(), answer).is_empty(), "nothing rests on n1");
+        evidence.received = evidence.receipts_of_others(&lost, &n2, dir.path(), answer);
         let proof = evidence.proof_that_gone(&n1);
         assert_eq!(proof.as_deref(), Some("n1.lab is proven off: bmc, as n3.lab tells, receipt a-1"));
         assert_eq!(evidence.proof_that_gone(&n3), None, "it is a member");

@@ -1,18 +1,17 @@
-//! Runs `ganeti-oob sync` from time to time, so that shunned nodes stay shunned: it sends the shun list to all nodes
-//! and merges their answers.
+//! Syncs the shun list from time to time, so that shunned nodes stay shunned: sends it to all nodes and merges their
+//! answers.
 
 use std::path::Path;
 use std::time::Duration;
 
+use gnt_ha::core::config::DEFAULT_PATH;
 use gnt_ha::service::shun::applier;
+use gnt_ha::service::shun::sync::sync;
 use gnt_ha::sys::clock::{Deadline, now};
-use gnt_ha::sys::command::{ProgramError, run_and_hear};
+use gnt_ha::sys::config_file;
 use gnt_ha::sys::output::print_error;
 
 use crate::paths::AgentPaths;
-
-/// The path at which `make install` installs the program.
-const PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 
 /// The interval in ms while a node is shunned: a node that was away must get the shun list.
 const SHUNNED_MS: u64 = 30_000;
@@ -32,19 +31,20 @@ pub fn sync_if_due(paths: &AgentPaths, deadline: Deadline) {
     let pause = if shuns { SHUNNED_MS } else { QUIET_MS };
     let now_ms = now().boottime_ms;
     let last: Option<u64> = paths.markers.note(NOTE).and_then(|text| text.parse().ok());
-    if last.is_some_and(|last| last <= now_ms && now_ms - last < pause) || !Path::new(PROGRAM).exists() {
+    if last.is_some_and(|last| last <= now_ms && now_ms - last < pause) {
         return;
     }
     // Without the note the sync would run at each monitor.
     if paths.markers.write_note(NOTE, &now_ms.to_string()).is_err() {
         return;
     }
-    // A program that succeeds also prints lines, for example of a shunning that is not durable.
-    let output = match run_and_hear(Path::new(PROGRAM), &["sync"], deadline.at_most(LIMIT)) {
-        Ok(output) | Err(ProgramError::Failed { said: output, .. }) => output,
-        Err(error) => error.to_string(),
-    };
-    for line in output.lines().filter(|line| !line.is_empty()) {
-        print_error(&format!("shun: {line}"));
-    }
+    let lines = sync_now(paths, deadline.at_most(LIMIT)).unwrap_or_else(|why| vec![why]);
+    lines.iter().for_each(|line| print_error(&format!("shun: {line}")));
+}
+
+/// Returns the lines to report: a sync without a failure also has notes, for example of a shunning that is not durable.
+fn sync_now(paths: &AgentPaths, deadline: Deadline) -> Result<Vec<String>, String> {
+    let config = config_file::load_or_default(Path::new(DEFAULT_PATH)).map_err(|error| error.to_string())?;
+    let synced = sync(&config, &paths.data_dir, deadline.at_most(config.deadline))?;
+    Ok(synced.notes.iter().cloned().chain(synced.failure()).collect())
 }

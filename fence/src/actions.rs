@@ -3,6 +3,7 @@
 use gnt_ha::core::budget::fence as budget;
 use gnt_ha::core::power::{Power, combined};
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::fan_out::each;
 use gnt_ha::sys::oob_program::OobProgram;
 
 use crate::options::{Action, Options};
@@ -107,7 +108,7 @@ fn status(options: &Options, deadline: Deadline) -> Report {
     let cluster = Cluster::read(options);
     // Pacemaker may ask this before it chooses a device, and every other device waits for the answer then.
     let look = deadline.at_most(budget::READ_LIMIT);
-    let answers = survey::each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
+    let answers = each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
         Ok(target) => switch::judge(&target.program.status(&target.node, look), options.minimum_grade)
             .map_err(|unread| format!("{}: status unknown: {}", target.node, unread.why)),
         Err(TargetError::Node { .. }) if options.missing_as_off && cluster.certainly_lacks(plug) => Ok(Power::Off),
@@ -138,7 +139,7 @@ fn fence(options: &Options, deadline: Deadline) -> Report {
     if options.action != Action::On {
         deadline.sleep(options.delay);
     }
-    let reports = survey::each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
+    let reports = each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
         Ok(target) => fencing::fence(&cluster, target, options, deadline),
         Err(error) => fencing::unfenceable(&cluster, plug, &error, options),
     });

@@ -1,12 +1,11 @@
 //! Asks many nodes at once, for list, list-status and monitor.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::fan_out::each;
 use gnt_ha::sys::oob_program::{OobError, OobProgram};
 
 use crate::options::Options;
@@ -18,32 +17,6 @@ use crate::switch::judge;
 #[must_use]
 pub fn names(node: &NodeName, separator: &str) -> String {
     if node.short() == node.as_str() { node.to_string() } else { format!("{node}{separator}{}", node.short()) }
-}
-
-/// Calls `work` for each item, at most `fanout` at once. Returns the results in the order of the items.
-pub fn each<T: Sync, R: Send>(items: &[T], fanout: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::with_capacity(items.len()));
-    let worker = || {
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(index) else { break };
-            let result = work(item);
-            results.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..fanout.min(items.len()) {
-            // With fewer threads it takes longer, and all items are still processed.
-            if std::thread::Builder::new().spawn_scoped(scope, worker).is_err() {
-                break;
-            }
-        }
-        worker();
-    });
-    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Returns the power of each node, as its program reports it.
@@ -69,13 +42,6 @@ pub fn programs_are_there(nodes: &[(NodeName, PathBuf)]) -> Result<(), OobError>
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn results_keep_the_order_of_the_items() {
-        let items: Vec<usize> = (0..100).collect();
-        assert_eq!(each(&items, 7, |n| n * 2), items.iter().map(|n| n * 2).collect::<Vec<_>>());
-        assert!(each(&[] as &[u8], 7, |n| *n).is_empty());
-    }
 
     #[test]
     fn a_node_without_a_domain_is_named_once() {

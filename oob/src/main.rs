@@ -20,10 +20,9 @@ use gnt_ha::power::commands::{self, Ended};
 use gnt_ha::power::health::health;
 use gnt_ha::power::owner::all_shared;
 use gnt_ha::service::power_action;
-use gnt_ha::service::shun::coordinator::ShunCoordinator;
 use gnt_ha::service::shun::device::open;
-use gnt_ha::service::shun::manual::refuse;
-use gnt_ha::service::shun::readmit::{Readmitted, readmit};
+use gnt_ha::service::shun::manual::shun_by_hand;
+use gnt_ha::service::shun::readmit::readmit_by_hand;
 use gnt_ha::service::shun::sync::sync;
 use gnt_ha::service::shun::{peer, receipts};
 use gnt_ha::service::survey::survey;
@@ -123,51 +122,22 @@ fn run_tend(path: &Path) -> Result<(), String> {
     let config = config_file::load_or_default(path).map_err(|error| error.to_string())?;
     let synced = sync(&config, Path::new(files::DATA_DIR), Deadline::after(time_allowed(&config)))?;
     synced.notes.iter().for_each(|line| complain(line));
-    let shuns = !synced.open.is_empty() || synced.shuns && !synced.failed.is_empty();
-    if shuns {
-        let lines: Vec<String> = synced.open.into_iter().chain(synced.failed).collect();
-        Err(format!("not everybody refuses who is shunned: {}", lines.join("; ")))
-    } else {
-        Ok(())
-    }
+    synced.failure().map_or(Ok(()), Err)
 }
 
 fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(), String> {
     let config = config_file::load_or_default(path).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(time_allowed(&config));
-    let why = |why: String| format!("{node}: is not readmitted: {why}");
-    let data_dir = Path::new(files::DATA_DIR);
-    // Applies to a node that was removed from Ganeti while it was shunned, or whose name new hardware is to get. The
-    // administrator has to confirm it.
-    let of_removed = |error: String| match ShunCoordinator::of_removed(node, &config, data_dir) {
-        Ok(coordinator) if reason.is_some() => Ok(coordinator),
-        Ok(_) => Err(format!("{error}, and it is refused still: gnt-ha readmit {node} --force --reason TEXT")),
-        Err(_) => Err(error),
-    };
-    let coordinator = ShunCoordinator::of(node, &config, data_dir).or_else(of_removed).map_err(why)?;
-    let node = coordinator.target();
-    match readmit(&coordinator, reason, deadline).map_err(why)? {
-        Readmitted::AlreadySo => cli::print(&format!("{node}: was not shunned\n")),
-        Readmitted::Done(answers) => {
-            let silent: Vec<String> = answers
-                .iter()
-                .filter_map(|(peer, answer)| Some(format!("{peer} {}", answer.as_ref().err()?)))
-                .collect();
-            for line in &silent {
-                complain(&format!("{node}: is readmitted, and not yet by {line}"));
-            }
-            cli::print(&format!("{node}: is readmitted by {} nodes\n", answers.len() - silent.len()))
-        }
-    }
+    let readmission = readmit_by_hand(&config, Path::new(files::DATA_DIR), node, reason, deadline)?;
+    readmission.missing().iter().for_each(|line| complain(line));
+    cli::print(&format!("{readmission}\n"))
 }
 
 fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: ShunScope) -> Result<(), String> {
     let config = config_file::load_or_default(path).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(time_allowed(&config));
-    let why = |why: String| format!("{node}: is not refused: {why}");
-    let coordinator = ShunCoordinator::of(node, &config, Path::new(files::DATA_DIR)).map_err(why)?;
-    let refusing = refuse(&coordinator, reason, reach, deadline).map_err(why)?;
-    cli::print(&format!("{}: is refused by {refusing} nodes\n", coordinator.target()))
+    let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, reach, deadline)?;
+    cli::print(&format!("{shunned}\n"))
 }
 
 /// Writes an intent before the action and a receipt after it. Only a proven state is a success.
@@ -182,17 +152,14 @@ fn act(
 }
 
 fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), String> {
-    let checked = check(config, node, open)?;
+    let checked = check(config, node, config.deadline, open)?;
     let shared = all_shared(config, node, Path::new(files::DATA_DIR));
     let bad = checked.iter().filter(|device| device.result.is_err()).count();
     let mut text = String::new();
     for device in &checked {
-        let (word, said) = match &device.result {
-            Ok(said) => ("ok   ", said),
-            Err(why) => ("ERROR", why),
-        };
+        let word = if device.result.is_ok() { "ok   " } else { "ERROR" };
+        text.push_str(&format!("{word}  {}  level {}  {}\n", device.node, device.level, device.answer()));
         let Checked { node, level, device, advice, .. } = device;
-        text.push_str(&format!("{word}  {node}  level {level}  {device}: {said}\n"));
         if let Some(advice) = advice {
             text.push_str(&format!("note   {node}  level {level}  {device}: {advice}\n"));
         }

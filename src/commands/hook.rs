@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::places::Paths;
-use super::{check, oob, setup};
+use super::{check, setup};
 use crate::core::check::Severity;
 use crate::core::config::Config;
 use crate::core::ganeti::tags::{OfflineByHand, Tags};
@@ -19,11 +19,14 @@ use crate::core::pacemaker::resources::{Pairs, Resources};
 use crate::core::pacemaker::standby::own;
 use crate::core::reconcile::{BlockReason, Decision, Fence, FenceStatus};
 use crate::core::setup::is_in_use;
+use crate::core::shun::list::ShunScope;
 use crate::core::shun::readiness::may_serve;
 use crate::service::reconciler::run::ReconcileError;
 use crate::service::self_fence::daemon::promise;
 use crate::service::self_fence::state as self_fence;
 use crate::service::shun::applier::{self, ShunApplier};
+use crate::service::shun::manual::shun_by_hand;
+use crate::service::shun::sync::sync;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::config_file;
 use crate::sys::corosync;
@@ -236,10 +239,13 @@ fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> 
         HookStep::ApplyRules => {
             ShunApplier::new(config, &places.data_dir)?.apply(soon).map_err(|error| error.to_string())?;
         }
-        HookStep::Sync => drop(oob::ask(&["sync"], config_path, EACH)?),
+        HookStep::Sync => {
+            let synced = sync(config, &places.data_dir, soon.at_most(config.deadline))?;
+            synced.failure().map_or(Ok(()), Err)?;
+        }
         HookStep::Shun(node) => {
-            let words = ["shun", node.as_str(), "--reason", "recorded offline in Ganeti"];
-            drop(oob::ask(&words, config_path, EACH)?);
+            let (reason, until) = ("recorded offline in Ganeti", soon.at_most(config.deadline));
+            shun_by_hand(config, &places.data_dir, node, reason, ShunScope::Tcp, until)?;
         }
         HookStep::UpdateSetup => drop(setup::update(places, false, Deadline::after(FOLLOW))?),
         HookStep::Standby(node) => {

@@ -5,7 +5,6 @@ pub mod confirm_off;
 pub mod drill;
 pub mod history;
 pub mod hook;
-mod oob;
 pub mod pause;
 pub mod places;
 pub mod readmit;

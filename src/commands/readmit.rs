@@ -1,13 +1,16 @@
-//! `gnt-ha readmit`: readmits a shunned node on all nodes, through `ganeti-oob readmit`.
+//! `gnt-ha readmit`: readmits a shunned node on all nodes.
 
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::oob;
 use crate::cli;
 use crate::core::node::NodeName;
+use crate::service::shun::readmit::readmit_by_hand;
+use crate::sys::clock::Deadline;
+use crate::sys::config_file;
+use crate::sys::ganeti::files;
 
 /// The time limit for everything.
 const LIMIT: Duration = Duration::from_secs(55);
@@ -31,11 +34,12 @@ pub struct Arguments {
 /// Readmits the node.
 ///
 /// # Errors
-/// The error line of `ganeti-oob readmit`, or why it could not run.
+/// One line with the reason why the node is not readmitted, and what to do.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
-    let mut words = vec!["readmit", arguments.node.as_str()];
-    if let Some(reason) = &arguments.reason {
-        words.extend(["--force", "--reason", reason]);
-    }
-    cli::print(&oob::ask(&words, config, LIMIT)?)
+    let Arguments { node, reason, .. } = arguments;
+    let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
+    let deadline = Deadline::after(LIMIT.min(config.deadline));
+    let readmission = readmit_by_hand(&config, Path::new(files::DATA_DIR), node, reason.as_deref(), deadline)?;
+    readmission.missing().iter().for_each(|line| cli::print_error("gnt-ha", line));
+    cli::print(&format!("{readmission}\n"))
 }

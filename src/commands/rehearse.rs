@@ -21,10 +21,12 @@ use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation};
 use crate::core::quorum::Quorum;
-use crate::core::rehearsal::{RehearsalInput, RehearsalStep, proof_of, steps};
+use crate::core::rehearsal::{ProofAnswer, RehearsalInput, RehearsalStep, provable, steps};
 use crate::core::setup::{MEMBERS, full_members};
+use crate::power::check::{Checked, check};
+use crate::power::owner::all_shared;
+use crate::service::shun::device::open;
 use crate::sys::clock::{Deadline, millis};
-use crate::sys::command;
 use crate::sys::config_file;
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
@@ -135,14 +137,15 @@ pub(super) fn rehearse(
         Ok(None) => Err("nothing: Ganeti does not know it".to_owned()),
         Err(error) => Err(error.clone()),
     };
-    let proof = proof(&ganeti, &node, config, deadline);
+    let proof = proof(&ganeti, &node, places, config, deadline);
+    let is_armed = proof.as_ref().is_ok_and(|proof| proof.by_self_fence);
+    let proof = proof.map(|proof| proof.answers);
     let seen = seen(&resources, name, quorum.as_ref().ok(), deadline);
     // The levels of another program are unknown.
     let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
     let members = config_file::load_or_default(config).map_or(MEMBERS, |config| config.members);
     let config = ours.and_then(|_| config_file::load(config).ok());
     let levels = config.as_ref().and_then(|config| Some((config.levels_of(&node).ok()?, config)));
-    let is_armed = proof.as_ref().is_ok_and(|lines| lines.iter().any(|line| line.contains("armed (")));
     let is_precious = full_members(&resources, &ganeti, members) == 2 && ganeti.master() == Some(&node);
     let levels = levels.as_ref().map(|(levels, config)| (levels.as_slice(), *config));
     let times = RecoveryTimes::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_armed);
@@ -205,20 +208,43 @@ fn outlook(
     look_ahead(&copy, Some(&death), keeps_quorum, deadline)
 }
 
-/// Returns the proof that the node's OOB program could give. Our own program reports it for each level; another program
-/// only shows whether it answers.
-fn proof(ganeti: &GanetiConfig, node: &NodeName, config: &Path, deadline: Deadline) -> Result<Vec<String>, String> {
+/// The proof that could be given of a node's death.
+struct NodeProof {
+    answers: Vec<ProofAnswer>,
+    /// Whether one of them is the end of the node's self-fence lease.
+    by_self_fence: bool,
+}
+
+/// Returns the proof that the node's devices could give, by the configuration of this host. Another OOB program only
+/// shows whether it answers.
+fn proof(
+    ganeti: &GanetiConfig,
+    node: &NodeName,
+    places: &Paths,
+    config: &Path,
+    deadline: Deadline,
+) -> Result<NodeProof, String> {
     let found = ganeti.find(node).map_err(|error| error.to_string())?;
     let path = found.oob_program.as_ref().ok_or("Ganeti has no OOB program for it (gnt-ha setup)")?;
     let program = OobProgram::find(path).map_err(|error| error.to_string())?;
     if is_ours(path) {
-        let config = config.display().to_string();
-        let words = ["check", node.as_str(), "--config", &config];
-        let said = command::report(path, &words, deadline).map_err(|error| error.to_string())?;
-        return proof_of(&said);
+        let config = config_file::load(config).map_err(|error| error.to_string())?;
+        let checked = check(&config, Some(node), config.deadline.min(deadline.left()), open)?;
+        let by_self_fence = checked.iter().filter_map(|one| one.result.as_ref().ok()).any(|one| one.by_self_fence);
+        let answer = |checked: Checked| {
+            let is_ok = checked.result.is_ok();
+            let text =
+                format!("{} {node} level {} {}", if is_ok { "ok" } else { "ERROR" }, checked.level, checked.answer());
+            ProofAnswer { level: Some(checked.level), is_ok, text }
+        };
+        let mut answers: Vec<ProofAnswer> = checked.into_iter().map(answer).collect();
+        let shared = all_shared(&config, Some(node), &places.data_dir).into_iter();
+        answers.extend(shared.map(|shared| ProofAnswer { level: None, is_ok: false, text: format!("ERROR {shared}") }));
+        return Ok(NodeProof { answers: provable(answers)?, by_self_fence });
     }
     let status = program.status(node, deadline).map_err(|error| error.to_string())?;
-    Ok(vec![format!("{} answers: {}", path.display(), status.power)])
+    let text = format!("{} answers: {}", path.display(), status.power);
+    Ok(NodeProof { answers: vec![ProofAnswer { level: None, is_ok: true, text }], by_self_fence: false })
 }
 
 /// Returns the steps as text, one line each.

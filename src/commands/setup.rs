@@ -10,7 +10,6 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::oob;
 use super::places::Paths;
 use super::simulation::{left, look_ahead};
 use crate::cli;
@@ -28,6 +27,7 @@ use crate::core::setup::{
     other_key, outdated, plan_reached, planned, removal, to_connect,
 };
 use crate::service::shun::peer_reports;
+use crate::service::survey::survey;
 use crate::sys::clock::Deadline;
 use crate::sys::command;
 use crate::sys::config_file;
@@ -232,7 +232,12 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
 
 /// Returns why a full member may have another key for remote nodes than this host.
 fn key_of_others(resources: &Resources, ganeti: &GanetiConfig, config: &Path, deadline: Deadline) -> Option<String> {
-    match oob::survey(config, deadline.at_most(SURVEY)) {
+    let ask = || {
+        let loaded = config_file::load_or_default(config).map_err(|error| error.to_string())?;
+        let until = deadline.at_most(SURVEY.min(loaded.deadline));
+        survey(&loaded, config, Path::new(files::DATA_DIR), until)
+    };
+    match ask() {
         Ok(survey) => other_key(resources, ganeti, identity::node_among(&ganeti.names()).as_ref(), &survey),
         Err(why) => Some(format!("the full members were not asked for their keys for remote nodes: {why}")),
     }

@@ -1,4 +1,5 @@
-//! `gnt-ha shun`: shuns a node on every other node through `ganeti-oob shun`, and manages the shun rules of this host.
+//! `gnt-ha shun`: shuns a node on every other node, sends the shun list to all nodes, and manages the shun rules of
+//! this host.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,12 +9,14 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::oob;
 use crate::cli;
+use crate::core::config::Config;
 use crate::core::node::{self, NodeName};
 use crate::core::shun::list::{ShunEntry, ShunScope};
 use crate::core::text::printable;
 use crate::service::shun::applier::ShunApplier;
+use crate::service::shun::manual::shun_by_hand;
+use crate::service::shun::sync::sync;
 use crate::sys::clock::Deadline;
 use crate::sys::config_file;
 use crate::sys::ganeti::files;
@@ -62,6 +65,13 @@ enum Command {
     /// For the boot, before the network and Ganeti's daemons are up, and after the firewall was reloaded. Running it again
     /// changes nothing.
     Apply,
+    /// Send this host's shun list to all nodes, and merge the lists of the other master candidates
+    ///
+    /// For a timer, and for a node that has just become reachable. Running it again changes nothing.
+    ///
+    /// Exit codes: 0 every node that answered shuns the shunned nodes, 1 a node does not, or did not answer while a node
+    /// is shunned.
+    Sync,
     /// Show which nodes this host refuses, since when, at whose word, and whether its kernel does
     ///
     /// Exit code: 0 it refuses whom it should, 1 it does not.
@@ -108,11 +118,15 @@ struct StatusArguments {
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     match (&arguments.command, &arguments.node, &arguments.reason) {
         (Some(command), None, None) if !arguments.all_traffic => here(command, config),
-        (Some(_), ..) => Err("apply, status and release are about this host alone (see gnt-ha shun --help)".to_owned()),
+        (Some(_), ..) => {
+            Err("apply, sync, status and release take no NODE and no --reason here (see gnt-ha shun --help)".to_owned())
+        }
         (None, Some(node), Some(reason)) => {
-            let mut words = vec!["shun", node.as_str(), "--reason", reason];
-            words.extend(arguments.all_traffic.then_some("--all-traffic"));
-            cli::print(&oob::ask(&words, config, TELL)?).map(|()| true)
+            let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
+            let scope = if arguments.all_traffic { ShunScope::All } else { ShunScope::Tcp };
+            let deadline = Deadline::after(TELL.min(config.deadline));
+            let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, scope, deadline)?;
+            cli::print(&format!("{shunned}\n")).map(|()| true)
         }
         // clap requires both, so this case does not occur.
         (None, ..) => Err("a node and a reason are needed".to_owned()),
@@ -124,6 +138,7 @@ fn here(command: &Command, config: &Path) -> Result<bool, String> {
     let keeper = ShunApplier::new(&config, Path::new(files::DATA_DIR))?;
     let deadline = Deadline::after(LIMIT);
     match command {
+        Command::Sync => send_list(&config).map(|()| true),
         Command::Apply => {
             let applied = keeper.apply(deadline).map_err(|error| error.to_string())?;
             let (word, refused) = match &applied {
@@ -136,6 +151,13 @@ fn here(command: &Command, config: &Path) -> Result<bool, String> {
         Command::Status(arguments) => status(&keeper, arguments.json, deadline),
         Command::Release(arguments) => release(&keeper, arguments, deadline),
     }
+}
+
+fn send_list(config: &Config) -> Result<(), String> {
+    let deadline = Deadline::after(TELL.min(config.deadline));
+    let synced = sync(config, Path::new(files::DATA_DIR), deadline)?;
+    synced.notes.iter().for_each(|line| cli::print_error("gnt-ha", line));
+    synced.failure().map_or(Ok(()), Err)
 }
 
 fn release(keeper: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: Deadline) -> Result<bool, String> {

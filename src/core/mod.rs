@@ -15,6 +15,7 @@ pub mod history;
 pub mod hook;
 pub mod node;
 pub mod pacemaker;
+pub mod paths;
 pub mod pause;
 pub mod power;
 pub mod power_change;

@@ -62,6 +62,17 @@ impl RehearsalStep {
     }
 }
 
+/// The answer of one device, or of a node's OOB program, about the proof that it could give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProofAnswer {
+    /// The level of the device, from 1; `None` if it is unknown.
+    pub level: Option<usize>,
+    /// Whether the device could prove the death.
+    pub is_ok: bool,
+    /// The answer as text.
+    pub text: String,
+}
+
 /// The state before the death.
 #[derive(Debug)]
 pub struct RehearsalInput<'a> {
@@ -71,8 +82,8 @@ pub struct RehearsalInput<'a> {
     pub outlook: &'a Simulation,
     /// The resource of Ganeti's master role, if the dead host had it.
     pub role: Option<&'a str>,
-    /// The report of the OOB program on each level that could prove the death, or the reason why none could.
-    pub proof: Result<Vec<String>, String>,
+    /// The answers of the devices, of which one level at least could prove the death; or the reason why none could.
+    pub proof: Result<Vec<ProofAnswer>, String>,
     /// The weakest grade that both programs accept for an off.
     pub least: Grade,
     /// The decision about the record after such a proof, or the reason why it is unknown.
@@ -113,12 +124,13 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     }
     let (fencing, rest): (Vec<&Move>, Vec<&Move>) =
         known.outlook.steps.iter().partition(|step| matches!(step, Move::Fence { .. }));
-    let is_enough = |line: &str| is_well(line) && of(line, times).is_none_or(|(_, grade)| *grade >= known.least);
+    let is_enough =
+        |answer: &ProofAnswer| answer.is_ok && of(answer, times).is_none_or(|(_, grade)| *grade >= known.least);
     let has_ours = known.ways.has_ours() || known.ways.0.is_empty();
     let others = || known.ways.0.iter().filter(|way| !way.has_ours());
     let is_worth = |way: &Way| way.worth(true).grade >= known.least;
     let proven = if has_ours {
-        known.proof.as_ref().is_ok_and(|lines| one_proves(lines, is_enough))
+        known.proof.as_ref().is_ok_and(|answers| one_proves(answers, is_enough))
     } else {
         others().all(is_worth)
     };
@@ -139,13 +151,13 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     }
     match &known.proof {
         _ if !has_ours => {}
-        Ok(lines) => steps.extend(lines.iter().map(|line| match (is_well(line), is_enough(line)) {
-            (true, true) => of_level(RehearsalStep::open(PROOF, line.clone()), times),
+        Ok(answers) => steps.extend(answers.iter().map(|answer| match (answer.is_ok, is_enough(answer)) {
+            (true, true) => with_level(RehearsalStep::open(PROOF, answer.text.clone()), answer, times),
             (true, false) => {
-                let step = of_level(RehearsalStep::blocked(PROOF, line.clone()), times);
+                let step = with_level(RehearsalStep::blocked(PROOF, answer.text.clone()), answer, times);
                 RehearsalStep { what: format!("{}, and minimum_grade is {}", step.what, known.least), ..step }
             }
-            (false, _) => RehearsalStep::blocked(PROOF, line.clone()),
+            (false, _) => RehearsalStep::blocked(PROOF, answer.text.clone()),
         })),
         Err(error) => {
             let what = format!("none: {error}; nobody takes over before a human confirms that it is off");
@@ -207,40 +219,31 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     steps
 }
 
-/// Returns the lines of `ganeti-oob check` if one level could prove the death, also after others that could not.
+/// Returns the answers if one level could prove the death, also beside others that could not.
 ///
 /// # Errors
-/// All lines in one, if no level could prove it.
-pub fn proof_of(report: &str) -> Result<Vec<String>, String> {
-    let lines = || report.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-    let lines: Vec<String> = lines().filter(|line| !line.is_empty()).collect();
-    // A line that is not of a level proves nothing.
-    let proves = |line: &str| line.starts_with("ok ") && level(line).is_some();
-    if one_proves(&lines, proves) { Ok(lines) } else { Err(lines.join("; ")) }
+/// All answers in one line, if no level could prove it.
+pub fn provable(answers: Vec<ProofAnswer>) -> Result<Vec<ProofAnswer>, String> {
+    if one_proves(&answers, |answer| answer.is_ok && answer.level.is_some()) {
+        return Ok(answers);
+    }
+    Err(answers.into_iter().map(|answer| answer.text).collect::<Vec<_>>().join("; "))
 }
 
-/// Returns whether there is a level whose lines all suffice.
-fn one_proves(lines: &[String], is_enough: impl Fn(&str) -> bool) -> bool {
-    let levels: BTreeSet<Option<usize>> = lines.iter().map(|line| level(line)).collect();
-    levels.iter().any(|number| lines.iter().filter(|line| level(line) == *number).all(|line| is_enough(line)))
+/// Returns whether there is a level whose answers all suffice.
+fn one_proves(answers: &[ProofAnswer], is_enough: impl Fn(&ProofAnswer) -> bool) -> bool {
+    let levels: BTreeSet<Option<usize>> = answers.iter().map(|answer| answer.level).collect();
+    levels.iter().any(|number| answers.iter().filter(|answer| answer.level == *number).all(&is_enough))
 }
 
-fn is_well(line: &str) -> bool {
-    !line.starts_with("ERROR")
+/// Returns when the level of an answer is done at the latest, and the grade of its off.
+fn of<'a>(answer: &ProofAnswer, times: &'a RecoveryTimes) -> Option<&'a (Duration, Grade)> {
+    times.levels.get(answer.level?.checked_sub(1)?)
 }
 
-fn level(line: &str) -> Option<usize> {
-    line.split(' ').skip_while(|word| *word != "level").nth(1)?.parse().ok()
-}
-
-/// Returns when the level of a line is done at the latest, and the grade of its off.
-fn of<'a>(line: &str, times: &'a RecoveryTimes) -> Option<&'a (Duration, Grade)> {
-    times.levels.get(level(line)?.checked_sub(1)?)
-}
-
-/// Adds to the report of a level, such as `ok n1.lab level 1 bmc: on`, its time and the grade of its off.
-fn of_level(step: RehearsalStep, times: &RecoveryTimes) -> RehearsalStep {
-    let Some((end, grade)) = of(&step.what, times) else {
+/// Adds to the step of an answer, such as `ok n1.lab level 1 bmc: on`, its time and the grade of its off.
+fn with_level(step: RehearsalStep, answer: &ProofAnswer, times: &RecoveryTimes) -> RehearsalStep {
+    let Some((end, grade)) = of(answer, times) else {
         return step.within(times.proven());
     };
     let what = format!("{}; its off has grade {grade}", step.what);
@@ -285,9 +288,13 @@ mod tests {
         }
     }
 
+    fn ok(level: Option<usize>, text: &str) -> ProofAnswer {
+        ProofAnswer { level, is_ok: true, text: text.to_owned() }
+    }
+
     fn said_of(
         times: &RecoveryTimes,
-        proof: Result<Vec<String>, String>,
+        proof: Result<Vec<ProofAnswer>, String>,
         record: Result<&Decision, String>,
     ) -> Vec<RehearsalStep> {
         let (outlook, resources) = (outlook(), resources());
@@ -326,7 +333,7 @@ mod tests {
                 died: &PacemakerName::of_test("n1.lab"),
                 outlook: &outlook,
                 role: None,
-                proof: Ok(vec!["ok n1.lab level 1 bmc: on".to_owned()]),
+                proof: Ok(vec![ok(Some(1), "ok n1.lab level 1 bmc: on")]),
                 least: Grade::Bounded,
                 record: Err("not asked".to_owned()),
                 times: &times,
@@ -360,7 +367,7 @@ mod tests {
         Resources::parse(text).unwrap()
     }
 
-    fn blocked(proof: Result<Vec<String>, String>, record: Result<&Decision, String>) -> Vec<(String, bool)> {
+    fn blocked(proof: Result<Vec<ProofAnswer>, String>, record: Result<&Decision, String>) -> Vec<(String, bool)> {
         said_of(&times(), proof, record).into_iter().map(|step| (step.what, step.blocked)).collect()
     }
 
@@ -375,12 +382,12 @@ mod tests {
             put_off,
             ..times()
         };
-        let proof = vec!["ok n1.lab level 1 bmc: on (chassis status)".to_owned()];
+        let proof = vec![ok(Some(1), "ok n1.lab level 1 bmc: on (chassis status)")];
         let word = ProofSource::Human;
-        let proof_of =
+        let proven =
             Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, word, powered: None, is_planned: false };
         let job = OfflineJob { node: NodeName::new("n1.lab").unwrap(), powered: Some(false), auto_promote: false };
-        let record = Decision::Offline { job, proof: proof_of, power_too: PowerAction::default() };
+        let record = Decision::Offline { job, proof: proven, power_too: PowerAction::default() };
         let said = said_of(&times, Ok(proof), Ok(&record));
         let shown: Vec<String> = said.iter().map(|step| format!("{} | {}", step.when(), step.what)).collect();
         assert_eq!(
@@ -410,27 +417,29 @@ mod tests {
     /// A BMC that does not answer with a PDU behind it: the death is proven, and the failed level is reported.
     #[test]
     fn a_level_that_fails_is_in_the_way_of_itself_only() {
-        let report = "ERROR  n1.lab  level 1  bmc: no answer\nok     n1.lab  level 2  pdu-a: on\nok     n1.lab  level 2  pdu-b: on\n";
-        let lines = proof_of(report).unwrap();
-        assert_eq!(lines[0], "ERROR n1.lab level 1 bmc: no answer");
-        let said = blocked(Ok(lines), Err("paused".to_owned()));
+        let silent = |level, text: &str| ProofAnswer { is_ok: false, ..ok(Some(level), text) };
+        let answers = |second: ProofAnswer| {
+            vec![silent(1, "bmc at level 1"), ok(Some(2), "pdu-a at level 2"), ProofAnswer { level: Some(2), ..second }]
+        };
+        let proven = provable(answers(ok(None, "pdu-b at level 2"))).unwrap();
+        let said = blocked(Ok(proven), Err("paused".to_owned()));
         let proofs: Vec<bool> =
-            said.iter().filter(|(what, _)| what.contains(" level ")).map(|(_, blocked)| *blocked).collect();
+            said.iter().filter(|(what, _)| what.contains(" at level ")).map(|(_, blocked)| *blocked).collect();
         assert_eq!(proofs, [true, false, false]);
         assert!(said.contains(&("promote master on n2.lab".into(), false)), "{said:?}");
         // Of two power supplies one is not enough.
         assert!(
-            proof_of(&report.replace("ok     n1.lab  level 2  pdu-b: on", "ERROR  n1.lab  level 2  pdu-b: no answer"))
-                .is_err()
+            provable(answers(silent(2, "pdu-b at level 2")))
+                .is_err_and(|why| why == "bmc at level 1; pdu-a at level 2; pdu-b at level 2")
         );
-        for nothing in ["", "hello\n", "ok\n", "ok     n1.lab  on\n", "warn   n1.lab  level 1  bmc: on\n"] {
-            assert!(proof_of(nothing).is_err(), "{nothing}");
+        for nothing in [Vec::new(), vec![ok(None, "an answer of no level")]] {
+            assert!(provable(nothing.clone()).is_err(), "{nothing:?}");
         }
     }
 
     #[test]
     fn what_keeps_it_from_the_record_is_said_beside_what_happens() {
-        let said = blocked(Ok(vec!["bmc: on".to_owned()]), Err("paused".to_owned()));
+        let said = blocked(Ok(vec![ok(None, "bmc: on")]), Err("paused".to_owned()));
         assert_eq!(said[1], ("bmc: on".into(), false));
         assert_eq!(said[2], ("promote master on n2.lab".into(), false));
         assert_eq!(said[3], ("paused".into(), true));

@@ -1,5 +1,4 @@
-//! The reports of all nodes' `ganeti-oob` about themselves, collected at once (`ganeti-oob survey`). Data types and
-//! pure functions.
+//! The reports of all nodes' `ganeti-oob` about themselves, collected at once. Data types and pure functions.
 
 use std::collections::BTreeMap;
 
@@ -56,8 +55,7 @@ impl Survey {
     }
 }
 
-/// The answer of one device of a node, collected by `ganeti-oob devices`. It asks each device of every level, because
-/// the next level may be needed.
+/// The answer of one device of a node. Each device of every level is asked, because the next level may be needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceAnswer {
     /// The level of the device, from 1.

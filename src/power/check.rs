@@ -1,5 +1,6 @@
-//! `ganeti-oob check` and `ganeti-oob devices`: reads the configuration, logs in to the devices and reads their state.
-//! Changes nothing.
+//! Reads the configuration, logs in to the devices and reads their state. Changes nothing.
+
+use std::time::Duration;
 
 use crate::core::budget::share;
 use crate::core::config::{Config, Device};
@@ -7,7 +8,7 @@ use crate::core::node::NodeName;
 use crate::core::survey::DeviceAnswer;
 use crate::sys::clock::Deadline;
 
-use crate::power::device::{self, Named, OpenShun, Reading, Use};
+use crate::power::device::{self, Named, OpenShun, Reading, Rehearsed, Use};
 
 /// The result for one device of one node.
 #[derive(Debug)]
@@ -18,10 +19,19 @@ pub struct Checked {
     pub level: usize,
     /// The device's name in the configuration.
     pub device: String,
-    /// The device's reading, or the reason why there is none.
-    pub result: Result<String, String>,
+    /// What an off of the device would prove, or the reason why it would prove nothing.
+    pub result: Result<Rehearsed, String>,
     /// A stricter configuration that the device would also work with.
     pub advice: Option<&'static str>,
+}
+
+impl Checked {
+    /// Returns the device and its answer as text, in the form `bmc: on`.
+    #[must_use]
+    pub fn answer(&self) -> String {
+        let answer = self.result.as_ref().map_or_else(|why| why, |rehearsed| &rehearsed.text);
+        format!("{}: {answer}", self.device)
+    }
 }
 
 type Read = Result<(Reading, Option<&'static str>), String>;
@@ -64,12 +74,17 @@ pub fn devices(
     Ok(asked)
 }
 
-/// Reads every device of every level, of `node` or of every node that the configuration names. The driver `shun` asks
-/// all other nodes what a shunning would prove.
+/// Reads every device of every level, of `node` or of every node that the configuration names, for at most `limit` for
+/// each node. The driver `shun` asks all other nodes what a shunning would prove.
 ///
 /// # Errors
 /// If the configuration names no node, or is not valid for a node.
-pub fn check(config: &Config, node: Option<&NodeName>, shun: OpenShun) -> Result<Vec<Checked>, String> {
+pub fn check(
+    config: &Config,
+    node: Option<&NodeName>,
+    limit: Duration,
+    shun: OpenShun,
+) -> Result<Vec<Checked>, String> {
     let nodes = node.map_or_else(|| config.named_nodes(), |node| vec![node.clone()]);
     if nodes.is_empty() {
         return Err(format!(
@@ -80,7 +95,7 @@ pub fn check(config: &Config, node: Option<&NodeName>, shun: OpenShun) -> Result
     let mut checked = Vec::new();
     for node in nodes {
         let levels = config.levels_of(&node).map_err(|error| error.to_string())?;
-        let deadline = Deadline::after(config.deadline);
+        let deadline = Deadline::after(limit);
         let count: usize = levels.iter().map(Vec::len).sum();
         for (index, level) in levels.iter().enumerate() {
             for configured in level {

@@ -2,7 +2,7 @@
 //!
 //! It uses `core`, `sys` and the crate `ipmi-lan`; `service` and the programs use it. [`device`] has a driver in each
 //! file, [`level`] switches and reads the devices of one level, [`topology`] walks over the levels. [`commands`],
-//! [`health`] and [`check`] are what a program calls. The driver `shun` changes no power and needs the other nodes, so
+//! [`health`], [`check`] and [`query_nodes`] are what a program calls. The driver `shun` changes no power and needs the other nodes, so
 //! it is in `service`, and a caller passes it as [`device::OpenShun`].
 
 pub mod check;
@@ -11,5 +11,6 @@ pub mod device;
 pub mod health;
 pub mod level;
 pub mod owner;
+pub mod query_nodes;
 pub mod reading_memory;
 pub mod topology;

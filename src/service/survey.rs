@@ -1,5 +1,4 @@
-//! `ganeti-oob survey`: asks the other nodes' `ganeti-oob` for their version, configuration, clock and self-fencing.
-//! Changes nothing.
+//! Asks the other nodes' `ganeti-oob` for their version, configuration, clock and self-fencing. Changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -57,18 +57,10 @@ pub enum ProgramError {
 /// # Errors
 /// [`ProgramError`] if the program cannot be started, fails or times out.
 pub fn run(program: &Path, words: &[&str], stdin: &[u8], deadline: Deadline) -> Result<String, ProgramError> {
-    run_with(program, words, stdin, &[], deadline)
-}
-
-/// Runs a program as [`run`] does, and returns its stderr: a program that succeeds may have warnings.
-///
-/// # Errors
-/// [`ProgramError`] if the program cannot be started, fails or times out.
-pub fn run_and_hear(program: &Path, words: &[&str], deadline: Deadline) -> Result<String, ProgramError> {
     let given = deadline.left();
-    let ended = end_of(program, words, &[], &[], deadline, OUTPUT_LIMIT)?;
+    let ended = end_of(program, words, stdin, deadline, OUTPUT_LIMIT)?;
     match ended.end {
-        End::Exited(0) => Ok(String::from_utf8_lossy(&ended.stderr).into_owned()),
+        End::Exited(0) => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
         _ => Err(failed(program, words, &ended, given)),
     }
 }
@@ -85,28 +77,9 @@ pub fn run_up_to(
     deadline: Deadline,
 ) -> Result<String, ProgramError> {
     let given = deadline.left();
-    let ended = end_of(program, words, stdin, &[], deadline, limit)?;
+    let ended = end_of(program, words, stdin, deadline, limit)?;
     match ended.end {
         End::Exited(0) if ended.flooded => Err(ProgramError::Flooded { program: program.to_owned(), limit }),
-        End::Exited(0) => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
-        _ => Err(failed(program, words, &ended, given)),
-    }
-}
-
-/// Runs a program as [`run`] does, with additional environment variables.
-///
-/// # Errors
-/// [`ProgramError`] as for [`run`].
-pub fn run_with(
-    program: &Path,
-    words: &[&str],
-    stdin: &[u8],
-    environment: &[(&str, String)],
-    deadline: Deadline,
-) -> Result<String, ProgramError> {
-    let given = deadline.left();
-    let ended = end_of(program, words, stdin, environment, deadline, OUTPUT_LIMIT)?;
-    match ended.end {
         End::Exited(0) => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
         _ => Err(failed(program, words, &ended, given)),
     }
@@ -118,7 +91,7 @@ pub fn run_with(
 /// [`ProgramError`] if the program cannot be started, times out, prints nothing, or prints too much.
 pub fn report(program: &Path, words: &[&str], deadline: Deadline) -> Result<String, ProgramError> {
     let given = deadline.left();
-    let ended = end_of(program, words, &[], &[], deadline, OUTPUT_LIMIT)?;
+    let ended = end_of(program, words, &[], deadline, OUTPUT_LIMIT)?;
     match ended.end {
         // In a report that was cut, the fault may be in the missing end.
         End::Exited(_) if !ended.stdout.is_empty() && !ended.flooded => {
@@ -142,7 +115,6 @@ fn end_of(
     program: &Path,
     words: &[&str],
     stdin: &[u8],
-    environment: &[(&str, String)],
     deadline: Deadline,
     output_limit: usize,
 ) -> Result<Ended, ProgramError> {
@@ -151,7 +123,7 @@ fn end_of(
         program,
         arguments: &arguments,
         stdin,
-        environment,
+        environment: &[],
         without: &[],
         guarded: true,
         deadline,
@@ -191,15 +163,6 @@ mod tests {
         assert!(matches!(report(Path::new("/bin/false"), &[], late()), Err(ProgramError::Failed { code: 1, .. })));
         let slow = run(Path::new("/bin/sleep"), &["9"], &[], Deadline::after(Duration::from_millis(50))).unwrap_err();
         assert!(matches!(slow, ProgramError::TimedOut { .. }));
-    }
-
-    /// `ganeti-oob sync` exits with 0 if a node shuns every target and its disk did not accept the shun list.
-    #[test]
-    fn what_a_program_says_that_ends_well_is_heard() {
-        let late = || Deadline::after(Duration::from_secs(5));
-        let said = run_and_hear(Path::new("/bin/sh"), &["-c", "echo out; echo 'n2: not durable' >&2"], late()).unwrap();
-        assert_eq!(said, "n2: not durable\n");
-        assert!(run_and_hear(Path::new("/bin/sh"), &["-c", "exit 1"], late()).is_err());
     }
 }
 pub mod child;

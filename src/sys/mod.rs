@@ -8,7 +8,7 @@ pub mod config_file;
 pub mod connections;
 pub mod corosync;
 pub mod detached;
-pub mod every_node;
+pub mod fan_out;
 pub mod ganeti;
 pub mod http;
 pub mod identity;

@@ -1,5 +1,5 @@
-//! Collects the input of the checks: files of this host, Pacemaker, confd of the candidates, and every node's OOB
-//! program.
+//! Collects the input of the checks: files of this host, Pacemaker, confd of the candidates, every node's devices or OOB
+//! program, and the reports of the other nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::super::places::Paths;
 use super::host;
 use crate::core::check::CheckInput;
 use crate::core::check::input::CandidateState;
-use crate::core::config::{Resolved, SelfFenceConfig, names_to_resolve, with_levels};
+use crate::core::config::{Config, Resolved, SelfFenceConfig, names_to_resolve, with_levels};
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::ganeti::instances::owners;
 use crate::core::ganeti::network::ClusterNetwork;
@@ -19,11 +19,13 @@ use crate::core::node::NodeName;
 use crate::core::pacemaker::fence_score::lacking;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
-use crate::core::survey::{DeviceAnswer, Survey, power_of};
+use crate::core::survey::{DeviceAnswer, power_of};
+use crate::power::query_nodes;
+use crate::service::shun::device::open;
+use crate::service::survey::survey;
 use crate::sys::clock::Deadline;
 use crate::sys::config_file;
 use crate::sys::corosync;
-use crate::sys::every_node;
 use crate::sys::ganeti::confd::Confd;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -55,10 +57,10 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
     let programs = ganeti.as_ref().map(programs).unwrap_or_default();
     let ours = programs.keys().find(|path| is_ours(path)).cloned();
     let loaded = ours.as_ref().map(|_| config_file::load(config).map_err(|error| error.to_string()));
-    // With a wrong configuration it answers for no node, and each would be found as well.
-    let ask_ours = !matches!(loaded, Some(Err(_)));
+    // With a wrong configuration no device answers, and each would be found as well.
+    let valid = loaded.as_ref().and_then(|loaded| loaded.as_ref().ok());
     let (power, devices_of) = match &ganeti {
-        Ok(ganeti) if devices => power(ganeti, config, ask_ours, deadline),
+        Ok(ganeti) if devices => power(ganeti, valid, deadline),
         _ => Default::default(),
     };
     let resolved = match (&ganeti, &loaded) {
@@ -75,6 +77,10 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
     let device = quorum.as_ref().ok().and_then(|quorum| quorum.device.as_ref()?.host.clone());
     let device_addresses = resolve::addresses(&device.into_iter().collect(), deadline.at_most(RESOLVE));
+    let asked = ours
+        .zip(valid)
+        .filter(|_| devices)
+        .map(|(_, loaded)| survey(loaded, config, Path::new(files::DATA_DIR), deadline.at_most(loaded.deadline)));
     let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
     Ok(CheckInput {
         resources: resources(&places.cib),
@@ -89,7 +95,7 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
         candidates: candidates(places, &ssconf, deadline),
         config: loaded,
         resolved,
-        survey: ours.filter(|_| devices && ask_ours).map(|path| survey(&path, config, deadline)),
+        survey: asked,
         programs,
         power,
         devices: devices_of,
@@ -110,28 +116,18 @@ fn not_isolated(places: &Paths, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeN
     ganeti.nodes().iter().filter_map(why).collect()
 }
 
-/// Asks our program for a survey, as it reaches the other nodes.
-fn survey(program: &Path, config: &Path, deadline: Deadline) -> Result<Survey, String> {
-    every_node::ask_ours(program, &["survey", "--config", &config.display().to_string()], deadline)
-}
-
 type Powers = (BTreeMap<NodeName, Result<(Power, Grade), String>>, BTreeMap<NodeName, Vec<DeviceAnswer>>);
 
-/// Asks every online node's OOB program for the power. Our program reports each device, also those that it would ask
-/// only after a failure of another.
-fn power(ganeti: &GanetiConfig, config: &Path, ask_ours: bool, deadline: Deadline) -> Powers {
-    let (mut ours, others): (Vec<_>, Vec<_>) =
-        every_node::programs(ganeti, false).into_iter().partition(|(_, program)| is_ours(program.path()));
-    ours.retain(|_| ask_ours);
-    let config = config.display().to_string();
-    let asked = every_node::ask(&ours, |node, program| {
-        every_node::ask_ours::<Vec<DeviceAnswer>>(
-            program.path(),
-            &["devices", node.as_str(), "--config", &config],
-            deadline,
-        )
+/// Asks every online node's OOB program for the power. Of a node with `ganeti-oob`, asks each device itself, also those
+/// that a fencing would ask only after a failure of another.
+fn power(ganeti: &GanetiConfig, config: Option<&Config>, deadline: Deadline) -> Powers {
+    let (ours, others): (Vec<_>, Vec<_>) =
+        query_nodes::programs(ganeti, false).into_iter().partition(|(_, program)| is_ours(program.path()));
+    let ours: Vec<NodeName> = ours.into_iter().map(|(node, _)| node).collect();
+    let asked = config.map_or_else(Default::default, |config| {
+        query_nodes::devices(&ours, config, deadline.at_most(config.deadline), open)
     });
-    let mut power: BTreeMap<_, _> = every_node::power(&others, deadline)
+    let mut power: BTreeMap<_, _> = query_nodes::power(&others, deadline)
         .into_iter()
         .map(|(node, said)| (node, said.map(|status| (status.power, status.proves()))))
         .collect();

@@ -17,12 +17,12 @@ use crate::core::status::{
     DeviceVote, DisplayedRole, Flags, LastAction, Level, NodeStatus, Note, PowerReading, Protection, RecordChange,
     SelfFenceState, ShunState, Status, VERSION,
 };
+use crate::power::query_nodes::{self, Answers};
 use crate::service::reconciler::run::ReconcileError;
 use crate::service::reconciler::view::View;
 use crate::service::shun::{applier, peer_reports as told_by};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::corosync;
-use crate::sys::every_node::{self, Answers};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use crate::sys::pacemaker;
@@ -116,8 +116,11 @@ fn ganeti(places: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>
                 powered: Some(node.powered),
             };
             let nodes = config.nodes().iter().map(|node| (node.name.clone(), flags(node))).collect();
-            let power =
-                if power { every_node::power(&every_node::programs(&config, true), deadline) } else { Answers::new() };
+            let power = if power {
+                query_nodes::power(&query_nodes::programs(&config, true), deadline)
+            } else {
+                Answers::new()
+            };
             return Ok(Ganeti { master, nodes, power });
         }
         Err(GanetiFilesError::NotCandidate(_)) => {}

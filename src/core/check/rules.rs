@@ -610,7 +610,7 @@ pub const RULES: &[Rule] = &[
         "survey-unknown",
         Warning,
         "whether the other nodes have the same program and configuration is not known",
-        "what is said is in the way of it; then again: /usr/lib/gnt-ha/ganeti-oob survey",
+        "correct what the reason names; then again: gnt-ha check",
     ),
     rule_of(
         "candidate-program-no-answer",

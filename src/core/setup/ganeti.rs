@@ -3,13 +3,10 @@
 use super::part::{GANETI, Part, PartState};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::node::NodeName;
-
-/// The path where `make install` puts `ganeti-oob`.
-pub(super) const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
+use crate::core::paths::{OOB_PARAMETER, OOB_PROGRAM};
 
 /// The command that sets the OOB program. A node or group with a program of its own keeps that (gnt-cluster(8)).
-pub const SET_OOB_PROGRAM: [&str; 4] =
-    ["gnt-cluster", "modify", "--node-parameters", "oob_program=/usr/lib/gnt-ha/ganeti-oob"];
+pub const SET_OOB_PROGRAM: [&str; 4] = ["gnt-cluster", "modify", "--node-parameters", OOB_PARAMETER];
 
 /// The tag by which `ganeti-node-role` publishes a node's health.
 const HEALTH: &str = "ocf:health:on";

@@ -19,6 +19,7 @@ use std::path::Path;
 
 use super::ganeti::config::GanetiConfig;
 use super::pacemaker::resources::Resources;
+use super::paths::{ALERT_AGENT, OOB_PROGRAM};
 pub(crate) use locations::is_by_name;
 use locations::{locations, off_remotes};
 use part::{ALERT, DEVICE, state};
@@ -64,9 +65,6 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
 pub use ganeti::{SET_OOB_PROGRAM, TAG_HEALTH};
 pub use remotes::{PORT, Reached, full_members, other_key, to_connect};
 
-/// The path where `make install` puts the alert agent.
-const ALERT_AGENT: &str = "/usr/lib/gnt-ha/gnt-ha-alert";
-
 /// Returns what Pacemaker should have for these nodes, with the state of each part.
 #[must_use]
 pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: SetupOptions) -> Vec<Part> {
@@ -84,7 +82,7 @@ pub fn plan_reached(
     let two = full_members(resources, ganeti, wish.members) == 2 && !wish.has_device;
     let mut parts = vec![ganeti::oob_program(ganeti)];
     parts.extend(properties(resources, two, wish));
-    parts.extend(programs(resources, ganeti, Some(Path::new(ganeti::OOB_PROGRAM))));
+    parts.extend(programs(resources, ganeti, Some(Path::new(OOB_PROGRAM))));
     parts.extend(wish.digest.and_then(|wanted| digest(resources, wanted)));
     if wish.health {
         parts.push(ganeti::health(ganeti));

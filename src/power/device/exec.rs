@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::core::config::ExecDevice;
 use crate::core::ganeti::oob::{Command, HealthItem};
 use crate::core::node::NodeName;
+use crate::core::paths::OOB_PROGRAM;
 use crate::core::power::Power;
 use crate::sys::clock::Deadline;
 use crate::sys::oob_program::{OobError, OobProgram};
@@ -30,11 +31,11 @@ impl Exec {
     }
 }
 
-/// Whether `path` is this program. Compares the file and not the path, so a link to this program counts.
+/// Returns whether `path` is `ganeti-oob` or this program. Compares the file and not the path, so a link to it counts.
 fn is_this_program(path: &Path) -> bool {
     let file = |path: &Path| std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
-    let ours = file(Path::new("/proc/self/exe"));
-    ours.is_some() && ours == file(path)
+    let is_same = |ours: &str| file(Path::new(ours)).is_some_and(|ours| Some(ours) == file(path));
+    is_same("/proc/self/exe") || is_same(OOB_PROGRAM)
 }
 
 impl From<OobError> for DeviceError {

@@ -28,6 +28,15 @@ pub struct Reading {
     pub detail: String,
 }
 
+/// What an off of a device would prove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// The prediction as text.
+    pub text: String,
+    /// Whether the proof would be the end of the target's self-fence lease.
+    pub by_self_fence: bool,
+}
+
 /// The conditions under which another attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
@@ -116,12 +125,12 @@ pub trait Device {
     /// [`DeviceError`] if not one value could be read.
     fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError>;
 
-    /// Returns what an off of the device would prove, as text; changes nothing. A power device proves what it reads.
+    /// Predicts what an off of the device would prove; changes nothing. A power device proves what it reads.
     ///
     /// # Errors
     /// [`DeviceError`] if it would prove too little, or nothing.
-    fn rehearse(&mut self, deadline: Deadline) -> Result<String, DeviceError> {
-        self.read(deadline).map(|reading| reading.detail)
+    fn rehearse(&mut self, deadline: Deadline) -> Result<Rehearsed, DeviceError> {
+        self.read(deadline).map(|Reading { detail, .. }| Rehearsed { text: detail, by_self_fence: false })
     }
 
     /// Returns a stricter configuration that the device would also work with, as a reading has shown.

@@ -1,5 +1,4 @@
-//! Fetches receipts that other hosts have of their own fencings, by `ganeti-oob receipts`. It starts that program and
-//! changes nothing.
+//! Fetches receipts that other hosts have of their own fencings. Changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,41 +10,44 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power_receipt;
-use crate::core::reconcile::{PowerReceipt, peer_receipts};
+use crate::core::reconcile::PowerReceipt;
+use crate::core::reconcile::peer_receipts;
+use crate::service::shun::receipts::{Receipts, of_another};
 use crate::sys::clock::Deadline;
 use crate::sys::config_file;
-use crate::sys::every_node;
+use crate::sys::fan_out::each;
 
 /// How long the receipts of another host are waited for. The decision can be made without them.
 const RECEIPTS: Duration = Duration::from_secs(2);
 
-/// The receipts of one host, by node.
-type Receipts = BTreeMap<NodeName, Vec<PowerReceipt>>;
+/// Asks a host for its receipts of nodes, with Ganeti's files in `data_dir`.
+///
+/// # Errors
+/// The reason, in one line, if this host cannot ask, or the other one does not answer.
+pub fn ask(data_dir: &Path, host: &NodeName, nodes: &[NodeName], deadline: Deadline) -> Result<Receipts, String> {
+    let config = config_file::load_or_default(Path::new(DEFAULT_PATH)).map_err(|error| error.to_string())?;
+    of_another(&config, data_dir, host, nodes, deadline.at_most(RECEIPTS))
+}
 
-/// Asks each host of `asked` for its receipts of the nodes beside it, all hosts at once. Passes to `take` each node of
+/// Calls `ask` for each host of `asked` with the nodes beside it, all hosts at once. Passes to `take` each node of
 /// `nodes`, the host, its receipts, and the strongest grade that they may prove for the node. `nodes` are those of
 /// Ganeti. A missing answer is logged, and leaves the weakest grade.
 pub fn fetch(
     asked: BTreeMap<NodeName, Vec<NodeName>>,
     nodes: &[Node],
-    deadline: Deadline,
+    ask: impl Fn(&NodeName, &[NodeName]) -> Result<Receipts, String> + Sync,
     mut take: impl FnMut(&Node, &NodeName, &[PowerReceipt], Grade),
 ) {
-    let programs = nodes.iter().filter_map(|node| node.oob_program.as_ref());
-    let Some(program) = programs.into_iter().find(|program| is_ours(program)).filter(|_| !asked.is_empty()) else {
+    // A host answers with `ganeti-oob`.
+    let is_there = nodes.iter().filter_map(|node| node.oob_program.as_ref()).any(|program| is_ours(program));
+    if asked.is_empty() || !is_there {
         return;
-    };
+    }
     let config = config_file::load(Path::new(DEFAULT_PATH)).ok();
-    // All at once: each may be waited for, and a lost one is silent.
-    let answers: Vec<_> = std::thread::scope(|scope| {
-        let ask = |(host, about): (NodeName, Vec<NodeName>)| {
-            let task = move || (receipts_of(program, &host, &about, deadline), host, about);
-            std::thread::Builder::new().spawn_scoped(scope, task)
-        };
-        let asked: Vec<_> = asked.into_iter().map(ask).collect();
-        asked.into_iter().filter_map(|thread| thread.ok()?.join().ok()).collect()
-    });
-    for (said, host, about) in answers {
+    let asked: Vec<(NodeName, Vec<NodeName>)> = asked.into_iter().collect();
+    // All at once: each may be waited for, and a lost host does not answer.
+    let answers = each(&asked, asked.len(), |(host, about)| ask(host, about));
+    for (said, (host, about)) in answers.into_iter().zip(asked) {
         let said = said.unwrap_or_else(|why| {
             tracing::warn!(%host, why, "its receipts could not be had: the weakest device counts");
             Receipts::new()
@@ -59,14 +61,9 @@ pub fn fetch(
     }
 }
 
-fn receipts_of(program: &Path, host: &NodeName, about: &[NodeName], deadline: Deadline) -> Result<Receipts, String> {
-    let words: Vec<&str> = ["receipts", host.as_str()].into_iter().chain(about.iter().map(NodeName::as_str)).collect();
-    every_node::ask_ours(program, &words, deadline.at_most(RECEIPTS))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::sync::Barrier;
 
     use serde_json::json;
 
@@ -77,20 +74,19 @@ mod tests {
     /// time once.
     #[test]
     fn all_hosts_are_asked_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let program = dir.path().join("ganeti-oob");
-        let text = "#!/bin/sh\n: >\"$0.$2\"\nuntil [ -e \"$0.n2.lab\" ] && [ -e \"$0.n3.lab\" ]; do sleep 0.01; done\n\
-                    echo \"{\\\"$3\\\": []}\"\n";
-        std::fs::write(&program, text).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let node = |name: &str| json!({"name": name, "group": "g", "ndparams": {"oob_program": program}});
+        let node = |name: &str| json!({"name": name, "group": "g", "ndparams": {"oob_program": "/x/ganeti-oob"}});
         let ganeti = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},
             "nodes": {"u1": node("n1.lab"), "u2": node("n2.lab"), "u3": node("n3.lab")}});
         let ganeti = GanetiConfig::parse(ganeti.to_string().as_bytes()).unwrap();
         let [n1, n2, n3] = ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap());
         let asked = BTreeMap::from([(n2.clone(), vec![n1.clone()]), (n3.clone(), vec![n1])]);
         let mut told = Vec::new();
-        fetch(asked, ganeti.nodes(), Deadline::after(Duration::from_secs(30)), |_, host, _, _| told.push(host.clone()));
+        let both = Barrier::new(2);
+        let ask = |_: &NodeName, about: &[NodeName]| {
+            both.wait();
+            Ok(about.iter().map(|node| (node.clone(), Vec::new())).collect())
+        };
+        fetch(asked, ganeti.nodes(), ask, |_, host, _, _| told.push(host.clone()));
         assert_eq!(told, [n2, n3]);
     }
 }

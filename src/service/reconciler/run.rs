@@ -308,7 +308,9 @@ impl Reconciler {
         let asked = peer_receipts::to_ask(plan, &state.here, &all);
         let nodes: Vec<Node> = state.nodes.iter().map(|node| node.ganeti.clone()).collect();
         let before: usize = state.nodes.iter().map(|node| node.receipts.len()).sum();
-        super::peer_receipts::fetch(asked, &nodes, deadline, |node, host, receipts, most| {
+        let ask =
+            |host: &NodeName, about: &[NodeName]| super::peer_receipts::ask(&self.data_dir, host, about, deadline);
+        super::peer_receipts::fetch(asked, &nodes, ask, |node, host, receipts, most| {
             for state in state.nodes.iter_mut().filter(|state| state.ganeti.name == node.name) {
                 peer_receipts::take(state, host, receipts, most, &all);
             }

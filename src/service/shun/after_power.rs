@@ -16,7 +16,7 @@ use super::coordinator::{ShunCoordinator, can_shun, remembered};
 use super::readmit::{Readmitted, readmit};
 
 /// The most that the shunning may add to a fencing, for which the cluster waits: three times what it takes. A node that
-/// has not answered by then was asked, and gets the entry again by `ganeti-oob sync`.
+/// has not answered by then was asked, and gets the entry again by the next sync.
 const LIMIT: Duration = Duration::from_millis(500);
 
 /// Has every other node shun `node`, which was proven off with this grade. Best effort, only if the configuration says

@@ -17,7 +17,7 @@ use crate::sys::ganeti::files;
 use crate::sys::identity;
 
 use super::readmit;
-use crate::power::device::{Device, DeviceError, Reading, Use};
+use crate::power::device::{Device, DeviceError, Reading, Rehearsed, Use};
 use crate::service::shun::coordinator::{RoundResult, ShunCoordinator, remembered};
 
 /// The driver `shun` for one target.
@@ -135,7 +135,7 @@ impl Device for Shun {
     }
 
     /// Asks all other nodes what a shunning would prove. A reading shows only whether the target is shunned.
-    fn rehearse(&mut self, deadline: Deadline) -> Result<String, DeviceError> {
+    fn rehearse(&mut self, deadline: Deadline) -> Result<Rehearsed, DeviceError> {
         let coordinator = ShunCoordinator::of(&self.node, &self.config, &self.data_dir);
         coordinator.and_then(|coordinator| coordinator.rehearse(deadline)).map_err(DeviceError::transient)
     }

@@ -1,17 +1,51 @@
 //! Has every other node shun a node because an administrator asks for it. Nothing is proven by it.
 
+use std::fmt;
+use std::path::Path;
+
+use crate::core::config::Config;
 use crate::core::grade::Grade;
+use crate::core::node::NodeName;
 use crate::core::shun::list::ShunScope;
 use crate::sys::clock::Deadline;
 use crate::sys::identity;
 
 use super::coordinator::ShunCoordinator;
 
-/// Has every other node shun the target, for a reason. Returns the number of nodes that do.
+/// A shunning that every other node has confirmed; as text, the result line for the administrator.
+#[derive(Debug)]
+pub struct Shunned {
+    /// The shunned node, by its name in Ganeti.
+    pub node: NodeName,
+    /// The number of nodes that shun it.
+    pub nodes: usize,
+}
+
+impl fmt::Display for Shunned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: is refused by {} nodes", self.node, self.nodes)
+    }
+}
+
+/// Has every other node shun `node`, for a reason that the administrator gives.
 ///
 /// # Errors
-/// The reason why no node was asked, or the nodes that do not shun the target yet.
-pub fn refuse(
+/// One line with the reason why no node was asked, or the nodes that do not shun the target yet.
+pub fn shun_by_hand(
+    config: &Config,
+    data_dir: &Path,
+    node: &NodeName,
+    reason: &str,
+    scope: ShunScope,
+    deadline: Deadline,
+) -> Result<Shunned, String> {
+    let why = |why: String| format!("{node}: is not refused: {why}");
+    let coordinator = ShunCoordinator::of(node, config, data_dir).map_err(why)?;
+    let nodes = shun(&coordinator, reason, scope, deadline).map_err(why)?;
+    Ok(Shunned { node: coordinator.target().clone(), nodes })
+}
+
+fn shun(
     coordinator: &ShunCoordinator<'_>,
     reason: &str,
     reach: ShunScope,
@@ -28,7 +62,7 @@ pub fn refuse(
     match coordinator.shun(Grade::Unknown, reach, &by, deadline)?.look {
         Ok(look) => Ok(look.ruleset_ids.len()),
         Err(missing) => Err(format!(
-            "not shunned by all nodes yet; ganeti-oob sync tells the missing ones: {}",
+            "not shunned by all nodes yet; gnt-ha shun sync tells the missing ones: {}",
             missing.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ")
         )),
     }

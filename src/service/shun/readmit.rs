@@ -2,9 +2,13 @@
 //! shun lists of all nodes.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
+use crate::core::config::Config;
 use crate::core::grade::Grade;
+use crate::core::node::NodeName;
 use crate::core::shun::list::ShunEntry;
 use crate::core::shun::messages::{PeerReport, PeerRequest};
 use crate::core::shun::readmission::{Due, ReturningNode, objection};
@@ -24,6 +28,62 @@ pub enum Readmitted {
     AlreadySo,
     /// The nodes that answered have readmitted it.
     Done(Answers),
+}
+
+/// The readmission of a node; as text, the result line for the administrator.
+pub struct Readmission {
+    /// The readmitted node, by its name in Ganeti.
+    pub node: NodeName,
+    /// The answers of the other nodes.
+    pub result: Readmitted,
+}
+
+impl Readmission {
+    /// Returns one line for each node that has not readmitted the node yet.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let Readmitted::Done(answers) = &self.result else { return Vec::new() };
+        let line = |(peer, answer): (&NodeName, &Result<PeerReport, String>)| {
+            Some(format!("{}: is readmitted, and not yet by {peer} {}", self.node, answer.as_ref().err()?))
+        };
+        answers.iter().filter_map(line).collect()
+    }
+}
+
+impl fmt::Display for Readmission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, result } = self;
+        match result {
+            Readmitted::AlreadySo => write!(f, "{node}: was not shunned"),
+            Readmitted::Done(answers) => {
+                let nodes = answers.values().filter(|answer| answer.is_ok()).count();
+                write!(f, "{node}: is readmitted by {nodes} nodes")
+            }
+        }
+    }
+}
+
+/// Readmits `node` on all nodes; `reason` is the administrator's confirmation that it may come back. Only with a reason
+/// also a node that was removed from Ganeti while it was shunned, or whose name new hardware is to get.
+///
+/// # Errors
+/// One line with the reason why the node is not readmitted, and what to do.
+pub fn readmit_by_hand(
+    config: &Config,
+    data_dir: &Path,
+    node: &NodeName,
+    reason: Option<&str>,
+    deadline: Deadline,
+) -> Result<Readmission, String> {
+    let why = |why: String| format!("{node}: is not readmitted: {why}");
+    let of_removed = |error: String| match ShunCoordinator::of_removed(node, config, data_dir) {
+        Ok(coordinator) if reason.is_some() => Ok(coordinator),
+        Ok(_) => Err(format!("{error}, and it is refused still: gnt-ha readmit {node} --force --reason TEXT")),
+        Err(_) => Err(error),
+    };
+    let coordinator = ShunCoordinator::of(node, config, data_dir).or_else(of_removed).map_err(why)?;
+    let result = readmit(&coordinator, reason, deadline).map_err(why)?;
+    Ok(Readmission { node: coordinator.target().clone(), result })
 }
 
 /// Readmits the target: because an administrator gives a reason (`word`), or because it has booted since and runs

@@ -1,4 +1,5 @@
-//! `ganeti-oob receipts`: asks another candidate for the receipts of the fencings that it ran itself. Changes nothing.
+//! Asks another candidate for the receipts of the fencings that it ran itself, and answers such a request. Changes
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;

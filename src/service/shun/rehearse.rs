@@ -3,6 +3,7 @@
 use crate::core::grade::Grade;
 use crate::core::shun::messages::{PeerRequest, SelfFenceReport};
 use crate::core::shun::verdict::{Accepted, watchdog_objection};
+use crate::power::device::Rehearsed;
 use crate::sys::clock::Deadline;
 
 use super::coordinator::ShunCoordinator;
@@ -12,7 +13,7 @@ impl ShunCoordinator<'_> {
     ///
     /// # Errors
     /// The nodes that do not answer, each with the reason, or a proof that is weaker than `minimum_grade`.
-    pub fn rehearse(&self, deadline: Deadline) -> Result<String, String> {
+    pub fn rehearse(&self, deadline: Deadline) -> Result<Rehearsed, String> {
         let question =
             PeerRequest { about: vec![self.target().clone()], ..PeerRequest::requested_by(self.here().clone()) };
         let mut others = self.others(&self.network);
@@ -32,20 +33,20 @@ impl ShunCoordinator<'_> {
         let outside = self.network.why_not_isolated(self.target());
         match provable(self_fence.as_ref(), self.config.minimum_grade, self.config.shun.accepted(), outside.as_deref())
         {
-            Ok(proof) => Ok(format!("{told}; {proof}")),
+            Ok(proof) => Ok(Rehearsed { text: format!("{told}; {}", proof.text), ..proof }),
             Err(proof) => Err(format!("{told}; {proof}")),
         }
     }
 }
 
-/// Returns what a shunning would prove, as text; an error if that is weaker than `least`. `outside` is the reason why
+/// Returns what a shunning would prove; an error if that is weaker than `least`. `outside` is the reason why
 /// the shunning would not even prove `isolated`.
 fn provable(
     self_fence: Option<&SelfFenceReport>,
     least: Grade,
     accepted: Accepted,
     outside: Option<&str>,
-) -> Result<String, String> {
+) -> Result<Rehearsed, String> {
     let no_self_fence = || Some("its self-fencing is not armed".to_owned());
     let (grade, proof) =
         match self_fence.map_or_else(no_self_fence, |self_fence| watchdog_objection(self_fence, accepted)) {
@@ -55,7 +56,10 @@ fn provable(
             },
             None => (Grade::Bounded, self_fence.map_or_else(String::new, bounded)),
         };
-    if grade < least { Err(format!("{proof}, where minimum_grade asks for {least}")) } else { Ok(proof) }
+    if grade < least {
+        return Err(format!("{proof}, where minimum_grade asks for {least}"));
+    }
+    Ok(Rehearsed { text: proof, by_self_fence: grade == Grade::Bounded })
 }
 
 fn bounded(self_fence: &SelfFenceReport) -> String {
@@ -91,16 +95,19 @@ mod tests {
             provable(self_fence.as_ref(), least, Accepted::default(), None)
         };
         let good = self_fence("iTCO_wdt", true);
-        assert_eq!(of(Some(good), Grade::Bounded).unwrap(), "armed (iTCO_wdt, 5 s): bounded after 25 s");
+        let text = "armed (iTCO_wdt, 5 s): bounded after 25 s".to_owned();
+        assert_eq!(of(Some(good), Grade::Bounded), Ok(Rehearsed { text, by_self_fence: true }));
         for weak in [None, Some(self_fence("iTCO_wdt", false)), Some(self_fence(SOFTDOG, true))] {
             let told = of(weak.clone(), Grade::Bounded).unwrap_err();
             assert!(told.ends_with("isolated, and no more, where minimum_grade asks for bounded"), "{told}");
-            assert!(of(weak, Grade::Isolated).unwrap().ends_with("isolated, and no more"));
+            let Rehearsed { text, by_self_fence } = of(weak, Grade::Isolated).unwrap();
+            assert!(text.ends_with("isolated, and no more") && !by_self_fence);
         }
         let softdog = self_fence(SOFTDOG, true);
         assert!(
             provable(Some(&softdog), Grade::Bounded, Accepted { softdog: true, ..Accepted::default() }, None)
                 .unwrap()
+                .text
                 .contains("bounded after")
         );
     }

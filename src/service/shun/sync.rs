@@ -1,5 +1,4 @@
-//! `ganeti-oob sync`: sends the shun list to every node, merges their lists, and keeps what the nodes report of
-//! themselves.
+//! Sends the shun list to every node, merges their lists, and keeps what the nodes report of themselves.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,6 +28,17 @@ pub struct SyncResult {
     /// Notes without a failure: statements of others that are not believed, and entries that are not durable; one line
     /// each.
     pub notes: Vec<String>,
+}
+
+impl SyncResult {
+    /// Returns the failure of the sync in one line; `None` if every node shuns the shunned nodes. A node that did not
+    /// answer is a failure only while a node is shunned.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        let is_failed = !self.open.is_empty() || self.shuns && !self.failed.is_empty();
+        let lines: Vec<&str> = self.open.iter().chain(&self.failed).map(String::as_str).collect();
+        is_failed.then(|| format!("not everybody refuses who is shunned: {}", lines.join("; ")))
+    }
 }
 
 /// Sends this host's shun list to every node, merges the candidates' lists into it, and keeps the nodes' reports of

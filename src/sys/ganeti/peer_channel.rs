@@ -1,7 +1,6 @@
 //! Sends a request to other nodes: to all at once by their nodeds, and by SSH to those that cannot be asked by noded.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +8,9 @@ use std::time::Duration;
 use crate::core::budget::levels::NODED_ANSWERS;
 use crate::core::config::Config;
 use crate::core::ganeti::network::ClusterNetwork;
+use crate::core::ganeti::oob::is_ours;
 use crate::core::node::NodeName;
+use crate::core::paths;
 use crate::core::shun::belief::{self, Asked};
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, PeerReport, PeerRequest};
@@ -140,7 +141,7 @@ impl PeerChannel {
     }
 
     fn by_noded(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> Answers {
-        let Ok(own) = std::env::current_exe() else { return Answers::new() };
+        let own = oob_program();
         let timeout = deadline.left();
         let call = |(node, address): (&NodeName, &IpAddr)| json!({"node": node, "address": address, "arguments": [own, COMMAND, question, timeout.as_secs().max(1)]});
         let request = json!({
@@ -149,7 +150,7 @@ impl PeerChannel {
             "calls": peers.iter().map(call).collect::<Vec<_>>(),
         });
         let request = request.to_string();
-        let program = beside(&own, "noded-call");
+        let program = own.with_file_name(Path::new(paths::NODED_CALL).file_name().unwrap_or_default());
         let inherited = inherited();
         let inherited: Vec<&str> = inherited.iter().map(String::as_str).collect();
         let job = ChildProcess {
@@ -184,7 +185,7 @@ impl PeerChannel {
 
     /// Sends the request by SSH, on stdin, as the remote end is a shell.
     fn by_ssh(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> Answers {
-        let Ok(own) = std::env::current_exe() else { return Answers::new() };
+        let own = oob_program();
         let Some(own) = own.to_str().filter(|path| is_plain(path)) else { return Answers::new() };
         let command = [own, COMMAND, "-"];
         let options = super::ssh_options::options(&self.data_dir, &self.cluster);
@@ -223,9 +224,11 @@ fn answer(line: Line) -> Result<PeerReport, String> {
     }
 }
 
-/// Returns the path of another program of gnt-ha in the same directory.
-fn beside(own: &Path, name: &str) -> PathBuf {
-    own.parent().map_or_else(|| PathBuf::from(name), |dir| dir.join(OsStr::new(name)))
+/// Returns the path of `ganeti-oob`, which answers on each node: that of this process if it is `ganeti-oob`, else where
+/// `make install` puts it.
+fn oob_program() -> PathBuf {
+    let own = std::env::current_exe().ok().filter(|path| is_ours(path));
+    own.unwrap_or_else(|| PathBuf::from(paths::OOB_PROGRAM))
 }
 
 /// Returns the names of all environment variables but `LC_ALL`. libcurl and OpenSSL read some of them before our code
