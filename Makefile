@@ -154,13 +154,13 @@ test-real: requirements watchdog labs
 # Each lab is a separate cluster with its own name. Pacemaker's clocks are real, so a lab mostly waits.
 # GNT_HA_SELF_FENCE_RUNS=100 sets the number of lost hosts, GNT_HA_STORM_EVENTS=50 the number of faults; GNT_HA_SEED repeats a run.
 labs: requirements
-	tests/requirements chromium mmdebstrap
+	tests/requirements chromium crmsh mmdebstrap pcs
 	$(CARGO) build $(TESTED)
 	@CARGO='$(CARGO)' TESTED='$(TESTED) $(REAL)' tests/labs $(LABS) $(LABS_AT_ONCE)
 
 # Runs all tests on each release, for SOAK_HOURS (now $(SOAK_HOURS)). An interrupted run continues.
 soak: requirements
-	tests/requirements chromium mmdebstrap qemu-system-x86 busybox-static corosync-qdevice corosync-qnetd
+	tests/requirements chromium crmsh mmdebstrap pcs qemu-system-x86 busybox-static corosync-qdevice corosync-qnetd
 	@CARGO='$(CARGO)' TESTED='$(TESTED)' REAL='$(REAL)' tests/soak target/soak $(SOAK_HOURS)
 
 # Downloads the kernel (70 MB) and unpacks it below target, once; nothing is installed.

@@ -4,6 +4,7 @@ use e2e::install::{GNT_HA, OOB_PROGRAM, install_hooks};
 use lab::Host;
 use serde_json::Value;
 
+use crate::administration::forms;
 use crate::administration::offline_by_hand;
 use crate::administration::planted::assert_each_is_found_and_fixed;
 use crate::support::cib::Roles;
@@ -209,6 +210,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     scene.settle();
     assert_eq!(scene.serving(), [new.as_str()], "Ganeti runs on");
     assert_eq!(setup(&master, &["--remove"]).code, 0);
+    forms::each_is_so(&scene, &master);
 }
 
 /// Clusters of two nodes get a delay for the current master. If the two lose each other, both have quorum, and both
