@@ -73,11 +73,7 @@ const SELF_FENCE_SCRIPT: &str = "/etc/gnt-ha/self-fence";
 pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> {
     let password = lab.bmc_password().map_err(text)?;
     for host in lab.hosts() {
-        for (name, destination) in PROGRAMS {
-            let path = programs.join(name);
-            let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            host.write_file(destination, &bytes, 0o755).map_err(text)?;
-        }
+        install_on(&host, programs)?;
         let configuration = if proof.shun {
             shunning(proof)
         } else {
@@ -93,6 +89,19 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
     }
     if proof.self_fence.is_some() {
         arm(lab)?;
+    }
+    Ok(())
+}
+
+/// Installs our programs on one host, in the place of those that it has.
+///
+/// # Errors
+/// The file that cannot be read, or the operation that failed.
+pub fn install_on(host: &Host, programs: &Path) -> Result<(), String> {
+    for (name, destination) in PROGRAMS {
+        let path = programs.join(name);
+        let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        host.write_file(destination, &bytes, 0o755).map_err(text)?;
     }
     Ok(())
 }

@@ -9,3 +9,4 @@ pub(crate) mod offline_by_hand;
 pub(crate) mod planted;
 pub(crate) mod setup;
 pub(crate) mod tutorial;
+pub(crate) mod upgrade;

@@ -1,6 +1,7 @@
 //! A cluster with the roles up: commands on it, and its state from outside. Hosts have short names.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use e2e::install::{CONFIG, Proof, built_programs, install, install_hooks, protect, protect_by};
@@ -133,6 +134,15 @@ impl Scene {
         lab
     }
 
+    /// Starts three bare hosts of `system` with the programs of the directory `programs`.
+    pub(crate) fn older(name: &str, system: &str, programs: &Path) -> Lab {
+        let options = options(name, 3, Duration::from_secs(3));
+        let lab = Lab::up(Options { systems: vec![system.into()], ..options }).unwrap();
+        install(&lab, programs, &Proof::default()).unwrap();
+        install_hooks(&lab).unwrap();
+        lab
+    }
+
     /// Returns a scene of a lab with its present configuration.
     pub(crate) fn with_lab(lab: Lab, roles: Roles) -> Self {
         Self::configured(lab, "", roles.active())
@@ -212,7 +222,7 @@ impl Scene {
         self.wait(&format!("{name} is fenced"), seconds, || Ok(self.times_fenced(name)? > 0))
     }
 
-    fn times_fenced(&self, name: &str) -> lab::Result<usize> {
+    pub(crate) fn times_fenced(&self, name: &str) -> lab::Result<usize> {
         let is_it = |event: &&lab::FenceEvent| short(&event.target) == name && event.status == "success";
         Ok(self.lab.fence_history()?.iter().filter(is_it).count())
     }
@@ -254,7 +264,7 @@ impl Scene {
     }
 
     /// Returns the boot of each host that has power, also if its services are still starting.
-    pub(super) fn boots_now(&self) -> BTreeMap<String, String> {
+    pub(crate) fn boots_now(&self) -> BTreeMap<String, String> {
         let on = self.lab.hosts().into_iter().filter(|host| host.power_status() != Power::Off);
         on.map(|host| (host.name().to_owned(), host.read_file("/proc/1/stat").unwrap()))
             .map(|(name, stat)| (name, stat.split(' ').nth(21).unwrap().to_owned()))
