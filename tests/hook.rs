@@ -116,7 +116,7 @@ fn what_must_not_be_done_and_what_was_not_is_one_line() {
     let back = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "False")];
     let (code, said) = site.hook("node-modify", "pre", &back);
     assert_eq!(code, Some(1));
-    assert_eq!(said, "gnt-ha: gone.lab: the other nodes refuse it; let it in first: gnt-ha readmit gone.lab\n");
+    assert_eq!(said, "gnt-ha: gone.lab: the other nodes shun it; readmit it first: gnt-ha readmit gone.lab\n");
 
     // No Pacemaker has such a node, and most machines have no Pacemaker.
     let off = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "True")];

@@ -52,9 +52,9 @@ fn a_first_monitor_needs_the_claim_of_a_peer() {
 fn every_failure_has_one_line_of_reason() {
     let scene = Scene::new("n4.lab");
     let ended = scene.run(MASTER, "start", &[]);
-    assert_eq!((ended.code, ended.stderr.as_str()), (5, "ocf-exit-reason:this node is no master candidate\n"));
+    assert_eq!((ended.code, ended.stderr.as_str()), (5, "ocf-exit-reason:this node is not a master candidate\n"));
     let prefix = [("OCF_EXIT_REASON_PREFIX", "why:")];
-    assert_eq!(scene.run(MASTER, "start", &prefix).stderr, "why:this node is no master candidate\n");
+    assert_eq!(scene.run(MASTER, "start", &prefix).stderr, "why:this node is not a master candidate\n");
     let elsewhere = Scene::new("n9.lab");
     let ended = elsewhere.run(MASTER, "validate-all", &[]);
     assert_eq!(ended.code, 5);

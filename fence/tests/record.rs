@@ -114,7 +114,7 @@ fn a_pause_of_the_cluster_or_of_this_host_holds_it_back() {
     assert!(told.contains("cib.xml: Pacemaker has never run on this host"), "{told}");
     std::fs::write(cluster.path("cib.xml"), "<cib><configuration>").unwrap();
     let told = fence(&cluster, "n3.lab", "");
-    assert!(told.contains("it is no whole CIB"), "{told}");
+    assert!(told.contains("it is not a whole CIB"), "{told}");
 }
 
 #[test]

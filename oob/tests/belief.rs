@@ -143,14 +143,15 @@ fn an_on_survives_into_the_next_process() {
     let (_bmc, site) = bmc_that_said_on("");
     site.write("password", "another\n", 0o600);
     let ran = site.run(&["power-off", NODE], &[FENCING, ("GNT_HA_DEADLINE", "5")]);
-    ran.failed_for(NODE, &["level 1: bmc", "level 1 said on before", "confirm that the host is off"]);
+    ran.failed_for(NODE, &["level 1: bmc", "level 1 reported on before", "confirm that the host is off"]);
     assert_eq!(site.receipt()["outcome"], "unknown");
-    site.run(&["power-status", NODE], &[FENCING]).failed_for(NODE, &["its power is unknown", "level 1 said on before"]);
+    site.run(&["power-status", NODE], &[FENCING])
+        .failed_for(NODE, &["its power is unknown", "level 1 reported on before"]);
 
     let (bmc, site) = bmc_that_said_on("");
     drop(bmc);
     let ran = site.run(&["power-off", NODE], &[FENCING, ("GNT_HA_DEADLINE", "5")]);
-    ran.failed_for(NODE, &["nothing listens", "level 1 said on before"]);
+    ran.failed_for(NODE, &["nothing listens", "level 1 reported on before"]);
 }
 
 /// Only silence with time to answer is that of a host without power, and only from a board that loses its power with

@@ -103,7 +103,7 @@ fn hook(places: &Paths, config_path: &Path) -> Result<bool, String> {
     }) else {
         return Ok(true);
     };
-    let Plan { now: at_once, later, remarks } = plan(&event, &state)?;
+    let Plan { now: at_once, later, remarks } = plan(&event, &state).map_err(|error| error.to_string())?;
     let Done { mut failed, is_well } = do_all(&at_once, places, config_path)?;
     failed.extend(remarks);
     if !later.is_empty() {

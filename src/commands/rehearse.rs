@@ -153,7 +153,7 @@ pub(super) fn rehearse(
     let ways = resources.fencing.with(&power_agents).ways(&node, &all);
     let known = RehearsalInput {
         died: name,
-        outlook: &outlook,
+        simulation: &outlook,
         role: role.as_deref(),
         proof,
         least: levels.map(|(_, config)| config.minimum_grade).max(resources.least_grade()).unwrap_or(Grade::Bounded),

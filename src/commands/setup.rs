@@ -23,8 +23,8 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation, unexpected_fencing};
 use crate::core::reconcile::Membership;
 use crate::core::setup::{
-    GANETI, MEMBERS, PORT, PREFIX, Part, PartState, Reached, SetupOptions, fragment, full_members, is_only_kept,
-    other_key, outdated, plan_reached, planned, removal, to_connect,
+    GANETI, MEMBERS, PORT, PREFIX, Part, PartState, Reached, SetupOptions, deletions, fragment, full_members,
+    is_only_kept, other_key, outdated, plan_reached, planned, to_connect,
 };
 use crate::service::shun::peer_reports;
 use crate::service::survey::survey;
@@ -394,7 +394,7 @@ fn unsurprised(died: Option<&PacemakerName>, outlook: &Simulation) -> Result<(),
 /// Shows or deletes everything that setup has made. Deletes only in maintenance mode, in which Pacemaker stops no
 /// daemon of Ganeti.
 fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> Result<bool, String> {
-    let all = removal(resources);
+    let all = deletions(resources);
     let shown: String = all.iter().map(|element| format!("- {element}\n")).collect();
     cli::print(&shown)?;
     if all.is_empty() {

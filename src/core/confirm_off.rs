@@ -30,7 +30,7 @@ pub const fn objection(seen: NodeEvidence) -> Option<&'static str> {
     }
     // Pacemaker may know the node by another name, so the missing answer alone supports the confirmation.
     if matches!(seen.member, Membership::Unknown) && !seen.was_asked {
-        return Some("Pacemaker does not know it, and this host refuses it, so that nobody can tell whether it runs");
+        return Some("Pacemaker does not know it, and this host shuns it: no host can read whether it runs");
     }
     None
 }

@@ -34,7 +34,7 @@ pub struct Before<'a> {
 pub fn objection(before: &Before<'_>) -> Option<String> {
     let is_well = |member: Membership| matches!(member, Membership::Online | Membership::Standby);
     if before.is_here {
-        return Some("it is this host: nobody would be left to tell what happened; run it elsewhere".to_owned());
+        return Some("it is this host, which could not report what happened; run it on another host".to_owned());
     }
     if before.maintenance {
         return Some("Pacemaker is in maintenance mode: nothing would follow".to_owned());
@@ -163,8 +163,8 @@ mod tests {
             (Before { uncounted: Some("votes are not known"), ..before.clone() }, "whether quorum survives"),
             (Before { rehearsed: &blocked, ..before.clone() }, "its BMC does not answer"),
         ] {
-            let said = objection(&refused).unwrap();
-            assert!(said.contains(why), "{said}");
+            let text = objection(&refused).unwrap();
+            assert!(text.contains(why), "{text}");
         }
     }
 

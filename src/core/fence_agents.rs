@@ -86,25 +86,40 @@ impl Kind {
     }
 }
 
+/// An agent that cannot be named in `power_agents`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PowerAgentError {
+    /// The name is not that of an agent.
+    #[error("power_agents: {0:?} is not a valid agent name: give it as Pacemaker has it (fence_...)")]
+    Name(String),
+    /// The agent is `fence_ganeti`.
+    #[error("power_agents: {0} writes receipts with a grade: take it out")]
+    Ours(String),
+    /// The agent is known to cut a path.
+    #[error("power_agents: {0} cuts a path and switches no power: take it out")]
+    Fabric(String),
+    /// The agent is known to rely on a watchdog.
+    #[error("power_agents: {0} leaves the reset to a watchdog: take it out")]
+    Watchdog(String),
+}
+
 /// Checks a name that the configuration gives for a power agent.
 ///
 /// # Errors
-/// The reason if the name is not valid, or the agent is known not to switch the power.
-pub fn check_power_agent(agent: &str) -> Result<(), String> {
+/// [`PowerAgentError`] if the name is not valid, or the agent is known not to switch the power.
+pub fn check_power_agent(agent: &str) -> Result<(), PowerAgentError> {
     let is_plain = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphanumeric())
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
     };
     if !(1..=2).contains(&agent.split('/').count()) || !agent.split('/').all(is_plain) {
-        return Err(format!(
-            "power_agents: {agent:?} is not a valid agent name: give it as Pacemaker has it (fence_...)"
-        ));
+        return Err(PowerAgentError::Name(agent.to_owned()));
     }
     match Kind::of(agent, &BTreeSet::new()) {
         Kind::Unknown | Kind::Power { .. } => Ok(()),
-        Kind::Ours { .. } => Err(format!("power_agents: {agent} writes receipts with a grade: take it out")),
-        Kind::Fabric => Err(format!("power_agents: {agent} cuts a path and switches no power: take it out")),
-        Kind::Watchdog => Err(format!("power_agents: {agent} leaves the reset to a watchdog: take it out")),
+        Kind::Ours { .. } => Err(PowerAgentError::Ours(agent.to_owned())),
+        Kind::Fabric => Err(PowerAgentError::Fabric(agent.to_owned())),
+        Kind::Watchdog => Err(PowerAgentError::Watchdog(agent.to_owned())),
     }
 }
 

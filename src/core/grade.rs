@@ -62,7 +62,7 @@ impl fmt::Display for Grade {
 
 /// The error for a text that is not one of the four grades.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no grade of proof: use one of off, bounded, isolated")]
+#[error("{0:?} is not a grade of proof: use off, bounded or isolated")]
 pub struct NoSuchGrade(pub String);
 
 impl FromStr for Grade {

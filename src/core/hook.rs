@@ -186,11 +186,22 @@ impl fmt::Display for HookStep {
     }
 }
 
-impl FromStr for HookStep {
-    type Err = String;
+/// A text that is not a step of a hook.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseHookStepError {
+    /// The verb is unknown, or its node is missing or too much.
+    #[error("{0:?} is not a step of a hook")]
+    Step(String),
+    /// The name of the node is not valid.
+    #[error(transparent)]
+    Node(#[from] node::BadNodeName),
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let node = |name: &str| NodeName::new(name).map_err(|error| error.to_string());
+impl FromStr for HookStep {
+    type Err = ParseHookStepError;
+
+    fn from_str(text: &str) -> Result<Self, ParseHookStepError> {
+        let node = NodeName::new;
         Ok(match text.split_once('=').map_or((text, None), |(verb, name)| (verb, Some(name))) {
             ("apply-rules", None) => Self::ApplyRules,
             ("check", None) => Self::Check,
@@ -201,7 +212,7 @@ impl FromStr for HookStep {
             ("shun", Some(name)) => Self::Shun(node(name)?),
             ("clear-standby", Some(name)) => Self::ClearStandby(node(name)?),
             ("standby", Some(name)) => Self::Standby(node(name)?),
-            _ => return Err(format!("{text:?} is no step of a hook")),
+            _ => return Err(ParseHookStepError::Step(text.to_owned())),
         })
     }
 }
@@ -217,11 +228,34 @@ pub struct Plan {
     pub remarks: Vec<String>,
 }
 
+/// A change of a node that a hook prevents.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// The node is a remote node, and Pacemaker would fence it as soon as the other nodes shun it.
+    #[error(
+        "{node}: is a Pacemaker remote node{}, and would be fenced as soon as the others shun it; first have its connection stopped: \
+         crm_resource --resource {resource} --meta --set-parameter target-role --parameter-value Stopped (and, when it is back, \
+         --delete-parameter target-role), or tag the cluster ocf:offline-by-hand:fence",
+        if *answered { "" } else { " (Pacemaker did not answer here: try again, or where it runs)" }
+    )]
+    WouldBeFenced {
+        /// The node.
+        node: NodeName,
+        /// The resource of its connection.
+        resource: PacemakerName,
+        /// Whether Pacemaker answered on this host.
+        answered: bool,
+    },
+    /// The node comes back while the other nodes shun it.
+    #[error("{0}: the other nodes shun it; readmit it first: gnt-ha readmit {0}")]
+    Shunned(NodeName),
+}
+
 /// Decides the steps of a hook.
 ///
 /// # Errors
-/// The reason why the change must not be made, for a hook that runs before it.
-pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
+/// [`ChangeError`] if the change must not be made, for a hook that runs before it.
+pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, ChangeError> {
     if event.is_pre {
         return may_be_done(event, state).map(|()| Plan::default());
     }
@@ -236,7 +270,7 @@ pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
         }
         Hook::NodeModify if state.is_master => {
             if event.offline == Some(true) {
-                plan = offlined(event, state);
+                plan = plan_offline(event, state);
             }
             // The steps for this node first: the fence device may take its time.
             plan.now.extend(follow(state));
@@ -259,16 +293,21 @@ pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, String> {
 
 /// Checks whether a change may be made. Ganeti first asks a node that comes back for its version. So it calls this hook
 /// for a shunned node only if the master itself lets the node's packets pass.
-fn may_be_done(event: &Event, state: &HookInput) -> Result<(), String> {
+fn may_be_done(event: &Event, state: &HookInput) -> Result<(), ChangeError> {
     let Some(target) = &event.target else { return Ok(()) };
     if event.hook == Hook::NodeModify && event.offline == Some(true) {
         let answered = state.seen.is_some();
         let name = lost_if_refused(target, state);
-        return name.map_or(Ok(()), |name| Err(would_be_fenced(target, name, answered)));
+        let fenced = |name: &PacemakerName| ChangeError::WouldBeFenced {
+            node: target.clone(),
+            resource: name.clone(),
+            answered,
+        };
+        return name.map_or(Ok(()), |name| Err(fenced(name)));
     }
     let is_among = |nodes: &BTreeSet<NodeName>| node::find(target, nodes).is_ok();
     if event.hook == Hook::NodeModify && event.comes_back && is_among(&state.offline) && is_among(&state.refused) {
-        return Err(format!("{target}: the other nodes refuse it; let it in first: gnt-ha readmit {target}"));
+        return Err(ChangeError::Shunned(target.clone()));
     }
     Ok(())
 }
@@ -298,15 +337,6 @@ fn lost_if_refused<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a Pa
     (!is_fenced || seen.of(name) == Membership::Unclean).then_some(name)
 }
 
-fn would_be_fenced(target: &NodeName, name: &PacemakerName, answered: bool) -> String {
-    let silent = if answered { "" } else { " (Pacemaker did not answer here: try again, or where it runs)" };
-    format!(
-        "{target}: is a Pacemaker remote node{silent}, and would be fenced as soon as the others refuse it; first have its connection stopped: \
-         crm_resource --resource {name} --meta --set-parameter target-role --parameter-value Stopped (and, when it is back, --delete-parameter \
-         target-role), or tag the cluster ocf:offline-by-hand:fence"
-    )
-}
-
 /// Returns the steps that follow from Ganeti's nodes alone, whatever the event is.
 fn follow(state: &HookInput) -> Vec<HookStep> {
     if !state.runs {
@@ -320,7 +350,7 @@ fn follow(state: &HookInput) -> Vec<HookStep> {
 }
 
 /// Returns the steps after a node was recorded offline.
-fn offlined(event: &Event, state: &HookInput) -> Plan {
+fn plan_offline(event: &Event, state: &HookInput) -> Plan {
     let mut plan = Plan::default();
     let found = event.target.as_ref().and_then(|target| node::find(target, &state.offline).ok());
     // Ganeti does not record its master offline.
@@ -347,7 +377,7 @@ fn offlined(event: &Event, state: &HookInput) -> Plan {
         Ok(name) => name,
         Err(NoPacemakerName::Unknown { .. }) => return plan,
         Err(why) => {
-            plan.remarks.push(format!("{target}: Pacemaker is not told that it is offline: {why}"));
+            plan.remarks.push(format!("{target}: not put on standby in Pacemaker: {why}"));
             return plan;
         }
     };

@@ -203,8 +203,8 @@ fn nobody_is_fenced_by_hand_at_the_others_cost() {
         (in_maintenance, "Pacemaker is in maintenance mode"),
         (one_is_dead, "1 of 3 nodes would be left, and corosync's votes are not known"),
     ] {
-        let said = fence(seen);
-        let (begin, remark) = said.split_once("||").unwrap();
+        let text = fence(seen);
+        let (begin, remark) = text.split_once("||").unwrap();
         assert_eq!(begin, "shun=n3.lab standby=n3.lab update-setup", "{why}");
         assert!(remark.contains(why) && remark.starts_with("n3.lab: is not fenced"), "{remark}");
     }
@@ -248,14 +248,14 @@ fn a_remote_node_that_is_connected_to_is_not_recorded_offline_by_hand() {
         HookInput { seen: Some(seen), offline: BTreeSet::new(), ..well() }
     };
     let connected = HookInput { may_shun: true, ..with(Membership::Online) };
-    let why = plan(&before, &connected).unwrap_err();
+    let why = plan(&before, &connected).unwrap_err().to_string();
     assert!(why.contains("crm_resource --resource n3.lab --meta --set-parameter target-role"), "{why}");
     let may_be = |state: HookInput| plan(&before, &state).is_ok();
     assert!(
         may_be(HookInput { may_shun: true, ..with(Membership::Absent) }),
         "its connection is stopped, or it is gone"
     );
-    assert!(may_be(HookInput { may_shun: false, ..connected.clone() }), "nobody refuses it");
+    assert!(may_be(HookInput { may_shun: false, ..connected.clone() }), "no node shuns it");
     assert!(may_be(HookInput { is_our_record: true, ..connected.clone() }));
     assert!(may_be(HookInput { by_hand: OfflineByHand::Fence, ..connected.clone() }), "it is to be fenced");
     assert!(!may_be(HookInput { by_hand: OfflineByHand::Leave, ..connected.clone() }));
@@ -295,7 +295,7 @@ fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
             assert!(!refused(&HookInput { by_hand: OfflineByHand::Fence, ..state.clone() }));
             let silent = HookInput { seen: None, ..state };
             assert!(refused(&silent), "Pacemaker did not answer");
-            assert!(!refused(&HookInput { in_use: false, ..silent.clone() }), "nobody shuns it");
+            assert!(!refused(&HookInput { in_use: false, ..silent.clone() }), "no node shuns it");
             assert!(!refused(&HookInput { is_master: false, ..silent }), "the master decides");
         }
         let connected = matches!(member, Membership::Online | Membership::Unclean);
@@ -304,7 +304,7 @@ fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
         let on = [(FenceAction::On, FenceStatus::Success), fenced[0]];
         assert_eq!(refused(&with(member, &on)), connected, "{member:?}");
     }
-    let why = plan(&before, &with(Membership::Absent, &[])).unwrap_err();
+    let why = plan(&before, &with(Membership::Absent, &[])).unwrap_err().to_string();
     assert!(why.contains("crm_resource --resource n3.lab --meta --set-parameter target-role"), "{why}");
 }
 
@@ -312,10 +312,10 @@ fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
 #[test]
 fn what_pacemaker_was_not_told_is_said() {
     let state = HookInput { seen: None, ..offlined_while(Membership::Online) };
-    let said = steps(&offlining(), &state);
+    let text = steps(&offlining(), &state);
     assert!(
-        said.starts_with("shun=n3.lab update-setup||n3.lab: whether Pacemaker has it running is not known"),
-        "{said}"
+        text.starts_with("shun=n3.lab update-setup||n3.lab: whether Pacemaker has it running is not known"),
+        "{text}"
     );
 }
 
@@ -339,8 +339,8 @@ fn our_standby_ends_when_ganeti_has_the_node_again() {
     // The name that Pacemaker has.
     let state = HookInput { standby: ["n3", "gone.lab"].map(PacemakerName::of_test).into(), ..well() };
     for hook in ["config-update", "node-add", "node-modify", "node-remove"] {
-        let said = steps(&event(hook, "post", &[]), &state);
-        assert_eq!(said, "clear-standby=n3.lab update-setup||", "{hook}");
+        let text = steps(&event(hook, "post", &[]), &state);
+        assert_eq!(text, "clear-standby=n3.lab update-setup||", "{hook}");
     }
     assert_eq!(steps(&event("", "post", &[]), &state), "apply-rules sync clear-standby=n3.lab update-setup||");
     let removed = HookInput { in_use: false, ..state.clone() };
@@ -363,7 +363,7 @@ fn a_refused_node_is_not_taken_back() {
     for (variable, value) in
         [("GANETI_OFFLINE", "False"), ("GANETI_DRAINED", "True"), ("GANETI_MASTER_CANDIDATE", "True")]
     {
-        let why = plan(&before(variable, value), &refused).unwrap_err();
+        let why = plan(&before(variable, value), &refused).unwrap_err().to_string();
         assert!(why.contains("gnt-ha readmit n3.lab"), "{why}");
         for fine in [
             HookInput { refused: BTreeSet::new(), ..refused.clone() },

@@ -13,7 +13,7 @@ const LONGEST: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadReason {
     /// The reason is empty.
-    #[error("the reason is empty: say why, for whoever looks at three in the morning")]
+    #[error("the reason is empty: say why, for the administrator who finds it")]
     Empty,
     /// The reason has this many characters, more than the maximum.
     #[error("the reason has {0} characters: say it in {LONGEST}")]
@@ -23,7 +23,7 @@ pub enum BadReason {
     Control(char),
 }
 
-/// Automation is stopped, by somebody and for a reason.
+/// Automation is paused by an administrator, for a reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// Why.
@@ -77,7 +77,7 @@ impl Pause {
         let read = serde_json::from_str::<Self>(text).ok();
         read.and_then(|read| Self::new(&read.reason, &harmless(&read.by), read.since_ms).ok()).unwrap_or_else(|| Self {
             reason: harmless(text),
-            by: "somebody".to_owned(),
+            by: "operator".to_owned(),
             since_ms: 0,
         })
     }
@@ -108,7 +108,7 @@ mod tests {
         for text in ["", "true", "false", "{}", "[1]", "{\"reason\": \"\\u001b[31m\", \"by\": \"x\", \"since_ms\": 1}"]
         {
             let pause = Pause::of_property(text);
-            assert_eq!((pause.reason.as_str(), pause.by.as_str()), (text, "somebody"));
+            assert_eq!((pause.reason.as_str(), pause.by.as_str()), (text, "operator"));
         }
     }
 

@@ -44,7 +44,7 @@ pub struct PowerReceipt {
 /// number, length and characters.
 #[must_use]
 pub fn believed(
-    said: BTreeMap<NodeName, Vec<PowerReceipt>>,
+    answered: BTreeMap<NodeName, Vec<PowerReceipt>>,
     asked: &[NodeName],
 ) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
     let is_one = |receipt: &PowerReceipt| {
@@ -60,7 +60,7 @@ pub fn believed(
         receipts.retain(is_one);
         (node, receipts)
     };
-    said.into_iter().filter(|(node, _)| asked.contains(node)).map(of_one).collect()
+    answered.into_iter().filter(|(node, _)| asked.contains(node)).map(of_one).collect()
 }
 
 #[cfg(test)]

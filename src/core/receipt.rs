@@ -181,7 +181,7 @@ pub struct ActionStep {
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
     /// The line is not JSON of this shape: torn by a crash, or written by another program.
-    #[error("it is no record: {0}")]
+    #[error("it is not a receipt: {0}")]
     Shape(#[from] serde_json::Error),
     /// The line has this version, which is newer than [`VERSION`].
     #[error("it has version {0}, and this program reads up to {VERSION}")]

@@ -79,7 +79,7 @@ pub struct RehearsalInput<'a> {
     /// The node that dies, by Pacemaker's name.
     pub died: &'a PacemakerName,
     /// Pacemaker's actions by `crm_simulate`.
-    pub outlook: &'a Simulation,
+    pub simulation: &'a Simulation,
     /// The resource of Ganeti's master role, if the dead host had it.
     pub role: Option<&'a str>,
     /// The answers of the devices, of which one level at least could prove the death; or the reason why none could.
@@ -110,7 +110,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     const PACEMAKER: &str = "Pacemaker";
     const PROOF: &str = "proof";
     const RECORD: &str = "Ganeti's record";
-    let fenced = known.outlook.fenced();
+    let fenced = known.simulation.fenced();
     let times = known.times;
     let mut steps: Vec<RehearsalStep> = Vec::new();
     if let Some(seen) = &times.seen {
@@ -119,11 +119,11 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     if let Some(why) = known.left.and_then(|left| left.why_not()) {
         steps.push(RehearsalStep::blocked("corosync", format!("loses quorum: {why}")));
     }
-    if let Some(surprise) = unexpected_fencing(Some(known.died), &fenced) {
-        steps.push(RehearsalStep::blocked(PACEMAKER, surprise));
+    if let Some(unexpected) = unexpected_fencing(Some(known.died), &fenced) {
+        steps.push(RehearsalStep::blocked(PACEMAKER, unexpected));
     }
     let (fencing, rest): (Vec<&Move>, Vec<&Move>) =
-        known.outlook.steps.iter().partition(|step| matches!(step, Move::Fence { .. }));
+        known.simulation.steps.iter().partition(|step| matches!(step, Move::Fence { .. }));
     let is_enough =
         |answer: &ProofAnswer| answer.is_ok && of(answer, times).is_none_or(|(_, grade)| *grade >= known.least);
     let has_ours = known.ways.has_ours() || known.ways.0.is_empty();
@@ -136,7 +136,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     };
     let fence = |step: &Move| {
         let put_off = if times.put_off.is_empty() { String::new() } else { format!(", put off by {}", times.put_off) };
-        let step = RehearsalStep::open(PACEMAKER, said(step) + &put_off).about(times.begins());
+        let step = RehearsalStep::open(PACEMAKER, text_of(step) + &put_off).about(times.begins());
         if proven { step.within(times.proven()) } else { step }
     };
     steps.extend(fencing.into_iter().map(fence));
@@ -160,7 +160,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
             (false, _) => RehearsalStep::blocked(PROOF, answer.text.clone()),
         })),
         Err(error) => {
-            let what = format!("none: {error}; nobody takes over before a human confirms that it is off");
+            let what = format!("none: {error}; no node takes over before an administrator confirms that it is off");
             steps.push(RehearsalStep::blocked(PROOF, what));
         }
     }
@@ -180,7 +180,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     let mut ends: BTreeMap<&str, Duration> = BTreeMap::new();
     let rest: Vec<&Move> = rest.into_iter().filter(is_real).collect();
     if let Some(role) =
-        known.role.filter(|role| known.outlook.promoted_on(role).is_none_or(|host| host == known.died.as_str()))
+        known.role.filter(|role| known.simulation.promoted_on(role).is_none_or(|host| host == known.died.as_str()))
     {
         steps.push(RehearsalStep::blocked(
             PACEMAKER,
@@ -188,7 +188,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
         ));
     }
     for step in rest {
-        let made = RehearsalStep::open(PACEMAKER, said(step));
+        let made = RehearsalStep::open(PACEMAKER, text_of(step));
         steps.push(match step {
             Move::Resource { resource, action, .. } if proven => {
                 let begins = ends.get(resource.as_str()).copied().unwrap_or_else(|| times.proven());
@@ -208,8 +208,8 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     steps.push(match &known.record {
         Ok(decision @ Decision::Offline { proof, .. }) if proven => {
             // The proof does not exist yet, so its source is left out.
-            let told = decision.to_string();
-            let what = told.split(": ").next().unwrap_or_default();
+            let text = decision.to_string();
+            let what = text.split(": ").next().unwrap_or_default();
             RehearsalStep::open(RECORD, format!("{what}, on a proof of {} or better", proof.grade)).within(recorded)
         }
         Ok(Decision::Offline { .. }) => RehearsalStep::blocked(RECORD, "nothing before it is proven".to_owned()),
@@ -250,7 +250,7 @@ fn with_level(step: RehearsalStep, answer: &ProofAnswer, times: &RecoveryTimes) 
     RehearsalStep { what, grade: Some(*grade), ..step }.within(times.begun() + *end)
 }
 
-fn said(step: &Move) -> String {
+fn text_of(step: &Move) -> String {
     match step {
         Move::Fence { node, action } => format!("fences {node} ({action})"),
         Move::Resource { resource, action, node } => format!("{action} {resource} on {node}"),
@@ -265,7 +265,7 @@ mod tests {
     use crate::core::node::NodeName;
     use crate::core::reconcile::{NoActionReason, PowerAction, Proof, ProofSource};
 
-    fn outlook() -> Simulation {
+    fn simulation() -> Simulation {
         let resource = |action: &str, node: &str| Move::Resource {
             resource: "master".into(),
             action: action.into(),
@@ -292,16 +292,16 @@ mod tests {
         ProofAnswer { level, is_ok: true, text: text.to_owned() }
     }
 
-    fn said_of(
+    fn steps_of(
         times: &RecoveryTimes,
         proof: Result<Vec<ProofAnswer>, String>,
         record: Result<&Decision, String>,
     ) -> Vec<RehearsalStep> {
-        let (outlook, resources) = (outlook(), resources());
+        let (simulation, resources) = (simulation(), resources());
         let role = Some("master");
         steps(&RehearsalInput {
             died: &PacemakerName::of_test("n1.lab"),
-            outlook: &outlook,
+            simulation: &simulation,
             role,
             proof,
             least: Grade::Bounded,
@@ -328,10 +328,10 @@ mod tests {
         let of = |topology: &str| {
             let resources = Resources::parse(&text(topology)).unwrap();
             let ways = resources.fencing.ways(&node, std::slice::from_ref(&node));
-            let (outlook, times) = (outlook(), times());
+            let (simulation, times) = (simulation(), times());
             let steps = steps(&RehearsalInput {
                 died: &PacemakerName::of_test("n1.lab"),
-                outlook: &outlook,
+                simulation: &simulation,
                 role: None,
                 proof: Ok(vec![ok(Some(1), "ok n1.lab level 1 bmc: on")]),
                 least: Grade::Bounded,
@@ -345,19 +345,19 @@ mod tests {
             let proofs = steps.into_iter().filter(|step| step.who == "proof");
             proofs.map(|step| (step.what, step.blocked)).collect::<Vec<_>>()
         };
-        let said = of("");
-        assert_eq!(said[0], ("ok n1.lab level 1 bmc: on; its off has grade off".into(), false));
+        let shown = of("");
+        assert_eq!(shown[0], ("ok n1.lab level 1 bmc: on; its off has grade off".into(), false));
         let san =
             "san (fence_scsi), without a receipt of ours: its off has grade isolated, and minimum_grade is bounded";
         assert_eq!(
-            said[1..],
+            shown[1..],
             [(san.into(), true), ("pdu (fence_apc), without a receipt of ours: its off has grade off".into(), false)]
         );
-        let said = of("<fencing-level id=\"l\" target=\"n1.lab\" index=\"2\" devices=\"san,pdu\"/>");
-        assert!(said[0].0.contains("leave fence_ganeti out") && said[0].1);
+        let shown = of("<fencing-level id=\"l\" target=\"n1.lab\" index=\"2\" devices=\"san,pdu\"/>");
+        assert!(shown[0].0.contains("leave fence_ganeti out") && shown[0].1);
         let level =
             "fencing level 2: san (fence_scsi) + pdu (fence_apc), without a receipt of ours: its off has grade off";
-        assert_eq!(said[1..], [(level.into(), false)]);
+        assert_eq!(shown[1..], [(level.into(), false)]);
     }
 
     fn resources() -> Resources {
@@ -368,7 +368,7 @@ mod tests {
     }
 
     fn blocked(proof: Result<Vec<ProofAnswer>, String>, record: Result<&Decision, String>) -> Vec<(String, bool)> {
-        said_of(&times(), proof, record).into_iter().map(|step| (step.what, step.blocked)).collect()
+        steps_of(&times(), proof, record).into_iter().map(|step| (step.what, step.blocked)).collect()
     }
 
     /// Each step has its grade and its times from the time budget.
@@ -388,8 +388,8 @@ mod tests {
             Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, word, powered: None, is_planned: false };
         let job = OfflineJob { node: NodeName::new("n1.lab").unwrap(), powered: Some(false), auto_promote: false };
         let record = Decision::Offline { job, proof: proven, power_too: PowerAction::default() };
-        let said = said_of(&times, Ok(proof), Ok(&record));
-        let shown: Vec<String> = said.iter().map(|step| format!("{} | {}", step.when(), step.what)).collect();
+        let shown = steps_of(&times, Ok(proof), Ok(&record));
+        let shown: Vec<String> = shown.iter().map(|step| format!("{} | {}", step.when(), step.what)).collect();
         assert_eq!(
             shown,
             [
@@ -400,7 +400,7 @@ mod tests {
                 "within 371 s | offline, powered=no, on a proof of bounded or better",
             ]
         );
-        let unproven = said_of(&times, Err("its BMC does not answer".to_owned()), Ok(&record));
+        let unproven = steps_of(&times, Err("its BMC does not answer".to_owned()), Ok(&record));
         assert!(unproven[2..].iter().all(|step| step.when().is_empty() && step.latest_ms.is_none()), "{unproven:?}");
     }
 
@@ -408,10 +408,13 @@ mod tests {
     #[test]
     fn nothing_follows_a_proof_that_is_not_there() {
         let nothing = Decision::Nothing(NoActionReason::AsItShould);
-        let said = blocked(Err("its BMC does not answer".to_owned()), Ok(&nothing));
-        assert_eq!(said[0], ("fences n1.lab (off)".into(), false));
-        assert!(said[1].0.contains("a human confirms") && said[1..].iter().all(|(_, blocked)| *blocked), "{said:?}");
-        assert_eq!(said.len(), 4, "what ran on the dead is not stopped by anybody: {said:?}");
+        let shown = blocked(Err("its BMC does not answer".to_owned()), Ok(&nothing));
+        assert_eq!(shown[0], ("fences n1.lab (off)".into(), false));
+        assert!(
+            shown[1].0.contains("an administrator confirms") && shown[1..].iter().all(|(_, blocked)| *blocked),
+            "{shown:?}"
+        );
+        assert_eq!(shown.len(), 4, "what ran on the dead is not stopped by an action: {shown:?}");
     }
 
     /// A BMC that does not answer with a PDU behind it: the death is proven, and the failed level is reported.
@@ -422,11 +425,11 @@ mod tests {
             vec![silent(1, "bmc at level 1"), ok(Some(2), "pdu-a at level 2"), ProofAnswer { level: Some(2), ..second }]
         };
         let proven = provable(answers(ok(None, "pdu-b at level 2"))).unwrap();
-        let said = blocked(Ok(proven), Err("paused".to_owned()));
+        let shown = blocked(Ok(proven), Err("paused".to_owned()));
         let proofs: Vec<bool> =
-            said.iter().filter(|(what, _)| what.contains(" at level ")).map(|(_, blocked)| *blocked).collect();
+            shown.iter().filter(|(what, _)| what.contains(" at level ")).map(|(_, blocked)| *blocked).collect();
         assert_eq!(proofs, [true, false, false]);
-        assert!(said.contains(&("promote master on n2.lab".into(), false)), "{said:?}");
+        assert!(shown.contains(&("promote master on n2.lab".into(), false)), "{shown:?}");
         // Of two power supplies one is not enough.
         assert!(
             provable(answers(silent(2, "pdu-b at level 2")))
@@ -438,11 +441,11 @@ mod tests {
     }
 
     #[test]
-    fn what_keeps_it_from_the_record_is_said_beside_what_happens() {
-        let said = blocked(Ok(vec![ok(None, "bmc: on")]), Err("paused".to_owned()));
-        assert_eq!(said[1], ("bmc: on".into(), false));
-        assert_eq!(said[2], ("promote master on n2.lab".into(), false));
-        assert_eq!(said[3], ("paused".into(), true));
+    fn a_blocked_record_is_shown_beside_what_happens() {
+        let shown = blocked(Ok(vec![ok(None, "bmc: on")]), Err("paused".to_owned()));
+        assert_eq!(shown[1], ("bmc: on".into(), false));
+        assert_eq!(shown[2], ("promote master on n2.lab".into(), false));
+        assert_eq!(shown[3], ("paused".into(), true));
     }
 
     /// A part of the cluster that loses quorum with the dead host fences no node.
@@ -450,11 +453,11 @@ mod tests {
     fn a_quorum_that_dies_with_the_host_is_in_the_way() {
         use crate::core::quorum::Quorum;
         use crate::core::quorum::tests::{CMAP, TOOL};
-        let (outlook, resources, times, ways) = (outlook(), resources(), times(), Ways::ours(Grade::Bounded));
-        let said = |tool: &str| {
+        let (simulation, resources, times, ways) = (simulation(), resources(), times(), Ways::ours(Grade::Bounded));
+        let of_corosync = |tool: &str| {
             let steps = steps(&RehearsalInput {
                 died: &PacemakerName::of_test("n1.lab"),
-                outlook: &outlook,
+                simulation: &simulation,
                 role: None,
                 proof: Ok(Vec::new()),
                 least: Grade::Bounded,
@@ -465,25 +468,25 @@ mod tests {
                 ways: &ways,
                 fencers: None,
             });
-            let of_corosync = steps.into_iter().filter(|step| step.who == "corosync");
-            of_corosync.map(|step| (step.what, step.blocked)).collect::<Vec<_>>()
+            let found = steps.into_iter().filter(|step| step.who == "corosync");
+            found.map(|step| (step.what, step.blocked)).collect::<Vec<_>>()
         };
-        assert_eq!(said(TOOL), []);
+        assert_eq!(of_corosync(TOOL), []);
         let lost = "loses quorum: 1 of 3 votes would be left, and 2 are needed; the quorum device has none to give: gnt-ha check";
-        assert_eq!(said(&TOOL.replace("A,V,", "A,NV,")), [(lost.to_owned(), true)]);
+        assert_eq!(of_corosync(&TOOL.replace("A,V,", "A,NV,")), [(lost.to_owned(), true)]);
     }
 
     #[test]
-    fn a_role_that_nobody_takes_is_said() {
-        let mut outlook = outlook();
-        outlook.steps.truncate(2);
+    fn a_role_that_no_node_takes_is_shown() {
+        let mut simulation = simulation();
+        simulation.steps.truncate(2);
         let record = Err("paused".to_owned());
         let (times, resources) = (times(), resources());
         let proof = Ok(Vec::new());
         let role = Some("master");
         let known = RehearsalInput {
             died: &PacemakerName::of_test("n1.lab"),
-            outlook: &outlook,
+            simulation: &simulation,
             role,
             proof,
             least: Grade::Bounded,
@@ -494,15 +497,15 @@ mod tests {
             left: None,
             fencers: Some(Vec::new()),
         };
-        let said = steps(&known);
+        let shown = steps(&known);
         assert!(
-            said.iter().any(|step| step.blocked && step.what.contains("no other host that may fence it")),
-            "{said:?}"
+            shown.iter().any(|step| step.blocked && step.what.contains("no other host that may fence it")),
+            "{shown:?}"
         );
         let known =
             RehearsalInput { fencers: Some(vec![PacemakerName::of_test("n2.lab")]), proof: Ok(Vec::new()), ..known };
-        let said = steps(&known);
-        assert!(!said.iter().any(|step| step.what.contains("may fence it")), "{said:?}");
-        assert!(said.iter().any(|step| step.blocked && step.what.contains("promotes master nowhere")), "{said:?}");
+        let shown = steps(&known);
+        assert!(!shown.iter().any(|step| step.what.contains("may fence it")), "{shown:?}");
+        assert!(shown.iter().any(|step| step.blocked && step.what.contains("promotes master nowhere")), "{shown:?}");
     }
 }

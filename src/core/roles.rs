@@ -136,10 +136,10 @@ pub fn monitor_master(view: &MasterView) -> OcfResult {
 
 fn monitor_believed_master(view: &MasterView) -> OcfResult {
     let OcfResult { code: not_here, .. } = idle(view.run_as);
-    if let Some(successor) = view.standing.new_master() {
+    if let Some(new_master) = view.standing.new_master() {
         return OcfResult::because(
             not_here,
-            format!("this node takes itself for the master, its peers know {successor}"),
+            format!("this node's configuration names it the master, its peers name {new_master}"),
         );
     }
     // The reason contains what neither ends the role nor keeps it away.
@@ -182,7 +182,7 @@ pub const fn idle(run_as: RunAs) -> OcfResult {
 /// waits for ever, which does no harm.
 fn elsewhere(run_as: RunAs) -> OcfResult {
     match run_as {
-        RunAs::Primitive => OcfResult::because(OcfCode::ErrInstalled, "this node is no master candidate"),
+        RunAs::Primitive => OcfResult::because(OcfCode::ErrInstalled, "this node is not a master candidate"),
         RunAs::Promotable { .. } => idle(run_as),
     }
 }
@@ -239,11 +239,11 @@ pub struct TakeoverView {
 pub fn take_over(view: &TakeoverView) -> Takeover {
     let refuse = |code, reason: String| Takeover::Refused(OcfResult::because(code, reason));
     if view.rank == NodeRole::Other {
-        return refuse(OcfCode::ErrInstalled, "this node is no master candidate".to_owned());
+        return refuse(OcfCode::ErrInstalled, "this node is not a master candidate".to_owned());
     }
-    if let Some(successor) = view.standing.new_master() {
+    if let Some(new_master) = view.standing.new_master() {
         let reason = format!(
-            "this node takes itself for the master, its peers know {successor}: Ganeti's files here are out of date \
+            "this node's configuration names it the master, its peers name {new_master}: Ganeti's files here are out of date \
              (on the master: gnt-cluster redist-conf)"
         );
         return refuse(OcfCode::ErrGeneric, reason);
@@ -255,8 +255,8 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
         );
         return refuse(OcfCode::ErrGeneric, reason);
     }
-    if let Some((own, heard)) = view.missed.as_ref().filter(|_| !view.any_serial) {
-        let NewerConfig { serial, master, .. } = heard;
+    if let Some((own, newer)) = view.missed.as_ref().filter(|_| !view.any_serial) {
+        let NewerConfig { serial, master, .. } = newer;
         let reason = format!(
             "the configuration here has the serial {own}, {master} had {serial}, which would be lost (bring {master} \
              back; or, if that cannot be, remove /var/lib/gnt-ha/newer-config.json here)"

@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(level(Membership::Online, false, &refused), Level::Attention);
         assert_eq!(level(Membership::Unclean, true, &quiet), Level::Attention);
         assert_eq!(level(Membership::Absent, false, &quiet), Level::Attention);
-        assert_eq!(level(Membership::Absent, true, &quiet), Level::Ok, "recorded offline: all is said");
+        assert_eq!(level(Membership::Absent, true, &quiet), Level::Ok, "recorded offline: nothing is left to report");
     }
 
     #[test]

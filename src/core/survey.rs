@@ -64,7 +64,7 @@ pub struct DeviceAnswer {
     pub device: String,
     /// The power state that the device reported; `None` if it did not.
     pub power: Option<Power>,
-    /// The answer as text, or the reason why there is none.
+    /// The answer as text, or the reason why the device did not answer.
     pub text: String,
     /// What the device has shown that its configuration could be stricter in; `None` from an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,16 +83,27 @@ pub fn level_power(level: &[DeviceAnswer]) -> Option<Power> {
     (known == Power::On || level.iter().all(|asked| asked.power.is_some())).then_some(known)
 }
 
+/// A reason why the power state of a node is unknown.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PowerUnknown {
+    /// No device was asked.
+    #[error("it has no device")]
+    NoDevice,
+    /// No level has a power state; each silent device with its answer.
+    #[error("{}", .0.iter().map(|(device, text)| format!("{device}: {text}")).collect::<Vec<_>>().join("; "))]
+    NoAnswer(Vec<(String, String)>),
+}
+
 /// Returns the power state of the first level that has one.
 ///
 /// # Errors
-/// The answers of the silent devices, in one line, if no level has a power state.
-pub fn power_of(asked: &[DeviceAnswer]) -> Result<Power, String> {
+/// [`PowerUnknown`] if no level has a power state.
+pub fn power_of(asked: &[DeviceAnswer]) -> Result<Power, PowerUnknown> {
     let known = levels(asked).find_map(level_power);
     known.ok_or_else(|| {
         let silent = asked.iter().filter(|asked| asked.power.is_none());
-        let all: Vec<String> = silent.map(|asked| format!("{}: {}", asked.device, asked.text)).collect();
-        if all.is_empty() { "it has no device".to_owned() } else { all.join("; ") }
+        let all: Vec<_> = silent.map(|asked| (asked.device.clone(), asked.text.clone())).collect();
+        if all.is_empty() { PowerUnknown::NoDevice } else { PowerUnknown::NoAnswer(all) }
     })
 }
 
@@ -119,7 +130,7 @@ mod tests {
         assert_eq!(power_of(&one_feed), Ok(Power::On));
         let half = [asked(1, Some(Power::Off)), asked(1, None), asked(2, Some(Power::On))];
         assert_eq!(power_of(&half), Ok(Power::On));
-        assert_eq!(power_of(&half[..2]), Err("d1: no answer".to_owned()));
+        assert_eq!(power_of(&half[..2]).unwrap_err().to_string(), "d1: no answer");
         assert!(power_of(&[]).is_err());
     }
 

@@ -182,9 +182,9 @@ impl OobProgram {
     /// Runs the program with Ganeti's limits (60 s, SIGTERM, 5 s, SIGKILL), or with the rest of `deadline` if that is
     /// less. The program has ended when the deadline passes.
     fn call(&self, command: Command, node: &NodeName, deadline: Deadline) -> Result<Vec<u8>, OobError> {
-        let ChildLimits { runs, linger, told } = grant(deadline.left());
+        let ChildLimits { runs, linger, stated } = grant(deadline.left());
         let term = deadline.at_most(runs);
-        let mut environment = vec![(DEADLINE_VARIABLE, format!("{:.3}", told.as_secs_f64()))];
+        let mut environment = vec![(DEADLINE_VARIABLE, format!("{:.3}", stated.as_secs_f64()))];
         if let Some(id) = &self.request {
             environment.push((REQUEST_VARIABLE, id.clone()));
         }

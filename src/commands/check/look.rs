@@ -133,7 +133,8 @@ fn power(ganeti: &GanetiConfig, config: Option<&Config>, deadline: Deadline) -> 
         .collect();
     let mut devices = BTreeMap::new();
     for (node, asked) in asked {
-        let said = asked.as_ref().map_err(Clone::clone).and_then(|asked| power_of(asked));
+        let said =
+            asked.as_ref().map_err(Clone::clone).and_then(|asked| power_of(asked).map_err(|error| error.to_string()));
         power.insert(node.clone(), said.map(|power| (power, Grade::Unknown)));
         devices.extend(asked.map(|asked| (node, asked)));
     }

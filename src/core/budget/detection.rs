@@ -121,11 +121,8 @@ impl Detection {
     #[must_use]
     pub fn by_monitor(interval_ms: u64, timeout_ms: u64) -> Self {
         let time = |ms: u64| seconds(i64::try_from(ms).unwrap_or(i64::MAX));
-        let how = format!(
-            "its connection is looked at every {}, and its answer waited for for {}",
-            time(interval_ms),
-            time(timeout_ms)
-        );
+        let how =
+            format!("its connection is checked every {}, with {} for the answer", time(interval_ms), time(timeout_ms));
         let after = Duration::from_millis((interval_ms / 2).saturating_add(timeout_ms));
         Self { after, latest: Duration::from_millis(interval_ms.saturating_add(timeout_ms)), how }
     }

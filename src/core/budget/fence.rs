@@ -51,7 +51,7 @@ pub struct ChildLimits {
     /// The time between SIGTERM and SIGKILL.
     pub linger: Duration,
     /// The time that the program is given by its environment.
-    pub told: Duration,
+    pub stated: Duration,
 }
 
 /// Returns Ganeti's limits (60 s, SIGTERM, 5 s, SIGKILL), or shorter ones if less than that is left. The program is
@@ -60,7 +60,7 @@ pub struct ChildLimits {
 pub fn grant(left: Duration) -> ChildLimits {
     let linger = GANETI_LINGER.min(left / 10);
     let runs = left.saturating_sub(linger).min(GANETI_TIMEOUT);
-    ChildLimits { runs, linger, told: runs.saturating_sub(EXIT_MARGIN) }
+    ChildLimits { runs, linger, stated: runs.saturating_sub(EXIT_MARGIN) }
 }
 
 /// Returns the deadline of the `fence_ganeti` devices, and its source; of several the shortest.

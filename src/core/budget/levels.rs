@@ -54,11 +54,11 @@ pub fn allotted(
     let before = |time: Duration, commanded| {
         silence(levels.get(..index).unwrap_or(levels), levels.len(), time, commanded, silent)
     };
-    let look = before(own.min(fence::grant(fence::look(left)).told), false);
+    let look = before(own.min(fence::grant(fence::look(left)).stated), false);
     left = left.saturating_sub(look);
     let read_back = fence::read_back(left);
     let grant = fence::grant(left.saturating_sub(read_back));
-    let time = own.min(grant.told);
+    let time = own.min(grant.stated);
     let before = before(time, true);
     let gets = share(time.saturating_sub(before), levels.len() - index);
     let terms = vec![
@@ -120,8 +120,8 @@ fn wait(config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> T
         format!("lease {lease} + 2 x watchdog {watchdog}, clocks wrong by {drift_ppm} ppm, stop {stop}")
     };
     let configured = config.self_fence.terms();
-    let told = nodes.iter().filter_map(|node| Some((*node, *advertised.get(*node)?)));
-    match told
+    let reported = nodes.iter().filter_map(|node| Some((*node, *advertised.get(*node)?)));
+    match reported
         .max_by_key(|(_, terms)| terms.wait_time())
         .filter(|(_, terms)| terms.wait_time() > configured.wait_time())
     {

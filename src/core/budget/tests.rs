@@ -94,8 +94,8 @@ fn what_the_device_says_itself_counts_before_the_property() {
         ("pcmk_reboot_timeout=10s", "crm_resource --resource fence --delete-parameter pcmk_reboot_timeout"),
         ("pcmk_off_timeout=59", "crm_resource --resource fence --delete-parameter pcmk_off_timeout"),
     ] {
-        let said = shown(&resources("stonith-timeout=72s", parameters), None);
-        assert!(said.ends_with(&format!("  change: {change}\n")), "{said}");
+        let text = shown(&resources("stonith-timeout=72s", parameters), None);
+        assert!(text.ends_with(&format!("  change: {change}\n")), "{text}");
     }
     let later = shown(&resources("fencing-timeout=20s", ""), None);
     assert!(later.ends_with("  change: crm_attribute --name fencing-timeout --update 72s\n"), "{later}");
@@ -152,7 +152,7 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
     assert_eq!(
         shown(&resources, Some(&config(r#"[["bmc"], ["refuse"]]"#, &isolated))),
         "",
-        "nobody waits for the self-fencing"
+        "no level waits for the self-fencing"
     );
     let alone = shown(&resources, Some(&config(r#"[["refuse"]]"#, "deadline = 20")));
     assert!(alone.contains("  =    20 s  is what there is\n") && alone.contains("lengthen deadline"), "{alone}");
@@ -170,12 +170,12 @@ fn the_slowest_self_fencing_that_a_node_attests_counts() {
         AdvertisedTimes::from([(name("n1.lab"), own), (name("n2.lab"), LeaseTimes { watchdog_ms, ..own })])
     };
     assert_eq!(shown_with(&resources, Some(&config), &late(4_000)), "", "a faster one shortens nothing");
-    let said = shown_with(&resources, Some(&config), &late(10_000));
+    let text = shown_with(&resources, Some(&config), &late(10_000));
     assert!(
-        said.contains(
+        text.contains(
             "+  35.6 s  until the lease of n2.lab has run out, as it says itself (lease 10 s + 2 x watchdog 10 s, clocks wrong by"
         ),
-        "{said}"
+        "{text}"
     );
     let foreign = AdvertisedTimes::from([(name("n9.lab"), LeaseTimes { watchdog_ms: 60_000, ..own })]);
     assert_eq!(shown_with(&resources, Some(&config), &foreign), "");
@@ -185,8 +185,8 @@ fn the_slowest_self_fencing_that_a_node_attests_counts() {
 #[test]
 fn a_short_deadline_of_the_device_counts_for_the_levels() {
     let quick = resources("stonith-timeout=20s", "deadline=15");
-    let said = shown(&quick, Some(&config(r#"[["refuse"]]"#, "")));
-    assert!(said.starts_with("n1.lab and 2 more: level 1 (refuse)") && said.contains("deadline of fence)"), "{said}");
+    let text = shown(&quick, Some(&config(r#"[["refuse"]]"#, "")));
+    assert!(text.starts_with("n1.lab and 2 more: level 1 (refuse)") && text.contains("deadline of fence)"), "{text}");
     assert_eq!(shown(&quick, Some(&config(r#"[["bmc"]]"#, ""))), "");
 }
 
@@ -205,10 +205,10 @@ fn a_delay_by_chance_must_not_outweigh_the_one_on_purpose() {
     let both = |delay: &str| shown(&resources("priority-fencing-delay=10s stonith-timeout=72s", delay), None);
     assert_eq!(both("pcmk_delay_max=5s"), "");
     assert_eq!(both("pcmk_delay_base=n1:0s;n2:5s"), "");
-    let said = both("pcmk_delay_base=2s pcmk_delay_max=6s");
-    assert!(said.starts_with("fence: priority-fencing-delay has too little time\n"), "{said}");
-    assert!(said.contains("crm_resource --resource fence --delete-parameter pcmk_delay_max"), "{said}");
-    assert_eq!(shown(&resources("stonith-timeout=72s", "pcmk_delay_max=60s"), None), "", "nobody is preferred");
+    let text = both("pcmk_delay_base=2s pcmk_delay_max=6s");
+    assert!(text.starts_with("fence: priority-fencing-delay has too little time\n"), "{text}");
+    assert!(text.contains("crm_resource --resource fence --delete-parameter pcmk_delay_max"), "{text}");
+    assert_eq!(shown(&resources("stonith-timeout=72s", "pcmk_delay_max=60s"), None), "", "no node is preferred");
 }
 
 /// corosync.conf(5); measured with token 1000 on three hosts: a death is seen after 3.6 s.

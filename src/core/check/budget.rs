@@ -16,10 +16,10 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
 /// Returns the self-fencing times that the nodes have just reported.
 fn advertised(view: &CheckInput) -> AdvertisedTimes {
     let Some(Ok(survey)) = &view.survey else { return AdvertisedTimes::new() };
-    let said = survey.nodes.iter().filter_map(|(node, found)| match found {
+    let times = survey.nodes.iter().filter_map(|(node, found)| match found {
         NodeSurvey::Answered { self_fence, .. } => Some((node.clone(), self_fence.as_ref()?.self_fence.terms)),
         NodeSurvey::NoAnswer(_) => None,
     });
     let own = view.host.node.clone().zip(survey.own_self_fence.as_ref().map(|self_fence| self_fence.terms));
-    said.chain(own).collect()
+    times.chain(own).collect()
 }

@@ -92,14 +92,14 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findin
 fn look_at_candidates(view: &CheckInput, findings: &mut Findings) {
     // The claim of a node that this host shuns does not count (see the finding `shunned`).
     let counted = || view.candidates.iter().filter(|(node, _)| !view.host.shunned.contains_key(*node));
-    let claims = || counted().filter_map(|(_, said)| said.master.as_ref());
+    let claims = || counted().filter_map(|(_, state)| state.master.as_ref());
     // Configurations with the same serial number have no older one: the master that most of them name counts.
     let named = |claim: &(String, u64)| claims().filter(|other| *other == claim).count();
     let newest = claims().max_by_key(|claim| (claim.1, named(claim)));
-    for (node, said) in counted() {
-        match (&said.master, newest) {
+    for (node, state) in counted() {
+        match (&state.master, newest) {
             (None, _) => {
-                findings.add("candidate-no-answer", node, format!("its confd does not answer at {}", said.address))
+                findings.add("candidate-no-answer", node, format!("its confd does not answer at {}", state.address))
             }
             (Some((master, serial)), Some((right, newer))) if master != right => {
                 let what = if serial == newer {

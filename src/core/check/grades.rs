@@ -18,7 +18,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
 use crate::core::power::reading::Sees;
-use crate::core::shun::last_state::NO_SELF_FENCE;
+use crate::core::shun::last_state::LastStateError;
 use crate::core::shun::list::Epoch;
 use crate::core::shun::messages::DatedSelfFenceReport;
 use crate::core::shun::verdict::{ProofInput, ProofVerdict, Round, evaluate_proof};
@@ -156,12 +156,12 @@ fn all(view: &CheckInput, ganeti: &GanetiConfig) -> Vec<(NodeName, AchievableGra
     let online = ganeti.nodes().iter().filter(|node| !node.offline);
     let reach = |node: &crate::core::ganeti::config::Node| {
         let program = node.oob_program.as_ref()?;
-        let said = view.power.get(&node.name)?;
+        let power = view.power.get(&node.name)?;
         let found = if is_ours(program) {
             of_levels(view, ganeti, &node.name)
         } else {
-            let of_power = |(power, grade): &(Power, Grade)| if *power == Power::On { Grade::Off } else { *grade };
-            let grade = said.as_ref().map_or(Grade::Unknown, of_power);
+            let grade_of = |(power, grade): &(Power, Grade)| if *power == Power::On { Grade::Off } else { *grade };
+            let grade = power.as_ref().map_or(Grade::Unknown, grade_of);
             AchievableGrade::new(grade, format!("by {}", program.display()))
         };
         Some((node.name.clone(), found))
@@ -269,8 +269,8 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         addresses: &addresses,
         lists: &[],
         master: None,
-        self_fence: self_fence.as_ref().ok_or(NO_SELF_FENCE),
-        boot_id: self_fence.as_ref().map(|attestation| attestation.self_fence.boot_id.as_str()),
+        self_fence: self_fence.as_ref().ok_or(LastStateError::NoReport),
+        boot_id: self_fence.as_ref().map(|report| report.self_fence.boot_id.as_str()),
         accepted: config.shun.accepted(),
     };
     match evaluate_proof(&look, &look, known) {

@@ -11,7 +11,7 @@ use crate::core::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport
 use crate::core::survey::NodeSurvey;
 
 /// Returns each note with the numbers of its nodes.
-fn told(scene: Scene) -> Vec<(&'static str, String, String)> {
+fn findings_of(scene: Scene) -> Vec<(&'static str, String, String)> {
     let number = |node: &crate::core::node::NodeName| node.short().trim_start_matches('n').to_owned();
     let tell = |note: Note| (note.note, note.nodes.iter().map(number).collect::<String>(), note.what);
     notes(&scene.read()).into_iter().map(tell).collect()
@@ -57,20 +57,20 @@ fn what_could_be_stricter_is_a_note() {
 fn like_nodes_are_one_note_and_so_are_boards_that_die_with_their_hosts() {
     let off = ("reachable-grade", "1234".to_owned(), "off, by level 1 (bmc)".to_owned());
     let shared = ("shared-power", "1234".to_owned(), SHARED.to_owned());
-    assert_eq!(told(Scene::healthy()), [off.clone(), shared]);
+    assert_eq!(findings_of(Scene::healthy()), [off.clone(), shared]);
 
     let mut scene = Scene::healthy();
     scene.config = scene.config.replace("driver = \"ipmi\"\n", "driver = \"ipmi\"\nshares_power = false\n");
-    assert_eq!(told(scene), slice::from_ref(&off), "the administrator knows better");
+    assert_eq!(findings_of(scene), slice::from_ref(&off), "the administrator knows better");
 
     let mut scene = Scene::healthy();
     scene.with_pdu();
-    assert_eq!(told(scene), slice::from_ref(&off), "a PDU sees what the board cannot");
+    assert_eq!(findings_of(scene), slice::from_ref(&off), "a PDU sees what the board cannot");
 
     let mut scene = Scene::healthy();
     let pdu = "<primitive id=\"pdu\" class=\"stonith\" type=\"fence_apc\"/><primitive id=\"master\"";
     scene.cib("<primitive id=\"master\"", pdu);
-    assert_eq!(told(scene), slice::from_ref(&off), "so does one that is Pacemaker's");
+    assert_eq!(findings_of(scene), slice::from_ref(&off), "so does one that is Pacemaker's");
 
     // A device that cuts a path does not read the power, and a device of an unknown kind is not known to.
     for (agent, sees) in [("fence_scsi", false), ("fence_mine", false), ("fence_sbd", false), ("fence_apc", true)] {
@@ -79,7 +79,7 @@ fn like_nodes_are_one_note_and_so_are_boards_that_die_with_their_hosts() {
         scene.cib("<primitive id=\"master\"", &device);
         let expected =
             if sees { vec![off.clone()] } else { vec![off.clone(), ("shared-power", "1234".into(), SHARED.into())] };
-        assert_eq!(told(scene), expected, "{agent}");
+        assert_eq!(findings_of(scene), expected, "{agent}");
     }
 }
 
@@ -93,7 +93,7 @@ fn what_does_not_answer_proves_nothing() {
     scene.device("n4.lab", 1, None);
     scene.device("n4.lab", 2, None);
     assert_eq!(
-        told(scene),
+        findings_of(scene),
         [
             ("reachable-grade", "13".to_owned(), "off, by level 1 (bmc)".to_owned()),
             ("reachable-grade", "2".to_owned(), "off, by level 2 (pdu)".to_owned()),
@@ -104,7 +104,7 @@ fn what_does_not_answer_proves_nothing() {
     let mut scene = Scene::healthy();
     scene.view.power.clear();
     scene.view.devices.clear();
-    assert_eq!(told(scene), [], "nobody was asked (--no-devices)");
+    assert_eq!(findings_of(scene), [], "no node was asked (--no-devices)");
 }
 
 /// Both devices of a level must answer, and the weaker one counts.
@@ -128,7 +128,7 @@ fn shunning_is_judged_as_in_a_fencing() {
         scene.answered(&format!("n{node}.lab"), says(Some(self_fence(node))));
     }
     scene.view.survey.as_mut().unwrap().as_mut().unwrap().own_self_fence = Some(self_fence(1).self_fence);
-    let found = told(scene);
+    let found = findings_of(scene);
     assert_eq!(found[0], ("reachable-grade", "134".into(), "bounded, by level 1 (others)".into()));
     assert!(
         found[1].1 == "2" && found[1].2.starts_with("isolated, by level 1 (others): its self-fencing is not"),

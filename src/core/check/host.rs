@@ -40,7 +40,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
         findings.add("simulated", condition.file(), "this condition is simulated here");
     }
     for file in &host.simulates_nothing {
-        findings.add("unknown-simulation", file, "it is no name of a condition");
+        findings.add("unknown-simulation", file, "it is not the name of a condition");
     }
     if let Some(pause) = &host.pause {
         findings.add("paused", "gnt-ha", format!("paused by {}: {}", pause.by, pause.reason));
@@ -68,7 +68,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
         findings.add("lease-at-risk", "gnt-ha-self-fence", why.as_str());
     }
     for (node, by) in &host.shunned {
-        let claim = view.candidates.get(node).and_then(|said| said.master.as_ref());
+        let claim = view.candidates.get(node).and_then(|state| state.master.as_ref());
         let ignored = claim.map(|(master, serial)| format!("; ignored: it names {master} master (serial {serial})"));
         findings.add("shunned", node, format!("shunned by {by}{}", ignored.unwrap_or_default()));
     }
@@ -83,10 +83,10 @@ fn why_role_refused(view: &CheckInput) -> Option<String> {
     }
     let own = ganeti.serial;
     match &view.host.newer_config {
-        Ok(heard) => heard.as_ref().filter(|heard| heard.is_missed(own)).map(|heard| {
+        Ok(newer) => newer.as_ref().filter(|newer| newer.is_missed(own)).map(|newer| {
             format!(
                 "{} was named master with the serial {}, and the configuration here has {own}",
-                heard.master, heard.serial
+                newer.master, newer.serial
             )
         }),
         Err(why) => Some(format!("it cannot be read: {why}")),

@@ -204,11 +204,11 @@ fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput
     for (id, why) in fencing.ignored_levels(&all) {
         findings.add("topology-level-ignored", id, why);
     }
-    let mut said: BTreeSet<&str> = BTreeSet::new();
+    let mut reported: BTreeSet<&str> = BTreeSet::new();
     for device in fencing.devices() {
         if let Some(odd) = &device.is_odd {
             findings.add("device-off-is-none", &device.id, format!("{} has {odd}", device.agent));
-            said.insert(&device.id);
+            reported.insert(&device.id);
         } else if let Some(reboots) = &device.reboots_for_off {
             findings.add("device-off-reboots", &device.id, format!("{} has {reboots}", device.agent));
         }
@@ -226,7 +226,7 @@ fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput
         for device in ways.0.iter().flat_map(|way| &way.devices) {
             let Some(known) = fencing.devices().iter().find(|known| known.id == device.id) else { continue };
             if let Some((other, beside)) = fencing.shared_with(known, &node.name, &all)
-                && said.insert(&known.id)
+                && reported.insert(&known.id)
             {
                 let what = format!("for {} it switches the machine that {} switches for {other}", node.name, beside.id);
                 findings.add("device-of-two-nodes", &known.id, what);
@@ -234,7 +234,7 @@ fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput
         }
         let of_theirs = ways.0.iter().filter(|way| way.worth(true).grade < Grade::Bounded);
         for device in of_theirs.flat_map(|way| &way.devices).filter(|device| device.agent != DEVICE) {
-            if said.contains(device.id.as_str()) {
+            if reported.contains(device.id.as_str()) {
                 continue;
             }
             if let Some(known) = fencing.devices().iter().find(|known| known.id == device.id) {
@@ -303,7 +303,7 @@ fn look_at_roles(resources: &Resources, findings: &mut Findings) {
     }
     for role in &nodes {
         if !role.is_clone {
-            findings.add("node-role-no-clone", &role.id, "it is no clone");
+            findings.add("node-role-no-clone", &role.id, "it is not a clone");
         } else if role.meta_is_true("notify") != Some(true) {
             findings.add("node-role-no-notify", &role.outer, "its clone does not notify");
         }
@@ -334,7 +334,7 @@ fn look_at_health(resources: &Resources, view: &CheckInput, findings: &mut Findi
     let strategy = resources.property(&["node-health-strategy"]).unwrap_or(NONE);
     if strategy == NONE {
         if Tags::read(view.tags.iter().map(String::as_str)).health {
-            findings.add("health-unused", "ocf:health:on", "node-health-strategy is none");
+            findings.add("health-unused", "ocf:health:on", "node-health-strategy has the value none");
         }
         return;
     }

@@ -55,13 +55,13 @@ fn look_at_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
     // An older version does not report a key, and is a finding of its own.
     let says = |program: &Program| program.remote_key.is_some() || program.version == survey.own.version;
     let own = view.host.node.iter().map(|here| (here, &survey.own));
-    let told: Vec<(&NodeName, Option<&String>)> = own
+    let reported: Vec<(&NodeName, Option<&String>)> = own
         .chain(programs(survey))
         .filter(|(node, program)| is_member(node) && says(program))
         .map(|(node, program)| (node, program.remote_key.as_ref()))
         .collect();
-    let Some((first, wanted)) = told.iter().find(|(_, key)| key.is_some()) else { return };
-    for (node, key) in told.iter().filter(|(_, key)| key != wanted) {
+    let Some((first, wanted)) = reported.iter().find(|(_, key)| key.is_some()) else { return };
+    for (node, key) in reported.iter().filter(|(_, key)| key != wanted) {
         let what = if key.is_some() { format!("its key is not that of {first}") } else { "it has no key".to_owned() };
         findings.add("remote-key-differs", node, what);
     }
@@ -86,9 +86,9 @@ fn look_at_configurations(
     let own = &survey.own;
     let kept = view.resources.as_ref().ok().and_then(|resources| resources.property(&[DIGEST_PROPERTY]));
     let kept = kept.filter(|text| text.parse::<Digest>().is_ok());
-    let told: Vec<(&NodeName, &Program)> =
+    let reported: Vec<(&NodeName, &Program)> =
         view.host.node.iter().map(|here| (here, own)).chain(programs(survey)).collect();
-    let known: BTreeSet<&str> = told.iter().filter_map(|(_, program)| decided(program, own)).collect();
+    let known: BTreeSet<&str> = reported.iter().filter_map(|(_, program)| decided(program, own)).collect();
     let right = kept.or(own.digest.as_deref());
     if let Some(kept) = kept
         && known.len() == 1
@@ -97,11 +97,11 @@ fn look_at_configurations(
         findings.add(
             "configurations-differ",
             DIGEST_PROPERTY,
-            "no host that answered has the config.toml of this digest: hosts that are no master candidates fence nobody with ganeti-oob",
+            "no host that answered has the config.toml of this digest: hosts that are not master candidates fence no node with ganeti-oob",
         );
     }
     let is_property_old = kept.is_some_and(|kept| known.len() == 1 && !known.contains(kept));
-    for (node, program) in told {
+    for (node, program) in reported {
         let is_candidate = is_candidate(node);
         let what = match (&program.config, decided(program, own)) {
             // Such a node cannot fence, and need not: its shunning of others uses the defaults.
@@ -119,7 +119,7 @@ fn look_at_configurations(
                 let follows = if is_candidate {
                     "as a master candidate it fences all the same, by that one"
                 } else {
-                    "it fences nobody with ganeti-oob"
+                    "it fences no node with ganeti-oob"
                 };
                 format!("its config.toml decides otherwise {whose}: {follows}")
             }

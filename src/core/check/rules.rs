@@ -23,7 +23,7 @@ const fn rule_of(name: &'static str, severity: Severity, why: &'static str, fix:
 /// The rule for a name that is not in the table: a fault of this program.
 const NO_RULE: Rule = rule_of("no-rule", Error, "this finding is not in the table of rules", "report it");
 
-/// Returns the rule of this name, or one that reports that there is none.
+/// Returns the rule of this name, or one that reports that the name is not in the table.
 #[must_use]
 pub fn rule(name: &str) -> &'static Rule {
     RULES.iter().find(|rule| rule.name == name).unwrap_or(&NO_RULE)
@@ -99,7 +99,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "quorum-device-no-wait",
         Warning,
-        "a host that boots and sees nobody but qnetd has quorum: it fences the other host, which may be the one that serves",
+        "a host that boots and reaches only qnetd has quorum: it fences the other host, which may be the one that serves",
         "put wait_for_all: 1 into quorum of corosync.conf on all hosts, then: corosync-cfgtool -R",
     ),
     rule_of(
@@ -186,8 +186,8 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "device-off-is-none",
         Error,
-        "Pacemaker takes a fencing by this device for success though nobody has seen the host's power off: what ran there is \
-         started elsewhere while it may run on",
+        "Pacemaker takes a fencing by this device for success although no device has read the host's power as off: what ran there \
+         is started elsewhere while it may run on",
         "take the parameter out: crm_resource --resource {} --delete-parameter NAME",
     ),
     rule_of(
@@ -212,7 +212,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "topology-without-ours",
         Error,
-        "fence_ganeti is never asked to fence this node: no receipt, no level of ours, and nobody shuns it",
+        "Pacemaker never fences this node with fence_ganeti: it leaves no receipt, uses no level of ours, and no node shuns it",
         "add the device to the fencing levels of {} (pcs stonith level add 1 {} fence-ganeti), or take those levels out",
     ),
     rule_of(
@@ -231,7 +231,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "device-kept-off",
         Warning,
-        "when the master candidates have died, this host cannot fence whoever dies next",
+        "when the master candidates have died, this host cannot fence the next node that dies",
         "have each node say itself whether it can fence: gnt-ha setup --apply",
     ),
     rule_of(
@@ -246,7 +246,7 @@ pub const RULES: &[Rule] = &[
         "what has too little time is killed before it can prove anything, and Pacemaker asks no other host after that",
         "change the figure that it names: stonith-timeout or pcmk_*_timeout of the device, deadline, or the times of [self_fence]",
     ),
-    rule_of("master-role-missing", Error, "nobody takes over when the master dies", "gnt-ha setup --apply"),
+    rule_of("master-role-missing", Error, "no node takes over when the master dies", "gnt-ha setup --apply"),
     rule_of(
         "master-role-twice",
         Error,
@@ -274,7 +274,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "node-role-missing",
         Error,
-        "what was fenced is recorded late, or not at all where no master role looks",
+        "what was fenced is recorded late, or not at all where no master role monitors",
         "gnt-ha setup --apply",
     ),
     rule_of(
@@ -311,13 +311,13 @@ pub const RULES: &[Rule] = &[
         "node-unclean",
         Error,
         "it is lost and not fenced: nothing of it is taken over",
-        "look why: stonith_admin --history {}; when you have seen that it is off: gnt-ha confirm-off {} --reason TEXT",
+        "find the reason: stonith_admin --history {}; when you have seen that it is off: gnt-ha confirm-off {} --reason TEXT",
     ),
     rule_of(
         "fencing-failed",
         Warning,
         "the last fencing of this node failed",
-        "ganeti-oob check {} says what its devices say; gnt-ha history {} what was tried",
+        "ganeti-oob check {} shows what its devices answer; gnt-ha history {} shows what was tried",
     ),
     rule_of(
         "health-unused",
@@ -328,7 +328,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "health-stops-role",
         Error,
-        "a node whose health is red loses this role as well: it is drained, and nobody is left there to say when it is well again",
+        "a node whose health is red loses this role as well: it is drained, and no role is left there to report when it is well again",
         "crm_resource --resource {} --meta --set-parameter allow-unhealthy-nodes --parameter-value true (gnt-ha setup --health has it)",
     ),
     rule_of(
@@ -341,8 +341,8 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "master-inactive",
         Error,
-        "nobody keeps the master where it is, and nobody takes over when it dies",
-        "look why: crm_mon --one-shot --failcounts; when that is fixed: crm_resource --cleanup",
+        "Pacemaker does not keep the master where it is, and no node takes over when it dies",
+        "find the reason: crm_mon --one-shot --failcounts; when that is fixed: crm_resource --cleanup",
     ),
     rule_of(
         "master-elsewhere",
@@ -354,7 +354,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "node-not-in-pacemaker",
         Error,
-        "nobody notices when this Ganeti node dies",
+        "Pacemaker does not notice when this Ganeti node dies",
         "add it to the Pacemaker cluster (pcs cluster node add {}; of more than 16 nodes gnt-ha setup --apply makes the regular ones \
          remote nodes), or remove it from Ganeti",
     ),
@@ -395,7 +395,7 @@ pub const RULES: &[Rule] = &[
         "lost-but-not-offline",
         Warning,
         "Ganeti goes on to use a host that is gone, and waits for it in each job",
-        "gnt-ha reconcile on the master says what is in the way",
+        "gnt-ha reconcile on the master shows what blocks the record",
     ),
     rule_of(
         "two-nodes-partial-mode",
@@ -414,20 +414,20 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "oob-program-missing",
         Error,
-        "the OOB program that Ganeti names cannot be run on this host, so this host can fence nobody with it",
+        "the OOB program that Ganeti names cannot be run on this host, so this host can fence no node with it",
         "install it here (make install), or name another: gnt-cluster modify --node-parameters oob_program=FILE",
     ),
     rule_of(
         "device-no-answer",
         Error,
         "this node cannot be fenced by its OOB program as it is now",
-        "ganeti-oob check {} asks each of its devices, and says what to do",
+        "ganeti-oob check {} asks each of its devices, and shows what to do",
     ),
     rule_of(
         "level-no-answer",
         Warning,
-        "there is one way less to prove this node off: when the others fail too, nothing of it is taken over",
-        "ganeti-oob check {} asks each of its devices, and says what to do",
+        "one level less can prove this node off: when the others fail too, nothing of it is taken over",
+        "ganeti-oob check {} asks each of its devices, and shows what to do",
     ),
     rule_of(
         "machine-shared",
@@ -450,7 +450,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "configuration-wrong",
         Error,
-        "ganeti-oob can switch nobody from this host",
+        "ganeti-oob can switch no node from this host",
         "correct it, then: ganeti-oob check",
     ),
     rule_of(
@@ -468,7 +468,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "one-candidate",
         Error,
-        "only the master holds the configuration: when it dies, nobody can take over and all of it is lost",
+        "only the master holds the configuration: when it dies, no node can take over and the configuration is lost",
         "gnt-node modify --master-candidate=yes NODE, or gnt-cluster modify --candidate-pool-size=10",
     ),
     rule_of(
@@ -480,21 +480,21 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "drbd-discards",
         Warning,
-        "when both halves of a disk were written to, DRBD throws one of them away by itself, and tells nobody",
+        "when both halves of a disk were written to, DRBD discards one of them by itself, without a report",
         "take it out of net-custom: gnt-cluster modify --disk-parameters drbd:net-custom=OPTIONS, or gnt-group modify \
          --disk-parameters drbd:net-custom=OPTIONS GROUP; it holds for disks that are activated after that",
     ),
     rule_of(
         "candidate-no-answer",
         Warning,
-        "its confd does not answer: who is stale cannot be told, and after a death its word is missing",
+        "its confd does not answer: a stale node cannot be recognized, and after a death its master claim is missing",
         "on {}: /usr/lib/ganeti/daemon-util start ganeti-confd",
     ),
     rule_of(
         "masters-disagree",
         Error,
         "candidates name different masters: one of them has an old configuration, and would lead with it",
-        "on the right master: gnt-cluster redist-conf; then look at {}: is it offline or cut off?",
+        "on the right master: gnt-cluster redist-conf; then find out whether {} is offline or cut off",
     ),
     rule_of(
         "node-drained",
@@ -506,7 +506,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "ineffective-tag",
         Warning,
-        "it has no effect beside the other tags: somebody wanted something that is not so",
+        "it has no effect beside the other tags: the cluster does not do what the tag asks for",
         "gnt-cluster remove-tags {}, or add the tag that it needs (man gnt-ha-tags)",
     ),
     // This host.
@@ -528,23 +528,22 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "no-voting-default",
         Error,
-        "with --no-voting in {} an old master serves again after each boot, whoever is master by then",
-        "take --no-voting out of {}: the agent gives it when it is proven that nobody else serves",
+        "with --no-voting in {} an old master serves again after each boot, whichever node is master by then",
+        "take --no-voting out of {}: the agent gives it when it is proven that no other node serves",
     ),
     rule_of(
         "stale-pidfile",
         Warning,
-        "on Debian 12 start-stop-daemon refuses to start a daemon whose old pidfile is not root's; the roles clear it, nobody \
-         else does",
+        "on Debian 12 start-stop-daemon refuses to start a daemon whose old pidfile is not root's; only the roles clear it",
         "rm {}",
     ),
     rule_of(
         "watcher-absent",
         Warning,
-        "nobody starts again what died: ganeti-watcher does, from cron",
+        "what died is not started again: ganeti-watcher does that, from cron",
         "install {} again: it comes with the package ganeti",
     ),
-    rule_of("watcher-paused", Warning, "nobody starts again what died", "gnt-cluster watcher continue"),
+    rule_of("watcher-paused", Warning, "what died is not started again", "gnt-cluster watcher continue"),
     rule_of(
         "simulated",
         Warning,
@@ -561,27 +560,27 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "breaker-open",
         Error,
-        "too many nodes were lost at once: nothing more is recorded until you have looked",
+        "too many nodes were lost at once: nothing more is recorded until the breaker is reset",
         "gnt-ha status says which; then: gnt-ha breaker reset",
     ),
     rule_of(
         "state-unreadable",
         Error,
-        "what it held is not known: nothing is recorded here, or nobody knows whom this host refuses",
-        "repair the file, or remove it once you know what it held; gnt-ha status says what follows",
+        "what it held is unknown: nothing is recorded here, or the nodes that this host shuns are unknown",
+        "repair the file, or remove it once you know what it held; gnt-ha status shows the consequence",
     ),
     rule_of(
         "role-refused",
         Error,
         "this candidate does not take the master role: it knows of a newer configuration than its own, or cannot tell; where every \
-         candidate is like that, nobody takes over when the master dies",
+         candidate is like that, no node takes over when the master dies",
         "on the master: gnt-cluster redist-conf (gnt-node add --readd NODE, if this node is offline there); if this is still found then, \
          no node that answers has that configuration: bring the node back that has it, or, if none has, here: rm /var/lib/gnt-ha/{}",
     ),
     rule_of(
         "shunned",
         Warning,
-        "this node is refused by the others until it is readmitted",
+        "the other nodes shun this node until it is readmitted",
         "when it may come back: gnt-ha readmit {}",
     ),
     rule_of(
@@ -603,7 +602,7 @@ pub const RULES: &[Rule] = &[
         Warning,
         "the self-fence of this host is armed: it resets this host when no majority of the master candidates answers, and echoes alone \
          keep it while every confd is stopped, as during an upgrade of Ganeti",
-        "fix what is said before Ganeti is stopped anywhere, or: gnt-ha self-fence disarm",
+        "fix what the finding names before Ganeti is stopped anywhere, or: gnt-ha self-fence disarm",
     ),
     // The other nodes.
     rule_of(
@@ -615,13 +614,13 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "candidate-program-no-answer",
         Error,
-        "should this candidate have to fence, or become the master, nothing shows that it can; and it refuses nobody",
+        "should this candidate have to fence, or become the master, nothing shows that it can; and it shuns no node",
         "on {}: is gnt-ha installed (/usr/lib/gnt-ha/ganeti-oob --version), does noded run, is /etc/gnt-ha/config.toml right?",
     ),
     rule_of(
         "node-program-no-answer",
         Warning,
-        "a lost node that the others refuse, this one does not",
+        "this node does not shun a lost node that the others shun",
         "on {}: is gnt-ha installed (/usr/lib/gnt-ha/ganeti-oob --version), does noded run?",
     ),
     rule_of(
@@ -640,7 +639,7 @@ pub const RULES: &[Rule] = &[
     rule_of(
         "clock-skew",
         Warning,
-        "which of two events came first is told by clocks: a fencing and a boot, a proof and its age; confd's answers count for 15 s",
+        "clocks decide which of two events came first: a fencing and a boot, a proof and its age; confd's answers count for 15 s",
         "have {} keep time: chronyc tracking, or timedatectl timesync-status",
     ),
 ];

@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Looked at, and as it should be.
+    /// Checked, and as it should be.
     Ok,
     /// It works now, and something will be worse than it could.
     Warning,

@@ -83,7 +83,7 @@ impl Scene {
             "nodegroups": {"g": {"ndparams": {}}},
             "nodes": {"u1": node(1, true), "u2": node(2, true), "u3": node(3, true), "u4": node(4, false)}
         });
-        let said = |n: u8| CandidateState { address: [192, 0, 2, n].into(), master: Some(("n1.lab".into(), 17)) };
+        let state = |n: u8| CandidateState { address: [192, 0, 2, n].into(), master: Some(("n1.lab".into(), 17)) };
         let host = Host {
             node: Some(name("n1.lab")),
             hooks: BTreeMap::new(),
@@ -114,7 +114,7 @@ impl Scene {
             device_addresses: BTreeSet::new(),
             owners: vec![owner("node n1.lab", 1), owner("instance vm1.lab", 50)],
             tags: vec!["ocf:master-role:full".into()],
-            candidates: [(name("n1.lab"), said(1)), (name("n2.lab"), said(2)), (name("n3.lab"), said(3))].into(),
+            candidates: [(name("n1.lab"), state(1)), (name("n2.lab"), state(2)), (name("n3.lab"), state(3))].into(),
             config: None,
             resolved: crate::core::config::Resolved::new(),
             survey: Some(Ok(Survey {
@@ -254,11 +254,11 @@ impl Scene {
     /// Sets the power state that a device reported; `None` means no answer.
     pub(super) fn device(&mut self, node: &str, level: usize, power: Option<Power>) {
         let asked = self.view.devices.get_mut(&name(node)).unwrap();
-        let said = if power.is_some() { "read" } else { "no answer" };
+        let text = if power.is_some() { "read" } else { "no answer" };
         let all = asked.iter_mut().filter(|one| one.level == level);
-        all.for_each(|one| (one.power, one.text) = (power, said.into()));
+        all.for_each(|one| (one.power, one.text) = (power, text.into()));
         let read = crate::core::survey::power_of(asked).map(|power| (power, Grade::Unknown));
-        self.view.power.insert(name(node), read);
+        self.view.power.insert(name(node), read.map_err(|error| error.to_string()));
     }
 
     /// Makes shunning the only level of every node.
@@ -324,8 +324,8 @@ fn other_files_that_decide_the_same_are_a_note() {
     scene.answered("n2.lab", NodeSurvey::Answered { program: Some(commented), skew_ms: 0, self_fence: None });
     let view = scene.read();
     assert_eq!(check(&view), []);
-    let told = notes(&view).into_iter().filter(|note| note.note == "configuration-file").map(|note| note.nodes);
-    assert_eq!(told.collect::<Vec<_>>(), [[name("n2.lab")]]);
+    let noted = notes(&view).into_iter().filter(|note| note.note == "configuration-file").map(|note| note.nodes);
+    assert_eq!(noted.collect::<Vec<_>>(), [[name("n2.lab")]]);
     let alike = notes(&Scene::healthy().read());
     assert!(alike.iter().all(|note| note.note != "configuration-file"), "{alike:?}");
 }
@@ -344,7 +344,7 @@ fn the_hosts_whose_configuration_is_not_the_clusters_are_named() {
     let differs = "its config.toml decides otherwise than the cluster's";
     let candidate =
         format!("configurations-differ n1.lab: {differs}: as a master candidate it fences all the same, by that one");
-    let regular = format!("configurations-differ n4.lab: {differs}: it fences nobody with ganeti-oob");
+    let regular = format!("configurations-differ n4.lab: {differs}: it fences no node with ganeti-oob");
     assert_eq!(found, [candidate, regular]);
 }
 
@@ -448,8 +448,8 @@ fn the_newest_configuration_that_counts_names_the_master() {
     let disagree = |claims: [(&str, u64); 3], shunned: bool| {
         let mut scene = Scene::healthy();
         for (n, (master, serial)) in claims.into_iter().enumerate() {
-            let said = scene.view.candidates.get_mut(&name(&format!("n{}.lab", n + 1))).unwrap();
-            said.master = Some((master.to_owned(), serial));
+            let state = scene.view.candidates.get_mut(&name(&format!("n{}.lab", n + 1))).unwrap();
+            state.master = Some((master.to_owned(), serial));
         }
         if shunned {
             scene.view.host.shunned.insert(name("n3.lab"), "fence_ganeti".into());

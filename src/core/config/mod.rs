@@ -2,6 +2,7 @@
 //!
 //! [`Config::parse`] reads the text, `sys::config_file` the file; [`Config::levels_of`] answers for one node.
 
+mod agent_device;
 mod agents;
 mod device;
 mod digest;
@@ -10,7 +11,9 @@ mod machine;
 mod pattern;
 mod record;
 mod schema;
+mod seconds;
 mod self_fence;
+mod setting_error;
 mod shun;
 mod template;
 

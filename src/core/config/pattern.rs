@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::core::node::NodeName;
+use crate::core::node::{BadNodeName, NodeName};
 
 /// The exact name of a node, or a pattern with `*` (any characters) and `?` (one character).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,10 +12,10 @@ impl Pattern {
     /// Returns the pattern, if its characters are those of a node's name, `*` and `?`.
     ///
     /// # Errors
-    /// The reason as a text, for the caller's error.
-    pub fn new(text: &str) -> Result<Self, String> {
+    /// [`BadNodeName`] if other characters are in the text.
+    pub fn new(text: &str) -> Result<Self, BadNodeName> {
         let plain: String = text.chars().map(|c| if matches!(c, '*' | '?') { 'x' } else { c }).collect();
-        NodeName::new(&plain).map_err(|error| error.to_string())?;
+        NodeName::new(&plain)?;
         Ok(Self(text.to_ascii_lowercase()))
     }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::device::Seconds;
+use super::setting_error::SettingError;
 use crate::core::reconcile::Settings;
 
 /// The shortest grace: hosts that get their power at the same time are not up at the same time.
-const LEAST: Duration = Duration::from_secs(30);
+const LEAST_GRACE: Duration = Duration::from_secs(30);
 
 /// The settings of Ganeti's record.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -34,12 +35,9 @@ impl Record {
     }
 
     /// Checks that a node that still starts is not taken for one that has left.
-    pub(super) fn check(&self) -> Result<(), String> {
-        if self.start_up_grace.0 < LEAST {
-            let least = LEAST.as_secs();
-            return Err(format!(
-                "start_up_grace is below {least} s: whoever boots more slowly than others would be drained"
-            ));
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        if self.start_up_grace.0 < LEAST_GRACE {
+            return Err(SettingError::ShortGrace { least_s: LEAST_GRACE.as_secs() });
         }
         Ok(())
     }

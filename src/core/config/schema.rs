@@ -138,7 +138,7 @@ impl Reader<'_> {
         let mut places = Vec::new();
         for (name, rule) in document.nodes {
             let at = name.span().start;
-            let pattern = Pattern::new(name.get_ref()).map_err(|why| self.error(at, why))?;
+            let pattern = Pattern::new(name.get_ref()).map_err(|error| self.error(at, error.to_string()))?;
             if nodes.iter().any(|other| other.pattern == pattern) {
                 return Err(self.error(at, format!("{pattern} is there twice (case does not count)")));
             }
@@ -172,8 +172,12 @@ impl Reader<'_> {
         Ok(config)
     }
 
-    fn times(&self, deadline: &Spanned<Seconds>, dark: &Spanned<Seconds>) -> Result<(Duration, Duration), ConfigError> {
-        let (limit, power_cycle_interval) = (deadline.get_ref().0, dark.get_ref().0);
+    fn times(
+        &self,
+        deadline: &Spanned<Seconds>,
+        cycle: &Spanned<Seconds>,
+    ) -> Result<(Duration, Duration), ConfigError> {
+        let (limit, power_cycle_interval) = (deadline.get_ref().0, cycle.get_ref().0);
         if limit < Duration::from_secs(5) {
             return Err(self.error(deadline.span().start, "deadline is below 5 s, too short to prove anything"));
         }
@@ -181,9 +185,8 @@ impl Reader<'_> {
             return Err(self.error(deadline.span().start, "deadline must be below the 60 s after which Ganeti kills"));
         }
         if power_cycle_interval > limit / 2 {
-            return Err(
-                self.error(dark.span().start, "power_cycle_interval leaves too little of deadline: at most half of it")
-            );
+            return Err(self
+                .error(cycle.span().start, "power_cycle_interval leaves too little of deadline: at most half of it"));
         }
         Ok((limit, power_cycle_interval))
     }
@@ -191,7 +194,7 @@ impl Reader<'_> {
     fn power_agents(&self, agents: Vec<Spanned<String>>) -> Result<BTreeSet<String>, ConfigError> {
         let checked = |agent: Spanned<String>| match check_power_agent(agent.get_ref()) {
             Ok(()) => Ok(agent.into_inner()),
-            Err(why) => Err(self.error(agent.span().start, why)),
+            Err(error) => Err(self.error(agent.span().start, error.to_string())),
         };
         agents.into_iter().map(checked).collect()
     }
@@ -238,7 +241,9 @@ impl Reader<'_> {
         };
         // The name becomes part of a lock's file name and of a line that Ganeti shows.
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
-            return Err(self.error(at, format!("{name:?} is no name for a device: letters, digits, '_', '-'")));
+            return Err(
+                self.error(at, format!("{name:?} is not a valid name for a device: use letters, digits, '_', '-'"))
+            );
         }
         let words = Driver::WORDS;
         let Some(word) = table.remove("driver") else {

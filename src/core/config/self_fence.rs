@@ -1,11 +1,12 @@
 //! Holds the section `[self_fence]`: the watchdog of this node and the times that it keeps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::device::Seconds;
+use super::setting_error::SettingError;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::shun::lease_times::LeaseTimes;
 
@@ -34,7 +35,7 @@ pub struct SelfFenceConfig {
     pub stop_time: Seconds,
     /// The UDP port at which this host answers the echoes of other nodes; the same on all nodes.
     pub port: u16,
-    /// A program that stops other work before the watchdog resets the host; `None` if there is none.
+    /// A program that stops other work before the watchdog resets the host; `None` without such a program.
     pub before_reset: Option<PathBuf>,
 }
 
@@ -67,35 +68,29 @@ impl SelfFenceConfig {
     }
 
     /// Checks the paths, the port and the times, and that the wait time fits in Ganeti's time for an OOB program.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), SettingError> {
+        let relative = |setting, path: &Path| SettingError::RelativePath { setting, path: path.to_owned() };
         if !self.watchdog_device.is_absolute() {
-            return Err(format!("watchdog_device = {:?} must be an absolute path", self.watchdog_device));
+            return Err(relative("watchdog_device", &self.watchdog_device));
         }
-        if self.before_reset.as_ref().is_some_and(|program| !program.is_absolute()) {
-            return Err("before_reset must be an absolute path".to_owned());
+        if let Some(program) = self.before_reset.as_ref().filter(|program| !program.is_absolute()) {
+            return Err(relative("before_reset", program));
         }
         if self.port < FIRST_PORT || self.port == CONFD_PORT {
-            return Err(format!(
-                "port = {} must be {FIRST_PORT} or more, and not {CONFD_PORT}, which is confd's",
-                self.port
-            ));
+            return Err(SettingError::EchoPort { port: self.port, first: FIRST_PORT, confd: CONFD_PORT });
         }
         let least = Duration::from_secs(2);
         if self.lease.0 < least || self.watchdog_timeout.0 < least {
-            return Err("lease and watchdog_timeout must be 2 s or more".to_owned());
+            return Err(SettingError::ShortLease);
         }
         if self.drift_ppm > 100_000 {
-            return Err("drift_ppm is above 100000: no clock is wrong by more than a tenth".to_owned());
+            return Err(SettingError::Drift);
         }
         let bound = self.terms().wait_time();
         // The rest is for sending the order to every node.
         let most = GANETI_TIMEOUT - Duration::from_secs(15);
         if bound > most {
-            return Err(format!(
-                "lease, twice watchdog_timeout and stop_time come to {:.1} s, and with 15 s to tell every node that does not fit in the 60 s \
-                 that Ganeti gives an OOB program: shorten them",
-                bound.as_secs_f64()
-            ));
+            return Err(SettingError::LongWait(bound));
         }
         Ok(())
     }

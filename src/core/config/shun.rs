@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use super::setting_error::SettingError;
 use crate::core::shun::verdict::Accepted;
 
 /// The settings of shunning.
@@ -61,10 +62,10 @@ fn same(a: u128, b: u128, free: u8) -> bool {
 }
 
 impl TryFrom<String> for AddressRange {
-    type Error = String;
+    type Error = SettingError;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no address and no network: as in 192.0.2.1 or 192.0.2.0/24");
+    fn try_from(text: String) -> Result<Self, SettingError> {
+        let wrong = || SettingError::AddressRange(text.clone());
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text.as_str(), None),
@@ -83,7 +84,7 @@ impl TryFrom<String> for AddressRange {
 mod tests {
     use super::*;
 
-    fn network(text: &str) -> Result<AddressRange, String> {
+    fn network(text: &str) -> Result<AddressRange, SettingError> {
         AddressRange::try_from(text.to_owned())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::setting_error::SettingError;
 use crate::core::node::NodeName;
 
 /// A node's own values, as in `values = { outlet = "3" }`.
@@ -10,8 +11,9 @@ pub(crate) type Values = BTreeMap<String, String>;
 /// Fills in `{name}` (the node's full name), `{short}` (up to the first dot) and `{KEY}` for each own value.
 ///
 /// # Errors
-/// The reason as a text, if a brace is open or a key is unknown: a half-filled address would name another machine.
-pub(crate) fn fill(template: &str, node: &NodeName, values: &Values) -> Result<String, String> {
+/// [`SettingError::Brace`] if a brace is open, and [`SettingError::Key`] if a key is unknown: a half-filled address
+/// would name another machine.
+pub(crate) fn fill(template: &str, node: &NodeName, values: &Values) -> Result<String, SettingError> {
     let mut filled = String::with_capacity(template.len());
     let mut rest = template;
     while let Some(open) = rest.find(['{', '}']) {
@@ -20,14 +22,14 @@ pub(crate) fn fill(template: &str, node: &NodeName, values: &Values) -> Result<S
         let close = after
             .find('}')
             .filter(|_| rest[open..].starts_with('{'))
-            .ok_or_else(|| format!("{template:?} has a brace that is not part of a {{key}}"))?;
+            .ok_or_else(|| SettingError::Brace(template.to_owned()))?;
         let key = &after[..close];
         filled.push_str(match key {
             "name" => node.as_str(),
             "short" => node.short(),
-            own => values.get(own).ok_or_else(|| {
-                format!("{template:?} needs {{{own}}}, and the node's rule has no values = {{ {own} = ... }}")
-            })?,
+            own => values
+                .get(own)
+                .ok_or_else(|| SettingError::Key { template: template.to_owned(), key: own.to_owned() })?,
         });
         rest = &after[close + 1..];
     }
@@ -44,7 +46,7 @@ pub(crate) fn has_key(template: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn filled(template: &str) -> Result<String, String> {
+    fn filled(template: &str) -> Result<String, SettingError> {
         let values = Values::from([("outlet".to_owned(), "7".to_owned())]);
         fill(template, &NodeName::new("n1.example.com").unwrap(), &values)
     }

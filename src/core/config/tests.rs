@@ -216,7 +216,7 @@ fn an_unknown_agent_may_see_the_power() {
 #[test]
 fn a_device_name_is_no_path() {
     let error = error_of(|s| s.replace("[devices.bmc]", "[devices.\"../bmc\"]"));
-    assert!(error.contains("no name for a device"), "{error}");
+    assert!(error.contains("not a valid name for a device"), "{error}");
 }
 
 #[test]

@@ -84,8 +84,9 @@ mod tests {
     fn whose_addresses_they_are_is_known() {
         let text = br#"{"nodes": {"u1": {"name": "n1.lab", "primary_ip": "192.0.2.1", "secondary_ip": "198.51.100.1"}},
             "instances": {"a": {"name": "web1", "nics": [{"ip": "192.0.2.50"}, {"ip": null}, {}]}}}"#;
-        let said: Vec<_> = owners(text).unwrap().into_iter().map(|owner| (owner.what, owner.addresses.len())).collect();
-        assert_eq!(said, [("node n1.lab".to_owned(), 2), ("instance web1".to_owned(), 1)]);
+        let found: Vec<_> =
+            owners(text).unwrap().into_iter().map(|owner| (owner.what, owner.addresses.len())).collect();
+        assert_eq!(found, [("node n1.lab".to_owned(), 2), ("instance web1".to_owned(), 1)]);
     }
 
     #[test]

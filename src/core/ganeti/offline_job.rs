@@ -63,7 +63,7 @@ pub fn plan(config: &GanetiConfig, node: &Node, powered: Option<bool>, here: &No
         return OfflinePlan::NotFromHere("Ganeti's configuration names no master".to_owned());
     };
     if node.name == *master {
-        return OfflinePlan::NotFromHere(format!("{} is Ganeti's master: its successor has to record it", node.name));
+        return OfflinePlan::NotFromHere(format!("{} is Ganeti's master: the new master has to record it", node.name));
     }
     if !master.as_str().eq_ignore_ascii_case(here.as_str()) {
         return OfflinePlan::NotFromHere(format!("the master, {master}, has to record it, and this is {here}"));

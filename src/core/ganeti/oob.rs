@@ -145,7 +145,7 @@ pub enum BadAnswer {
     #[error("its answer has no {0}")]
     Lacks(&'static str),
     /// The output has this grade, which is not a valid one.
-    #[error("its answer names the grade {0}, which is none of off, bounded, isolated")]
+    #[error("its answer names the grade {0}, which is not off, bounded or isolated")]
     Grade(String),
     /// The program reports off and the grade `unknown`, which proves nothing.
     #[error("its answer says powered=false with the grade unknown, which proves nothing")]

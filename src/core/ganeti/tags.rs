@@ -93,13 +93,13 @@ pub const TAGS: &[Tag] = &[
         "a node is powered off by its OOB program (gnt-node power off) when it is recorded offline, if it was fenced in a way that leaves it on",
         |tags| tags.use_poweroff = true,
     ),
-    tag("ocf:master-role:full", "monitors of the master look at its daemons, its IP and its peers", |tags| {
+    tag("ocf:master-role:full", "monitors of the master check its daemons, its IP and its peers", |tags| {
         tags.master_mode = Mode::Full;
     }),
-    tag("ocf:master-role:partial", "monitors of the master look at who is master only (default)", |tags| {
+    tag("ocf:master-role:partial", "monitors of the master check only which node is master (default)", |tags| {
         tags.master_mode = Mode::Partial;
     }),
-    tag("ocf:node-role:full", "monitors of a node look at noded, confd and the root file system", |tags| {
+    tag("ocf:node-role:full", "monitors of a node check noded, confd and the root file system", |tags| {
         tags.node_mode = Mode::Full;
     }),
     tag("ocf:node-role:partial", "monitors of a node always succeed (default)", |tags| {
@@ -233,7 +233,7 @@ mod tests {
         let storage = "ocf:node-role:check-storage";
         assert_eq!(idle(&[storage]), [(storage, "ocf:node-role:full")]);
         assert_eq!(idle(&[storage, "ocf:node-role:full"]), []);
-        assert_eq!(idle(&[storage, "ocf:health:on"]), [], "health looks at it in partial mode, too");
+        assert_eq!(idle(&[storage, "ocf:health:on"]), [], "health checks it in partial mode, too");
     }
 
     proptest! {

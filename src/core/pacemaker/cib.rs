@@ -59,7 +59,7 @@ impl Cib {
     }
 }
 
-/// Returns whether a value counts as on: each one that is not a word of Pacemaker for off (`crm_str_to_boolean`).
+/// Returns whether a value counts as on: each one that Pacemaker does not read as off (`crm_str_to_boolean`).
 fn is_on(value: Option<&str>) -> bool {
     !matches!(value.map(str::to_ascii_lowercase).as_deref(), Some("false" | "off" | "no" | "n" | "0"))
 }

@@ -37,7 +37,7 @@ pub struct CrmMon {
 #[derive(Debug, thiserror::Error)]
 pub enum BadCrmMon {
     /// The output is not XML.
-    #[error("crm_mon's answer is no XML: {0}")]
+    #[error("the output of crm_mon is not XML: {0}")]
     Xml(#[from] quick_xml::Error),
     /// The output is XML of another kind, or of a cluster that is not up.
     #[error("crm_mon's answer names no node")]

@@ -79,8 +79,8 @@ pub fn fencers(cib: &str, resources: &Resources, target: &PacemakerName) -> Opti
 pub fn lacking(cib: &str) -> BTreeSet<PacemakerName> {
     let Ok(cib) = Element::parse(cib) else { return BTreeSet::new() };
     let lacks = |state: &&Element| {
-        let said = |pair: &&Element| pair.get("name") == Some(ATTRIBUTE);
-        state.all("nvpair").into_iter().filter(said).any(|pair| pair.get("value") == Some(MayFence::No.score()))
+        let is_score = |pair: &&Element| pair.get("name") == Some(ATTRIBUTE);
+        state.all("nvpair").into_iter().filter(is_score).any(|pair| pair.get("value") == Some(MayFence::No.score()))
     };
     let states = cib.all("node_state").into_iter().filter(lacks);
     states.filter_map(|state| PacemakerName::read(state.get("uname")?)).collect()
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn who_lives_and_lacks_nothing_may_fence() {
-        assert_eq!(of(CIB, "n2").unwrap(), ["n1", "n3"], "n3 has not said anything yet");
+        assert_eq!(of(CIB, "n2").unwrap(), ["n1", "n3"], "n3 has not reported a score yet");
         assert_eq!(of(CIB, "n1").unwrap(), ["n3"]);
         let kept = r#"<constraints><rsc_location id="k" rsc="f" node="n3" score="-INFINITY"/></constraints>"#;
         assert_eq!(of(&CIB.replace("<constraints/>", kept), "n1").unwrap(), [""; 0]);

@@ -182,14 +182,14 @@ impl Fencing {
             return None;
         }
         let machine = device.machine_of(node, &self.topology, all);
-        let everybody = self.topology.everybody(all);
+        let all_targets = self.topology.all_targets(all);
         let same = |other: &NodeName, beside: &Device| match (&machine, beside.machine_of(other, &self.topology, all)) {
             (Some(one), Some(other)) => !one.is_disjoint(&other),
             // A machine that is unknown may be any, but only the same device is suspected of it.
             _ => beside.id == device.id,
         };
         let switches = self.devices.iter().filter(|beside| matches!(beside.kind, Kind::Power { .. }));
-        let mut pairs = switches.flat_map(|beside| everybody.iter().map(move |other| (*other, beside)));
+        let mut pairs = switches.flat_map(|beside| all_targets.iter().map(move |other| (*other, beside)));
         pairs.find(|(other, beside)| {
             *other != node && beside.may_fence(other, all) && same(other, beside) && self.uses(beside, other, all)
         })
@@ -204,10 +204,10 @@ impl Fencing {
     /// Returns the ids of the fencing levels that are never used, each with the reason.
     #[must_use]
     pub fn ignored_levels(&self, all: &[NodeName]) -> Vec<(String, String)> {
-        let everybody = self.topology.everybody(all);
+        let all_targets = self.topology.all_targets(all);
         let why = |level: &Level| {
             let of: Vec<&NodeName> =
-                everybody.iter().copied().filter(|node| self.topology.may_be_for(level, node, all)).collect();
+                all_targets.iter().copied().filter(|node| self.topology.may_be_for(level, node, all)).collect();
             if of.is_empty() {
                 return Some(level.of.words());
             }
@@ -219,8 +219,8 @@ impl Fencing {
             if let Some(id) = level.devices.iter().find(|id| *id != WATCHDOG && self.device(id).is_none()) {
                 return Some(format!("there is no device {id}"));
             }
-            let each: Vec<String> = of.iter().filter_map(|node| self.of_level(level, node, all).err()).collect();
-            each.first().filter(|_| each.len() == of.len()).cloned()
+            let each: Vec<NotForNode> = of.iter().filter_map(|node| self.of_level(level, node, all).err()).collect();
+            each.first().filter(|_| each.len() == of.len()).map(NotForNode::to_string)
         };
         let unused = self.topology.levels.iter().filter_map(|level| Some((level.id.clone(), why(level)?)));
         self.topology.refused.iter().cloned().chain(unused).collect()
@@ -232,16 +232,24 @@ impl Fencing {
 
     /// Returns the option of a level; if one of its devices cannot fence the node, the level never succeeds, and the
     /// error names the device.
-    fn of_level(&self, level: &Level, node: &NodeName, all: &[NodeName]) -> Result<Way, String> {
+    fn of_level(&self, level: &Level, node: &NodeName, all: &[NodeName]) -> Result<Way, NotForNode> {
         let device = |id: &String| match self.device(id) {
             Some(device) if device.may_fence(node, all) => Ok(device.clone()),
-            Some(_) => Err(format!("{id} is not for {node}")),
+            Some(_) => Err(NotForNode { device: id.clone(), node: node.clone() }),
             None if id == WATCHDOG => Ok(Device::watchdog()),
             None => Ok(Device::only_known_as(id, "", Kind::Unknown)),
         };
-        let devices = level.devices.iter().map(device).collect::<Result<Vec<Device>, String>>()?;
+        let devices = level.devices.iter().map(device).collect::<Result<Vec<Device>, NotForNode>>()?;
         Ok(Way { level: Some(level.number), devices })
     }
+}
+
+/// A device of a level that cannot fence the level's node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{device} is not for {node}")]
+struct NotForNode {
+    device: String,
+    node: NodeName,
 }
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ fn the_least_that_any_device_of_ours_takes_counts() {
         assert_eq!(fencing("", &resources, "").least_of_ours(), Some(expected), "{resources}");
     }
     assert_eq!(fencing("", &device("scsi", "fence_scsi", &[]), "").least_of_ours(), None);
-    assert_eq!(grade("", ""), Grade::Isolated, "nobody knows who did it");
+    assert_eq!(grade("", ""), Grade::Isolated, "the delegate is unknown");
 }
 
 /// A device whose host list does not name the node cannot have fenced it; if the list is unknown, it may have.

@@ -62,7 +62,7 @@ pub enum NoPacemakerName {
     },
     /// Several names mean it, or one of them may mean it or another node of Ganeti's.
     #[error(
-        "which node of Pacemaker's {node} is cannot be told: it may be {}; remove what is left over (crm_node --remove NAME), or use \
+        "{node} may be more than one of Pacemaker's nodes: {}; remove what is left over (crm_node --remove NAME), or use \
          full names in Pacemaker",
         list(candidates)
     )]
@@ -156,7 +156,7 @@ mod tests {
         let unknown = why(&["n3.lab"], &["n1.other", "n3.other"]);
         assert!(unknown.starts_with("Pacemaker has no node n3.lab (it has n1.other, n3.other)"), "{unknown}");
         for several in [why(&["n3.lab"], &["n3", "n3.lab"]), why(&["n3.lab", "n3.west"], &["n3"])] {
-            assert!(several.contains("n3.lab is cannot be told") && several.contains("it may be n3"), "{several}");
+            assert!(several.contains("n3.lab may be more than one of Pacemaker's nodes: n3"), "{several}");
         }
     }
 

@@ -174,7 +174,7 @@ pub fn unexpected_fencing(died: Option<&PacemakerName>, fenced: &BTreeSet<String
         Some(died) if !others.is_empty() => {
             Some(format!("if {died} died, {} would be fenced as well", others.join(", ")))
         }
-        Some(died) if fenced.is_empty() => Some(format!("if {died} died, nobody would be fenced")),
+        Some(died) if fenced.is_empty() => Some(format!("if {died} died, no node would be fenced")),
         _ => None,
     }
 }
@@ -192,15 +192,15 @@ mod tests {
 
     #[test]
     fn the_dead_are_fenced_and_nobody_else() {
-        let outlook = Simulation::parse(DEATH).unwrap();
-        let dead = outlook.fenced();
-        assert_eq!(outlook.steps.len(), 2, "a monitor changes nothing");
-        assert_eq!((outlook.promoted_on("gnt-ha-master"), outlook.promoted_on("gnt-ha")), (Some("n3.lab"), None));
+        let simulation = Simulation::parse(DEATH).unwrap();
+        let dead = simulation.fenced();
+        assert_eq!(simulation.steps.len(), 2, "a monitor changes nothing");
+        assert_eq!((simulation.promoted_on("gnt-ha-master"), simulation.promoted_on("gnt-ha")), (Some("n3.lab"), None));
         let [n1, n2] = ["n1.lab", "n2.lab"].map(PacemakerName::of_test);
         assert_eq!(unexpected_fencing(Some(&n2), &dead), None);
         assert_eq!(unexpected_fencing(None, &dead).unwrap(), "n2.lab would be fenced at once");
         assert_eq!(unexpected_fencing(Some(&n1), &dead).unwrap(), "if n1.lab died, n2.lab would be fenced as well");
-        assert_eq!(unexpected_fencing(Some(&n1), &BTreeSet::new()).unwrap(), "if n1.lab died, nobody would be fenced");
+        assert_eq!(unexpected_fencing(Some(&n1), &BTreeSet::new()).unwrap(), "if n1.lab died, no node would be fenced");
         assert_eq!(unexpected_fencing(None, &BTreeSet::new()), None);
     }
 
@@ -248,10 +248,10 @@ mod tests {
     /// The output of Pacemaker 3.0.0 with `--node-fail`: it has no transition, and the program succeeds.
     #[test]
     fn an_answer_without_a_transition_is_not_that_nothing_would_happen() {
-        const SAID: &str = r#"<pacemaker-result api-version="2.38" request="crm_simulate --node-fail n3.lab">
+        const OUTPUT: &str = r#"<pacemaker-result api-version="2.38" request="crm_simulate --node-fail n3.lab">
             <modifications><modify_node action="Failing" node="n3.lab"/></modifications><status code="0" message="OK"/>
             </pacemaker-result>"#;
-        let why = Simulation::parse(SAID).unwrap_err().to_string();
+        let why = Simulation::parse(OUTPUT).unwrap_err().to_string();
         assert!(why.contains("no transition") && why.contains("version 2.38"), "{why}");
     }
 

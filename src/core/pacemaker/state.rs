@@ -87,7 +87,7 @@ impl Delegate {
     pub const HUMAN: &str = "a human";
 }
 
-/// As Pacemaker names it; null for nobody.
+/// As Pacemaker names it; null for an unnamed delegate.
 impl Serialize for Delegate {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {

@@ -8,14 +8,14 @@ use quick_xml::events::{BytesStart, Event};
 /// How deep elements may stand in each other; Pacemaker's schemas come to a dozen.
 const DEPTH: usize = 64;
 
-/// Why a configuration is none.
+/// Why a text is not a configuration of Pacemaker.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCib {
     /// No XML.
-    #[error("it is no XML: {0}")]
+    #[error("it is not XML: {0}")]
     Xml(#[from] quick_xml::Error),
     /// XML of something else, or cut short.
-    #[error("it is no whole CIB")]
+    #[error("it is not a whole CIB")]
     Shape,
 }
 

@@ -27,7 +27,7 @@ pub enum Task {
 pub struct Remembered {
     /// The device's name in the configuration.
     pub device: String,
-    /// Whether it was told to switch off, or its level was given up, and it still reported "on".
+    /// Whether it was requested to switch off, or its level was given up, and it still reported "on".
     pub given_up: bool,
 }
 
@@ -84,7 +84,7 @@ impl fmt::Display for Doubt {
                 };
                 write!(
                     f,
-                    "level {level} said on before, and now {device} {shows}: this level may have switched something else; \
+                    "level {level} reported on before, and now {device} {shows}: this level may have switched something else; \
                      repair {device}, or confirm that the host is off"
                 )
             }
@@ -155,7 +155,7 @@ impl Walk {
     }
 
     /// Returns the next step. Call it again when that step was done and its results were reported.
-    #[allow(clippy::should_implement_trait, reason = "it is no iterator: it may say the same again")]
+    #[allow(clippy::should_implement_trait, reason = "it is not an iterator: it may return the same again")]
     pub fn next(&mut self) -> WalkStep {
         match self.at {
             At::End(verdict) => WalkStep::End(verdict),
@@ -200,7 +200,7 @@ impl Walk {
         }
     }
 
-    /// Records that a device was told to switch: earlier readings of all devices are out of date.
+    /// Records that a device was requested to switch: earlier readings of all devices are out of date.
     pub fn commanded(&mut self) {
         self.devices.iter_mut().for_each(|device| device.now = None);
     }

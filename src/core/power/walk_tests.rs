@@ -65,9 +65,9 @@ fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &
             WalkStep::Level(level) => {
                 let mut off = Some(Grade::Off);
                 for index in &levels[level] {
-                    let mut said = devices[*index].read();
-                    walk.saw(&name(*index), said);
-                    if task == Task::Off && off.is_some() && !matches!(said, Observed::Off(_)) {
+                    let mut reading = devices[*index].read();
+                    walk.saw(&name(*index), reading);
+                    if task == Task::Off && off.is_some() && !matches!(reading, Observed::Off(_)) {
                         walk.commanded();
                         let earlier = levels[..level].iter().flatten();
                         earlier.for_each(|index| {
@@ -76,10 +76,10 @@ fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &
                         if devices[*index].state == State::On {
                             devices[*index].state = State::Off;
                         }
-                        said = devices[*index].read();
-                        walk.saw(&name(*index), said);
+                        reading = devices[*index].read();
+                        walk.saw(&name(*index), reading);
                     }
-                    off = match said {
+                    off = match reading {
                         Observed::Off(grade) => off.map(|off| off.min(grade)),
                         _ => None,
                     };
@@ -399,13 +399,13 @@ fn no_off_against_a_running_machine() {
                     Sees::Feed => own.iter().any(|kind| kind.sees == Sees::Machine),
                     Sees::Machine | Sees::Unknown => false,
                 };
-                assert!(may, "{known:?} said on, and level {level} of {levels:?} is believed");
+                assert!(may, "{known:?} reported on, and level {level} of {levels:?} is believed");
             }
         }
     }
 }
 
-/// A live feed does not prove a running machine: behind an outlet that was never switched, the BMC is told to switch
+/// A live feed does not prove a running machine: behind an outlet that was never switched, the BMC is requested to switch
 /// on.
 #[test]
 fn on_goes_by_the_machine_where_a_level_sees_it() {
@@ -419,5 +419,5 @@ fn on_goes_by_the_machine_where_a_level_sees_it() {
     assert_eq!(on(&[2, 0], true), WalkStep::Level(1));
     assert_eq!(on(&[2, 0], false), WalkStep::End(WalkVerdict::On(0)), "its BMC has only now been given power");
     assert_eq!(on(&[0, 2], true), WalkStep::End(WalkVerdict::On(0)));
-    assert_eq!(on(&[2, 4], true), WalkStep::End(WalkVerdict::On(0)), "nobody is readmitted by the way");
+    assert_eq!(on(&[2, 4], true), WalkStep::End(WalkVerdict::On(0)), "no node is readmitted on the way");
 }

@@ -93,7 +93,7 @@ impl fmt::Display for BlockReason {
                 write!(f, "Pacemaker runs the master role on {host}, not on this host")
             }
             Self::MasterElsewhere { role_on: None } => {
-                f.write_str("Pacemaker has the master role nowhere: whoever gets it sees to this")
+                f.write_str("Pacemaker runs the master role on no host: the next master records this")
             }
             Self::OwnNode => f.write_str("it is Ganeti's master by its own configuration: no master records itself"),
             Self::Breaker { held, down, limit } => {
@@ -128,7 +128,7 @@ impl fmt::Display for BlockReason {
             ),
             Self::WrongAge { age_ms } => write!(
                 f,
-                "the fencing is dated {} s from now, and nobody knows whether the node was readmitted since; {CONFIRM}",
+                "the fencing is dated {} s from now, and it is unknown whether the node was readmitted since; {CONFIRM}",
                 age_ms / 1_000
             ),
             Self::ChangedSince => {

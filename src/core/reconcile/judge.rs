@@ -341,7 +341,7 @@ mod tests {
         }
         assert!(
             matches!(after(Membership::Standby, true), Decision::Drain { .. }),
-            "that somebody has said of the node"
+            "that a source has reported of the node"
         );
     }
 }

@@ -102,10 +102,10 @@ fn nobody_else_is_asked() {
 /// A host's receipt counts for its own fencing of the node in question, with at most the grade that the devices of that
 /// node give.
 #[test]
-fn what_is_told_is_believed_within_limits() {
+fn a_peers_receipt_is_believed_within_limits() {
     let off = || receipt("a-1", NOW - 6_000, Grade::Off);
     let weakest = (Grade::Bounded, None);
-    for (host, told, most, expected) in [
+    for (host, sent, most, expected) in [
         ("n2.lab", off(), Grade::Bounded, weakest),
         ("n2.lab", off(), Grade::Isolated, (Grade::Unknown, None)),
         // Another host than the one that Pacemaker names as delegate.
@@ -116,12 +116,12 @@ fn what_is_told_is_believed_within_limits() {
         ("n2.lab", off(), Grade::Unknown, weakest),
     ] {
         let mut state = state("n2");
-        take(&mut state.nodes[2], &name(host), std::slice::from_ref(&told), most, &all());
+        take(&mut state.nodes[2], &name(host), std::slice::from_ref(&sent), most, &all());
         if expected.0 == Grade::Unknown {
             assert!(state.nodes[2].receipts.iter().all(|receipt| receipt.grade <= most));
             continue;
         }
-        assert_eq!(recorded(&state), expected, "{host} {told:?} {most}");
+        assert_eq!(recorded(&state), expected, "{host} {sent:?} {most}");
     }
     // If Pacemaker cannot have used a `fence_ganeti` device, the receipt is not of its fencing.
     let mut state = state("n2");
@@ -130,8 +130,8 @@ fn what_is_told_is_believed_within_limits() {
     assert!(state.nodes[2].receipts.is_empty());
     // A fencing gets one receipt: the nearest.
     let mut state = self::state("n2");
-    let told = [receipt("a-1", NOW - 40_000, Grade::Off), receipt("a-2", NOW - 6_000, Grade::Bounded)];
-    take(&mut state.nodes[2], &name("n2.lab"), &told, Grade::Off, &all());
+    let sent = [receipt("a-1", NOW - 40_000, Grade::Off), receipt("a-2", NOW - 6_000, Grade::Bounded)];
+    take(&mut state.nodes[2], &name("n2.lab"), &sent, Grade::Off, &all());
     assert_eq!(state.nodes[2].receipts.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["a-2"]);
 }
 
@@ -191,7 +191,7 @@ fn what_left_no_receipt_is_known_here_and_told_to_nobody() {
     let intent = Intent { action: Action::On, at: Timestamp { wall_ms: NOW, boottime_ms: 1 }, ..intent("a", "n3.lab") };
     let actions = join_entries(vec![LogEntry::Intent(intent)], None);
     let own = PowerReceipt::all_of(&actions, &name("n3.lab"), &all());
-    let proven_by = "nobody".to_owned();
+    let proven_by = "nothing".to_owned();
     let begun =
         PowerReceipt { action: Action::On, outcome: Outcome::Unknown, proven_by, ..receipt("a", NOW, Grade::Unknown) };
     assert_eq!(own, [PowerReceipt { unfinished: true, ..begun }]);

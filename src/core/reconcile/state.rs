@@ -190,7 +190,7 @@ impl PowerReceipt {
             action: intent.action,
             outcome: receipt.map_or(Outcome::Unknown, |receipt| receipt.outcome),
             grade: receipt.map_or(Grade::Unknown, |receipt| receipt.grade),
-            proven_by: receipt.map_or_else(|| "nobody".to_owned(), |receipt| receipt.proven_by.clone()),
+            proven_by: receipt.map_or_else(|| "nothing".to_owned(), |receipt| receipt.proven_by.clone()),
             ended_ms: receipt.map_or(intent.at.wall_ms, |receipt| receipt.at.wall_ms),
             by_fencer: intent.requested_by.is_fencer(),
             unfinished: receipt.is_none(),

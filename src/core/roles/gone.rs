@@ -136,7 +136,11 @@ mod tests {
         // The master itself is not one of the other nodes.
         let here = "n2.lab".parse().unwrap();
         let voting = Other { votes: true, ..other("n3.lab") };
-        assert_eq!(must_be_gone(NodeRole::Master, &here, &[voting, fine[0].clone()]).len(), 1, "whoever does not vote");
+        assert_eq!(
+            must_be_gone(NodeRole::Master, &here, &[voting, fine[0].clone()]).len(),
+            1,
+            "a node that does not vote"
+        );
     }
 
     fn fence(action: FenceAction, ago_ms: u64) -> Fence {
@@ -251,7 +255,7 @@ mod tests {
         let fences = [fence(FenceAction::Reboot, 5_000)].map(|fence| Fence { delegate: Delegate::Unnamed, ..fence });
         let receipts = [receipt(Action::Off, Grade::Off, 9_000), receipt(Action::On, Grade::Unknown, 4_500)];
         assert!(is_gone(Some(Membership::Absent), &fences, &receipts));
-        assert!(!is_gone(Some(Membership::Absent), &[], &receipts), "switched on by nobody's reboot");
+        assert!(!is_gone(Some(Membership::Absent), &[], &receipts), "switched on by a reboot without a delegate");
     }
 
     #[test]

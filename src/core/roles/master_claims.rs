@@ -125,7 +125,7 @@ impl Standing {
 /// If the role is served here, luxid asked all nodes when it started. This node is then overruled only if more of the
 /// others have a newer configuration than name this node. One of them must also be another node than the master that
 /// they name. A master that is cut off may have written in its last seconds, and its serial number may be above its
-/// successor's. Once it is back, it names itself with the newest serial number of all.
+/// new master's. Once it is back, it names itself with the newest serial number of all.
 #[must_use]
 pub fn standing(here: &NodeName, words: &[MasterClaim], candidates: usize, served: Served) -> Standing {
     if served == Served::Now {

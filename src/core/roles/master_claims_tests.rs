@@ -68,8 +68,8 @@ fn a_stale_master_is_found() {
 fn an_older_configuration_never_overrules_a_newer_one() {
     let two = [own(150), claims("n2.lab", 100)];
     let five = [own(150), claims("n2.lab", 100), says("n3.lab", "n2.lab", 90)];
-    let everybody = [&five[..], &[says("n4.lab", "n2.lab", 149), says("n5.lab", "n2.lab", 149)]].concat();
-    for words in [&two[..], &five, &everybody] {
+    let all_five = [&five[..], &[says("n4.lab", "n2.lab", 149), says("n5.lab", "n2.lab", 149)]].concat();
+    for words in [&two[..], &five, &all_five] {
         for served in [Served::Now, Served::ThisBoot] {
             assert_eq!(standing(&here(), words, served), Standing::Undisputed, "{words:?}");
         }
@@ -91,10 +91,10 @@ fn an_older_configuration_never_overrules_a_newer_one() {
 #[test]
 fn of_nodes_that_do_not_serve_one_may_take_the_role() {
     let claims = [claims("n1.lab", 150), claims("n2.lab", 100), claims("n3.lab", 120)];
-    for silent in ["nobody", "n1.lab", "n2.lab", "n3.lab"] {
-        let heard: Vec<MasterClaim> = claims.iter().filter(|claim| claim.from != silent).cloned().collect();
-        let may = heard.iter().filter(|claim| {
-            let (node, seen) = seen_by(&claim.from, &heard);
+    for silent in ["none", "n1.lab", "n2.lab", "n3.lab"] {
+        let answered: Vec<MasterClaim> = claims.iter().filter(|claim| claim.from != silent).cloned().collect();
+        let may = answered.iter().filter(|claim| {
+            let (node, seen) = seen_by(&claim.from, &answered);
             let standing = standing(&node, &seen, Served::Never);
             standing.new_master().is_none() && standing.dispute().is_none()
         });
@@ -161,8 +161,8 @@ fn the_word_of_a_shunned_node_never_counts() {
     assert_eq!(update_newer_config(None, 110, &returned), None);
     assert_eq!(promotion_score(NodeRole::Candidate, &Standing::Undisputed, &returned, None), Some(1000));
     assert!(is_alone(&returned));
-    let said = ignored(&here(), &returned).unwrap();
-    assert!(said.starts_with("n2.lab, n3.lab: shunned here, ignored: n2.lab names n2.lab (serial 130)"), "{said}");
+    let text = ignored(&here(), &returned).unwrap();
+    assert!(text.starts_with("n2.lab, n3.lab: shunned here, ignored: n2.lab names n2.lab (serial 130)"), "{text}");
     assert_eq!(
         ignored(&here(), &[own(110), shunned(claims("n2.lab", 90))]),
         None,
@@ -182,7 +182,7 @@ fn equal_serials_with_different_masters_name_both() {
             what.contains("n2.lab names n2.lab (serial 101)") && what.contains("this node names n1.lab (serial 101)"),
             "{what}"
         );
-        assert_eq!(disputed.new_master(), None, "nobody is overruled");
+        assert_eq!(disputed.new_master(), None, "no candidate is overruled");
     }
     assert_eq!(disagreement(&here(), &tie), None, "full mode ends no master for it");
     let for_us = [own(101), says("n3.lab", "n1.lab", 101), claims("n2.lab", 101)];
@@ -280,7 +280,7 @@ fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
     for serial in [far, 1 << 60, u64::MAX] {
         let lie = [own(100), says("n3.lab", "n4.lab", serial)];
         assert_eq!(update_newer_config(None, 100, &lie), None, "{serial}");
-        assert_eq!(unlikely(100, &lie), Some(&lie[1]), "it is said");
+        assert_eq!(unlikely(100, &lie), Some(&lie[1]), "it is reported");
         assert_eq!(newer_copy(Some(100), &lie), Some((100, serial)), "it may be true");
         let beside = [own(100), says("n3.lab", "n4.lab", serial), claims("n2.lab", 150)];
         assert_eq!(
@@ -288,13 +288,13 @@ fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
             Some(NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false })
         );
         let two = [own(100), says("n3.lab", "n2.lab", serial), claims("n2.lab", serial)];
-        assert_eq!(update_newer_config(None, 100, &two).map(|heard| heard.serial), Some(serial), "away for years");
+        assert_eq!(update_newer_config(None, 100, &two).map(|newer| newer.serial), Some(serial), "away for years");
         assert_eq!(unlikely(100, &two), None);
         let shunned = [own(100), says("n3.lab", "n2.lab", serial), shunned(claims("n2.lab", serial))];
         assert_eq!(update_newer_config(None, 100, &shunned), None, "a shunned node confirms nothing");
     }
     let near = [own(100), claims("n2.lab", far - 1)];
-    assert_eq!(update_newer_config(None, 100, &near).map(|heard| heard.serial), Some(far - 1));
+    assert_eq!(update_newer_config(None, 100, &near).map(|newer| newer.serial), Some(far - 1));
     assert_eq!(unlikely(100, &near), None);
 }
 
@@ -392,12 +392,12 @@ proptest! {
     /// The record is dropped only when this node has caught up.
     #[test]
     fn what_is_heard_is_newer_than_the_own(own in 0..5_u64, words in any_words(), rounds in 1..4_usize) {
-        let mut heard = None;
+        let mut newer = None;
         for _ in 0..rounds {
-            heard = update_newer_config(heard, own, &words);
+            newer = update_newer_config(newer, own, &words);
             let newest = peers(&words).map(|word| word.serial).max();
-            prop_assert_eq!(heard.as_ref().map(|heard| heard.serial), newest.filter(|newest| *newest > own));
+            prop_assert_eq!(newer.as_ref().map(|newer| newer.serial), newest.filter(|newest| *newest > own));
         }
-        prop_assert!(heard.is_none_or(|heard| heard.missed == (rounds > 1)));
+        prop_assert!(newer.is_none_or(|newer| newer.missed == (rounds > 1)));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::simulate::Simulated;
 use crate::core::node::NodeName;
 
-/// Who this node is, by its own ssconf: what it was told last.
+/// The role of this node by its own ssconf, as the master last distributed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeRole {
     /// The master.

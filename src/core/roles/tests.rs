@@ -177,9 +177,9 @@ fn a_role_that_is_held_elsewhere_is_not_taken() {
         Takeover::StartDaemons { no_voting: None },
         "by the tag"
     );
-    let heard = NewerConfig { serial: 150, master: "n2.lab".into(), missed: true };
+    let newer = NewerConfig { serial: 150, master: "n2.lab".into(), missed: true };
     for rank in [NodeRole::Master, NodeRole::Candidate] {
-        let behind = TakeoverView { rank, missed: Some((100, heard.clone())), ..takeover() };
+        let behind = TakeoverView { rank, missed: Some((100, newer.clone())), ..takeover() };
         assert!(refusal(&behind).contains("n2.lab had 150"));
     }
     assert!(matches!(

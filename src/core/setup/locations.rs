@@ -7,7 +7,7 @@ use super::part::{DEVICE, MASTER, MASTER_CLONE, PREFIX, Part, PartState, SetupOp
 use crate::core::pacemaker::fence_score::ATTRIBUTE;
 use crate::core::pacemaker::resources::{Location, Resources, Scored};
 
-/// Returns the part for the constraint, and removals of those that earlier versions made by node names.
+/// Returns the part for the constraint, and the deletions of those that earlier versions made by node names.
 pub(super) fn locations(resources: &Resources) -> Vec<Part> {
     let by_names = resources.locations.iter().filter(|location| is_by_name(location));
     [by_score(resources)].into_iter().chain(by_names.map(gone)).collect()

@@ -38,7 +38,7 @@ pub fn outdated(parts: &[Part]) -> impl Iterator<Item = &str> {
 /// Returns whether gnt-ha has made an element of this configuration.
 #[must_use]
 pub fn has_made(resources: &Resources) -> bool {
-    !removal(resources).is_empty()
+    !deletions(resources).is_empty()
 }
 
 /// Returns whether the configuration uses an agent of gnt-ha, made by `gnt-ha setup` or not.
@@ -49,7 +49,7 @@ pub fn is_in_use(resources: &Resources) -> bool {
         || ["ganeti-master-role", "ganeti-node-role"].iter().any(|agent| resources.agents(agent).next().is_some())
 }
 
-/// Returns the parts that depend on Ganeti's nodes, their programs and candidates, and the removals of what earlier
+/// Returns the parts that depend on Ganeti's nodes, their programs and candidates, and the deletions of what earlier
 /// versions made for them.
 ///
 /// The digest of the configuration is left out. An administrator decides which file is right, by
@@ -149,7 +149,7 @@ pub fn fragment(parts: &[Part]) -> String {
 
 /// Returns all elements that gnt-ha has made, for `cibadmin --delete`. Elements that refer to others come first.
 #[must_use]
-pub fn removal(resources: &Resources) -> Vec<String> {
+pub fn deletions(resources: &Resources) -> Vec<String> {
     let is_ours = |id: &str| id.starts_with(PREFIX);
     let locations = resources.location_ids.iter().filter(|id| is_ours(id));
     let mut all: Vec<String> = locations.map(|id| format!("<rsc_location id=\"{id}\"/>")).collect();

@@ -38,7 +38,7 @@ impl Default for SetupOptions {
 pub struct Part {
     /// What it is, in words.
     pub what: String,
-    /// Its section of the configuration: `crm_config`, `resources`, `constraints`, `alerts`; [`GANETI`] for what Ganeti is told.
+    /// Its section of the configuration: `crm_config`, `resources`, `constraints`, `alerts`; [`GANETI`] for a change of Ganeti's own configuration.
     pub section: &'static str,
     /// As Pacemaker's XML; of what is to be removed, the id alone.
     pub xml: String,
@@ -63,7 +63,7 @@ pub enum PartState {
     Remove(String),
     /// It is there as it should be.
     Unchanged,
-    /// Somebody else's does the same, and is left as it is.
+    /// Another administrator's part does the same, and is left as it is.
     Foreign(String),
     /// It is not so, and this program cannot make it so.
     Manual(String),
@@ -76,7 +76,7 @@ impl PartState {
         matches!(self, Self::Add | Self::Change(_) | Self::Remove(_))
     }
 
-    /// Whether somebody else has to do it.
+    /// Returns whether the administrator has to do it.
     #[must_use]
     pub const fn is_by_hand(&self) -> bool {
         matches!(self, Self::Manual(_))
@@ -92,7 +92,7 @@ impl PartState {
 /// The section of what is not Pacemaker's, but Ganeti's.
 pub const GANETI: &str = "ganeti";
 
-/// Why nobody is to be preferred.
+/// Why no node is to be preferred.
 pub(super) const DECIDED: &str = "corosync's quorum device decides which of two nodes goes on";
 
 pub(super) const DEVICE: &str = "gnt-ha-fence";

@@ -16,7 +16,7 @@ const CONCURRENT: [u32; 3] = [3, 20, 0];
 /// The property that delays the fencing of the node with the higher priority, after two nodes have lost each other.
 const DELAY: &str = "priority-fencing-delay";
 
-/// Returns the wanted properties, and removals of gnt-ha's properties that have another name now.
+/// Returns the wanted properties, and the deletions of gnt-ha's properties that have another name now.
 pub(super) fn properties(resources: &Resources, two: bool, wish: SetupOptions) -> Vec<Part> {
     let mut parts = fencing(FencingProperty::Enabled, "true", resources);
     // Ganeti gives an OOB program 60 s; Pacemaker gives 1.2 times that to a host that asks a peer.
@@ -159,7 +159,7 @@ pub fn is_only_kept(part: &Part) -> bool {
     part.section == "crm_config" && [PROPERTY, DIGEST_PROPERTY].iter().any(is_of)
 }
 
-/// Returns the removal of the delay for the node with the master. It was set while no quorum device decided a tie, and
+/// Returns the deletion of the delay for the node with the master. It was set while no quorum device decided a tie, and
 /// would delay the fencing at each death of that host.
 pub(super) fn preferred(resources: &Resources) -> Option<Part> {
     let id = resources.property_ids.get(DELAY).filter(|id| id.starts_with(PREFIX))?;

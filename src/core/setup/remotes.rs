@@ -16,7 +16,7 @@ use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName, called};
 use crate::core::pacemaker::resources::{Primitive, Resources};
 use crate::core::survey::Survey;
 
-/// How long a connection is tried, and how often it is looked at: a host that died is lost for at most both times of the monitor.
+/// How long a connection is tried, and how often it is checked: a host that died is lost for at most both times of the monitor.
 /// It stays where it is, and where it has to leave it is stopped and started: of one that migrates, as Pacemaker has it by default, and
 /// cannot be taken over, Pacemaker fences a node that is well.
 const WORDS: &str =
@@ -144,7 +144,7 @@ pub(super) fn remotes(
         let part = match there.connection(node) {
             Some(remote) if node.master_candidate => Some(Part {
                 state: PartState::Manual(format!(
-                    "it is a remote node ({}), which fences nobody and cannot become the master",
+                    "it is a remote node ({}), which fences no node and cannot become the master",
                     remote.outer
                 )),
                 ..candidate(node)
@@ -217,7 +217,9 @@ fn connection(
              it has certificates make the connection yourself",
             unreached.unwrap_or_default()
         )),
-        None if !is_id => PartState::Manual("its name is no id for a resource: it begins with a figure".to_owned()),
+        None if !is_id => {
+            PartState::Manual("its name is not valid as the id of a resource: it begins with a digit".to_owned())
+        }
         None if other_key.is_some() => PartState::Manual(other_key.unwrap_or_default().to_owned()),
         Some(there) if !is_ours(there) => match state(&xml, name, None, resources) {
             PartState::Unchanged => PartState::Unchanged,

@@ -61,7 +61,7 @@ pub(super) fn master(resources: &Resources, wish: SetupOptions, two: bool) -> Pa
     Part { what: what.to_owned(), section: "resources", state: state(&xml, outer, theirs, resources), xml, pcs, crm }
 }
 
-/// Returns the removal of the priority of the node with the master, for a cluster with a quorum device.
+/// Returns the deletion of the priority of the node with the master, for a cluster with a quorum device.
 pub(super) fn preferred(resources: &Resources) -> Option<Part> {
     let role = resources.agents("ganeti-master-role").find(|role| role.id == MASTER)?;
     role.meta.get("priority")?;
@@ -96,7 +96,7 @@ pub(super) fn nodes(resources: &Resources, wish: SetupOptions) -> Part {
     let theirs = resources.agents("ganeti-node-role").find(|role| role.id != NODE);
     let words = "ocf:ganeti:ganeti-node-role op monitor interval=30s timeout=30s";
     Part {
-        what: "every node's role, as a clone that is told of each fencing".to_owned(),
+        what: "every node's role, as a clone that Pacemaker notifies of each fencing".to_owned(),
         section: "resources",
         pcs: vec![
             format!("pcs resource create {NODE} {words} clone {NODE_CLONE}"),

@@ -99,7 +99,7 @@ fn what_somebody_else_made_is_left() {
             && text.contains("<rsc_location id=\"gnt-ha-fence-by-score\" rsc=\"fence-ganeti\">"),
         "{text}"
     );
-    assert!(removal(&Resources::parse(&theirs).unwrap()).is_empty());
+    assert!(deletions(&Resources::parse(&theirs).unwrap()).is_empty());
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn all_of_it_can_be_taken_away() {
     let empty = Resources::parse(EMPTY).unwrap();
     let all = merged(&plan(&empty, &ganeti(3, 2), SetupOptions::default()));
     assert_eq!(
-        removal(&all),
+        deletions(&all),
         [
             "<rsc_location id=\"gnt-ha-fence-by-score\"/>",
             "<primitive id=\"gnt-ha-fence\"/>",
@@ -181,7 +181,7 @@ fn constraints_by_names_of_earlier_versions_go() {
         assert_eq!(outdated(&parts).collect::<Vec<_>>(), ["<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>"]);
         assert!(fragment(&parts).contains("<rsc_location id=\"gnt-ha-fence-by-score\""), "{}", fragment(&parts));
     }
-    assert!(removal(&earlier).contains(&"<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>".to_owned()));
+    assert!(deletions(&earlier).contains(&"<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>".to_owned()));
     let other = made.replace("operation=\"defined\"", "operation=\"not_defined\"");
     let parts = of_nodes(&Resources::parse(&format!("<cib>{other}</cib>")).unwrap(), &ganeti(4, 3));
     assert!(parts.iter().any(|part| part.state == PartState::Change("it says something else".into())), "{parts:#?}");
@@ -212,7 +212,7 @@ fn the_master_role_never_runs_on_a_remote_node() {
         assert_eq!(kinds, [(role, "remote")]);
         assert_eq!(of(plan(&there, &twenty, wish)).unwrap().state, PartState::Unchanged);
         assert!(of_nodes(&there, &twenty).iter().all(|part| !part.xml.contains(ID)), "no hook changes it");
-        assert!(removal(&there).contains(&format!("<rsc_location id=\"{ID}\"/>")));
+        assert!(deletions(&there).contains(&format!("<rsc_location id=\"{ID}\"/>")));
         for (from, to) in [
             ("value=\"remote\"", "value=\"container\""),
             ("score=\"-INFINITY\"", "score=\"-100\""),
@@ -258,9 +258,9 @@ fn the_copy_of_the_programs_follows_ganeti() {
     let changed = of_nodes(&made, "/y/oob");
     assert_eq!(changed.state, PartState::Change("it is not so for n2.lab".into()));
     assert!(changed.xml.contains("value=\"/x/oob,n1.lab+,/y/oob,n2.lab+\""), "{}", changed.xml);
-    let said =
+    let expected =
         "crm_attribute --name gnt-ha-oob-programs --set-name=gnt-ha-options --update=/x/oob,n1.lab+,/y/oob,n2.lab+";
-    assert_eq!((changed.pcs, changed.crm), (vec![said.to_owned()], vec![format!("# {said}")]));
+    assert_eq!((changed.pcs, changed.crm), (vec![expected.to_owned()], vec![format!("# {expected}")]));
     // A path that the property cannot hold leaves no partial copy.
     let gone = of_nodes(&made, "/y z");
     assert_eq!(gone.xml.trim(), "<nvpair id=\"gnt-ha-options-gnt-ha-oob-programs\"/>");
@@ -287,8 +287,8 @@ fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
         matches!(&changed.state, PartState::Change(why) if why.contains("only if the one here is right")),
         "{changed:?}"
     );
-    let said = format!("crm_attribute --name gnt-ha-config-digest --set-name=gnt-ha-options --update={other}");
-    assert_eq!(changed.pcs, [said]);
+    let expected = format!("crm_attribute --name gnt-ha-config-digest --set-name=gnt-ha-options --update={other}");
+    assert_eq!(changed.pcs, [expected]);
 }
 
 /// With 200 nodes a simulation of each death takes longer than a Ganeti hook may run: the copy of the programs was
@@ -352,11 +352,11 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     assert!(again.iter().all(|part| part.state == PartState::Unchanged), "{again:#?}");
 
     // The elements of gnt-ha are removed, and no others.
-    let all = removal(&applied);
+    let all = deletions(&applied);
     assert_eq!(all.iter().filter(|element| element.starts_with("<primitive id=\"n")).count(), 10, "{all:?}");
     let theirs = fragment(&parts).replace("gnt-ha-remote-n17.lab\"", "mine\"");
     let theirs = Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap();
-    assert!(!removal(&theirs).contains(&"<primitive id=\"n17.lab\"/>".to_owned()));
+    assert!(!deletions(&theirs).contains(&"<primitive id=\"n17.lab\"/>".to_owned()));
     let kept = plan(&theirs, &many, wish);
     let n17 = kept.iter().find(|part| part.what.starts_with("n17.lab ") && part.section == "resources").unwrap();
     assert_eq!(n17.state, PartState::Unchanged, "it is as it is wanted");
@@ -428,24 +428,28 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
     let says = |key| NodeSurvey::Answered { program: Some(program(key)), skew_ms: 0, self_fence: None };
     let survey = |second: Option<NodeSurvey>| {
         let asked = [(node(2), second), (node(3), Some(says(Some("k")))), (node(4), Some(says(None)))];
-        let nodes = asked.into_iter().filter_map(|(node, said)| Some((node, said?))).collect();
+        let nodes = asked.into_iter().filter_map(|(node, answer)| Some((node, answer?))).collect();
         Survey { own: program(Some("k")), own_self_fence: None, nodes }
     };
-    let told = |survey: &Survey| other_key(&cib(""), &many(), Some(&here), survey);
-    assert_eq!(told(&survey(Some(says(Some("k"))))), None, "a node that is to be a remote node connects to nobody");
+    let asked_for = |survey: &Survey| other_key(&cib(""), &many(), Some(&here), survey);
+    assert_eq!(
+        asked_for(&survey(Some(says(Some("k"))))),
+        None,
+        "a node that is to be a remote node connects to no host"
+    );
     let other = "n2.lab has another key for remote nodes, or none".to_owned();
     let older = NodeSurvey::Answered { program: None, skew_ms: 0, self_fence: None };
     for differs in [says(Some("other")), says(None), older] {
-        assert_eq!(told(&survey(Some(differs))).as_ref(), Some(&other));
+        assert_eq!(asked_for(&survey(Some(differs))).as_ref(), Some(&other));
     }
-    let unknown = told(&survey(Some(NodeSurvey::NoAnswer("did not answer in time".into())))).unwrap();
+    let unknown = asked_for(&survey(Some(NodeSurvey::NoAnswer("did not answer in time".into())))).unwrap();
     assert_eq!(unknown, "n2.lab does not say which key for remote nodes it has: did not answer in time");
-    assert!(told(&survey(None)).unwrap().contains("it is offline in Ganeti or refused"));
+    assert!(asked_for(&survey(None)).unwrap().contains("it is offline in Ganeti or refused"));
     let keyless = Survey { own: program(None), ..survey(Some(says(None))) };
-    assert_eq!(told(&keyless), Some("n1.lab has another key for remote nodes, or none".to_owned()));
+    assert_eq!(asked_for(&keyless), Some("n1.lab has another key for remote nodes, or none".to_owned()));
     let strange = cib("<node id=\"9\" uname=\"q9.lab\"/>");
-    let said = other_key(&strange, &many(), Some(&here), &survey(Some(says(Some("k"))))).unwrap();
-    assert!(said.starts_with("q9.lab cannot be asked"), "{said}");
+    let expected = other_key(&strange, &many(), Some(&here), &survey(Some(says(Some("k"))))).unwrap();
+    assert!(expected.starts_with("q9.lab cannot be asked"), "{expected}");
 
     let addresses = to_connect(&cib(""), &many(), 3).into_iter().map(|at| (at, Ok(()))).collect();
     let reached = Reached { addresses, other_key: Some(other.clone()) };
@@ -526,18 +530,18 @@ fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
         "no addresses there"
     );
     let of = |parts: &[Part]| -> (Vec<String>, usize) {
-        let told = parts.iter().filter(|part| part.section == GANETI && part.state.is_open());
+        let asked_for = parts.iter().filter(|part| part.section == GANETI && part.state.is_open());
         let remotes = parts.iter().filter(|part| part.xml.contains("type=\"remote\"")).count();
-        (told.map(|part| part.pcs.join("; ")).collect(), remotes)
+        (asked_for.map(|part| part.pcs.join("; ")).collect(), remotes)
     };
     assert_eq!(of(&plan(&cib, &few, SetupOptions::default())), (Vec::new(), 0));
-    let told = ["gnt-node modify --master-capable=no n4.lab", "gnt-node modify --master-capable=no n5.lab"];
+    let asked_for = ["gnt-node modify --master-capable=no n4.lab", "gnt-node modify --master-capable=no n5.lab"];
     let parts = plan(&cib, &few, wish);
-    assert_eq!(of(&parts), (told.map(str::to_owned).to_vec(), 2));
+    assert_eq!(of(&parts), (asked_for.map(str::to_owned).to_vec(), 2));
     let crm: Vec<&String> = parts.iter().filter(|part| part.section == GANETI).flat_map(|part| &part.crm).collect();
     assert!(crm.iter().all(|line| line.starts_with("# gnt-")), "no word for crmsh: {crm:?}");
     // A node that is connected stays so; one that was not reached stays a regular node.
-    assert_eq!(of(&plan(&merged(&parts), &few, SetupOptions::default())).0, told);
+    assert_eq!(of(&plan(&merged(&parts), &few, SetupOptions::default())).0, asked_for);
     assert_eq!(of(&plan_reached(&cib, &few, wish, Some(&Reached::default()))).0, [""; 0]);
 }
 
@@ -552,8 +556,8 @@ fn a_candidate_is_no_remote_node() {
         let of = parts.iter().filter(|part| matches!(part.state, PartState::Manual(_)));
         of.map(|part| part.what.clone()).collect()
     };
-    let said = ["n11.lab, a master candidate, as a full member of Pacemaker's cluster"];
-    assert_eq!(by_hand(&parts), said);
+    let expected = ["n11.lab, a master candidate, as a full member of Pacemaker's cluster"];
+    assert_eq!(by_hand(&parts), expected);
     assert!(!fragment(&parts).contains("id=\"n11.lab\""));
     let was_remote = merged(&plan(&cib, &ganeti(20, 10), SetupOptions::default()));
     assert!(
@@ -607,9 +611,9 @@ fn health_counts_where_it_is_wished_for() {
     let made = fragment(&parts);
     assert!(made.contains("name=\"node-health-strategy\" value=\"migrate-on-red\""), "{made}");
     assert!(made.contains("name=\"allow-unhealthy-nodes\" value=\"true\""), "{made}");
-    let told: Vec<&Part> = parts.iter().filter(|part| part.section == GANETI && part.state.is_open()).collect();
+    let asked_for: Vec<&Part> = parts.iter().filter(|part| part.section == GANETI && part.state.is_open()).collect();
     assert_eq!(
-        told.iter().map(|part| part.pcs[0].as_str()).collect::<Vec<_>>(),
+        asked_for.iter().map(|part| part.pcs[0].as_str()).collect::<Vec<_>>(),
         ["gnt-cluster add-tags ocf:health:on"]
     );
     // A configuration that has it without the option keeps it; one without it gets the clone changed.

@@ -18,6 +18,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
+mod error;
+
+pub use error::{AnswerError, Disbelief, EntryError};
+
 use super::lease_times::LeaseTimes;
 use super::list::{Epoch, ShunEntry, ShunList, ShunScope, is_boot_id, plain};
 use super::messages::{DatedSelfFenceReport, Denial, PeerReport, SelfFenceReport, VERSION};
@@ -74,33 +78,17 @@ pub struct Roll {
     pub master_ip: Option<IpAddr>,
 }
 
-/// The reason why no statement of a node counts.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Disbelief {
-    /// The node is not a master candidate, so it may not order.
-    #[error(
-        "{0} is not a master candidate in this node's configuration (ssconf_master_candidates): only a candidate is obeyed"
-    )]
-    NoCandidate(NodeName),
-    /// The node is not a member of the cluster.
-    #[error("{0} is not a node of this cluster in this node's configuration (ssconf_node_list)")]
-    Stranger(NodeName),
-    /// The node is shunned here, in this epoch.
-    #[error("{0} is shunned here, in epoch {1}: what it says does not count")]
-    Shunned(NodeName, Epoch),
-}
-
 /// The part of a statement that counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Belief {
     /// The entries that may be merged.
     pub accepted: ShunList,
     /// The entries that may not be merged, or not with all addresses, each with the reason.
-    pub rejected: BTreeMap<NodeName, String>,
+    pub rejected: BTreeMap<NodeName, EntryError>,
 }
 
 impl Roll {
-    /// Returns what may be merged into `own` of the shun list `said` that `speaker` has sent.
+    /// Returns what may be merged into `own` of the shun list `sent` that `speaker` has sent.
     ///
     /// # Errors
     /// [`Disbelief`] if nothing of `speaker` counts, as for [`Roll::hear`].
@@ -108,18 +96,18 @@ impl Roll {
         &self,
         speaker: &NodeName,
         by: Channel,
-        said: &ShunList,
+        sent: &ShunList,
         own: &ShunList,
     ) -> Result<Belief, Disbelief> {
         self.hear(speaker, by, own)?;
         let mut belief = Belief::default();
-        for (node, entry) in &said.0 {
+        for (node, entry) in &sent.0 {
             match self.entry(node, entry, own.0.get(node)) {
                 Ok((entry, foreign)) => {
                     belief.accepted.0.insert(node.clone(), entry);
-                    belief.rejected.extend(foreign.map(|why| (node.clone(), why)));
+                    belief.rejected.extend(foreign.map(|error| (node.clone(), error)));
                 }
-                Err(why) => drop(belief.rejected.insert(node.clone(), why)),
+                Err(error) => drop(belief.rejected.insert(node.clone(), error)),
             }
         }
         Ok(belief)
@@ -153,22 +141,21 @@ impl Roll {
         node: &NodeName,
         entry: &ShunEntry,
         own: Option<&ShunEntry>,
-    ) -> Result<(ShunEntry, Option<String>), String> {
+    ) -> Result<(ShunEntry, Option<EntryError>), EntryError> {
         if self.here.as_ref() == Some(node) {
-            return Err("it is this node itself".to_owned());
+            return Err(EntryError::Own);
         }
         let member = self.members.get(node);
         if member.is_none() && own.is_none() {
-            return Err("it is not a node of this cluster, and this node remembers nothing of it".to_owned());
+            return Err(EntryError::Stranger);
         }
         is_near(entry.epoch, own.map(|own| own.epoch))?;
         let known = |address: &&IpAddr| {
             member.is_some_and(|all| all.contains(address)) || own.is_some_and(|own| own.addresses.contains(address))
         };
         let is_shunned = entry.epoch.is_shunned();
-        let foreign = entry.addresses.iter().find(|address| is_shunned && !known(address)).map(|foreign| {
-            format!("{foreign} is not an address of it in this node's configuration (ssconf_node_primary_ips)")
-        });
+        let foreign = entry.addresses.iter().find(|address| is_shunned && !known(address)).copied();
+        let foreign = foreign.map(EntryError::ForeignAddress);
         let addresses: BTreeSet<IpAddr> = entry.addresses.iter().filter(known).copied().collect();
         if let Some(why) = foreign.as_ref().filter(|_| addresses.is_empty()) {
             return Err(why.clone());
@@ -197,22 +184,19 @@ fn believed(entry: &ShunEntry) -> Grade {
 /// Checks that a stated epoch can follow the one that is remembered.
 ///
 /// # Errors
-/// A message, if the epoch is above [`HEARD_MOST`] or too many steps ahead ([`STEPS`], [`FIRST_STEPS`]).
-pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), String> {
+/// [`EntryError::EpochBeyond`] if the epoch is above [`HEARD_MOST`], and [`EntryError::EpochAhead`] if it is too many
+/// steps ahead ([`STEPS`], [`FIRST_STEPS`]).
+pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), EntryError> {
     let most = match own {
         // The first epoch may be this node's own first order, given before it had received those of the others.
         Some(Epoch(0 | 1)) | None => FIRST_STEPS,
         Some(own) => own.0.saturating_add(STEPS),
     };
     if stated > HEARD_MOST {
-        return Err(format!("epoch {stated} is beyond {HEARD_MOST}, the largest that is taken from another node"));
+        return Err(EntryError::EpochBeyond { stated, most: HEARD_MOST });
     }
     if stated.0 > most {
-        let own = own.unwrap_or_default();
-        return Err(format!(
-            "epoch {stated} is too far ahead of {own}, which this node remembers: if it is true, readmit the node here, too \
-             (gnt-ha readmit), or remove its entry from shun-list.json while it is not shunned"
-        ));
+        return Err(EntryError::EpochAhead { stated, own: own.unwrap_or_default() });
     }
     Ok(())
 }
@@ -237,43 +221,40 @@ pub struct Asked<'a> {
 /// its configuration, and its own receipts where they were requested.
 ///
 /// # Errors
-/// A message, if the answer is that of another node or version, or holds what a node cannot report.
-pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String> {
+/// [`AnswerError`] if the answer is that of another node or version, or holds what a node cannot report.
+pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, AnswerError> {
     if report.version != VERSION {
-        return Err(format!(
-            "answers in version {} of the protocol, not {VERSION}: install the same gnt-ha there",
-            report.version
-        ));
+        return Err(AnswerError::Version(report.version));
     }
     if report.node != *asked.node {
-        return Err(format!("answers as {}", report.node));
+        return Err(AnswerError::OtherNode(report.node));
     }
     if !is_boot_id(&report.boot_id) {
-        return Err(format!("answers with an invalid boot id: {:?}", plain(&report.boot_id)));
+        return Err(AnswerError::BootId(plain(&report.boot_id)));
     }
     if report.ruleset_id.len() > SEAL_MOST || report.ruleset_id.chars().any(char::is_control) {
-        return Err("answers with an invalid ruleset id".to_owned());
+        return Err(AnswerError::RulesetId);
     }
     let most = |count: Option<u32>| count.is_none_or(|count| count <= COUNT_MOST);
     if !most(report.instances) || !most(report.drbd_primaries) {
-        return Err(format!("answers that more than {COUNT_MOST} instances run there"));
+        return Err(AnswerError::Counts { most: COUNT_MOST });
     }
     let (one, other) = (report.refuses.len().max(report.not_applied.len()), report.scopes.len());
     if one.max(other) > super::list::ENTRIES_MOST {
-        return Err("answers with too many nodes".to_owned());
+        return Err(AnswerError::TooManyNodes);
     }
     let self_fence = match report.self_fence {
         Some(self_fence) if self_fence.boot_id != report.boot_id => {
-            return Err("answers with the self-fencing of another boot".to_owned());
+            return Err(AnswerError::OtherBoot);
         }
         Some(self_fence) => Some(claimed(self_fence, asked.own_terms)?),
         None => None,
     };
-    let told = |(node, told): (NodeName, DatedSelfFenceReport)| {
+    let accepted = |(node, dated): (NodeName, DatedSelfFenceReport)| {
         let is_wanted =
-            asked.is_candidate && node != *asked.node && asked.about.contains(&node) && told.age_ms <= AGE_MOST_MS;
-        let self_fence = claimed(told.self_fence.clone(), asked.own_terms).ok().filter(|_| is_wanted)?;
-        Some((node, DatedSelfFenceReport { self_fence, ..told }))
+            asked.is_candidate && node != *asked.node && asked.about.contains(&node) && dated.age_ms <= AGE_MOST_MS;
+        let self_fence = claimed(dated.self_fence.clone(), asked.own_terms).ok().filter(|_| is_wanted)?;
+        Some((node, DatedSelfFenceReport { self_fence, ..dated }))
     };
     let denied = |(node, denial): &(NodeName, Denial)| {
         let is_wanted = asked.is_candidate && node != asked.node && asked.about.contains(node);
@@ -281,7 +262,7 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String
     };
     Ok(PeerReport {
         self_fence,
-        self_fences: report.self_fences.into_iter().filter_map(told).collect(),
+        self_fences: report.self_fences.into_iter().filter_map(accepted).collect(),
         denials: report.denials.into_iter().filter(denied).collect(),
         receipts: power_receipt::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
         serial: report.serial.filter(|_| asked.is_candidate),
@@ -292,7 +273,7 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String
             version: plain(&program.version),
             config: program.config.map(|digest| plain(&digest)),
             digest: program.digest.map(|digest| plain(&digest)),
-            remote_key: program.remote_key.map(|told| plain(&told)),
+            remote_key: program.remote_key.map(|key| plain(&key)),
             ..program
         }),
         ..report
@@ -300,12 +281,11 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, String
 }
 
 /// Returns a node's self-fencing as it claims it, within what can be relied on.
-fn claimed(self_fence: SelfFenceReport, own: LeaseTimes) -> Result<SelfFenceReport, String> {
+fn claimed(self_fence: SelfFenceReport, own: LeaseTimes) -> Result<SelfFenceReport, AnswerError> {
     if !is_boot_id(&self_fence.boot_id) || self_fence.candidates.len() > CANDIDATES_MOST {
-        return Err("answers with self-fencing that cannot be".to_owned());
+        return Err(AnswerError::SelfFence);
     }
-    let terms =
-        self_fence.terms.claimed(own).map_err(|why| format!("answers with self-fencing that cannot be: {why}"))?;
+    let terms = self_fence.terms.claimed(own)?;
     let guaranteed_for_ms = self_fence.guaranteed_for_ms.min(AGE_MOST_MS);
     Ok(SelfFenceReport { terms, guaranteed_for_ms, driver: plain(&self_fence.driver), ..self_fence })
 }

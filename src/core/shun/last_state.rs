@@ -50,23 +50,37 @@ impl Denial {
     }
 }
 
-/// Why no report counts where no node has one.
-pub const NO_SELF_FENCE: &str = "its self-fencing is not known here: gnt-ha self-fence arm on it, before it is needed";
-
 /// The statements that nodes keep of the self-fencing of one node, all with their age at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Held {
     /// The reports that it has sent to any of them.
-    pub attestations: Vec<DatedSelfFenceReport>,
+    pub reports: Vec<DatedSelfFenceReport>,
     /// Its statements that its self-fencing is not armed.
     pub denials: Vec<Denial>,
+}
+
+/// A reason why no report of a node's self-fencing counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LastStateError {
+    /// No report is kept.
+    #[error("its self-fencing is not known here: gnt-ha self-fence arm on it, before it is needed")]
+    NoReport,
+    /// A denial may be newer than the newest report.
+    #[error("it reported {age_s} s ago that its self-fencing is not armed")]
+    Denied {
+        /// The age of the denial, in seconds.
+        age_s: u64,
+    },
+    /// Another boot has sent a report that may be newer.
+    #[error("its self-fencing was reported in two boots, and which of them is the later one is not known")]
+    TwoBoots,
 }
 
 impl Held {
     /// Returns the same statements `ms` milliseconds later.
     #[must_use]
     pub fn later(mut self, ms: u64) -> Self {
-        self.attestations.iter_mut().for_each(|one| one.age_ms = one.age_ms.saturating_add(ms));
+        self.reports.iter_mut().for_each(|one| one.age_ms = one.age_ms.saturating_add(ms));
         self.denials.iter_mut().for_each(|one| one.age_ms = one.age_ms.saturating_add(ms));
         self
     }
@@ -74,7 +88,7 @@ impl Held {
     /// Returns these statements together with those of `other`.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
-        self.attestations.extend(other.attestations.iter().cloned());
+        self.reports.extend(other.reports.iter().cloned());
         self.denials.extend(other.denials.iter().cloned());
         self
     }
@@ -82,23 +96,22 @@ impl Held {
     /// Returns the newest report. An older report never outlives a newer denial, nor a report of another boot.
     ///
     /// # Errors
-    /// A message for the result of the proof, if no report is kept, if a denial may be newer than the newest report, or
-    /// if another boot has sent a report that may be newer.
-    pub fn newest(&self) -> Result<DatedSelfFenceReport, String> {
-        let Some(newest) = self.attestations.iter().min_by_key(|one| one.age_ms).cloned() else {
-            return Err(NO_SELF_FENCE.to_owned());
+    /// [`LastStateError`] if no report is kept, if a denial may be newer than the newest report, or if another boot has
+    /// sent a report that may be newer.
+    pub fn newest(&self) -> Result<DatedSelfFenceReport, LastStateError> {
+        let Some(newest) = self.reports.iter().min_by_key(|one| one.age_ms).cloned() else {
+            return Err(LastStateError::NoReport);
         };
         let own = newest.statement();
         let denied = self.denials.iter().filter(|denial| own.may_precede(denial.statement()));
         if let Some(age_ms) = denied.map(|denial| denial.age_ms).min() {
-            return Err(format!("it said {} s ago that its self-fencing is not armed", age_ms / 1_000));
+            return Err(LastStateError::Denied { age_s: age_ms / 1_000 });
         }
         let is_later_boot = |one: &DatedSelfFenceReport| {
             one.self_fence.boot_id != newest.self_fence.boot_id && own.may_precede(one.statement())
         };
-        if self.attestations.iter().any(is_later_boot) {
-            return Err("its self-fencing was attested in two boots, and which of them is the later one is not known"
-                .to_owned());
+        if self.reports.iter().any(is_later_boot) {
+            return Err(LastStateError::TwoBoots);
         }
         Ok(newest)
     }
@@ -109,11 +122,7 @@ impl Held {
         let is_kept = |one: &&DatedSelfFenceReport| {
             one.self_fence.boot_id == boot_id && one.age_ms <= one.self_fence.guaranteed_for_ms
         };
-        self.attestations
-            .iter()
-            .filter(is_kept)
-            .map(|one| one.self_fence.candidates.iter().copied().collect())
-            .collect()
+        self.reports.iter().filter(is_kept).map(|one| one.self_fence.candidates.iter().copied().collect()).collect()
     }
 }
 
@@ -126,7 +135,7 @@ mod tests {
     const UPTIME_S: u64 = 1_000;
 
     /// Asked `age_s` seconds ago; the boot `b1` began 1000 s ago, and `b2` 100 s ago.
-    fn attested(boot_id: &str, age_s: u64, candidates: &[u8]) -> DatedSelfFenceReport {
+    fn reported(boot_id: &str, age_s: u64, candidates: &[u8]) -> DatedSelfFenceReport {
         let self_fence = SelfFenceReport {
             boot_id: boot_id.to_owned(),
             driver: "iTCO_wdt".to_owned(),
@@ -153,52 +162,52 @@ mod tests {
 
     /// The statement that the present boot has no self-fencing outweighs the memory that the boot before it had.
     #[test]
-    fn an_older_attestation_does_not_outlive_a_newer_denial() {
-        let old = || vec![attested("b1", 170, &[1, 2, 3])];
+    fn an_older_report_does_not_outlive_a_newer_denial() {
+        let old = || vec![reported("b1", 170, &[1, 2, 3])];
         assert!(newest(old(), &[]).is_ok());
-        assert!(newest(old(), &[denied("b2", 10)]).unwrap_err().contains("10 s ago"));
+        assert_eq!(newest(old(), &[denied("b2", 10)]), Err(LastStateError::Denied { age_s: 10 }));
         assert!(newest(old(), &[denied("b1", 160)]).is_err(), "it was disarmed since");
         assert!(newest(old(), &[denied("b1", 180)]).is_ok(), "it was armed since, by its own clock");
-        assert!(newest(vec![attested("b2", 20, &[1])], &[denied("b1", 110)]).is_ok(), "the boot before had none");
-        assert!(newest(vec![], &[]).unwrap_err().contains("its self-fencing is not known"));
+        assert!(newest(vec![reported("b2", 20, &[1])], &[denied("b1", 110)]).is_ok(), "the boot before had none");
+        assert_eq!(newest(vec![], &[]), Err(LastStateError::NoReport));
     }
 
     /// A statement without its uptime is ordered by its age, as far as the age decides.
     #[test]
     fn without_an_uptime_the_age_decides_and_doubt_is_no_proof() {
-        let old = || vec![DatedSelfFenceReport { uptime_ms: None, ..attested("b1", 170, &[1, 2, 3]) }];
-        assert!(newest(old(), &[denied("b1", 184)]).is_err(), "which was said first is not known");
+        let old = || vec![DatedSelfFenceReport { uptime_ms: None, ..reported("b1", 170, &[1, 2, 3]) }];
+        assert!(newest(old(), &[denied("b1", 184)]).is_err(), "which was reported first is not known");
         assert!(newest(old(), &[denied("b1", 186)]).is_ok());
     }
 
-    fn newest(attestations: Vec<DatedSelfFenceReport>, denials: &[Denial]) -> Result<DatedSelfFenceReport, String> {
-        Held { attestations, denials: denials.to_vec() }.newest()
+    fn newest(reports: Vec<DatedSelfFenceReport>, denials: &[Denial]) -> Result<DatedSelfFenceReport, LastStateError> {
+        Held { reports, denials: denials.to_vec() }.newest()
     }
 
     #[test]
     fn of_two_boots_whose_order_is_not_known_neither_counts() {
         let both = |uptime_s: u64| {
-            let first = DatedSelfFenceReport { uptime_ms: Some(uptime_s * 1_000), ..attested("b1", 60, &[1]) };
-            newest(vec![first, attested("b2", 10, &[1])], &[])
+            let first = DatedSelfFenceReport { uptime_ms: Some(uptime_s * 1_000), ..reported("b1", 60, &[1]) };
+            newest(vec![first, reported("b2", 10, &[1])], &[])
         };
         assert!(both(54).is_err(), "it began 114 s ago, and the other one 100 s");
         assert_eq!(both(56).unwrap().self_fence.boot_id, "b2");
         assert!(
-            newest(vec![attested("b1", 10, &[1]), attested("b2", 20, &[1])], &[]).is_err(),
+            newest(vec![reported("b1", 10, &[1]), reported("b2", 20, &[1])], &[]).is_err(),
             "the later boot was asked before"
         );
-        assert_eq!(newest(vec![attested("b1", 90, &[1]), attested("b1", 10, &[1])], &[]).unwrap().age_ms, 10_000);
+        assert_eq!(newest(vec![reported("b1", 90, &[1]), reported("b1", 10, &[1])], &[]).unwrap().age_ms, 10_000);
     }
 
     #[test]
-    fn every_list_that_was_told_within_the_promise_counts() {
-        let attestations = vec![
-            attested("b1", 10, &[1, 2, 3]),
-            attested("b1", 500, &[1, 4, 5]),
-            attested("b1", 601, &[6]),
-            attested("b0", 20, &[7]),
+    fn every_list_that_was_reported_within_the_promise_counts() {
+        let reports = vec![
+            reported("b1", 10, &[1, 2, 3]),
+            reported("b1", 500, &[1, 4, 5]),
+            reported("b1", 601, &[6]),
+            reported("b0", 20, &[7]),
         ];
-        let held = Held { attestations, denials: Vec::new() };
+        let held = Held { reports, denials: Vec::new() };
         assert_eq!(held.lists("b1").len(), 2);
         assert_eq!(held.clone().later(101_000).lists("b1").len(), 1);
         assert_eq!(held.clone().and(&held).lists("b0").len(), 1);

@@ -140,7 +140,7 @@ mod tests {
         numbers.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect()
     }
 
-    fn said(words: &[(u8, CandidateAnswer)]) -> BTreeMap<IpAddr, CandidateAnswer> {
+    fn answers(words: &[(u8, CandidateAnswer)]) -> BTreeMap<IpAddr, CandidateAnswer> {
         words.iter().map(|(n, word)| (IpAddr::from([192, 0, 2, *n]), *word)).collect()
     }
 
@@ -153,10 +153,10 @@ mod tests {
     fn it_counts_from_the_sending_and_an_old_round_shortens_nothing() {
         let mut lease = lease(&[1, 2, 3]);
         assert!(!lease.is_valid(S(0)), "there never was one");
-        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
+        lease.round(S(5), &list(&[1, 2, 3]), &answers(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
         assert_eq!(lease.ends(), Some(S(15)));
         assert!(lease.is_valid(S(14)) && !lease.is_valid(S(15)));
-        lease.round(S(3), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Granted), (3, CandidateAnswer::Granted)]));
+        lease.round(S(3), &list(&[1, 2, 3]), &answers(&[(1, CandidateAnswer::Granted), (3, CandidateAnswer::Granted)]));
         assert_eq!(lease.ends(), Some(S(15)));
     }
 
@@ -165,7 +165,7 @@ mod tests {
     fn half_is_no_majority_and_one_refusal_is_no_loss() {
         for (words, granted) in [
             (
-                said(&[
+                answers(&[
                     (1, CandidateAnswer::Granted),
                     (2, CandidateAnswer::Granted),
                     (3, CandidateAnswer::Silent),
@@ -174,7 +174,7 @@ mod tests {
                 false,
             ),
             (
-                said(&[
+                answers(&[
                     (1, CandidateAnswer::Granted),
                     (2, CandidateAnswer::Granted),
                     (3, CandidateAnswer::Granted),
@@ -183,7 +183,7 @@ mod tests {
                 true,
             ),
             (
-                said(&[
+                answers(&[
                     (1, CandidateAnswer::Denied),
                     (2, CandidateAnswer::Denied),
                     (3, CandidateAnswer::Granted),
@@ -192,7 +192,7 @@ mod tests {
                 false,
             ),
             (
-                said(&[(7, CandidateAnswer::Granted), (8, CandidateAnswer::Granted), (9, CandidateAnswer::Granted)]),
+                answers(&[(7, CandidateAnswer::Granted), (8, CandidateAnswer::Granted), (9, CandidateAnswer::Granted)]),
                 false,
             ),
         ] {
@@ -200,20 +200,20 @@ mod tests {
             lease.round(S(1), &list(&[1, 2, 3, 4]), &words);
             assert_eq!(lease.is_valid(S(2)), granted, "{words:?}");
         }
-        let mut nobody = lease(&[]);
-        nobody.round(S(1), &list(&[]), &said(&[]));
-        assert!(!nobody.is_valid(S(1)));
+        let mut unasked = lease(&[]);
+        unasked.round(S(1), &list(&[]), &answers(&[]));
+        assert!(!unasked.is_valid(S(1)));
     }
 
     /// A signed denial grants nothing, also to a node that had a lease.
     #[test]
     fn a_refusal_renews_nothing() {
         let mut lease = lease(&[1, 2, 3]);
-        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
+        lease.round(S(1), &list(&[1, 2, 3]), &answers(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
         lease.round(
             S(5),
             &list(&[1, 2, 3]),
-            &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Denied), (3, CandidateAnswer::Denied)]),
+            &answers(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Denied), (3, CandidateAnswer::Denied)]),
         );
         assert_eq!(lease.ends(), Some(S(11)));
     }
@@ -222,8 +222,8 @@ mod tests {
     #[test]
     fn a_fault_of_confd_everywhere_ends_nobody() {
         let mut lease = lease(&[1, 2, 3]);
-        lease.round(S(1), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
-        lease.round(S(5), &list(&[1, 2, 3]), &said(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive)]));
+        lease.round(S(1), &list(&[1, 2, 3]), &answers(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
+        lease.round(S(5), &list(&[1, 2, 3]), &answers(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive)]));
         assert!(lease.is_valid(S(14)));
     }
 
@@ -233,8 +233,8 @@ mod tests {
     fn no_echo_begins_a_lease() {
         let mut lease = lease(&[1, 2, 3]);
         for words in [
-            said(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::Alive)]),
-            said(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::Granted)]),
+            answers(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::Alive)]),
+            answers(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::Granted)]),
         ] {
             lease.round(S(1), &list(&[1, 2, 3]), &words);
             assert_eq!(lease.ends(), None, "{words:?}");
@@ -242,7 +242,7 @@ mod tests {
         lease.round(
             S(2),
             &list(&[1, 2, 3]),
-            &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Denied), (3, CandidateAnswer::Granted)]),
+            &answers(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Denied), (3, CandidateAnswer::Granted)]),
         );
         assert_eq!(lease.ends(), Some(S(12)));
     }
@@ -251,10 +251,10 @@ mod tests {
     #[test]
     fn a_shorter_list_needs_the_longer_ones_majority() {
         let mut lease = lease(&[1, 2, 3]);
-        lease.round(S(1), &list(&[1]), &said(&[(1, CandidateAnswer::Granted)]));
+        lease.round(S(1), &list(&[1]), &answers(&[(1, CandidateAnswer::Granted)]));
         assert!(!lease.is_valid(S(2)));
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
-        lease.round(S(2), &list(&[1, 2]), &said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
+        lease.round(S(2), &list(&[1, 2]), &answers(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
         assert_eq!(*lease.candidates(), list(&[1, 2]));
     }
 
@@ -263,7 +263,7 @@ mod tests {
     fn a_list_comes_into_force_by_a_majority_of_its_own_too() {
         let mut lease = lease(&[1, 2, 3]);
         let words =
-            said(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted), (5, CandidateAnswer::Granted)]);
+            answers(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted), (5, CandidateAnswer::Granted)]);
         lease.round(S(1), &list(&[4, 5, 6]), &words);
         assert!(lease.is_valid(S(2)));
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));

@@ -20,6 +20,24 @@ pub struct LeaseTimes {
     pub stop_ms: u64,
 }
 
+/// A time that another node claims, and that cannot be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeaseTimesError {
+    /// A lease, watchdog or stop time is out of its range.
+    #[error("its {what} time is {ms} ms, not between {least} and {MOST_MS} ms")]
+    Range {
+        /// Which of the times it is: `lease`, `watchdog` or `stop`.
+        what: &'static str,
+        /// The time that is claimed, in milliseconds.
+        ms: u64,
+        /// The least time that may be claimed, in milliseconds.
+        least: u64,
+    },
+    /// The error of the clock's rate is too large.
+    #[error("its drift is {0} ppm, above {DRIFT_MOST_PPM} ppm")]
+    Drift(u32),
+}
+
 /// The shortest lease or watchdog time that another node may claim, in milliseconds. A configuration has at least 2 s,
 /// and a device may round the time that it was set to.
 const LEAST_MS: u64 = 1_000;
@@ -36,16 +54,16 @@ impl LeaseTimes {
     /// are at least those of `own`: the node that is waited for does not decide them.
     ///
     /// # Errors
-    /// A message that names the time, if a lease or watchdog time is not between 1 s and 600 s, a stop time is above
-    /// 600 s, or a clock error is above 100000 ppm.
-    pub fn claimed(self, own: Self) -> Result<Self, String> {
+    /// [`LeaseTimesError::Range`] if a lease or watchdog time is not between 1 s and 600 s, or a stop time is above
+    /// 600 s; [`LeaseTimesError::Drift`] if a clock error is above 100000 ppm.
+    pub fn claimed(self, own: Self) -> Result<Self, LeaseTimesError> {
         let lasting =
             [("lease", self.lease_ms, LEAST_MS), ("watchdog", self.watchdog_ms, LEAST_MS), ("stop", self.stop_ms, 0)];
         if let Some((what, ms, least)) = lasting.into_iter().find(|(_, ms, least)| !(*least..=MOST_MS).contains(ms)) {
-            return Err(format!("its {what} time is {ms} ms, not between {least} and {MOST_MS} ms"));
+            return Err(LeaseTimesError::Range { what, ms, least });
         }
         if self.drift_ppm > DRIFT_MOST_PPM {
-            return Err(format!("its drift is {} ppm, above {DRIFT_MOST_PPM} ppm", self.drift_ppm));
+            return Err(LeaseTimesError::Drift(self.drift_ppm));
         }
         Ok(Self { drift_ppm: self.drift_ppm.max(own.drift_ppm), stop_ms: self.stop_ms.max(own.stop_ms), ..self })
     }
@@ -68,11 +86,12 @@ impl LeaseTimes {
         Duration::from_millis(u64::try_from(all).unwrap_or(u64::MAX))
     }
 
-    /// Returns these times with a lease and a watchdog time no longer than in `told`. Those were reported to other
+    /// Returns these times with a lease and a watchdog time no longer than in `reported`. Those were reported to other
     /// nodes, which wait by them.
     #[must_use]
-    pub fn no_longer_than(self, told: Self) -> Self {
-        let (lease_ms, watchdog_ms) = (self.lease_ms.min(told.lease_ms), self.watchdog_ms.min(told.watchdog_ms));
+    pub fn no_longer_than(self, reported: Self) -> Self {
+        let (lease_ms, watchdog_ms) =
+            (self.lease_ms.min(reported.lease_ms), self.watchdog_ms.min(reported.watchdog_ms));
         Self { lease_ms, watchdog_ms, ..self }
     }
 
@@ -107,14 +126,14 @@ mod tests {
     }
 
     #[test]
-    fn whoever_was_told_of_shorter_times_can_still_rely_on_them() {
-        let told = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
-        let longer = LeaseTimes { lease_ms: 30_000, ..told };
-        assert_eq!(longer.no_longer_than(told).wait_time(), told.wait_time());
-        let shorter = LeaseTimes { watchdog_ms: 2_000, ..told };
-        assert_eq!(shorter.no_longer_than(told), shorter);
-        let crossed = LeaseTimes { lease_ms: 3_000, watchdog_ms: 9_000, ..told };
-        assert_eq!(crossed.no_longer_than(told), LeaseTimes { lease_ms: 3_000, ..told });
+    fn a_node_that_knows_shorter_times_can_still_rely_on_them() {
+        let reported = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
+        let longer = LeaseTimes { lease_ms: 30_000, ..reported };
+        assert_eq!(longer.no_longer_than(reported).wait_time(), reported.wait_time());
+        let shorter = LeaseTimes { watchdog_ms: 2_000, ..reported };
+        assert_eq!(shorter.no_longer_than(reported), shorter);
+        let crossed = LeaseTimes { lease_ms: 3_000, watchdog_ms: 9_000, ..reported };
+        assert_eq!(crossed.no_longer_than(reported), LeaseTimes { lease_ms: 3_000, ..reported });
     }
 
     /// A node that claims exact clocks, or writes that end at once, does not shorten the wait of others.

@@ -269,17 +269,17 @@ impl ShunList {
     }
 }
 
-/// Returns one line for each node that does not shun a node that it should: `told` holds the nodes to shun, and
+/// Returns one line for each node that does not shun a node that it should: `before` holds the nodes to shun, and
 /// `refuses` what each node's kernel was read to shun, with the epoch.
 ///
 /// A host that comes back sends the list that it remembers from before. The list after the same round (`now`) decides:
 /// a node that was readmitted while the host was away is rightly shunned by no node.
 pub fn not_refused<'a>(
-    told: &ShunList,
+    before: &ShunList,
     now: &ShunList,
     refuses: impl Iterator<Item = (&'a NodeName, &'a BTreeMap<NodeName, Epoch>)>,
 ) -> Vec<String> {
-    let shunned: Vec<_> = told
+    let shunned: Vec<_> = before
         .shunned()
         .map(|(target, entry)| (target, entry.epoch))
         .filter(|(target, epoch)| now.epoch(target) == *epoch)
@@ -411,9 +411,9 @@ mod tests {
         assert!(read(entry(u64::MAX, 1, "b")).unwrap_err().contains("epoch 18446744073709551615"));
         let many: serde_json::Map<_, _> = (0..=ENTRIES_MOST).map(|n| (format!("n{n}"), entry(1, 1, "b"))).collect();
         assert!(serde_json::from_value::<ShunList>(many.into()).unwrap_err().to_string().contains("too many"));
-        let mut told = entry(1, 1, "b");
-        told["by"] = format!("\u{1b}]0;owned\u{7}{}", "x".repeat(1_000)).into();
-        let by = read(told).unwrap().0.into_values().next().unwrap().by;
+        let mut sent = entry(1, 1, "b");
+        sent["by"] = format!("\u{1b}]0;owned\u{7}{}", "x".repeat(1_000)).into();
+        let by = read(sent).unwrap().0.into_values().next().unwrap().by;
         assert!(by.chars().count() == TEXT_MOST && !by.chars().any(char::is_control), "{by}");
     }
 }

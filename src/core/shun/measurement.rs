@@ -33,6 +33,31 @@ pub struct Reader<'a> {
     pub began_wall_ms: u64,
 }
 
+/// A reason why the notes of a measurement prove nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum MeasurementError {
+    /// The notes have no line.
+    #[error("the notes of the measurement are empty")]
+    Empty,
+    /// The first line is not the one that a measurement writes.
+    #[error("cannot parse the notes of the measurement: {0}")]
+    FirstLine(#[from] serde_json::Error),
+    /// A later line is not a time.
+    #[error("cannot parse the notes of the measurement: {0}")]
+    Time(#[from] std::num::ParseIntError),
+    /// The notes end before the watchdog's timeout.
+    #[error(
+        "the host ran for {ran_ms} ms after the last keepalive, less than the {set_ms} ms of its watchdog: something else \
+         has ended it, or its disk"
+    )]
+    TooShort {
+        /// For how long the host ran, in milliseconds.
+        ran_ms: u64,
+        /// The timeout of the watchdog, in milliseconds.
+        set_ms: u64,
+    },
+}
+
 /// What the notes of a measurement prove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -52,21 +77,19 @@ pub enum Outcome {
 /// Reads the notes of a measurement.
 ///
 /// # Errors
-/// A message, if the notes are empty or damaged, or end before the watchdog's timeout: then they prove nothing.
-pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, String> {
+/// [`MeasurementError`] if the notes are empty or damaged, or end before the watchdog's timeout.
+pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, MeasurementError> {
     // A line that the reset has cut short has no line end and does not count.
     let whole = notes.rfind('\n').and_then(|end| notes.get(..end)).unwrap_or_default();
     let mut lines = whole.lines();
-    let first = lines.next().ok_or("the notes of the measurement are empty")?;
-    let began: Began =
-        serde_json::from_str(first).map_err(|error| format!("cannot parse the notes of the measurement: {error}"))?;
+    let first = lines.next().ok_or(MeasurementError::Empty)?;
+    let began: Began = serde_json::from_str(first)?;
     let mut lines: Vec<&str> = lines.collect();
     let is_over = lines.last() == Some(&OVER);
     if is_over {
         lines.pop();
     }
-    let stamps: Result<Vec<u64>, _> = lines.iter().map(|line| line.parse::<u64>()).collect();
-    let stamps = stamps.map_err(|error| format!("cannot parse the notes of the measurement: {error}"))?;
+    let stamps: Vec<u64> = lines.iter().map(|line| line.parse::<u64>()).collect::<Result<_, _>>()?;
     let ran_ms = stamps.last().copied().unwrap_or_default();
     if is_over {
         return Ok(Outcome::NoReset { began, ran_ms });
@@ -76,11 +99,7 @@ pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, String> {
     }
     let within_ms = reset_within_of(&stamps).unwrap_or_default();
     if within_ms < began.set_ms {
-        return Err(format!(
-            "the host ran for {ran_ms} ms after the last keepalive, less than the {} ms of its watchdog: something else has \
-             ended it, or its disk",
-            began.set_ms
-        ));
+        return Err(MeasurementError::TooShort { ran_ms, set_ms: began.set_ms });
     }
     let next_boot_ms = reader.began_wall_ms.checked_sub(began.wall_ms).filter(|after| *after >= ran_ms);
     let Began { driver, set_ms, .. } = began;
@@ -111,7 +130,7 @@ pub fn objection(before: Before) -> Option<&'static str> {
             Some("it is Ganeti's master; move the role first: gnt-cluster master-failover")
         }
         Before { instances: None, .. } | Before { drbd_primaries: None, .. } => {
-            Some("whether instances run here cannot be told on this host")
+            Some("this host cannot read whether instances run here")
         }
         Before { instances: Some(1..), .. } | Before { drbd_primaries: Some(1..), .. } => {
             Some("instances run here; move them first: gnt-node migrate NODE, gnt-node evacuate NODE")
@@ -147,12 +166,12 @@ mod tests {
     fn a_reset_is_between_the_last_note_and_the_one_that_is_missing() {
         let late = notes("2500\n5000\n7500\n9900\n102");
         assert_eq!(
-            outcome(&late, READER),
-            Ok(measured(15_150, 9_900, Some(50_000))),
+            outcome(&late, READER).unwrap(),
+            measured(15_150, 9_900, Some(50_000)),
             "a line that is cut does not count"
         );
         let set_back = Reader { began_wall_ms: 11_000, ..READER };
-        assert_eq!(outcome(&late, set_back), Ok(measured(15_150, 9_900, None)), "a clock that cannot be right");
+        assert_eq!(outcome(&late, set_back).unwrap(), measured(15_150, 9_900, None), "a clock that cannot be right");
     }
 
     /// A run that ended before the watchdog's timeout was ended by something else, and proves nothing about the
@@ -160,10 +179,10 @@ mod tests {
     #[test]
     fn what_is_no_reset_by_the_watchdog_is_not_measured() {
         for early in ["", "100\n200\n300\n", "100\n"] {
-            assert!(outcome(&notes(early), READER).unwrap_err().contains("something else"), "{early:?}");
+            assert!(outcome(&notes(early), READER).unwrap_err().to_string().contains("something else"), "{early:?}");
         }
         let own = Reader { boot_id: "b1", ..READER };
-        assert_eq!(outcome(&notes("100\n200\n"), own), Ok(Outcome::Runs));
+        assert_eq!(outcome(&notes("100\n200\n"), own).unwrap(), Outcome::Runs);
         let over = outcome(&notes("100\n80000\nover\n"), own);
         assert!(matches!(over, Ok(Outcome::NoReset { ran_ms: 80_000, .. })), "{over:?}");
         for damaged in ["", "{}\n", "x", &notes("100\nx\n200\n")] {
@@ -185,9 +204,9 @@ mod tests {
         for (serves, why) in [
             (Before { is_master: None, ..free }, "not known"),
             (Before { is_master: Some(true), ..free }, "master-failover"),
-            (Before { instances: None, ..free }, "cannot be told"),
+            (Before { instances: None, ..free }, "cannot read"),
             (Before { instances: Some(1), ..free }, "gnt-node migrate"),
-            (Before { drbd_primaries: None, ..free }, "cannot be told"),
+            (Before { drbd_primaries: None, ..free }, "cannot read"),
             (Before { drbd_primaries: Some(2), ..free }, "gnt-node migrate"),
             (Before { runs_pacemaker: true, ..free }, "systemctl stop pacemaker"),
             (Before { is_relied_on: true, ..free }, "disarm"),

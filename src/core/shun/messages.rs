@@ -69,15 +69,15 @@ impl PeerRequest {
     /// merged, so the order does not matter, and the answer to the last request is the answer to all.
     ///
     /// # Errors
-    /// A message with the size, if the request is too large and has less than two entries.
-    pub fn parts(&self, limit: usize) -> Result<Vec<Self>, String> {
+    /// [`RequestTooLarge`] if the request is too large and has less than two entries.
+    pub fn parts(&self, limit: usize) -> Result<Vec<Self>, RequestTooLarge> {
         let length = |question: &Self| serde_json::to_string(question).map_or(usize::MAX, |text| text.len());
         if length(self) <= limit {
             return Ok(vec![self.clone()]);
         }
         let entries = self.register.0.iter().map(|(node, entry)| (node.clone(), entry.clone()));
         if self.register.0.len() < 2 {
-            return Err(format!("the request has {} bytes, the maximum is {limit}", length(self)));
+            return Err(RequestTooLarge { bytes: length(self), limit });
         }
         let half = self.register.0.len() / 2;
         let of = |register: ShunList| Self { register, ..self.clone() };
@@ -85,6 +85,16 @@ impl PeerRequest {
         let second = of(ShunList(entries.skip(half).collect())).parts(limit)?;
         Ok(first.into_iter().chain(second).collect())
     }
+}
+
+/// A request that cannot be split into parts within the limit of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request has {bytes} bytes, the maximum is {limit}")]
+pub struct RequestTooLarge {
+    /// The size of the request as JSON, in bytes.
+    pub bytes: usize,
+    /// The largest size of a message, in bytes.
+    pub limit: usize,
 }
 
 /// The answer of a node, after it has carried out the orders, flushed them to its disk, and read them back.

@@ -128,7 +128,10 @@ mod tests {
     fn only_another_boot_that_runs_nothing_is_let_in() {
         assert_eq!(why("new", Some(100), Some(0), Some(0)), "");
         assert!(why("old", Some(100), Some(0), Some(0)).contains("still runs the boot"));
-        assert!(why("new", Some(290), Some(0), Some(0)).contains("not proven"), "booted before, and not told since");
+        assert!(
+            why("new", Some(290), Some(0), Some(0)).contains("not proven"),
+            "booted before, and not reported since"
+        );
         assert!(why("new", Some(u64::MAX / 1_000), Some(0), Some(0)).contains("not proven"));
         assert!(why("new", None, Some(0), Some(0)).contains("does not say"));
         assert!(why("new", Some(100), Some(2), Some(0)).contains("2 instances"));

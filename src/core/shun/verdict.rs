@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::last_state::LastStateError;
 use super::lease::{blocks, majority};
 use super::list::{Epoch, ShunScope};
 use super::messages::{DatedSelfFenceReport, SelfFenceReport};
@@ -158,7 +159,7 @@ pub fn look(
         missing.push(Missing { node: target.clone(), why: format!("is readmitted, in epoch {epoch}") });
     }
     if confirming.is_empty() && missing.is_empty() {
-        missing.push(Missing { node: target.clone(), why: "has nobody left who could refuse it".to_owned() });
+        missing.push(Missing { node: target.clone(), why: "no node is left that could shun it".to_owned() });
     }
     if missing.is_empty() { Ok(look) } else { Err(missing) }
 }
@@ -177,7 +178,7 @@ pub struct ProofInput<'a> {
     /// Ganeti's master, by the asker's configuration.
     pub master: Option<&'a NodeName>,
     /// The report of the node's self-fencing, with its age at the end of the first round; or why none counts.
-    pub self_fence: Result<&'a DatedSelfFenceReport, &'a str>,
+    pub self_fence: Result<&'a DatedSelfFenceReport, LastStateError>,
     /// The boot that is shunned, where it is known.
     pub boot_id: Option<&'a str>,
     /// The weaker watchdogs that count all the same.
@@ -227,14 +228,14 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofVerdict {
     let isolated = |why: String| ProofVerdict::Isolated { why_not_bounded: why };
     let DatedSelfFenceReport { self_fence, age_ms, .. } = match known.self_fence {
-        Ok(attestation) => attestation,
-        Err(why) => return isolated(why.to_owned()),
+        Ok(report) => report,
+        Err(error) => return isolated(error.to_string()),
     };
     if let Some(why) = watchdog_objection(self_fence, known.accepted) {
         return isolated(why);
     }
     if known.boot_id != Some(self_fence.boot_id.as_str()) {
-        return isolated("its self-fencing was attested in another boot than the one that is shunned".to_owned());
+        return isolated("its self-fencing was reported in another boot than the one that is shunned".to_owned());
     }
     match self_fence.asks_from {
         Some(from) if known.addresses.contains(&from) => {}
@@ -251,12 +252,12 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
     }
     if !self_fence.terms.is_kept(*age_ms, self_fence.guaranteed_for_ms) {
         return isolated(format!(
-            "its self-fencing was attested {} s ago, and may have been disarmed since",
+            "its self-fencing was reported {} s ago, and may have been disarmed since",
             age_ms / 1_000
         ));
     }
-    let attested: BTreeSet<IpAddr> = self_fence.candidates.iter().copied().collect();
-    let lists = [("its self-fencing asks", &attested), ("are configured", known.candidates)];
+    let reported: BTreeSet<IpAddr> = self_fence.candidates.iter().copied().collect();
+    let lists = [("its self-fencing asks", &reported), ("are configured", known.candidates)];
     let lists = lists.into_iter().chain(known.lists.iter().map(|list| ("were configured until lately", list)));
     // Only a candidate that shuns the node in both rounds has shunned it all the time.
     let refusing: BTreeSet<IpAddr> = first.refusing.intersection(&last.refusing).copied().collect();

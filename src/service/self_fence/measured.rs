@@ -95,7 +95,7 @@ pub fn conclude(state: &Path) -> Result<Option<Outcome>, String> {
     let now = now();
     let reader =
         Reader { boot_id: &identity::incarnation(), began_wall_ms: now.wall_ms.saturating_sub(now.boottime_ms) };
-    let outcome = outcome(&notes, reader)?;
+    let outcome = outcome(&notes, reader).map_err(|error| error.to_string())?;
     if let Outcome::Reset(measured) = &outcome {
         let kept = state_file::write(&file(state), measured).and_then(|()| fs::remove_file(&path));
         kept.map_err(|error| format!("cannot keep what was measured: {}: {error}", file(state).display()))?;

@@ -157,7 +157,9 @@ impl<'a> ShunApplier<'a> {
         }
         let _lock = self.lock(deadline)?;
         let before = self.register()?;
-        let Belief { accepted, rejected: mut not_applied } = believe(&before)?;
+        let Belief { accepted, rejected } = believe(&before)?;
+        let mut not_applied: BTreeMap<NodeName, String> =
+            rejected.into_iter().map(|(node, error)| (node, error.to_string())).collect();
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
         let mut register = before.clone();
         for (node, entry) in &accepted.0 {

@@ -61,6 +61,7 @@ impl RoundResult {
     /// The reason why it may not hold.
     pub fn still_holds(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
         memory::still_holds(epoch, &answered(&self.network, &self.answers, node), &electorate(&self.network, node))
+            .map_err(|error| error.to_string())
     }
 
     /// Checks that so many candidates have `node` in `epoch`, or in a later one, that no older memory prevails. A
@@ -78,7 +79,7 @@ impl RoundResult {
             .filter(|(_, theirs)| *theirs >= epoch)
             .map(|(from, _)| from)
             .collect();
-        memory::is_known_to_enough(&told, &electorate(&self.network, node))
+        memory::is_known_to_enough(&told, &electorate(&self.network, node)).map_err(|error| error.to_string())
     }
 }
 
@@ -380,11 +381,11 @@ impl<'a> ShunCoordinator<'a> {
         let own = told.get(&self.target);
         let reports = || answers.values().flatten();
         let mut held = Held {
-            attestations: reports().filter_map(|report| report.self_fences.get(&self.target).cloned()).collect(),
+            reports: reports().filter_map(|report| report.self_fences.get(&self.target).cloned()).collect(),
             denials: reports().filter_map(|report| report.denials.get(&self.target).cloned()).collect(),
         }
         .later(took);
-        held.attestations.extend(own.and_then(peer_reports::attestation));
+        held.reports.extend(own.and_then(peer_reports::attestation));
         held.denials.extend(own.and_then(peer_reports::denial));
         held
     }

@@ -80,7 +80,7 @@ impl ShunCoordinator<'_> {
                 candidates: &seen.network.candidates(),
                 lists: &lists,
                 master: seen.network.master.as_ref(),
-                self_fence: self_fence.as_ref().map_err(String::as_str),
+                self_fence: self_fence.as_ref().map_err(|error| *error),
                 boot_id: boot_id.as_deref(),
                 accepted: self.config.shun.accepted(),
             },

@@ -86,6 +86,7 @@ impl PeerChannel {
                 own_terms: self.own_terms,
             },
         )
+        .map_err(|error| error.to_string())
     }
 
     /// Sends the request to all of `peers`, and returns when each has answered or the deadline is over. The result has

@@ -113,5 +113,5 @@ fn the_masters_own_host_is_fenced() {
         .unwrap();
     let receipt = action.receipt.as_ref().unwrap();
     assert_eq!(receipt.grade, Grade::Off);
-    assert!(receipt.record.as_ref().unwrap().contains("its successor has to record it"), "{receipt:?}");
+    assert!(receipt.record.as_ref().unwrap().contains("the new master has to record it"), "{receipt:?}");
 }

@@ -54,7 +54,7 @@ pub struct Boots {
 
 /// The node's last answer to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Told {
+pub struct StateReport {
     boot: u8,
     is_armed: bool,
     at: u64,
@@ -73,13 +73,13 @@ pub struct State {
     serves: bool,
     /// Whether an instance runs on the present boot.
     runs: bool,
-    told: BTreeMap<u8, Told>,
+    answers: BTreeMap<u8, StateReport>,
     is_master_lost: bool,
     has_master_ended: bool,
     shunned_at: Option<u64>,
     /// The time of the shunning, whether the master shunned the node, and whether it was lost.
     first: Option<(u64, bool, bool)>,
-    said: bool,
+    is_proven: bool,
 }
 
 /// The steps of the model.
@@ -119,12 +119,12 @@ impl State {
 
     fn held(&self) -> Held {
         let mut held = Held::default();
-        for told in self.told.values() {
-            let age_ms = (self.step - told.at) * STEP_MS;
-            let (boot_id, uptime_ms) = (told.boot.to_string(), Some(told.uptime * STEP_MS));
-            if told.is_armed {
+        for report in self.answers.values() {
+            let age_ms = (self.step - report.at) * STEP_MS;
+            let (boot_id, uptime_ms) = (report.boot.to_string(), Some(report.uptime * STEP_MS));
+            if report.is_armed {
                 let self_fence = self_fence(&boot_id, TERMS, &candidates(), PROMISE_MS);
-                held.attestations.push(DatedSelfFenceReport { self_fence, age_ms, uptime_ms });
+                held.reports.push(DatedSelfFenceReport { self_fence, age_ms, uptime_ms });
             } else {
                 held.denials.push(Denial { boot_id, age_ms, uptime_ms });
             }
@@ -141,7 +141,7 @@ impl Boots {
     fn peers(state: &State) -> Vec<Peer> {
         let peer = |number: u8| {
             let is_lost = number == MASTER && state.is_master_lost;
-            let refuses = Answer { refuses: Some(EPOCH), reach: ShunScope::All, ruleset_id: "seal", why_not: "" };
+            let refuses = Answer { refuses: Some(EPOCH), reach: ShunScope::All, ruleset_id: "ruleset", why_not: "" };
             let facts = Facts {
                 answer: if is_lost { Err("does not answer") } else { Ok(refuses) },
                 proven: (is_lost && state.has_master_ended).then_some((Grade::Bounded, "the model")),
@@ -158,11 +158,11 @@ impl Boots {
         let since = u64::try_from((last.at - first.at).as_millis()).unwrap_or(u64::MAX);
         let newest = state.held().newest();
         let newest = newest.map(|one| DatedSelfFenceReport { age_ms: one.age_ms.saturating_sub(since), ..one });
-        let attested = newest.as_ref().map(|one| one.self_fence.boot_id.clone()).unwrap_or_default();
+        let reported = newest.as_ref().map(|one| one.self_fence.boot_id.clone()).unwrap_or_default();
         // The boot id in the shun list: the one that the asker got from the node.
-        let boot_id = state.told.get(&ASKER).map_or(attested, |told| told.boot.to_string());
+        let boot_id = state.answers.get(&ASKER).map_or(reported, |report| report.boot.to_string());
         let (addresses, candidates, master) = ([address(TARGET)].into(), candidates(), name(MASTER));
-        let known = known(&addresses, &candidates, newest.as_ref().map_err(String::as_str), &boot_id);
+        let known = known(&addresses, &candidates, newest.as_ref().map_err(|error| *error), &boot_id);
         evaluate_proof(first, last, ProofInput { master: Some(&master), ..known })
     }
 
@@ -175,7 +175,7 @@ impl Boots {
             asked: Duration::from_millis(at * STEP_MS),
             at: Duration::from_millis(at * STEP_MS),
             refusing: refusing(is_master).map(address).collect(),
-            ruleset_ids: refusing(is_master).map(|number| (name(number), "seal".to_owned())).collect(),
+            ruleset_ids: refusing(is_master).map(|number| (name(number), "ruleset".to_owned())).collect(),
             lost: was_lost.then(|| name(MASTER)).into_iter().collect(),
             ..last.clone()
         });
@@ -184,7 +184,7 @@ impl Boots {
             let is_master = last.refusing.contains(&address(MASTER));
             state.first = Some((state.step, is_master, last.lost.contains(&name(MASTER))));
         } else if Self::verdict(state, first, &last) == ProofVerdict::Bounded {
-            state.said = true;
+            state.is_proven = true;
         }
         Some(())
     }
@@ -204,7 +204,7 @@ impl Model for Boots {
             actions.push(Action::Step);
         }
         actions.extend([Action::Serve, Action::Start, Action::EndMaster]);
-        if state.said {
+        if state.is_proven {
             return;
         }
         if state.shunned_at.is_none() {
@@ -232,7 +232,7 @@ impl Model for Boots {
             Action::Ask(_) if state.has_stopped => return None,
             Action::Ask(number) => {
                 let (boot, is_armed, at, uptime) = (state.boot(), state.is_armed, state.step, state.uptime());
-                state.told.insert(number, Told { boot, is_armed, at, uptime });
+                state.answers.insert(number, StateReport { boot, is_armed, at, uptime });
             }
             Action::Reboot => {
                 state.booted_at = Some(state.step);
@@ -261,10 +261,10 @@ impl Model for Boots {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             // Also later: no node asks again before its instances are started on another node.
-            Property::always("nothing runs where it is said to have stopped", |_, state: &State| {
-                !(state.said && state.runs)
+            Property::always("nothing runs where it is proven to have stopped", |_, state: &State| {
+                !(state.is_proven && state.runs)
             }),
-            Property::sometimes("it is said", |_, state: &State| state.said),
+            Property::sometimes("it is proven", |_, state: &State| state.is_proven),
         ]
     }
 }

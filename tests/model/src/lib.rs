@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::shun::last_state::LastStateError;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, SelfFenceReport};
 use gnt_ha::core::shun::verdict::{Accepted, ProofInput};
@@ -65,7 +66,7 @@ pub fn self_fence(
 pub fn known<'a>(
     addresses: &'a BTreeSet<IpAddr>,
     candidates: &'a BTreeSet<IpAddr>,
-    self_fence: Result<&'a DatedSelfFenceReport, &'a str>,
+    self_fence: Result<&'a DatedSelfFenceReport, LastStateError>,
     boot_id: &'a str,
 ) -> ProofInput<'a> {
     ProofInput {

@@ -31,8 +31,8 @@ pub struct State {
     /// Whether it is reported as readmitted, and may run instances.
     runs: bool,
     /// Whether it was reported as stopped after that, from memory.
-    said: bool,
-    said_before: bool,
+    is_proven: bool,
+    proven_before: bool,
 }
 
 /// The steps of the model.
@@ -62,14 +62,14 @@ impl Model for Memory {
 
     fn init_states(&self) -> Vec<State> {
         let epochs = Self::all().map(|number| (number, Epoch(1))).collect();
-        vec![State { epochs, runs: false, said: false, said_before: false }]
+        vec![State { epochs, runs: false, is_proven: false, proven_before: false }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         // The host that remembers has missed the readmission.
         actions.extend(Self::all().skip(1).map(Action::Learn));
         actions.push(Action::Report);
-        if !state.said {
+        if !state.is_proven {
             actions.extend((0..16).map(Action::Recall));
         }
     }
@@ -81,9 +81,9 @@ impl Model for Memory {
                 state.epochs.insert(number, Epoch(2));
             }
             Action::Report => {
-                let told = state.epochs.iter().filter(|(_, epoch)| **epoch == Epoch(2));
-                let told = told.map(|(number, _)| address(*number)).collect();
-                state.runs = is_known_to_enough(&told, &Self::candidates()).is_ok();
+                let informed = state.epochs.iter().filter(|(_, epoch)| **epoch == Epoch(2));
+                let informed = informed.map(|(number, _)| address(*number)).collect();
+                state.runs = is_known_to_enough(&informed, &Self::candidates()).is_ok();
             }
             // Each bit stands for one of the other nodes, which answers.
             Action::Recall(bits) => {
@@ -92,8 +92,8 @@ impl Model for Memory {
                 let answered: Vec<_> =
                     [1].into_iter().chain(answering).map(|number| (address(number), state.epochs[&number])).collect();
                 if self.unasked || still_holds(Epoch(1), &answered, &Self::candidates()).is_ok() {
-                    state.said |= state.runs;
-                    state.said_before |= !state.runs;
+                    state.is_proven |= state.runs;
+                    state.proven_before |= !state.runs;
                 }
             }
         }
@@ -102,8 +102,8 @@ impl Model for Memory {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always("what was readmitted is not said to have stopped", |_, state: &State| !state.said),
-            Property::sometimes("it is said", |_, state: &State| state.said_before),
+            Property::always("what was readmitted is not proven to have stopped", |_, state: &State| !state.is_proven),
+            Property::sometimes("it is proven", |_, state: &State| state.proven_before),
             Property::sometimes("it is readmitted", |_, state: &State| state.runs),
         ]
     }

@@ -23,7 +23,7 @@ pub enum Without {
     /// No condition is removed.
     Nothing,
     /// Rules that were made again have another ruleset id: here they have the same one.
-    Seal,
+    RulesetId,
     /// The greater epoch counts: here the last one to arrive does.
     GreaterEpoch,
     /// A boot changes the ruleset id, and the rules exist before the network is up: here neither holds.
@@ -64,7 +64,7 @@ pub enum Up {
     #[default]
     Talks,
     /// The candidate has booted: no network and no rules yet.
-    Dark,
+    Unlinked,
 }
 
 /// The state of one candidate.
@@ -85,7 +85,7 @@ pub struct Asker {
     first: Option<(Epoch, BTreeMap<u8, u8>)>,
     /// The candidates that can have granted since.
     opened: BTreeSet<u8>,
-    said: bool,
+    is_proven: bool,
 }
 
 /// A shun entry: an epoch, and whether the power was read as off in it.
@@ -220,7 +220,7 @@ impl Rules {
             let own = &mut state.askers[asker];
             (own.first, own.opened) = (Some((own.asked, ruleset_ids)), opened);
         } else if Self::verdict(first, &last) == ProofVerdict::Bounded {
-            state.askers[asker].said = true;
+            state.askers[asker].is_proven = true;
         }
         Some(())
     }
@@ -247,7 +247,7 @@ impl Model for Rules {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if state.askers.iter().any(|asker| asker.said) {
+        if state.askers.iter().any(|asker| asker.is_proven) {
             return;
         }
         let newest = state.orders.iter().map(|(epoch, _)| *epoch).max().unwrap_or_default();
@@ -316,12 +316,12 @@ impl Model for Rules {
                 let candidate = state.candidates.get_mut(&number)?;
                 if candidate.rules.is_none() && candidate.epoch.is_shunned() {
                     candidate.rules = candidate.wanted();
-                    candidate.ruleset_id += u8::from(!matches!(self.without, Without::BootOrder | Without::Seal));
+                    candidate.ruleset_id += u8::from(!matches!(self.without, Without::BootOrder | Without::RulesetId));
                 }
             }
             Action::Boot(number) => {
                 let candidate = state.candidates.get_mut(&number)?;
-                (candidate.rules, candidate.up) = (None, Up::Dark);
+                (candidate.rules, candidate.up) = (None, Up::Unlinked);
                 candidate.ruleset_id += u8::from(self.without != Without::BootOrder);
                 state.faults += 1;
             }
@@ -347,9 +347,9 @@ impl Model for Rules {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("no majority can have granted", |_, state: &State| {
-                state.askers.iter().all(|asker| !asker.said || asker.opened.len() < MAJORITY)
+                state.askers.iter().all(|asker| !asker.is_proven || asker.opened.len() < MAJORITY)
             }),
-            Property::sometimes("it is said", |_, state: &State| state.askers.iter().any(|asker| asker.said)),
+            Property::sometimes("it is proven", |_, state: &State| state.askers.iter().any(|asker| asker.is_proven)),
         ]
     }
 }

@@ -120,9 +120,9 @@ pub struct State {
     lease: Lease,
     sent: BTreeSet<u64>,
     answered: BTreeSet<(u64, u8, bool)>,
-    heard: BTreeMap<u64, BTreeMap<u8, bool>>,
-    looked: bool,
-    petted: u64,
+    received: BTreeMap<u64, BTreeMap<u8, bool>>,
+    has_checked: bool,
+    written: u64,
     stopped_at: Option<u64>,
     restarts: u8,
     discipline: Discipline,
@@ -130,7 +130,7 @@ pub struct State {
     lost: BTreeSet<u8>,
     losses: u8,
     first: Option<First>,
-    said: bool,
+    is_proven: bool,
 }
 
 /// The steps of the model.
@@ -147,9 +147,9 @@ pub enum Action {
     /// The answer arrives, perhaps a second time.
     Hear(u64, u8, bool),
     /// The node checks its lease.
-    Look,
+    Check,
     /// The node sends a keepalive after its check.
-    Pet,
+    Keepalive,
     /// The self-fencing service is started again, and goes on with its written state.
     Restart,
     /// The administrator disarms it.
@@ -211,7 +211,7 @@ impl Timing {
     }
 
     /// Returns the times that the asker uses.
-    fn attested(&self) -> LeaseTimes {
+    fn reported(&self) -> LeaseTimes {
         let driver = if self.is_late && self.without != Without::Measured { "iTCO_wdt" } else { "hardware" };
         let terms = LeaseTimes { watchdog_ms: reset_within_ms(driver, WATCHDOG, None), ..self.terms() };
         match self.without {
@@ -262,19 +262,19 @@ impl Timing {
     fn verdict(&self, first: &Round, last: &Round) -> ProofVerdict {
         let guaranteed_for_ms = if self.without == Without::AgeOfPromise { 1_000_000 } else { self.promise };
         let list = self.list();
-        let mut report = self_fence("old", self.attested(), &list, guaranteed_for_ms);
+        let mut report = self_fence("old", self.reported(), &list, guaranteed_for_ms);
         report.is_virtual = Some(self.pauses > 0 && self.without != Without::VirtualHost);
         // The report is from the beginning.
         let age_ms = u64::try_from(first.at.as_millis()).unwrap_or(u64::MAX);
-        let attested = DatedSelfFenceReport { self_fence: report, age_ms, uptime_ms: None };
-        evaluate_proof(first, last, known(&[address(TARGET)].into(), &list, Ok(&attested), "old"))
+        let reported = DatedSelfFenceReport { self_fence: report, age_ms, uptime_ms: None };
+        evaluate_proof(first, last, known(&[address(TARGET)].into(), &list, Ok(&reported), "old"))
     }
 
     fn hear(&self, state: &mut State, sent: u64) {
         let word = |is_confd: bool| if is_confd { CandidateAnswer::Granted } else { CandidateAnswer::Alive };
-        let heard = state.heard.get(&sent).into_iter().flatten();
+        let received = state.received.get(&sent).into_iter().flatten();
         let words: BTreeMap<IpAddr, CandidateAnswer> =
-            heard.map(|(number, is_confd)| (address(*number), word(*is_confd))).collect();
+            received.map(|(number, is_confd)| (address(*number), word(*is_confd))).collect();
         let counts_from = if self.without == Without::Sending { state.node_clock() } else { sent };
         let list = self.list();
         if self.without == Without::Majority && !words.is_empty() {
@@ -291,7 +291,7 @@ impl Timing {
             asked: units(first.at),
             at: units(first.at),
             refusing: first.refusing.iter().copied().map(address).collect(),
-            ruleset_ids: first.refusing.iter().map(|number| (name(*number), "seal".to_owned())).collect(),
+            ruleset_ids: first.refusing.iter().map(|number| (name(*number), "ruleset".to_owned())).collect(),
             lost: first.lost.iter().copied().map(name).collect(),
             ..last.clone()
         });
@@ -304,14 +304,14 @@ impl Timing {
             );
             state.first = Some(First { at: state.asker_clock(), refusing, lost });
         } else if self.verdict(first, &last) == ProofVerdict::Bounded {
-            state.said = true;
+            state.is_proven = true;
         }
         Some(())
     }
 }
 
 fn refuses() -> PeerState {
-    PeerState::Shuns { epoch: EPOCH, ruleset_id: "seal".to_owned(), reach: ShunScope::All }
+    PeerState::Shuns { epoch: EPOCH, ruleset_id: "ruleset".to_owned(), reach: ShunScope::All }
 }
 
 impl Model for Timing {
@@ -337,9 +337,9 @@ impl Model for Timing {
                 lease,
                 sent: BTreeSet::new(),
                 answered: BTreeSet::new(),
-                heard: BTreeMap::new(),
-                looked: false,
-                petted: 0,
+                received: BTreeMap::new(),
+                has_checked: false,
+                written: 0,
                 stopped_at: None,
                 restarts: 0,
                 discipline: Discipline::Armed,
@@ -347,7 +347,7 @@ impl Model for Timing {
                 lost: self.lost.iter().copied().collect(),
                 losses: 0,
                 first: None,
-                said: false,
+                is_proven: false,
             }
         };
         let all = [(slow, fast), (slow, slow), (fast, slow), (fast, fast)];
@@ -355,7 +355,7 @@ impl Model for Timing {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if state.said {
+        if state.is_proven {
             return;
         }
         if state.step < self.steps {
@@ -370,7 +370,7 @@ impl Model for Timing {
             }
             actions
                 .extend(state.answered.iter().map(|(sent, number, is_confd)| Action::Hear(*sent, *number, *is_confd)));
-            actions.push(if state.looked { Action::Pet } else { Action::Look });
+            actions.push(if state.has_checked { Action::Keepalive } else { Action::Check });
             if self.disarms && state.discipline == Discipline::Armed {
                 actions.push(Action::Disarm);
             }
@@ -410,7 +410,7 @@ impl Model for Timing {
                 state.step += 1;
                 state.paused += u64::from(action == Action::Pause);
                 // The watchdog is part of the node, and as wrong as its clock.
-                if state.node_clock() >= state.petted + self.resets_after() {
+                if state.node_clock() >= state.written + self.resets_after() {
                     state.stopped_at = state.stopped_at.or(Some(state.step));
                 }
                 if let Discipline::Until(until) = state.discipline
@@ -426,23 +426,24 @@ impl Model for Timing {
                 state.answered.insert((sent, number, is_confd));
             }
             Action::Hear(sent, number, is_confd) => {
-                let heard = state.heard.entry(sent).or_default().entry(number).or_insert(is_confd);
+                let received = state.received.entry(sent).or_default().entry(number).or_insert(is_confd);
                 // A signed answer counts more, whichever comes first.
-                *heard |= is_confd;
+                *received |= is_confd;
                 self.hear(&mut state, sent);
             }
-            Action::Look => {
-                state.looked = state.discipline == Discipline::Free || state.lease.is_valid(units(state.node_clock()));
+            Action::Check => {
+                state.has_checked =
+                    state.discipline == Discipline::Free || state.lease.is_valid(units(state.node_clock()));
             }
-            Action::Pet => {
-                state.petted = state.node_clock();
-                state.looked = false;
+            Action::Keepalive => {
+                state.written = state.node_clock();
+                state.has_checked = false;
             }
             Action::Restart => {
                 let granted_at = state.lease.granted_at()?;
                 state.lease = Lease::restored(self.terms(), state.lease.candidates().clone(), granted_at);
                 // The new process does not know earlier requests.
-                (state.looked, state.heard, state.answered) = (false, BTreeMap::new(), BTreeSet::new());
+                (state.has_checked, state.received, state.answered) = (false, BTreeMap::new(), BTreeSet::new());
                 state.restarts += 1;
             }
             Action::Disarm => {
@@ -468,12 +469,12 @@ impl Model for Timing {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let mut all = vec![Property::always("who is said to have stopped has", |model: &Self, state: &State| {
-            !state.said || state.stopped_at.is_some_and(|at| state.step >= at + model.writes_on)
+        let mut all = vec![Property::always("who is proven to have stopped has", |model: &Self, state: &State| {
+            !state.is_proven || state.stopped_at.is_some_and(|at| state.step >= at + model.writes_on)
         })];
         // A host that can be paused is never reported as stopped.
         if self.pauses == 0 {
-            all.push(Property::sometimes("it is said", |_, state: &State| state.said));
+            all.push(Property::sometimes("it is proven", |_, state: &State| state.is_proven));
         }
         all
     }

@@ -71,7 +71,7 @@ fn writes_on() -> Timing {
 
 #[test]
 fn time() {
-    checked("time, the node is no candidate", plain()).assert_properties();
+    checked("time, the node is not a candidate", plain()).assert_properties();
     checked("time, itself a candidate", Timing { own_candidate: true, ..plain() }).assert_properties();
 }
 
@@ -138,7 +138,7 @@ fn without_any_condition_of_time_it_may_still_run() {
         // Forged answers reach a host that has no others.
         Timing { without: Without::Signature, steps: 7, ..echoes() },
     ] {
-        broken(&format!("time without {:?}", world.without), world, "who is said to have stopped has");
+        broken(&format!("time without {:?}", world.without), world, "who is proven to have stopped has");
     }
 }
 
@@ -167,7 +167,7 @@ fn rules_where_the_power_is_seen_off() {
 #[test]
 fn without_any_condition_of_the_rules_a_majority_may_grant() {
     use rules::Without;
-    for without in [Without::Seal, Without::GreaterEpoch, Without::BootOrder, Without::ReadBack] {
+    for without in [Without::RulesetId, Without::GreaterEpoch, Without::BootOrder, Without::ReadBack] {
         broken(&format!("rules without {without:?}"), rules(without), "no majority can have granted");
     }
     let world = Rules { powered: true, ..rules(Without::Scope) };
@@ -184,11 +184,11 @@ fn boots_of_the_node() {
 #[test]
 fn without_any_condition_of_its_boots_the_next_one_may_run() {
     let world = Boots { without: boots::Without::Readiness };
-    broken("boots without Readiness", world, "nothing runs where it is said to have stopped");
+    broken("boots without Readiness", world, "nothing runs where it is proven to have stopped");
 }
 
 #[test]
 fn memory_of_one_that_was_readmitted() {
     checked("memory", Memory { unasked: false }).assert_properties();
-    broken("memory without asking", Memory { unasked: true }, "what was readmitted is not said to have stopped");
+    broken("memory without asking", Memory { unasked: true }, "what was readmitted is not proven to have stopped");
 }

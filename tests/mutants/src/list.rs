@@ -3,7 +3,7 @@
 use crate::Death::{Model, Unit};
 use crate::{Death, Mutant};
 
-const ADMISSION: &str = "src/core/shun/readmission.rs";
+const READMISSION: &str = "src/core/shun/readmission.rs";
 const EXPIRY: &str = "src/core/shun/expiry.rs";
 const LAST_STATE: &str = "src/core/shun/last_state.rs";
 const LEASE: &str = "src/core/shun/lease.rs";
@@ -43,7 +43,7 @@ pub const ALL: &[Mutant] = &[
         Model("time_some_are_lost"),
     ),
     of(
-        "whoever-refuses-counts-as-a-candidate",
+        "a-node-that-refuses-counts-as-a-candidate",
         LEASE,
         "let could_grant = candidates.difference(refusing).count();",
         "let could_grant = candidates.len().saturating_sub(refusing.len());",
@@ -71,21 +71,21 @@ pub const ALL: &[Mutant] = &[
         Model("time_some_are_lost"),
     ),
     of(
-        "the-attested-list-is-not-looked-at",
+        "the-reported-list-is-not-checked",
         VERDICT,
-        "let lists = [(\"its self-fencing asks\", &attested), (\"are configured\", known.candidates)];",
-        "let lists = [(\"are configured\", known.candidates)]; let _ = attested;",
+        "let lists = [(\"its self-fencing asks\", &reported), (\"are configured\", known.candidates)];",
+        "let lists = [(\"are configured\", known.candidates)]; let _ = reported;",
         Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
     of(
-        "the-askers-list-is-not-looked-at",
+        "the-askers-list-is-not-checked",
         VERDICT,
-        "let lists = [(\"its self-fencing asks\", &attested), (\"are configured\", known.candidates)];",
-        "let lists = [(\"its self-fencing asks\", &attested)];",
+        "let lists = [(\"its self-fencing asks\", &reported), (\"are configured\", known.candidates)];",
+        "let lists = [(\"its self-fencing asks\", &reported)];",
         Unit("verdict::tests::the_askers_own_list_has_to_be_blocked_too"),
     ),
     of(
-        "lists-of-before-are-not-looked-at",
+        "lists-of-before-are-not-checked",
         VERDICT,
         "known.lists.iter()",
         "known.lists.iter().take(0)",
@@ -113,7 +113,7 @@ pub const ALL: &[Mutant] = &[
         Model("time_some_are_lost"),
     ),
     of(
-        "nobody-is-left-and-that-is-enough",
+        "no-node-is-left-and-that-is-enough",
         VERDICT,
         "if confirming.is_empty() && missing.is_empty() {",
         "if false {",
@@ -149,35 +149,29 @@ pub const ALL: &[Mutant] = &[
         Unit("verdict::tests::the_first_look_is_kept_while_it_holds"),
     ),
     of(
-        "the-ruleset_id-is-not-looked-at",
+        "the-ruleset_id-is-not-checked",
         VERDICT,
         "        || first.ruleset_ids.iter().any(changed)\n",
         "        || first.ruleset_ids.iter().any(|one| false && changed(one))\n",
         Model("rules_of_one_asker"),
     ),
+    of("the-epoch-is-not-checked", VERDICT, "        || first.epoch != last.epoch\n", "", Model("rules_of_one_asker")),
     of(
-        "the-epoch-is-not-looked-at",
-        VERDICT,
-        "        || first.epoch != last.epoch\n",
-        "",
-        Model("rules_of_one_asker"),
-    ),
-    of(
-        "a-boot-of-the-asker-is-not-looked-at",
+        "a-boot-of-the-asker-is-not-checked",
         VERDICT,
         "    first.boot_id != last.boot_id\n        || first.epoch",
         "    first.epoch",
         Unit("verdict::tests::what_did_not_hold_all_the_time_proves_nothing"),
     ),
     of(
-        "who-left-is-not-looked-at",
+        "who-left-is-not-checked",
         VERDICT,
         "        || !first.refusing.is_subset(&last.refusing)\n",
         "",
         Unit("verdict::tests::what_did_not_hold_all_the_time_proves_nothing"),
     ),
     of(
-        "a-clock-that-went-back-is-not-looked-at",
+        "a-clock-that-went-back-is-not-checked",
         VERDICT,
         "        || first.at > last.at\n",
         "",
@@ -199,7 +193,7 @@ pub const ALL: &[Mutant] = &[
     ),
     // Which reports of self-fencing are believed.
     of(
-        "nowayout-is-not-looked-at",
+        "nowayout-is-not-checked",
         VERDICT,
         "if !self_fence.nowayout {",
         "if false {",
@@ -220,35 +214,35 @@ pub const ALL: &[Mutant] = &[
         Model("time_of_a_host_that_is_paused"),
     ),
     of(
-        "the-boot-is-not-looked-at",
+        "the-boot-is-not-checked",
         VERDICT,
         "if known.boot_id != Some(self_fence.boot_id.as_str()) {",
         "if false {",
         Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
     of(
-        "the-address-is-not-looked-at",
+        "the-address-is-not-checked",
         VERDICT,
         "Some(from) if known.addresses.contains(&from) => {}",
         "Some(_) => {}",
         Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
     of(
-        "the-promise-is-not-looked-at",
+        "the-promise-is-not-checked",
         VERDICT,
         "if !self_fence.terms.is_kept(*age_ms, self_fence.guaranteed_for_ms) {",
         "if false {",
         Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
     of(
-        "a-master-that-is-lost-is-not-looked-at",
+        "a-master-that-is-lost-is-not-checked",
         VERDICT,
         "if known.master.is_some_and(|master| last.lost.contains(master)) {",
         "if false {",
         Model("boots_of_the_node"),
     ),
     of(
-        "a-master-that-was-lost-at-first-is-not-looked-at",
+        "a-master-that-was-lost-at-first-is-not-checked",
         VERDICT,
         "if known.master.is_some_and(|master| first.lost.contains(master)) && !is_promised {",
         "if known.master.is_some_and(|master| first.lost.contains(master)) && !is_promised && false {",
@@ -415,32 +409,32 @@ pub const ALL: &[Mutant] = &[
         Model("boots_of_the_node"),
     ),
     of(
-        "a-denial-of-the-same-boot-is-not-heard",
+        "a-denial-of-the-same-boot-does-not-count",
         LAST_STATE,
         "=> others >= own,",
         "=> others < own,",
-        Unit("last_state::tests::an_older_attestation_does_not_outlive_a_newer_denial"),
+        Unit("last_state::tests::an_older_report_does_not_outlive_a_newer_denial"),
     ),
     of(
-        "denials-are-not-heard",
+        "denials-do-not-count",
         LAST_STATE,
         ".filter(|denial| own.may_precede(denial.statement()));",
         ".filter(|denial| false && own.may_precede(denial.statement()));",
-        Unit("last_state::tests::an_older_attestation_does_not_outlive_a_newer_denial"),
+        Unit("last_state::tests::an_older_report_does_not_outlive_a_newer_denial"),
     ),
     of(
-        "the-oldest-attestation-counts",
+        "the-oldest-report-counts",
         LAST_STATE,
-        "self.attestations.iter().min_by_key(",
-        "self.attestations.iter().max_by_key(",
+        "self.reports.iter().min_by_key(",
+        "self.reports.iter().max_by_key(",
         Unit("last_state::tests::of_two_boots_whose_order_is_not_known_neither_counts"),
     ),
     of(
         "ages-do-not-grow",
         LAST_STATE,
-        "self.attestations.iter_mut().for_each(|one| one.age_ms = one.age_ms.saturating_add(ms));",
+        "self.reports.iter_mut().for_each(|one| one.age_ms = one.age_ms.saturating_add(ms));",
         "",
-        Unit("last_state::tests::every_list_that_was_told_within_the_promise_counts"),
+        Unit("last_state::tests::every_list_that_was_reported_within_the_promise_counts"),
     ),
     of(
         "a-memory-holds-against-a-later-epoch",
@@ -450,7 +444,7 @@ pub const ALL: &[Mutant] = &[
         Model("memory_of_one_that_was_readmitted"),
     ),
     of(
-        "a-memory-needs-nobody",
+        "a-memory-needs-no-candidate",
         MEMORY,
         "if !blocks(candidates, &asked) {",
         "if false {",
@@ -480,28 +474,28 @@ pub const ALL: &[Mutant] = &[
     // The conditions of a readmission.
     of(
         "the-boot-that-was-shunned-comes-back",
-        ADMISSION,
+        READMISSION,
         "if entry.boot_id.as_ref() == Some(&returned.boot_id) {",
         "if false {",
         Unit("readmission::tests::only_another_boot_that_runs_nothing_is_let_in"),
     ),
     of(
         "a-boot-of-before-the-shunning-comes-back",
-        ADMISSION,
+        READMISSION,
         "uptime.saturating_add(CLOCKS_DIFFER_MS) >= shunned_for",
         "uptime.saturating_add(CLOCKS_DIFFER_MS) >= shunned_for * 2",
         Unit("readmission::tests::only_another_boot_that_runs_nothing_is_let_in"),
     ),
     of(
         "a-host-with-instances-comes-back",
-        ADMISSION,
+        READMISSION,
         "(Some(0), Some(0)) => None,",
         "(Some(_), Some(0)) => None,",
         Unit("readmission::tests::only_another_boot_that_runs_nothing_is_let_in"),
     ),
     of(
         "a-host-that-does-not-say-comes-back",
-        ADMISSION,
+        READMISSION,
         "(Some(0), Some(0)) => None,",
         "(Some(0) | None, Some(0) | None) => None,",
         Unit("readmission::tests::only_another_boot_that_runs_nothing_is_let_in"),

@@ -96,7 +96,7 @@ pub enum Command {
     /// Sets whether Ganeti's jobs succeed.
     Jobs(bool),
     /// Sets whether the receipts of all hosts are read, or only the own ones.
-    LedgersOfAll(bool),
+    ReceiptsOfAll(bool),
     /// Sets whether noded is asked.
     AskNoded(bool),
     /// The host reconciles now.

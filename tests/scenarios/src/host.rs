@@ -13,7 +13,7 @@ use crate::roles::RoleState;
 #[derive(Clone, Debug)]
 pub(crate) struct Durable {
     memory: Memory,
-    ledger: Vec<(usize, PowerReceipt)>,
+    receipts: Vec<(usize, PowerReceipt)>,
     shuns: ShunList,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct HostState {
     pub(crate) marked: bool,
     pub(crate) believes_master: usize,
     // The data on its disk: receipts of its actions, and its memory.
-    pub(crate) ledger: Vec<(usize, PowerReceipt)>,
+    pub(crate) receipts: Vec<(usize, PowerReceipt)>,
     pub(crate) memory: Memory,
     // The state of the master role on it, its copy of the configuration, its shun list.
     pub(crate) role: RoleState,
@@ -102,7 +102,7 @@ impl HostState {
             changed: 0,
             marked: false,
             believes_master: master,
-            ledger: Vec::new(),
+            receipts: Vec::new(),
             role,
             full: None,
             our_record: false,
@@ -114,7 +114,7 @@ impl HostState {
     }
 
     /// Whether the others reach its cluster stack.
-    pub(crate) const fn is_heard(&self) -> bool {
+    pub(crate) const fn is_connected(&self) -> bool {
         self.up && self.stack && self.linked
     }
 
@@ -127,8 +127,8 @@ impl HostState {
     pub(crate) fn stop(&mut self) {
         self.role.stop();
         if let Some(durable) = &self.full {
-            let Durable { memory, ledger, shuns } = (**durable).clone();
-            (self.memory, self.ledger, self.role.shuns) = (memory, ledger, shuns);
+            let Durable { memory, receipts, shuns } = (**durable).clone();
+            (self.memory, self.receipts, self.role.shuns) = (memory, receipts, shuns);
         }
         self.up = false;
         self.stack = false;
@@ -139,7 +139,7 @@ impl HostState {
     /// Makes its disk full, or writable again, with the data that was kept in `/run`.
     pub(crate) fn fill(&mut self, full: bool) {
         let durable =
-            || Durable { memory: self.memory.clone(), ledger: self.ledger.clone(), shuns: self.role.shuns.clone() };
+            || Durable { memory: self.memory.clone(), receipts: self.receipts.clone(), shuns: self.role.shuns.clone() };
         self.full = full.then(|| Box::new(durable()));
     }
 

@@ -92,7 +92,7 @@ pub(crate) fn check_world(world: &mut World) {
             *grade == Grade::Off && state.readmitted.is_none_or(|readmitted| *at > readmitted)
         };
         if !world.settings.power_too.off && !state.truly_fenced.iter().any(seen_off) {
-            broken.push(format!("{} is recorded with powered=no, and nobody has seen its power off", state.name));
+            broken.push(format!("{} is recorded with powered=no, and no device has read its power as off", state.name));
         }
     }
     for host in 0..world.hosts.len() {
@@ -187,5 +187,5 @@ fn index(world: &World, name: &str) -> Result<Host, String> {
         .hosts
         .iter()
         .position(|host| host.name.as_str() == name)
-        .ok_or_else(|| format!("a verdict of {name}, which is no node"))
+        .ok_or_else(|| format!("a verdict of {name}, which is not a node"))
 }

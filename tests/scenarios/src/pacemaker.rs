@@ -51,7 +51,7 @@ impl World {
     fn membership(&mut self, host: Host) {
         let now = self.now;
         let state = &mut self.hosts[host];
-        let heard = state.is_heard();
+        let connected = state.is_connected();
         match state.member {
             Membership::ShuttingDown if state.leaves_at.is_some_and(|at| at <= now) => {
                 state.leaves_at = None;
@@ -60,17 +60,17 @@ impl World {
                 self.say(&format!("n{} has left", host + 1));
             }
             Membership::Unknown => {}
-            Membership::Absent if heard => {
+            Membership::Absent if connected => {
                 state.member = Membership::Pending;
                 state.joins_at = Some(now + JOIN);
             }
-            Membership::Unclean if heard && self.maintenance => {
+            Membership::Unclean if connected && self.maintenance => {
                 state.member = Membership::Pending;
                 state.joins_at = Some(now + JOIN);
                 state.lost_at = None;
             }
             Membership::Absent | Membership::Unclean => {}
-            member if heard => {
+            member if connected => {
                 state.lost_at = None;
                 if member == Membership::Pending && state.joins_at.is_some_and(|at| at <= now) {
                     state.joins_at = None;
@@ -91,15 +91,15 @@ impl World {
     }
 
     pub(crate) fn has_quorum(&self) -> bool {
-        let heard = self.hosts.iter().filter(|host| host.is_heard()).count();
+        let connected = self.hosts.iter().filter(|host| host.is_connected()).count();
         let of = self.hosts.iter().filter(|host| host.member != Membership::Unknown).count();
         // corosync's two_node: one of two nodes is enough.
-        !self.quorum_lost && (heard * 2 > of || of == 2 && heard == 1)
+        !self.quorum_lost && (connected * 2 > of || of == 2 && connected == 1)
     }
 
     /// Returns the node that runs the fence agent.
     fn delegate(&self, victim: Host) -> Option<Host> {
-        (0..self.hosts.len()).find(|host| *host != victim && self.hosts[*host].is_heard())
+        (0..self.hosts.len()).find(|host| *host != victim && self.hosts[*host].is_connected())
     }
 
     /// Fences a node, by Pacemaker's own decision or at a request.
@@ -133,7 +133,7 @@ impl World {
             // A receipt has the grade before the host was switched on again.
             let written = if grade == Grade::Bounded { Grade::Off } else { grade };
             let receipt = self.receipt(by, asked, outcome, written, proven_by);
-            self.hosts[by].ledger.push((host, receipt));
+            self.hosts[by].receipts.push((host, receipt));
         }
         let completed_ms = Some(self.wall_ms(by, self.now));
         let delegate = match self.device {
@@ -200,7 +200,7 @@ impl World {
             self.hosts[host].truly_fenced.push((self.now, receipt.grade));
         }
         let master = self.master;
-        self.hosts[master].ledger.push((host, receipt));
+        self.hosts[master].receipts.push((host, receipt));
     }
 
     pub(crate) fn heal(&mut self, host: Host) {
@@ -210,7 +210,7 @@ impl World {
     pub(crate) fn stop_stack(&mut self, host: Host) {
         let now = self.now;
         let state = &mut self.hosts[host];
-        if state.member.is_member() && state.is_heard() {
+        if state.member.is_member() && state.is_connected() {
             state.member = Membership::ShuttingDown;
             state.leaves_at = Some(now + 1);
         }
@@ -259,7 +259,7 @@ impl World {
         if self.role_moves_at.is_some_and(|at| at <= self.now) {
             let next = (0..self.hosts.len()).find(|host| {
                 let state = &self.hosts[*host];
-                state.member == Membership::Online && state.is_heard() && state.ganeti.master_candidate
+                state.member == Membership::Online && state.is_connected() && state.ganeti.master_candidate
             });
             if let Some(next) = next {
                 self.role_moves_at = None;

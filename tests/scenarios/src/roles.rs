@@ -49,7 +49,7 @@ pub(crate) struct RoleState {
     /// The host's shun list.
     pub(crate) shuns: ShunList,
     /// The last result of its monitor.
-    said: Option<(OcfCode, String)>,
+    reported: Option<(OcfCode, String)>,
 }
 
 impl RoleState {
@@ -64,7 +64,7 @@ impl RoleState {
             stopped: false,
             probed: true,
             shuns: ShunList::default(),
-            said: None,
+            reported: None,
         }
     }
 
@@ -84,7 +84,7 @@ impl RoleState {
         self.served = false;
         self.stopped = false;
         self.probed = false;
-        self.said = None;
+        self.reported = None;
     }
 }
 
@@ -149,11 +149,11 @@ impl World {
     pub(crate) fn readmit(&mut self, node: Host) {
         let name = self.hosts[node].name.clone();
         let master = self.master;
-        let told: Vec<Host> = (0..self.hosts.len())
+        let peers: Vec<Host> = (0..self.hosts.len())
             .filter(|host| self.hosts[*host].up && self.hosts[*host].linked)
             .filter(|host| *host == node || !self.is_refused(*host, master))
             .collect();
-        for host in told {
+        for host in peers {
             if let Some(entry) = self.hosts[host].role.shuns.0.get_mut(&name) {
                 entry.epoch = entry.epoch.readmitted().unwrap_or(entry.epoch);
             }
@@ -264,7 +264,7 @@ impl World {
         let voters = 1 + others.iter().filter(|other| votes(**other)).count();
         let is_gone = |node: Host| {
             let node = &self.hosts[node];
-            !node.is_heard() && node.truly_fenced.last().is_some_and(|(_, grade)| *grade >= Grade::Bounded)
+            !node.is_connected() && node.truly_fenced.last().is_some_and(|(_, grade)| *grade >= Grade::Bounded)
         };
         let known: Vec<Other> = others
             .iter()
@@ -307,7 +307,7 @@ impl World {
         }
         if self.now.is_multiple_of(MONITOR) {
             for host in 0..self.hosts.len() {
-                if self.hosts[host].is_heard() && self.hosts[host].member.is_member() {
+                if self.hosts[host].is_connected() && self.hosts[host].member.is_member() {
                     self.monitor_role(host);
                 }
             }
@@ -342,10 +342,10 @@ impl World {
         let (verdict, standing) = self.role_seen(host, &words);
         let is_promoted = verdict.code == OcfCode::RunningPromoted;
         let reason = verdict.reason.clone().unwrap_or_default();
-        let said = (verdict.code, reason.clone());
-        let is_new = self.hosts[host].role.said.as_ref() != Some(&said);
-        let was_quiet = self.hosts[host].role.said.is_none() && reason.is_empty();
-        self.hosts[host].role.said = Some(said);
+        let verdict_text = (verdict.code, reason.clone());
+        let is_new = self.hosts[host].role.reported.as_ref() != Some(&verdict_text);
+        let was_quiet = self.hosts[host].role.reported.is_none() && reason.is_empty();
+        self.hosts[host].role.reported = Some(verdict_text);
         self.hosts[host].role.probed = true;
         if is_new && !was_quiet {
             let state = match verdict.code {
@@ -380,7 +380,7 @@ impl World {
 
     /// Pacemaker promotes the instance with the highest score, and the next one when that fails.
     fn promote(&mut self) {
-        let can = |host: &Host| self.hosts[*host].member == Membership::Online && self.hosts[*host].is_heard();
+        let can = |host: &Host| self.hosts[*host].member == Membership::Online && self.hosts[*host].is_connected();
         let mut offers: Vec<(i32, Host)> = (0..self.hosts.len())
             .filter(can)
             .filter_map(|host| Some((self.score(host, &self.words(host))?, host)))

@@ -31,7 +31,7 @@ pub struct Outcome {
 /// None for a script that was parsed.
 pub fn run(script: &Script) -> Result<Outcome, String> {
     let mut world = World::new(script).map_err(|error| error.to_string())?;
-    let mut told = HashMap::new();
+    let mut last = HashMap::new();
     let mut outcome = Outcome { log: String::new(), broken: Vec::new(), looks: 0, checks: 0 };
     let mut commands = script.commands.iter().peekable();
     for now in 0..=script.until {
@@ -50,7 +50,7 @@ pub fn run(script: &Script) -> Result<Outcome, String> {
         looking.dedup();
         for host in looking {
             if world.hosts[host].looks() {
-                look(&mut world, host, &mut told, &mut outcome);
+                look(&mut world, host, &mut last, &mut outcome);
             }
         }
     }
@@ -62,7 +62,7 @@ pub fn run(script: &Script) -> Result<Outcome, String> {
 }
 
 /// Reconciles on one host, and carries out the decisions.
-fn look(world: &mut World, host: Host, told: &mut HashMap<(Host, String), String>, outcome: &mut Outcome) {
+fn look(world: &mut World, host: Host, last: &mut HashMap<(Host, String), String>, outcome: &mut Outcome) {
     let state = world.view(host);
     let plan = reconcile(&state, &world.settings(), world.hosts[host].memory.clone());
     outcome.looks += 1;
@@ -73,7 +73,7 @@ fn look(world: &mut World, host: Host, told: &mut HashMap<(Host, String), String
         let place = (host, verdict.node.to_string());
         // Ages change with each reconciliation; the rest is logged when it changes.
         let gist: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
-        let is_new = told.insert(place, gist.clone()).is_none_or(|before| before != gist);
+        let is_new = last.insert(place, gist.clone()).is_none_or(|before| before != gist);
         let is_quiet = match verdict.decision {
             Decision::Nothing(NoActionReason::LeftAlone) => host != world.master,
             Decision::Nothing(_) => true,

@@ -180,7 +180,7 @@ impl Script {
             ),
             ["breaker-reset"] => Command::BreakerReset,
             ["jobs", word] => Command::Jobs(either(word, "work", "fail")?),
-            ["ledgers", word] => Command::LedgersOfAll(either(word, "all", "own")?),
+            ["receipts", word] => Command::ReceiptsOfAll(either(word, "all", "own")?),
             ["ask-noded", word] => Command::AskNoded(either(word, "on", "off")?),
             ["reconcile", n] => Command::Reconcile(self.host(n)?),
             ["roles", mode] => Command::Roles(word(&[("partial", Mode::Partial), ("full", Mode::Full)], mode)?),
@@ -215,7 +215,7 @@ fn device(text: &str) -> Result<Device, String> {
 fn word<T: Copy>(known: &[(&str, T)], text: &str) -> Result<T, String> {
     known.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or_else(|| {
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        format!("{text} is none of {}", names.join(", "))
+        format!("{text} is not one of {}", names.join(", "))
     })
 }
 
@@ -224,9 +224,9 @@ fn either(text: &str, yes: &str, no: &str) -> Result<bool, String> {
 }
 
 fn number(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| format!("{text} is no number"))
+    text.parse().map_err(|_| format!("{text} is not a number"))
 }
 
 fn seconds(text: &str) -> Result<u64, String> {
-    text.strip_suffix('s').and_then(|text| text.parse().ok()).ok_or_else(|| format!("{text} is no time (10s)"))
+    text.strip_suffix('s').and_then(|text| text.parse().ok()).ok_or_else(|| format!("{text} is not a time (10s)"))
 }

@@ -12,9 +12,9 @@ impl World {
     pub(crate) fn view(&self, here: Host) -> ReconcileInput {
         let own = &self.hosts[here];
         let readable = |host: &Host| {
-            *host == here || self.ledgers_of_all && own.linked && self.hosts[*host].up && self.hosts[*host].linked
+            *host == here || self.receipts_of_all && own.linked && self.hosts[*host].up && self.hosts[*host].linked
         };
-        let ledgers: Vec<Host> = (0..self.hosts.len()).filter(readable).collect();
+        let readable: Vec<Host> = (0..self.hosts.len()).filter(readable).collect();
         let started = if own.stack_started == 0 {
             self.wall_ms(here, 0) - WELL_FOR * 1_000
         } else {
@@ -35,7 +35,7 @@ impl World {
             role,
             pause: self.pause.clone(),
             candidate_pool_size: self.pool,
-            nodes: (0..self.hosts.len()).map(|node| self.node(here, node, &ledgers)).collect(),
+            nodes: (0..self.hosts.len()).map(|node| self.node(here, node, &readable)).collect(),
         }
     }
 
@@ -53,7 +53,7 @@ impl World {
         Fence { delegate, ..fence.clone() }
     }
 
-    fn node(&self, here: Host, node: Host, ledgers: &[Host]) -> NodeState {
+    fn node(&self, here: Host, node: Host, readable: &[Host]) -> NodeState {
         let own = &self.hosts[here];
         let state = &self.hosts[node];
         let member = match state.member {
@@ -62,9 +62,9 @@ impl World {
             _ if node == here => Membership::Online,
             _ => Membership::Unclean,
         };
-        let receipts = ledgers
+        let receipts = readable
             .iter()
-            .flat_map(|host| &self.hosts[*host].ledger)
+            .flat_map(|host| &self.hosts[*host].receipts)
             .filter(|(of, _)| *of == node)
             .map(|(_, receipt)| receipt.clone())
             .collect();

@@ -52,7 +52,7 @@ pub(crate) struct World {
     pub(crate) fence_with: FenceAction,
     pub(crate) muted: bool,
     pub(crate) jobs_work: bool,
-    pub(crate) ledgers_of_all: bool,
+    pub(crate) receipts_of_all: bool,
     pub(crate) ask_noded: bool,
     pub(crate) receipts: u64,
     /// The hosts that reconcile now, besides the monitors.
@@ -102,7 +102,7 @@ impl World {
             fence_with: FenceAction::Reboot,
             muted: false,
             jobs_work: true,
-            ledgers_of_all: true,
+            receipts_of_all: true,
             ask_noded: true,
             receipts: 0,
             triggered: Vec::new(),
@@ -148,7 +148,7 @@ impl World {
                 self.by_hand(host, receipt);
             }
             Command::Begun(host, action) => {
-                let receipt = self.receipt(self.master, action, Outcome::Unknown, Grade::Unknown, "nobody");
+                let receipt = self.receipt(self.master, action, Outcome::Unknown, Grade::Unknown, "nothing");
                 self.by_hand(host, PowerReceipt { by_fencer: false, unfinished: true, ..receipt });
             }
             Command::Pause(ref reason) => {
@@ -188,7 +188,7 @@ impl World {
             Command::Clock(host, by) => self.hosts[host].ahead += by,
             Command::BreakerReset => self.hosts.iter_mut().for_each(HostState::reset_breaker),
             Command::Jobs(work) => self.jobs_work = work,
-            Command::LedgersOfAll(all) => self.ledgers_of_all = all,
+            Command::ReceiptsOfAll(all) => self.receipts_of_all = all,
             Command::AskNoded(ask) => self.ask_noded = ask,
             Command::Reconcile(host) => self.triggered.push(host),
             Command::Roles(mode) => self.roles = Some(mode),

@@ -40,7 +40,7 @@ fn accident(hosts: usize) -> impl Strategy<Value = Command> {
         any::<bool>().prop_map(Command::QuorumLost),
         any::<bool>().prop_map(Command::NotifyMuted),
         any::<bool>().prop_map(Command::Jobs),
-        any::<bool>().prop_map(Command::LedgersOfAll),
+        any::<bool>().prop_map(Command::ReceiptsOfAll),
         host().prop_map(Command::HistoryGone),
     ]
 }
@@ -97,7 +97,7 @@ fn script(hosts: usize) -> impl Strategy<Value = Script> {
 }
 
 /// Prints the failed script in readable form.
-fn told(script: &Script, log: &str) -> String {
+fn with_log(script: &Script, log: &str) -> String {
     format!("{:#?}\n{log}", script.commands)
 }
 
@@ -113,13 +113,13 @@ proptest! {
     #[test]
     fn no_invariant_is_broken_in_three_hosts(script in script(3)) {
         let outcome = run(&script).map_err(TestCaseError::fail)?;
-        prop_assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, told(&script, &outcome.log));
+        prop_assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, with_log(&script, &outcome.log));
     }
 
     #[test]
     fn no_invariant_is_broken_in_seven_hosts(script in script(7)) {
         let outcome = run(&script).map_err(TestCaseError::fail)?;
-        prop_assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, told(&script, &outcome.log));
+        prop_assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, with_log(&script, &outcome.log));
     }
 
     /// Without noded, Pacemaker's view alone shows that a node has returned.
@@ -128,7 +128,7 @@ proptest! {
         let mut script = Script { boot: 150, ..script };
         script.commands.insert(0, (0, Command::AskNoded(false)));
         let outcome = run(&script).map_err(TestCaseError::fail)?;
-        prop_assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, told(&script, &outcome.log));
+        prop_assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, with_log(&script, &outcome.log));
     }
 
     /// A lost memory at any time, and changed clocks, may prevent a record; they never lead to a wrong one.
@@ -144,6 +144,6 @@ proptest! {
         }
         script.commands.sort_by_key(|(at, _)| *at);
         let outcome = run(&script).map_err(TestCaseError::fail)?;
-        prop_assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, told(&script, &outcome.log));
+        prop_assert!(outcome.broken.is_empty(), "{:?}\n{}", outcome.broken, with_log(&script, &outcome.log));
     }
 }

@@ -95,7 +95,7 @@ impl Topology {
     }
 
     /// Returns Ganeti's nodes, and those that Pacemaker alone has.
-    pub(super) fn everybody<'a>(&'a self, all: &'a [NodeName]) -> Vec<&'a NodeName> {
+    pub(super) fn all_targets<'a>(&'a self, all: &'a [NodeName]) -> Vec<&'a NodeName> {
         let is_ganetis = |name: &NodeName| all.iter().any(|node| compare(name, node, all) != Match::Other);
         all.iter().chain(self.names.iter().filter(|name| !is_ganetis(name))).collect()
     }

@@ -55,28 +55,32 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
     for number in 0..EACH {
         // Most changed bytes are not JSON any more. So every other message has changed values instead.
         let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
-        let Ok(said) = serde_json::from_slice::<PeerReport>(&bytes) else { continue };
+        let Ok(sent) = serde_json::from_slice::<PeerReport>(&bytes) else { continue };
         read += 1;
         let asked = Asked { node: &node, is_candidate: false, about: &about, receipts: &about, own_terms: OWN };
         let shown = || format!("{number}: {}", String::from_utf8_lossy(&bytes));
-        if let Ok(heard) = answer(said.clone(), asked) {
-            assert_eq!((&heard.register, heard.self_fences.len()), (&ShunList::default(), 0), "{}", shown());
+        if let Ok(accepted) = answer(sent.clone(), asked) {
+            assert_eq!((&accepted.register, accepted.self_fences.len()), (&ShunList::default(), 0), "{}", shown());
             assert!(
-                heard.receipts.is_empty() && heard.scopes.len() <= crate::core::shun::list::ENTRIES_MOST,
+                accepted.receipts.is_empty() && accepted.scopes.len() <= crate::core::shun::list::ENTRIES_MOST,
                 "{}",
                 shown()
             );
-            assert!(heard.node == node && heard.refuses.len() <= crate::core::shun::list::ENTRIES_MOST, "{}", shown());
+            assert!(
+                accepted.node == node && accepted.refuses.len() <= crate::core::shun::list::ENTRIES_MOST,
+                "{}",
+                shown()
+            );
         }
         // The receipts of a candidate that lies are taken: only those that were requested, bounded, and of fencings.
         let of_candidate = Asked { is_candidate: true, ..asked };
-        for (node, told) in answer(said.clone(), of_candidate).into_iter().flat_map(|heard| heard.receipts) {
-            assert!(about.contains(&node) && told.len() <= power_receipt::EACH_MOST, "{}", shown());
-            assert!(told.iter().all(|receipt| receipt.by_fencer && receipt.proven_by.len() <= 200), "{}", shown());
+        for (node, receipts) in answer(sent.clone(), of_candidate).into_iter().flat_map(|accepted| accepted.receipts) {
+            assert!(about.contains(&node) && receipts.len() <= power_receipt::EACH_MOST, "{}", shown());
+            assert!(receipts.iter().all(|receipt| receipt.by_fencer && receipt.proven_by.len() <= 200), "{}", shown());
         }
         for speaker in &speakers {
             for by in [Channel::Noded, Channel::Answer] {
-                assert!(roll.believe(speaker, by, &said.register, &own).is_err(), "{}", shown());
+                assert!(roll.believe(speaker, by, &sent.register, &own).is_err(), "{}", shown());
             }
         }
     }
@@ -98,15 +102,15 @@ fn no_question_changes_more_than_a_candidate_may() {
     let (roll, own) = (roll(), own());
     for number in 0..EACH {
         let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
-        let Ok(said) = serde_json::from_slice::<PeerRequest>(&bytes) else { continue };
+        let Ok(sent) = serde_json::from_slice::<PeerRequest>(&bytes) else { continue };
         read += 1;
         let shown = || format!("{number}: {}", String::from_utf8_lossy(&bytes));
-        let is_master_ip = said.gone_master_ip.is_some_and(|address| roll.is_master_ip(address));
-        assert_eq!(is_master_ip, said.gone_master_ip == roll.master_ip, "{}", shown());
-        let Ok(belief) = roll.believe(&said.from, Channel::Noded, &said.register, &own) else {
+        let is_master_ip = sent.gone_master_ip.is_some_and(|address| roll.is_master_ip(address));
+        assert_eq!(is_master_ip, sent.gone_master_ip == roll.master_ip, "{}", shown());
+        let Ok(belief) = roll.believe(&sent.from, Channel::Noded, &sent.register, &own) else {
             continue;
         };
-        assert!(roll.candidates.contains(&said.from), "{}", shown());
+        assert!(roll.candidates.contains(&sent.from), "{}", shown());
         let mut merged = own.clone();
         merged.merge(&belief.accepted);
         assert!(!merged.0.contains_key(&name("n1")) && !merged.0.contains_key(&name("foreign")), "{}", shown());

@@ -18,7 +18,7 @@ fn peer(n: u8, stand: PeerState) -> Peer {
 }
 
 fn refuses(n: u8) -> Peer {
-    peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("seal {n}"), reach: ShunScope::All })
+    peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("ruleset {n}"), reach: ShunScope::All })
 }
 
 fn silent(n: u8) -> Peer {
@@ -64,7 +64,7 @@ fn judged_by(
         candidates: &candidates,
         lists: &[],
         master: None,
-        self_fence: self_fence.ok_or("its self-fencing is not known here"),
+        self_fence: self_fence.ok_or(LastStateError::NoReport),
         boot_id: Some("old"),
         accepted: Accepted::default(),
     };
@@ -122,18 +122,19 @@ fn without_a_self_fence_that_can_be_believed_it_is_isolated() {
         why(judged(&all(0), &all(90), 9, Some(&self_fence)))
     };
     assert!(why(judged(&all(0), &all(90), 9, None)).contains("its self-fencing is not known"));
-    assert!(with(|said| said.self_fence.nowayout = false).contains("nowayout"));
-    assert!(with(|said| said.self_fence.driver = SOFTDOG.into()).contains("softdog"));
-    assert!(with(|said| said.self_fence.boot_id = "new".into()).contains("another boot"));
-    assert!(with(|said| said.self_fence.is_virtual = Some(true)).contains("virtual machine"));
-    assert!(with(|said| said.self_fence.is_virtual = None).contains("install the same version"));
+    assert!(with(|report| report.self_fence.nowayout = false).contains("nowayout"));
+    assert!(with(|report| report.self_fence.driver = SOFTDOG.into()).contains("softdog"));
+    assert!(with(|report| report.self_fence.boot_id = "new".into()).contains("another boot"));
+    assert!(with(|report| report.self_fence.is_virtual = Some(true)).contains("virtual machine"));
+    assert!(with(|report| report.self_fence.is_virtual = None).contains("install the same version"));
     assert!(
-        with(|said| said.self_fence.asks_from = Some(address(8))).contains("asks from 192.0.2.8, which is not refused")
+        with(|report| report.self_fence.asks_from = Some(address(8)))
+            .contains("asks from 192.0.2.8, which is not refused")
     );
-    assert!(with(|said| said.self_fence.asks_from = None).contains("install the same version"));
-    assert!(with(|said| said.age_ms = 570_000).contains("may have been disarmed"));
+    assert!(with(|report| report.self_fence.asks_from = None).contains("install the same version"));
+    assert!(with(|report| report.age_ms = 570_000).contains("may have been disarmed"));
     assert!(
-        with(|said| said.self_fence.candidates.extend([5, 6, 7, 8].map(address))).contains("its self-fencing asks")
+        with(|report| report.self_fence.candidates.extend([5, 6, 7, 8].map(address))).contains("its self-fencing asks")
     );
 }
 
@@ -144,8 +145,8 @@ fn enough_candidates_have_to_refuse() {
     assert_eq!(judged(&two(0), &two(90), 9, Some(&self_fence())), ProofVerdict::Bounded);
     assert_eq!(judged(&two(0), &two(90), 3, Some(&self_fence())), ProofVerdict::Bounded, "itself a candidate");
     let one = |at| seen(&[refuses(1), peer(2, PeerState::ProvenOff("fenced".into())), refuses(4)], at).unwrap();
-    let said = why(judged(&one(0), &one(90), 3, Some(&self_fence())));
-    assert!(said.contains("1 of the 3 candidates") && said.contains("itself one of them"), "{said}");
+    let proof = why(judged(&one(0), &one(90), 3, Some(&self_fence())));
+    assert!(proof.contains("1 of the 3 candidates") && proof.contains("itself one of them"), "{proof}");
 }
 
 /// The wait begins again after rules were absent for a moment, the epoch changed, or the asker has booted.
@@ -185,10 +186,10 @@ fn the_last_look_is_asked_after_the_wait() {
 fn weaker_watchdogs_count_by_name_only() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
     let judged = |softdog: bool, is_virtual: bool, accepted: Accepted| {
-        let mut attested = self_fence();
-        attested.self_fence.is_virtual = Some(is_virtual);
-        attested.self_fence.driver = if softdog { SOFTDOG } else { "iTCO_wdt" }.to_owned();
-        watchdog_objection(&attested.self_fence, accepted).is_none()
+        let mut report = self_fence();
+        report.self_fence.is_virtual = Some(is_virtual);
+        report.self_fence.driver = if softdog { SOFTDOG } else { "iTCO_wdt" }.to_owned();
+        watchdog_objection(&report.self_fence, accepted).is_none()
     };
     assert_eq!(
         judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| known.accepted = Accepted::default()),
@@ -208,7 +209,7 @@ fn weaker_watchdogs_count_by_name_only() {
 #[test]
 fn who_refuses_tcp_only_does_not_refuse_the_lease() {
     let tcp =
-        |n: u8| peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("seal {n}"), reach: ShunScope::Tcp });
+        |n: u8| peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("ruleset {n}"), reach: ShunScope::Tcp });
     let missing = seen(&[refuses(1), tcp(2), refuses(3)], 0).unwrap_err();
     assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n2.lab refuses TCP only"]);
     let all = [tcp(1), tcp(2), tcp(3)];
@@ -247,10 +248,10 @@ fn a_master_that_is_lost_too_is_waited_for() {
 #[test]
 fn every_list_of_late_has_to_be_blocked() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
-    let said = judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| {
+    let proof = judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| {
         known.lists = Box::leak(Box::new([[3, 5, 6].map(address).into()]));
     });
-    assert!(why(said).contains("were configured until lately"));
+    assert!(why(proof).contains("were configured until lately"));
 }
 
 /// The wait counts from the first round while its conditions hold.
@@ -271,10 +272,10 @@ fn the_first_look_is_kept_while_it_holds() {
 #[test]
 fn the_askers_own_list_has_to_be_blocked_too() {
     let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
-    let said = judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| {
+    let proof = judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| {
         known.candidates = Box::leak(Box::new([3, 5, 6].map(address).into()));
     });
-    assert!(why(said).contains("are configured"));
+    assert!(why(proof).contains("are configured"));
 }
 
 /// A shunning counts from the last answer of the round: each answer only shows that the rules stood when it was made.

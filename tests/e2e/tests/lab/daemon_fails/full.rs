@@ -83,7 +83,7 @@ fn health(scene: &Scene) {
     shell(&other, "kill -CONT $(cat /var/run/ganeti/ganeti-noded.pid)");
     says("green");
     let found = master.run(&["gnt-ha", "check", "--no-devices"]).unwrap().text();
-    assert!(found.contains("ocf:health:on: node-health-strategy is none"), "{found}");
+    assert!(found.contains("ocf:health:on: node-health-strategy has the value none"), "{found}");
     master.check(&["gnt-cluster", "remove-tags", "ocf:health:on"]).unwrap();
     says("");
     assert_eq!(scene.failures(), Vec::<String>::new(), "partial mode does not fail");

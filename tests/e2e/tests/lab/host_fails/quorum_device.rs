@@ -89,7 +89,7 @@ fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
     let why = "loses quorum: 1 of 3 votes would be left, and 2 are needed";
     assert!(!failed.success() && failed.stderr.contains(why), "{}", failed.text());
     let rehearsed = gnt_ha(&n1, &["rehearse", "n2"]);
-    assert!(rehearsed.stdout.contains(why) && rehearsed.stdout.contains("nobody would be fenced"));
+    assert!(rehearsed.stdout.contains(why) && rehearsed.stdout.contains("no node would be fenced"));
     assert!(rehearsed.stdout.contains("demote gnt-ha-master on n1.lab"), "{}", rehearsed.text());
     assert_eq!(fenced(&scene), [1, 1], "no host was fenced meanwhile");
     n2.power_off().unwrap();
