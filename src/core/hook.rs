@@ -5,8 +5,6 @@
 //! (`_ExecLU`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
 use super::ganeti::tags::OfflineByHand;
 use super::node::{self, NodeName};
@@ -14,6 +12,10 @@ use super::pacemaker::crm_mon::CrmMon;
 use super::pacemaker::names::{NoPacemakerName, PacemakerName, called};
 use super::quorum::{Left, Quorum};
 use super::reconcile::{FenceAction, FenceStatus, Membership};
+
+mod step;
+
+pub use step::{HookStep, ParseHookStepError};
 
 /// The kind of a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,76 +147,6 @@ pub struct HookInput {
     pub ids: BTreeMap<PacemakerName, u32>,
     /// The cluster's tag for nodes that an administrator records offline.
     pub by_hand: OfflineByHand,
-}
-
-/// One step of a hook.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HookStep {
-    /// Apply this host's own nftables rules.
-    ApplyRules,
-    /// Run `gnt-ha check`.
-    Check,
-    /// Have Pacemaker fence the node.
-    Fence(NodeName),
-    /// Update what `gnt-ha setup` has made, by Ganeti's nodes.
-    UpdateSetup,
-    /// Bring Ganeti's record to what is proven.
-    Reconcile,
-    /// Have every other node shun the node.
-    Shun(NodeName),
-    /// Remove gnt-ha's standby of the node.
-    ClearStandby(NodeName),
-    /// Put the node on standby.
-    Standby(NodeName),
-    /// Synchronize the shun list with all nodes.
-    Sync,
-}
-
-impl fmt::Display for HookStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ApplyRules => f.write_str("apply-rules"),
-            Self::Check => f.write_str("check"),
-            Self::UpdateSetup => f.write_str("update-setup"),
-            Self::Reconcile => f.write_str("reconcile"),
-            Self::Sync => f.write_str("sync"),
-            Self::Fence(node) => write!(f, "fence={node}"),
-            Self::Shun(node) => write!(f, "shun={node}"),
-            Self::ClearStandby(node) => write!(f, "clear-standby={node}"),
-            Self::Standby(node) => write!(f, "standby={node}"),
-        }
-    }
-}
-
-/// A text that is not a step of a hook.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParseHookStepError {
-    /// The verb is unknown, or its node is missing or too much.
-    #[error("{0:?} is not a step of a hook")]
-    Step(String),
-    /// The name of the node is not valid.
-    #[error(transparent)]
-    Node(#[from] node::BadNodeName),
-}
-
-impl FromStr for HookStep {
-    type Err = ParseHookStepError;
-
-    fn from_str(text: &str) -> Result<Self, ParseHookStepError> {
-        let node = NodeName::new;
-        Ok(match text.split_once('=').map_or((text, None), |(verb, name)| (verb, Some(name))) {
-            ("apply-rules", None) => Self::ApplyRules,
-            ("check", None) => Self::Check,
-            ("update-setup", None) => Self::UpdateSetup,
-            ("reconcile", None) => Self::Reconcile,
-            ("sync", None) => Self::Sync,
-            ("fence", Some(name)) => Self::Fence(node(name)?),
-            ("shun", Some(name)) => Self::Shun(node(name)?),
-            ("clear-standby", Some(name)) => Self::ClearStandby(node(name)?),
-            ("standby", Some(name)) => Self::Standby(node(name)?),
-            _ => return Err(ParseHookStepError::Step(text.to_owned())),
-        })
-    }
 }
 
 /// The steps of a hook.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::input::Installed;
-use super::tests::{DIGEST, PROGRAM, Scene, device, name, other, program};
+use super::scene::{DIGEST, PROGRAM, Scene, device, name, other, program};
 use crate::core::breaker::OpenState;
 use crate::core::config::DIGEST_PROPERTY;
 use crate::core::pacemaker::names::PacemakerName;

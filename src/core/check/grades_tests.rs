@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use super::tests::{Scene, device, name};
+use super::scene::{Scene, device, name};
 use super::*;
 use crate::core::grade::Grade;
 use crate::core::power::Power;

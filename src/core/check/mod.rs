@@ -1,6 +1,6 @@
 //! The rules of `gnt-ha check`: take the state of both clusters and return findings, each with its fix. Pure.
 //!
-//! [`rules::RULES`] is the one table of possible findings. The other files compare Pacemaker, Ganeti, both together,
+//! [`rules::all`] is the one table of possible findings. The other files compare Pacemaker, Ganeti, both together,
 //! this host and the other nodes with the rules. [`notes`] returns information that is not a problem.
 
 mod budget;
@@ -17,6 +17,8 @@ mod pacemaker;
 mod peers;
 mod quorum;
 pub mod rules;
+#[cfg(test)]
+mod scene;
 mod setup;
 mod severity;
 #[cfg(test)]
@@ -54,7 +56,7 @@ pub struct Finding {
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// Adds a finding of the rule `name`, one of [`rules::RULES`]. `{}` in its fix stands for `about`.
+    /// Adds a finding of the rule `name`, one of [`rules::all`]. `{}` in its fix stands for `about`.
     fn add(&mut self, name: &'static str, about: impl ToString, what: impl Into<String>) {
         let about = about.to_string();
         let fix = rule(name).fix.replace("{}", &about);

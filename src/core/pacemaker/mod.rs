@@ -14,4 +14,5 @@ pub mod simulation;
 pub mod standby;
 pub mod state;
 pub mod tree;
+mod value;
 mod xml;

@@ -3,13 +3,16 @@
 //! Sources: Pacemaker Explained; `/usr/share/pacemaker/resources-*.rng`, `constraints-*.rng`. Templates are followed,
 //! rules are not: of several values the first counts, as for Pacemaker without rules.
 
-use crate::core::grade::Grade;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fencing::Fencing;
 use super::names::{NoPacemakerName, PacemakerName, called};
 use super::tree::{BadCib, Element};
+use super::value::INFINITY;
+use crate::core::grade::Grade;
 use crate::core::node::NodeName;
+
+pub use super::value::{boolean, is_true, score};
 
 /// Names with their values.
 pub type Pairs = BTreeMap<String, String>;
@@ -291,36 +294,6 @@ impl Location {
     }
 }
 
-/// Returns whether a value is one of Pacemaker's words for true (`crm_str_to_boolean`).
-#[must_use]
-pub fn is_true(value: &str) -> bool {
-    boolean(value) == Some(true)
-}
-
-/// Parses one of Pacemaker's words for true and false (`crm_str_to_boolean`).
-#[must_use]
-pub fn boolean(value: &str) -> Option<bool> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "on" | "yes" | "y" | "1" => Some(true),
-        "false" | "off" | "no" | "n" | "0" => Some(false),
-        _ => None,
-    }
-}
-
-/// The number from which on a score is infinite (`PCMK_SCORE_INFINITY`).
-const INFINITY: i64 = 1_000_000;
-
-/// Parses a score as Pacemaker does (`char2score`).
-#[must_use]
-pub fn score(text: &str) -> Option<i64> {
-    let text = text.trim();
-    match text.to_ascii_uppercase().as_str() {
-        "INFINITY" | "+INFINITY" => Some(INFINITY),
-        "-INFINITY" => Some(-INFINITY),
-        _ => Some(text.parse::<i64>().ok()?.clamp(-INFINITY, INFINITY)),
-    }
-}
-
 #[derive(Clone, Default)]
 struct Around {
     outer: Option<String>,
@@ -398,44 +371,5 @@ fn earlier(first: Pairs, second: Pairs) -> Pairs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::pacemaker::duration::milliseconds;
-
-    const CIB: &str = r#"<cib><configuration><crm_config><cluster_property_set id="p">
-        <nvpair id="a" name="stonith-enabled" value="true"/></cluster_property_set></crm_config><nodes/>
-        <resources><template id="t" class="stonith" type="fence_ganeti"><operations><op id="o" name="monitor" interval="60s"/></operations></template>
-        <primitive id="f" template="t"><instance_attributes id="i"><nvpair id="l" name="pcmk_action_limit" value="-1"/></instance_attributes></primitive>
-        <clone id="nodes"><meta_attributes id="m"><nvpair id="n" name="notify" value="true"/></meta_attributes>
-        <primitive id="node" class="ocf" provider="ganeti" type="ganeti-node-role"><operations><op id="q" name="start" interval="0" timeout="2min"/></operations></primitive></clone></resources>
-        <constraints><rsc_location id="c" rsc="f" node="n1" score="-INFINITY"/></constraints></configuration></cib>"#;
-
-    #[test]
-    fn templates_and_clones_give_what_they_have() {
-        let found = Resources::parse(CIB).unwrap();
-        assert_eq!(found.property(&["fencing-enabled", "stonith-enabled"]), Some("true"));
-        let device = found.devices().next().unwrap();
-        assert_eq!((device.kind.as_str(), device.parameters["pcmk_action_limit"].as_str()), ("fence_ganeti", "-1"));
-        assert_eq!(device.operation("monitor").unwrap().settings["interval"], "60s");
-        let node = found.agents("ganeti-node-role").next().unwrap();
-        assert_eq!((node.outer.as_str(), node.is_clone, node.meta_is_true("notify")), ("nodes", true, Some(true)));
-        assert_eq!(milliseconds(&node.operation("start").unwrap().settings["timeout"]), Some(120_000));
-        assert_eq!(found.locations[0].score, "-INFINITY");
-        assert_eq!(found.location_ids, ["c"]);
-    }
-
-    #[test]
-    fn what_is_no_cib_is_an_error() {
-        for bad in ["", "<cib/>", "<pacemaker-result/>", "<cib><configuration>"] {
-            assert!(Resources::parse(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn times_have_units() {
-        let all = ["20", "20s", "20ms", "2min", "1h", "x", "", "5 parsecs", "99999999999999999999"];
-        let read: Vec<_> = all.iter().map(|text| milliseconds(text)).collect();
-        let seconds = |s: u64| Some(s * 1_000);
-        assert_eq!(read, [seconds(20), seconds(20), Some(20), seconds(120), seconds(3_600), None, None, None, None]);
-    }
-}
+#[path = "resources_tests.rs"]
+mod tests;

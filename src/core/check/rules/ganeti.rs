@@ -1,0 +1,111 @@
+//! Holds the rules about Ganeti.
+
+use super::rule::{Rule, rule_of};
+use crate::core::check::severity::Severity::{Error, Warning};
+
+pub(super) const RULES: &[Rule] = &[
+    rule_of(
+        "no-oob-program",
+        Error,
+        "fence_ganeti has no way to switch this node",
+        "gnt-node modify --node-parameters oob_program=/usr/lib/gnt-ha/ganeti-oob {}",
+    ),
+    rule_of(
+        "oob-program-missing",
+        Error,
+        "the OOB program that Ganeti names cannot be run on this host, so this host can fence no node with it",
+        "install it here (make install), or name another: gnt-cluster modify --node-parameters oob_program=FILE",
+    ),
+    rule_of(
+        "device-no-answer",
+        Error,
+        "this node cannot be fenced by its OOB program as it is now",
+        "ganeti-oob check {} asks each of its devices, and shows what to do",
+    ),
+    rule_of(
+        "level-no-answer",
+        Warning,
+        "one level less can prove this node off: when the others fail too, nothing of it is taken over",
+        "ganeti-oob check {} asks each of its devices, and shows what to do",
+    ),
+    rule_of(
+        "machine-shared",
+        Error,
+        "a machine belongs to one node: to fence one would switch the other off, so neither is fenced",
+        "give {} a BMC, an outlet or an address of its own in /etc/gnt-ha/config.toml: ganeti-oob check {}",
+    ),
+    rule_of(
+        "levels-disagree",
+        Error,
+        "one of them switches something else: another host would lose its power, and this one be taken for off while it runs",
+        "find out which outlet feeds {}, and correct /etc/gnt-ha/config.toml: ganeti-oob check {}",
+    ),
+    rule_of(
+        "grade-too-weak",
+        Error,
+        "the fencing of this node fails, whatever is done: the best that can be proven is less than what is taken for off",
+        "on {}: gnt-ha self-fence arm (docs/shunning.md), or give it a level with a BMC or a PDU; then ganeti-oob check {}",
+    ),
+    rule_of(
+        "configuration-wrong",
+        Error,
+        "ganeti-oob can switch no node from this host",
+        "correct it, then: ganeti-oob check",
+    ),
+    rule_of(
+        "no-levels",
+        Error,
+        "ganeti-oob does not know how to switch this node",
+        "add it to /etc/gnt-ha/config.toml: [nodes.\"{}\"], or [default]; then gnt-cluster copyfile /etc/gnt-ha/config.toml",
+    ),
+    rule_of(
+        "configuration-accepts-isolated",
+        Warning,
+        "ganeti-oob takes an off that is only isolated for success: the host may still run",
+        "take minimum_grade out of {}",
+    ),
+    rule_of(
+        "one-candidate",
+        Error,
+        "only the master holds the configuration: when it dies, no node can take over and the configuration is lost",
+        "gnt-node modify --master-candidate=yes NODE, or gnt-cluster modify --candidate-pool-size=10",
+    ),
+    rule_of(
+        "candidates-missing",
+        Warning,
+        "fewer nodes hold the configuration than you want: each that dies leaves fewer who could take over",
+        "gnt-node modify --master-candidate=yes NODE, or gnt-cluster modify --candidate-pool-size=NUMBER",
+    ),
+    rule_of(
+        "drbd-discards",
+        Warning,
+        "when both halves of a disk were written to, DRBD discards one of them by itself, without a report",
+        "take it out of net-custom: gnt-cluster modify --disk-parameters drbd:net-custom=OPTIONS, or gnt-group modify \
+         --disk-parameters drbd:net-custom=OPTIONS GROUP; it holds for disks that are activated after that",
+    ),
+    rule_of(
+        "candidate-no-answer",
+        Warning,
+        "its confd does not answer: a stale node cannot be recognized, and after a death its master claim is missing",
+        "on {}: /usr/lib/ganeti/daemon-util start ganeti-confd",
+    ),
+    rule_of(
+        "masters-disagree",
+        Error,
+        "candidates name different masters: one of them has an old configuration, and would lead with it",
+        "on the right master: gnt-cluster redist-conf; then find out whether {} is offline or cut off",
+    ),
+    rule_of(
+        "node-drained",
+        Warning,
+        "Ganeti puts nothing on it, and does not make it a candidate",
+        "when it is well again: gnt-node modify --drained=no {}",
+    ),
+    rule_of("unknown-tag", Warning, "it does nothing: man gnt-ha-tags has those that do", "gnt-cluster remove-tags {}"),
+    rule_of(
+        "ineffective-tag",
+        Warning,
+        "it has no effect beside the other tags: the cluster does not do what the tag asks for",
+        "gnt-cluster remove-tags {}, or add the tag that it needs (man gnt-ha-tags)",
+    ),
+];

@@ -1,0 +1,293 @@
+//! Holds the rules about Pacemaker.
+
+use super::rule::{Rule, rule_of};
+use crate::core::check::severity::Severity::{Error, Warning};
+
+pub(super) const RULES: &[Rule] = &[
+    rule_of(
+        "quorum",
+        Error,
+        "without quorum nothing is fenced, started or recorded here",
+        "find out which hosts are missing: crm_mon --one-shot; corosync-quorumtool",
+    ),
+    rule_of(
+        "quorum-unknown",
+        Warning,
+        "whether quorum survives a host's death cannot be checked",
+        "see what corosync-quorumtool -s and corosync-cmapctl quorum. say, on a full member of the cluster",
+    ),
+    rule_of(
+        "quorum-device-stopped",
+        Error,
+        "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master role \
+         and instances are stopped",
+        "on {}: systemctl enable --now corosync-qdevice; corosync-qdevice-tool -s tells more",
+    ),
+    rule_of(
+        "quorum-device-silent",
+        Error,
+        "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master role \
+         and instances are stopped",
+        "see that qnetd runs and is reached from {} (corosync-qdevice-tool -s -v there; systemctl status corosync-qnetd on its host)",
+    ),
+    rule_of(
+        "quorum-device-two-node",
+        Error,
+        "corosync does not start with both, and takes one of the two where it runs already: two hosts that lose each other may both \
+         go on",
+        "take two_node out of corosync.conf on all hosts, then: corosync-cfgtool -R",
+    ),
+    rule_of(
+        "quorum-device-votes",
+        Warning,
+        "ffsplit gives one vote; with as many as there are members less one, which is what is taken, the device outvotes them",
+        "put votes: 1 into quorum.device of corosync.conf on all hosts, then: corosync-cfgtool -R",
+    ),
+    rule_of(
+        "quorum-device-slow",
+        Warning,
+        "a death is seen only when the device has given its vote, and a qnetd that hangs is waited for for all of its sync_timeout",
+        "take timeout and sync_timeout out of quorum.device of corosync.conf on all hosts (10000 and 30000), then: corosync-cfgtool -R",
+    ),
+    rule_of(
+        "quorum-device-no-wait",
+        Warning,
+        "a host that boots and reaches only qnetd has quorum: it fences the other host, which may be the one that serves",
+        "put wait_for_all: 1 into quorum of corosync.conf on all hosts, then: corosync-cfgtool -R",
+    ),
+    rule_of(
+        "quorum-device-own-host",
+        Error,
+        "it dies with the host that it is to decide about, and the quorum with both",
+        "run qnetd on a host of its own, in another place with its own network and power",
+    ),
+    rule_of(
+        "fencing-delayed",
+        Warning,
+        "which of two hosts goes on is decided by the quorum device: when the master's host dies, its fencing waits for nothing",
+        "crm_attribute --name priority-fencing-delay --delete",
+    ),
+    rule_of(
+        "fencing-disabled",
+        Error,
+        "Pacemaker would take over from a dead host without making sure that it is dead",
+        "crm_attribute --name stonith-enabled --update true (fencing-enabled, from Pacemaker 3.0.2 on)",
+    ),
+    rule_of(
+        "startup-fencing-disabled",
+        Error,
+        "a host that was never seen is taken for off",
+        "crm_attribute --name startup-fencing --delete",
+    ),
+    rule_of(
+        "quorum-ignored",
+        Error,
+        "each half of a divided cluster would fence the other and serve",
+        "crm_attribute --name no-quorum-policy --update stop",
+    ),
+    rule_of(
+        "maintenance",
+        Warning,
+        "in maintenance mode nothing is fenced, moved or recorded",
+        "when the work is done: crm_attribute --name maintenance-mode --delete",
+    ),
+    rule_of(
+        "no-device",
+        Error,
+        "a dead host cannot be fenced, so nothing that it had is taken over",
+        "gnt-ha setup --apply",
+    ),
+    rule_of(
+        "device-stopped",
+        Error,
+        "a device that Pacemaker may not start is used for no fencing",
+        "crm_resource --resource {} --meta --set-parameter target-role --parameter-value Started",
+    ),
+    rule_of(
+        "device-misses-node",
+        Error,
+        "no device may fence this node: it stays UNCLEAN when it dies, and nothing of it is taken over",
+        "take pcmk_host_list and pcmk_host_map out of the fence_ganeti device: it knows its nodes itself",
+    ),
+    rule_of(
+        "device-no-monitor",
+        Warning,
+        "that the device does not work is found only when a host has died",
+        "give {} a monitor operation with an interval of 60 s",
+    ),
+    rule_of(
+        "device-action-limit",
+        Warning,
+        "of several hosts that die at once, one is fenced after the other",
+        "crm_resource --resource {} --set-parameter pcmk_action_limit --parameter-value=-1",
+    ),
+    rule_of(
+        "device-accepts-isolated",
+        Warning,
+        "an off that is only isolated is taken for success: the host may still run, its own half of a DRBD disk goes on, and \
+         so does storage outside of the cluster",
+        "use a level that proves more (a BMC, a PDU, self-fencing), then: crm_resource --resource {} --delete-parameter minimum_grade",
+    ),
+    rule_of(
+        "device-proves-little",
+        Warning,
+        "a host that this device alone has fenced may still run: it is not recorded offline, and neither is one whose receipt is lost \
+         while Pacemaker may have used this device",
+        "fence the nodes by levels that each have fence_ganeti or a power device (stonith_topology), or take {} out; if its agent switches \
+         the power and reads it back: power_agents = [\"AGENT\"] in /etc/gnt-ha/config.toml",
+    ),
+    rule_of(
+        "device-off-is-none",
+        Error,
+        "Pacemaker takes a fencing by this device for success although no device has read the host's power as off: what ran there \
+         is started elsewhere while it may run on",
+        "take the parameter out: crm_resource --resource {} --delete-parameter NAME",
+    ),
+    rule_of(
+        "device-off-reboots",
+        Warning,
+        "a host that is to stay off is switched on again: its off proves only that the boot before has ended",
+        "crm_resource --resource {} --delete-parameter pcmk_off_action",
+    ),
+    rule_of(
+        "device-of-two-nodes",
+        Error,
+        "fencing one of these nodes switches the other one off, and proves nothing of either: none of them is recorded offline by it",
+        "give {} each node's own port (pcmk_host_map = NODE:PORT;...) or only one node (pcmk_host_list), and no fixed port or plug",
+    ),
+    rule_of(
+        "topology-level-ignored",
+        Warning,
+        "Pacemaker never fences by this level, whatever it was meant for",
+        "fix the level {} (target as `crm_node --list` shows it, index 1 to 9, devices that may fence the node), or take it out: \
+         cibadmin --delete --xml-text '<fencing-level id=\"{}\"/>'",
+    ),
+    rule_of(
+        "topology-without-ours",
+        Error,
+        "Pacemaker never fences this node with fence_ganeti: it leaves no receipt, uses no level of ours, and no node shuns it",
+        "add the device to the fencing levels of {} (pcs stonith level add 1 {} fence-ganeti), or take those levels out",
+    ),
+    rule_of(
+        "device-on-regular-nodes",
+        Warning,
+        "where a host lacks what the device needs, the device fails",
+        "have each node say itself whether it can fence: gnt-ha setup --apply",
+    ),
+    rule_of(
+        "one-fencer",
+        Error,
+        "when it dies, no host is left that can fence it, and nothing takes over from it",
+        "give the others what is needed: make install or the package, then gnt-cluster copyfile of /etc/gnt-ha/config.toml and of \
+         the secret files that it names; then gnt-ha setup",
+    ),
+    rule_of(
+        "device-kept-off",
+        Warning,
+        "when the master candidates have died, this host cannot fence the next node that dies",
+        "have each node say itself whether it can fence: gnt-ha setup --apply",
+    ),
+    rule_of(
+        "concurrent-fencing-off",
+        Warning,
+        "of several hosts that die at once, one is fenced after the other",
+        "crm_attribute --name concurrent-fencing --update true",
+    ),
+    rule_of(
+        "budget",
+        Error,
+        "what has too little time is killed before it can prove anything, and Pacemaker asks no other host after that",
+        "change the figure that it names: stonith-timeout or pcmk_*_timeout of the device, deadline, or the times of [self_fence]",
+    ),
+    rule_of("master-role-missing", Error, "no node takes over when the master dies", "gnt-ha setup --apply"),
+    rule_of(
+        "master-role-twice",
+        Error,
+        "two resources would keep one role in two places",
+        "delete one of them: cibadmin --delete --xpath \"//primitive[@id='{}']\"",
+    ),
+    rule_of(
+        "master-role-no-stickiness",
+        Warning,
+        "the role moves back when a host returns, and each move stops Ganeti for a moment",
+        "crm_resource --resource {} --meta --set-parameter resource-stickiness --parameter-value INFINITY",
+    ),
+    rule_of(
+        "master-role-unfenced",
+        Error,
+        "the role is started before the old master is fenced: two masters",
+        "crm_resource --resource {} --meta --delete-parameter requires",
+    ),
+    rule_of(
+        "master-role-start-timeout",
+        Warning,
+        "a failover that waits for several dead nodes is cut off, and fails",
+        "give the start operation of {} (and promote, in a clone) a timeout of 300 s",
+    ),
+    rule_of(
+        "node-role-missing",
+        Error,
+        "what was fenced is recorded late, or not at all where no master role monitors",
+        "gnt-ha setup --apply",
+    ),
+    rule_of(
+        "node-role-no-clone",
+        Error,
+        "it runs on one node only",
+        "put it into a clone: pcs resource clone {} (gnt-ha setup --format crm shows it whole)",
+    ),
+    rule_of(
+        "node-role-no-notify",
+        Warning,
+        "a fencing is recorded at the next monitor instead of at once",
+        "crm_resource --resource {} --meta --set-parameter notify --parameter-value true",
+    ),
+    rule_of(
+        "role-stopped",
+        Error,
+        "Pacemaker may not start it, or does not manage it",
+        "crm_resource --resource {} --meta --delete-parameter target-role (or is-managed)",
+    ),
+    rule_of(
+        "role-no-monitor",
+        Error,
+        "without a monitor nothing is noticed, and what was missed is never recorded",
+        "give {} a monitor operation with an interval of 10 s (ganeti-node-role: 30 s)",
+    ),
+    rule_of(
+        "role-failure-ignored",
+        Warning,
+        "a master that cannot be stopped is served elsewhere all the same",
+        "take on-fail out of the operations of {}",
+    ),
+    rule_of(
+        "node-unclean",
+        Error,
+        "it is lost and not fenced: nothing of it is taken over",
+        "find the reason: stonith_admin --history {}; when you have seen that it is off: gnt-ha confirm-off {} --reason TEXT",
+    ),
+    rule_of(
+        "fencing-failed",
+        Warning,
+        "the last fencing of this node failed",
+        "ganeti-oob check {} shows what its devices answer; gnt-ha history {} shows what was tried",
+    ),
+    rule_of(
+        "health-unused",
+        Warning,
+        "each node's health is published, and Pacemaker does nothing with it",
+        "gnt-ha setup --health --apply, which sets all that belongs to it; or gnt-cluster remove-tags {}",
+    ),
+    rule_of(
+        "health-stops-role",
+        Error,
+        "a node whose health is red loses this role as well: it is drained, and no role is left there to report when it is well again",
+        "crm_resource --resource {} --meta --set-parameter allow-unhealthy-nodes --parameter-value true (gnt-ha setup --health has it)",
+    ),
+    rule_of(
+        "setup-differs",
+        Warning,
+        "what gnt-ha setup has made is not as it was, or the nodes are others by now",
+        "gnt-ha setup shows it, gnt-ha setup --apply makes it so, but for what it marks as by hand",
+    ),
+];

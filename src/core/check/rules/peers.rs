@@ -1,0 +1,44 @@
+//! Holds the rules about the other nodes.
+
+use super::rule::{Rule, rule_of};
+use crate::core::check::severity::Severity::{Error, Warning};
+
+pub(super) const RULES: &[Rule] = &[
+    rule_of(
+        "survey-unknown",
+        Warning,
+        "whether the other nodes have the same program and configuration is not known",
+        "correct what the reason names; then again: gnt-ha check",
+    ),
+    rule_of(
+        "candidate-program-no-answer",
+        Error,
+        "should this candidate have to fence, or become the master, nothing shows that it can; and it shuns no node",
+        "on {}: is gnt-ha installed (/usr/lib/gnt-ha/ganeti-oob --version), does noded run, is /etc/gnt-ha/config.toml right?",
+    ),
+    rule_of(
+        "node-program-no-answer",
+        Warning,
+        "this node does not shun a lost node that the others shun",
+        "on {}: is gnt-ha installed (/usr/lib/gnt-ha/ganeti-oob --version), does noded run?",
+    ),
+    rule_of(
+        "versions-differ",
+        Warning,
+        "what one version does and the other does not understand shows when a host has died",
+        "install the same version on every node",
+    ),
+    rule_of(
+        "configurations-differ",
+        Error,
+        "which machine a node has, and what proves that it is off, depends on which host fences: another machine may be switched off",
+        "find out which config.toml is right; on a host that has it: gnt-cluster copyfile /etc/gnt-ha/config.toml; then on Ganeti's \
+         master: gnt-ha setup --apply",
+    ),
+    rule_of(
+        "clock-skew",
+        Warning,
+        "clocks decide which of two events came first: a fencing and a boot, a proof and its age; confd's answers count for 15 s",
+        "have {} keep time: chronyc tracking, or timedatectl timesync-status",
+    ),
+];

@@ -1,0 +1,20 @@
+//! Holds the type of a rule.
+
+use crate::core::check::severity::Severity;
+
+/// One rule of `gnt-ha check`.
+#[derive(Debug)]
+pub struct Rule {
+    /// The name of the rule, for programs.
+    pub name: &'static str,
+    /// How bad a finding of the rule is.
+    pub severity: Severity,
+    /// Why a finding of the rule matters.
+    pub why: &'static str,
+    /// How to fix a finding; `{}` stands for what it is about.
+    pub fix: &'static str,
+}
+
+pub(super) const fn rule_of(name: &'static str, severity: Severity, why: &'static str, fix: &'static str) -> Rule {
+    Rule { name, severity, why, fix }
+}
