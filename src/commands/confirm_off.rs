@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::places::Paths;
+use super::paths::Paths;
 use crate::cli;
 use crate::core::confirm_off::{NodeEvidence, objection};
 use crate::core::grade::Grade;

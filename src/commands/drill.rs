@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use super::places::Paths;
+use super::paths::Paths;
 use super::rehearse::{Rehearsal, rehearse, shown};
 use crate::cli;
 use crate::core::budget::pacemaker::waited;
@@ -38,7 +38,7 @@ const MORE: Duration = Duration::from_secs(6);
 const AFTER: Duration = Duration::from_secs(180);
 
 /// The time limit for one reading of the state; `PAUSE` is the interval between two.
-const LOOK: Duration = Duration::from_secs(5);
+const READ_LIMIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// The command line.
@@ -47,18 +47,18 @@ pub struct Arguments {
     /// Name of the node, full or short
     node: NodeName,
 
-    /// Do not ask; needed where there is no terminal
+    /// Do not ask; needed without a terminal
     #[arg(long)]
     yes: bool,
 
-    /// Only rehearse it, and say whether it would be done
+    /// Only rehearse, and print whether the node would be fenced
     #[arg(long)]
     dry_run: bool,
 
-    /// One JSON object, for programs
+    /// Print one JSON object, for programs
     ///
     /// Keys: version (1), node, rehearsed (the steps of gnt-ha rehearse --json), new_master, fenced_ms, promoted_ms, recorded_ms, rejoined_ms (milliseconds
-    /// since the fencing was asked for; null is what did not happen), differences. Later versions may add keys.
+    /// since the request for the fencing; null if it did not happen), differences. Later versions may add keys.
     #[arg(long)]
     json: bool,
 
@@ -93,10 +93,10 @@ struct Report<'a> {
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(BEFORE))?;
     let node = &rehearsal.node;
-    let refused = |why: &str| format!("{node}: no drill: {why}; nothing was changed");
-    let say = |text: &str| if arguments.json { Ok(()) } else { cli::print(text) };
-    say(&shown(&rehearsal))?;
-    let status = look().map_err(|error| refused(&error))?;
+    let no_drill = |why: &str| format!("{node}: no drill: {why}; nothing was changed");
+    let print = |text: &str| if arguments.json { Ok(()) } else { cli::print(text) };
+    print(&shown(&rehearsal))?;
+    let status = read_status().map_err(|error| no_drill(&error))?;
     let before = Before {
         node,
         name: &rehearsal.name,
@@ -108,21 +108,21 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         rehearsed: &rehearsal.steps,
     };
     if let Some(why) = objection(&before) {
-        return Err(refused(&why));
+        return Err(no_drill(&why));
     }
-    let instances = instances(&arguments.places, node).map_err(|error| refused(&error))?;
+    let instances = instances(&arguments.places, node).map_err(|error| no_drill(&error))?;
     if arguments.dry_run {
-        say(&format!("{node} would be fenced now, and {}; nothing was changed\n", they_die(&instances)))?;
+        print(&format!("{node} would be fenced now, and {}; nothing was changed\n", instances_die(&instances)))?;
         return Ok(true);
     }
     if !arguments.yes {
-        asked_twice(node, &instances).map_err(|why| refused(&why))?;
+        confirm_twice(node, &instances).map_err(|why| no_drill(&why))?;
     }
     let (begun_at, begun) = (now(), Instant::now());
     let elapsed = || millis(begun.elapsed());
-    let told = |at: Option<u64>, what: &str| match at {
+    let report = |at: Option<u64>, what: &str| match at {
         #[allow(clippy::cast_precision_loss, reason = "milliseconds of minutes")]
-        Some(ms) => say(&format!("{:6.1} s  {what}\n", ms as f64 / 1000.0)),
+        Some(ms) => print(&format!("{:6.1} s  {what}\n", ms as f64 / 1000.0)),
         None => Ok(()),
     };
     let ended = Deadline::after(waited(FENCING, rehearsal.times.delay) + MORE);
@@ -130,29 +130,29 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         format!("{node}: not fenced, its state is unknown: {error} (gnt-ha history {node}, gnt-ha status)")
     })?;
     let mut course = Course { fenced_ms: Some(elapsed()), ..Course::default() };
-    told(course.fenced_ms, &format!("{node} is fenced"))?;
+    report(course.fenced_ms, &format!("{node} is fenced"))?;
     let mut last = status;
     let deadline = Deadline::after(AFTER);
     while !is_over(&course, &rehearsal) && !deadline.passed() {
         // A reading may fail for a moment, for example while the master moves; the loop repeats it.
-        if let Ok(status) = look() {
+        if let Ok(status) = read_status() {
             last = status;
         }
-        let seen = Seen::of(&last, &arguments.places, &rehearsal);
-        if course.promoted_ms.is_none() && rehearsal.new_master.is_some() && seen.taker.is_some() {
+        let seen = DrillState::of(&last, &arguments.places, &rehearsal);
+        if course.promoted_ms.is_none() && rehearsal.new_master.is_some() && seen.promoted_on.is_some() {
             course.promoted_ms = Some(elapsed());
-            told(
+            report(
                 course.promoted_ms,
-                &format!("{} has the master role", seen.taker.as_ref().map_or("", |host| host.as_str())),
+                &format!("{} has the master role", seen.promoted_on.as_ref().map_or("", |host| host.as_str())),
             )?;
         }
         if course.recorded_ms.is_none() && seen.is_recorded {
             course.recorded_ms = Some(elapsed());
-            told(course.recorded_ms, &format!("Ganeti has {node} offline"))?;
+            report(course.recorded_ms, &format!("Ganeti has {node} offline"))?;
         }
         if course.rejoined_ms.is_none() && seen.is_back {
             course.rejoined_ms = Some(elapsed());
-            told(course.rejoined_ms, &format!("{node} is back in Pacemaker's cluster"))?;
+            report(course.rejoined_ms, &format!("{node} is back in Pacemaker's cluster"))?;
         }
         deadline.sleep(PAUSE);
     }
@@ -167,7 +167,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         within: rehearsal.times.fenced_within(),
     });
     cli::print(&if arguments.json {
-        let report = Report {
+        let json = Report {
             version: VERSION,
             node,
             rehearsed: &rehearsal.steps,
@@ -175,7 +175,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
             course: &course,
             differences: &differences,
         };
-        serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"
+        serde_json::to_string_pretty(&json).map_err(|error| error.to_string())? + "\n"
     } else {
         end(node, &course, &differences)
     })?;
@@ -188,7 +188,7 @@ fn end(node: &NodeName, course: &Course, differences: &[String]) -> String {
         text.push_str("as it was rehearsed\n");
     }
     text.push_str(&format!(
-        "The others refuse {node} until it is readmitted. Once it has booted: gnt-ha readmit {node}"
+        "All other nodes shun {node} until it is readmitted. Once it has booted: gnt-ha readmit {node}"
     ));
     if course.recorded_ms.is_some() {
         text.push_str(&format!(", then gnt-node add --readd {node}"));
@@ -204,19 +204,19 @@ fn is_over(course: &Course, rehearsal: &Rehearsal) -> bool {
 }
 
 /// One reading of the state.
-struct Seen {
+struct DrillState {
     /// The host that has the master role, if it is not the fenced host.
-    taker: Option<NodeName>,
+    promoted_on: Option<NodeName>,
     is_recorded: bool,
     is_back: bool,
 }
 
-impl Seen {
+impl DrillState {
     fn of(status: &CrmMon, places: &Paths, rehearsal: &Rehearsal) -> Self {
         let is_it = |name: &NodeName| node::means(name, &rehearsal.node, &rehearsal.all);
         let offline = Ssconf::new(&places.data_dir).names("offline_nodes").unwrap_or_default();
         Self {
-            taker: match &status.master_role {
+            promoted_on: match &status.master_role {
                 MasterRoleState::On(host) if !is_it(host) => Some(host.clone()),
                 _ => None,
             },
@@ -226,8 +226,8 @@ impl Seen {
     }
 }
 
-fn look() -> Result<CrmMon, String> {
-    pacemaker::status(Deadline::after(LOOK)).map_err(|error| error.to_string())
+fn read_status() -> Result<CrmMon, String> {
+    pacemaker::status(Deadline::after(READ_LIMIT)).map_err(|error| error.to_string())
 }
 
 /// Returns the nodes whose fencing has succeeded since then. Pacemaker stores whole seconds.
@@ -246,7 +246,7 @@ fn instances(places: &Paths, node: &NodeName) -> Result<Vec<String>, String> {
     running_on(&text, node).map_err(|error| format!("cannot use {}: {error}", path.display()))
 }
 
-fn they_die(instances: &[String]) -> String {
+fn instances_die(instances: &[String]) -> String {
     match instances {
         [] => "no instance runs there".to_owned(),
         [one] => format!("its instance {one} dies with it"),
@@ -255,10 +255,10 @@ fn they_die(instances: &[String]) -> String {
 }
 
 /// Asks for the node's name and for a second word: a typed name is rarely wrong, and a second question is read again.
-fn asked_twice(node: &NodeName, instances: &[String]) -> Result<(), String> {
-    let dies = they_die(instances);
+fn confirm_twice(node: &NodeName, instances: &[String]) -> Result<(), String> {
+    let dies = instances_die(instances);
     cli::confirm(&format!("{node} will lose its power now; {dies}. To go on, type its full name:"), node.as_str())?;
-    cli::confirm("This is no rehearsal. To go on, type: drill", "drill")
+    cli::confirm("This is not a rehearsal. To fence the node, type: drill", "drill")
 }
 
 #[cfg(test)]
@@ -290,17 +290,17 @@ mod tests {
         assert!(!is_over(&course(None, None, None), &of(None)));
         assert!(is_over(&course(None, Some(2), None), &of(None)));
         assert!(is_over(&course(None, None, Some(2)), &of(None)), "it will not be recorded any more");
-        assert!(!is_over(&course(None, Some(2), Some(2)), &of(Some("n2"))), "nobody has the role");
+        assert!(!is_over(&course(None, Some(2), Some(2)), &of(Some("n2"))), "no host has the role");
         assert!(is_over(&course(Some(1), None, Some(2)), &of(Some("n2"))));
     }
 
     #[test]
-    fn whoever_reads_it_knows_what_is_left_to_do() {
+    fn the_end_names_the_next_steps() {
         let node = NodeName::new("n1.lab").unwrap();
         let recorded = Course { recorded_ms: Some(1), ..Course::default() };
         let well = end(&node, &recorded, &[]);
         assert!(well.starts_with("as it was rehearsed\n") && well.ends_with("gnt-node add --readd n1.lab\n"), "{well}");
         let bad = end(&node, &Course::default(), &["n2.lab was fenced, too".to_owned()]);
-        assert!(bad.starts_with("! n2.lab was fenced, too\nThe others") && !bad.contains("readd"), "{bad}");
+        assert!(bad.starts_with("! n2.lab was fenced, too\nAll other nodes") && !bad.contains("readd"), "{bad}");
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::places::Paths;
+use super::paths::Paths;
 use super::{check, setup};
 use crate::core::check::Severity;
 use crate::core::config::Config;
@@ -197,7 +197,7 @@ fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<Hook
         let target = event.target.as_ref().and_then(|target| node::find(target, among).ok());
         // If the state cannot be read, the change counts as an administrator's: one change too many in Pacemaker is
         // better than one too few.
-        state.is_our_record = target.is_some_and(|node| places.recorder().is_recording(node).unwrap_or(false));
+        state.is_our_record = target.is_some_and(|node| places.reconciler().is_recording(node).unwrap_or(false));
         state.seen = pacemaker::status(Deadline::after(EACH)).ok();
         state.quorum = corosync::quorum(Deadline::after(COROSYNC)).ok();
     }
@@ -317,7 +317,7 @@ fn fence(node: &NodeName, places: &Paths) -> Result<(), String> {
 /// of the master do the rest.
 fn record(places: &Paths) -> Result<(), String> {
     let deadline = Deadline::after(TAKE_OVER);
-    let recorder = places.recorder();
+    let recorder = places.reconciler();
     loop {
         let looked =
             Luxi::connect(&recorder.luxi, deadline.at_most(LOOK)).map_err(|error| error.to_string()).and_then(|_| {

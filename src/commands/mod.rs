@@ -5,8 +5,8 @@ pub mod confirm_off;
 pub mod drill;
 pub mod history;
 pub mod hook;
+pub mod paths;
 pub mod pause;
-pub mod places;
 pub mod readmit;
 pub mod reconcile;
 pub mod rehearse;
@@ -103,7 +103,7 @@ pub enum Command {
     /// Resume reconciliation in the whole cluster
     ///
     /// A node that was fenced meanwhile is recorded at the next reconciliation of the master, if it is still proven.
-    Resume(places::Paths),
+    Resume(paths::Paths),
     /// Run by Ganeti's hooks: keep Pacemaker and the shun list in line with Ganeti's nodes
     ///
     /// The scripts in /etc/ganeti/hooks call it, and it reads the event from their environment. On the master: setup's

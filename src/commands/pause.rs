@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::places::Paths;
+use super::paths::Paths;
 use crate::cli;
 use crate::core::reconcile::Pause;
 use crate::sys::clock::{Deadline, now};
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The command line of `pause`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Why, in one line, for whoever looks at three in the morning
+    /// Reason of the pause, in one line
     #[arg(value_name = "REASON", allow_hyphen_values = true)]
     reason: String,
 
@@ -34,8 +34,8 @@ pub struct Arguments {
 /// One line, also if only this host is paused.
 pub fn pause(arguments: &Arguments) -> Result<(), String> {
     let pause = Pause::new(&arguments.reason, &identity::asker().user, now().wall_ms).map_err(text)?;
-    let recorder = arguments.places.recorder();
-    recorder.set_pause(&pause).map_err(text)?;
+    let reconciler = arguments.places.reconciler();
+    reconciler.set_pause(&pause).map_err(text)?;
     let in_cluster = match pacemaker::started_ms() {
         None => Err("Pacemaker does not run on this host".to_owned()),
         Some(_) => cib::set_pause(&arguments.places.cib, &pause, Deadline::after(LIMIT)).map_err(text),
@@ -46,11 +46,8 @@ pub fn pause(arguments: &Arguments) -> Result<(), String> {
              host where Pacemaker runs)"
         ));
     }
-    recorder.resume().map_err(text)?;
-    cli::print(
-        "The cluster is paused: nothing is recorded offline or drained, on any host, until gnt-ha resume. Fencing goes \
-         on.\n",
-    )
+    reconciler.resume().map_err(text)?;
+    cli::print("The cluster is paused: no node is recorded offline or drained until gnt-ha resume. Fencing goes on.\n")
 }
 
 /// Resumes reconciliation in the whole cluster.
@@ -58,7 +55,7 @@ pub fn pause(arguments: &Arguments) -> Result<(), String> {
 /// # Errors
 /// One line, also if the pause of the cluster cannot be reached from this host.
 pub fn resume(places: &Paths) -> Result<(), String> {
-    let was_here = places.recorder().resume().map_err(text)?;
+    let was_here = places.reconciler().resume().map_err(text)?;
     let here = if was_here { "the pause of this host is over" } else { "there was no pause of this host alone" };
     if pacemaker::started_ms().is_none() {
         return Err(format!(
@@ -73,9 +70,9 @@ pub fn resume(places: &Paths) -> Result<(), String> {
     match in_cluster {
         Err(why) => Err(format!("{here}; if the cluster is paused, it still is: {why}")),
         Ok(Some(pause)) => {
-            cli::print(&format!("Goes on, on every host. It was paused by {}: {}\n", pause.by, pause.reason))
+            cli::print(&format!("Resumed on every host. It was paused by {}: {}\n", pause.by, pause.reason))
         }
-        Ok(None) if was_here => cli::print("Goes on. Only this host was paused.\n"),
+        Ok(None) if was_here => cli::print("Resumed. Only this host was paused.\n"),
         Ok(None) => cli::print("There was no pause.\n"),
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::places::Paths;
+use super::paths::Paths;
 use crate::cli;
 use crate::core::reconcile::Plan;
 use crate::core::status::RecordChange;
@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The command line of `reconcile`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Say what would be done, and why; change nothing
+    /// Print the decisions, and change nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -27,12 +27,12 @@ pub struct Arguments {
 /// The commands of `breaker`.
 #[derive(Debug, Subcommand)]
 pub enum BreakerCommand {
-    /// Let through what the breaker holds back, and count anew: on Ganeti's master
+    /// Close the breaker of this host, so that it records nodes again
     ///
-    /// The breaker holds where more nodes are to be recorded offline than 2 or 30 % of all, whichever is more. It lets go
-    /// by itself when the cluster was whole for 10 minutes. Each host counts for itself, by what it sees, so the one that
-    /// counts is the master's; after the master role moved, look at gnt-ha status there. Before you reset it, make sure
-    /// that the nodes it holds are really gone: once they are recorded offline, their instances may be started elsewhere.
+    /// Run on Ganeti's master: each host has a breaker, and that of the master decides. The breaker opens if more nodes would
+    /// be recorded offline than 2 or 30 % of all, whichever is more, and closes when the cluster was whole for 10 minutes.
+    /// Before you reset it, make sure that the blocked nodes are off: once they are recorded offline, their instances may be
+    /// started elsewhere.
     Reset(Paths),
 }
 
@@ -46,11 +46,11 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         let planned = arguments.places.view().plan(None, deadline);
         return planned.map_err(|error| error.to_string()).and_then(|plan| show(&plan));
     }
-    let recorder = arguments.places.recorder();
-    let (plan, lines) = recorder.run(deadline).map_err(|error| error.to_string())?;
+    let reconciler = arguments.places.reconciler();
+    let (plan, lines) = reconciler.run(deadline).map_err(|error| error.to_string())?;
     show(&plan)?;
     print_lines(&lines)?;
-    let ended = recorder.wait_for_jobs(deadline).map_err(|error| error.to_string())?;
+    let ended = reconciler.wait_for_jobs(deadline).map_err(|error| error.to_string())?;
     print_lines(&ended.into_iter().filter(|line| !lines.contains(line)).collect::<Vec<_>>())
 }
 
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
 /// One line, if the memory of the reconciler cannot be changed.
 pub fn breaker(command: &BreakerCommand) -> Result<(), String> {
     let BreakerCommand::Reset(places) = command;
-    places.recorder().reset_breaker(Deadline::after(LIMIT)).map_err(|error| error.to_string())?;
+    places.reconciler().reset_breaker(Deadline::after(LIMIT)).map_err(|error| error.to_string())?;
     cli::print("The breaker of this host is reset.\n")
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::places::Paths;
+use super::paths::Paths;
 use super::simulation::{left, look_ahead};
 use crate::cli;
 use crate::core::budget::detection::Detection;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::places::Paths;
+use super::paths::Paths;
 use super::status;
 use crate::cli;
 use crate::core::report::envelope::{CATEGORY, KIND, NAME, Report};
@@ -32,18 +32,19 @@ const JSON: &str = "application/json";
 /// The command line.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// In which form
+    /// Format of the export
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     format: Form,
 
-    /// Write it to a file, whole or not at all: for `node_exporter`'s textfile collector
+    /// Write to a file, completely or not at all, for `node_exporter`'s textfile collector
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Answer HTTP requests: on a listening socket as stdin (a systemd socket, inetd's wait) all that come, from one look
-    /// every two seconds, until none came for a minute; else one on stdin, to stdout
+    /// Answer HTTP requests on a listening socket as stdin, or one request on stdin
     ///
-    /// A client has 5 s to send its request. /1/list/collectors and /1/report/all as Ganeti's monitoring daemon has them, and /metrics.
+    /// A listening socket comes from systemd or inetd (wait). The status is collected at most every two seconds, and the program
+    /// ends after a minute without a request. A client has 5 s to send its request. Paths: /1/list/collectors and /1/report/all,
+    /// as of Ganeti's monitoring daemon, and /metrics.
     #[arg(long, conflicts_with_all = ["format", "output"])]
     http: bool,
 
@@ -51,7 +52,7 @@ pub struct Arguments {
     places: Paths,
 }
 
-/// In which form.
+/// The format of the export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Form {
     /// JSON in the envelope of Ganeti's monitoring daemon
@@ -64,7 +65,7 @@ enum Form {
 /// Collects the status and exports it.
 ///
 /// # Errors
-/// One line, if this host knows neither cluster, or the export cannot be written.
+/// One line, if this host is a node of neither cluster, or the export cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.http {
         return answer_http(&arguments.places);
@@ -87,8 +88,8 @@ fn mond(status: &Status, at_ms: u64) -> Result<String, String> {
 
 fn answer_http(places: &Paths) -> Result<(), String> {
     let readers = Readers::default();
-    let look = || status::look(places, false);
-    let answer = |line: &str| answered(line, || readers.seen(look));
+    let collect = || status::look(places, false);
+    let answer = |line: &str| answered(line, || readers.status(collect));
     let mut stdin = io::stdin().lock();
     if http::is_listening(&stdin) {
         let socket = stdin.as_fd().try_clone_to_owned().map_err(|error| format!("cannot use the socket: {error}"))?;
@@ -107,15 +108,15 @@ fn answer_http(places: &Paths) -> Result<(), String> {
 
 /// The last status, shared by all readers.
 #[derive(Default)]
-struct Readers(Mutex<Option<(Instant, Seen)>>);
+struct Readers(Mutex<Option<(Instant, SharedStatus)>>);
 
-/// A status with its time in ms since 1970, or the reason why there is none.
-type Seen = Result<Arc<(Status, u64)>, String>;
+/// A status with its time in ms since 1970, or the reason why there is no status.
+type SharedStatus = Result<Arc<(Status, u64)>, String>;
 
 impl Readers {
     /// Returns the status and its time, in ms since 1970. One reader collects it, and readers that arrive meanwhile
     /// wait for it.
-    fn seen(&self, look: impl Fn() -> Result<Status, String>) -> Seen {
+    fn status(&self, look: impl Fn() -> Result<Status, String>) -> SharedStatus {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, seen)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return seen.clone();
@@ -127,9 +128,9 @@ impl Readers {
     }
 }
 
-fn answered(line: &str, look: impl Fn() -> Seen) -> String {
+fn answered(line: &str, look: impl Fn() -> SharedStatus) -> String {
     let report = || look().and_then(|seen| mond(&seen.0, seen.1));
-    let told = |wanted: Endpoint| -> Result<(&str, String), String> {
+    let body_of = |wanted: Endpoint| -> Result<(&str, String), String> {
         Ok(match wanted {
             Endpoint::Versions => (JSON, json!([1]).to_string()),
             Endpoint::Nothing => (JSON, json!(null).to_string()),
@@ -141,7 +142,7 @@ fn answered(line: &str, look: impl Fn() -> Seen) -> String {
     };
     let refused =
         |why: HttpError, body: &str| answer(&why.to_string(), "text/plain; charset=utf-8", &format!("{body}\n"));
-    match parse_request_line(line).map(told) {
+    match parse_request_line(line).map(body_of) {
         Ok(Ok((kind, body))) => answer("200 OK", kind, &body),
         Ok(Err(line)) => refused(HttpError::Unknown, &line),
         Err(why) => refused(why, "there are /1/list/collectors, /1/report/all and /metrics"),
@@ -154,12 +155,12 @@ mod tests {
 
     /// An unknown state is not a success, for a monitoring program either.
     #[test]
-    fn a_host_that_knows_nothing_says_so_over_http() {
+    fn a_host_without_a_status_answers_with_the_reason() {
         let nothing = || Err("this host has neither".to_owned());
-        let said = answered("GET /metrics HTTP/1.1\r\n", nothing);
+        let answer = answered("GET /metrics HTTP/1.1\r\n", nothing);
         assert!(
-            said.starts_with("HTTP/1.1 503 Service Unavailable\r\n")
-                && said.ends_with("\r\n\r\nthis host has neither\n")
+            answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n")
+                && answer.ends_with("\r\n\r\nthis host has neither\n")
         );
         let listed = answered("GET /1/list/collectors HTTP/1.1\r\n", nothing);
         assert!(
@@ -171,18 +172,18 @@ mod tests {
 
     /// Several simultaneous readers cause only one query of Pacemaker.
     #[test]
-    fn readers_share_a_look() {
+    fn readers_share_one_status() {
         let readers = Readers::default();
-        let looks = std::sync::atomic::AtomicUsize::new(0);
+        let collections = std::sync::atomic::AtomicUsize::new(0);
         let look = || {
-            looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            collections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             Err("nothing is known".to_owned())
         };
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| readers.seen(look).unwrap_err());
+                scope.spawn(|| readers.status(look).unwrap_err());
             }
         });
-        assert_eq!(looks.load(std::sync::atomic::Ordering::SeqCst), 1);
+        assert_eq!(collections.load(std::sync::atomic::Ordering::SeqCst), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::places::Paths;
+use super::super::paths::Paths;
 use crate::core::check::input::{Host, Installed};
 use crate::core::config::SelfFenceConfig;
 use crate::core::ganeti::hooks::{DIRS, FILE};

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::places::Paths;
+use super::super::paths::Paths;
 use super::host;
 use crate::core::check::CheckInput;
 use crate::core::check::input::CandidateState;

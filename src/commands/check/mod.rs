@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::places::Paths;
+use super::paths::Paths;
 use crate::cli;
 use crate::core::check::{Finding, Severity, check, notes};
 use crate::sys::output::Text;

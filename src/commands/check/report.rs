@@ -66,7 +66,7 @@ impl<'a> Report<'a> {
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
         let LookedAt { nodes, devices, candidates } = &self.checked;
         let looked = format!(
-            "looked at Pacemaker, Ganeti and this host, {} of {}, {}",
+            "checked Pacemaker, Ganeti and this host, {} of {}, {}",
             counted(*devices, "device"),
             counted(*nodes, "node"),
             counted(*candidates, "candidate")
@@ -125,7 +125,7 @@ mod tests {
             "ERROR    pacemaker: no quorum\n         why:  nothing is fenced\n         fix:  look\n\
              note     2 nodes (n1, n2): off, by level 1 (bmc)\n\
              note     n1: off, by level 1 (bmc)\n         why:  so\n         ways: do\n\
-             1 error, 0 warnings; looked at Pacemaker, Ganeti and this host, 3 devices of 3 nodes, 1 candidate\n"
+             1 error, 0 warnings; checked Pacemaker, Ganeti and this host, 3 devices of 3 nodes, 1 candidate\n"
         );
         assert!(report.text(Some(40)).plain().lines().all(|line| line.chars().count() <= 40));
         let json = serde_json::to_value(&report).unwrap();

@@ -21,7 +21,7 @@ use crate::sys::config_file;
 use crate::sys::output::Text;
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::receipt_log::ReceiptLog;
-use text::Look;
+use text::TextFormat;
 
 /// The number of actions that are shown without `--all`.
 const SHOWN: usize = 20;
@@ -32,31 +32,31 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// The command line.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Only this node
+    /// Print only the actions on this node
     #[arg(value_name = "NODE")]
     node: Option<NodeName>,
 
-    /// One JSON object a line, for programs
+    /// Print one JSON object a line, for programs
     ///
-    /// Keys: of what this host did, intent, receipt (null if it was interrupted) and parts; pacemaker, what Pacemaker has in
-    /// its fence history: node, action, status, completed_ms, delegate. It is null where that has nothing, and alone where
-    /// another host, another fence agent or a human did it. Later versions may add keys.
+    /// Keys of an action of this host: intent, receipt (null if it was interrupted) and parts. Key pacemaker: the entry of
+    /// Pacemaker's fence history, with node, action, status, completed_ms and delegate; null without an entry. It is the only
+    /// key of an action of another host, another fence agent or an administrator. Later versions may add keys.
     #[arg(long)]
     json: bool,
 
-    /// Everything, not only the last 20
+    /// Print all actions, not only the last 20
     #[arg(long)]
     all: bool,
 
-    /// Only one removal: the receipt's id or its beginning, or last
+    /// Print only one action: the receipt's id or its beginning, or last for the last fencing
     #[arg(long, value_name = "RECEIPT")]
     incident: Option<String>,
 
-    /// That removal as a page for a browser, with its time line drawn; needs nothing but itself
+    /// Print that action as one self-contained HTML page with a time line
     #[arg(long, requires = "incident", conflicts_with = "json")]
     html: bool,
 
-    /// Directory of the receipts, instead of the configured one; Pacemaker is not asked then
+    /// Directory of the receipts, instead of the configured one and without Pacemaker's history
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
 }
@@ -89,15 +89,15 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     }
     if events.is_empty() {
         let whom = arguments.node.as_ref().map_or_else(|| "any node".to_owned(), ToString::to_string);
-        return cli::print(&format!("Nothing was done to {whom} from this host ({}).\n", dir.display()));
+        return cli::print(&format!("This host has no receipt of an action on {whom} ({}).\n", dir.display()));
     }
-    let look = Look { zone: TimeZone::system() };
+    let format = TextFormat { zone: TimeZone::system() };
     let mut text = Text::default();
     if older > 0 {
         text.push_str(&format!("({older} older ones are left out: --all shows them)\n\n"));
     }
     for event in &events {
-        look.tell(event, &mut text);
+        format.append(event, &mut text);
         text.push_str("\n");
     }
     cli::show(&text)
@@ -110,10 +110,10 @@ fn the_incident(events: Vec<Event>, wanted: &str, dir: &Path) -> Result<Event, S
     let mut meant: Vec<Event> =
         events.into_iter().filter(|event| event.action.as_ref().is_some_and(is_meant)).collect();
     match (meant.len(), wanted) {
-        (0, "last") => Err(format!("no node was removed from this host ({})", dir.display())),
+        (0, "last") => Err(format!("this host has no receipt of a fencing ({})", dir.display())),
         (0, _) => Err(format!("no receipt {wanted} in {} (gnt-ha history --all lists them)", dir.display())),
         (1, _) | (_, "last") => Ok(meant.swap_remove(meant.len() - 1)),
-        (some, _) => Err(format!("{some} receipts begin with {wanted}: give more of it")),
+        (some, _) => Err(format!("{some} receipts begin with {wanted}: give more characters")),
     }
 }
 
@@ -139,7 +139,7 @@ fn state_dir(arguments: &Arguments, config: &Path) -> Result<PathBuf, String> {
         Ok(config) => Ok(config.state),
         Err(error) if config == Path::new(DEFAULT_PATH) => {
             if config.exists() {
-                cli::print_error("gnt-ha", &format!("{error}; looking in {DEFAULT_STATE}"));
+                cli::print_error("gnt-ha", &format!("{error}; reading {DEFAULT_STATE}"));
             }
             Ok(DEFAULT_STATE.into())
         }

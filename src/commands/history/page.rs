@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::text::{asker, result, seconds, verb};
+use super::text::{caller_name, result, seconds, verb};
 use crate::cli;
 use crate::core::history::{ActionRecord, TimedStep};
 use crate::core::reconcile::FenceStatus;
@@ -39,7 +39,10 @@ pub(super) fn page(action: &ActionRecord, event: &Event, zone: &TimeZone) -> Str
     let (paint, ended) = result(action);
     let title = format!("{} {}, {}", intent.node, intent.action, cli::time(intent.at.wall_ms, zone));
     let mut facts = vec![
-        ("asked by", format!("{} on {}, through {}", asker(&intent.requested_by), intent.host, intent.program)),
+        (
+            "requested by",
+            format!("{} on {}, through {}", caller_name(&intent.requested_by), intent.host, intent.program),
+        ),
         ("receipt", intent.id.clone()),
     ];
     if let Some(receipt) = &action.receipt {
@@ -198,11 +201,11 @@ mod tests {
     /// A BMC's answer and an administrator's reason are data in the page, and never become markup.
     #[test]
     fn what_comes_from_outside_stays_text() {
-        let mut told = receipt("a", "n3");
-        told.steps[0].saw = "<script>alert(1)</script> & \"off\"".to_owned();
-        told.steps[0].by = "</text><b>".to_owned();
-        told.reason = Some("'</dd>".to_owned());
-        let page = page_of(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(told)]);
+        let mut hostile = receipt("a", "n3");
+        hostile.steps[0].saw = "<script>alert(1)</script> & \"off\"".to_owned();
+        hostile.steps[0].by = "</text><b>".to_owned();
+        hostile.reason = Some("'</dd>".to_owned());
+        let page = page_of(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(hostile)]);
         assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
         // The page is well-formed XML except for the two elements that HTML does not close.
         let whole = page.replace("\"utf-8\">", "\"utf-8\"/>").replace("=device-width\">", "=device-width\"/>");

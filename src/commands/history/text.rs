@@ -12,58 +12,62 @@ use crate::core::timeline::{Event, Fenced};
 use crate::sys::output::{Paint, Text};
 
 /// The parameters of the format.
-pub(super) struct Look {
+pub(super) struct TextFormat {
     pub(super) zone: TimeZone,
 }
 
-impl Look {
+impl TextFormat {
     /// Appends one event to `text`.
-    pub(super) fn tell(&self, event: &Event, text: &mut Text) {
+    pub(super) fn append(&self, event: &Event, text: &mut Text) {
         match (&event.action, &event.pacemaker) {
             (Some(action), fenced) => {
-                self.tell_action(action, text);
+                self.append_action(action, text);
                 if let Some(Fenced { fence, .. }) = fenced {
                     text.push_str(&format!("    Pacemaker: {}, ", verb(fence.action)));
                     push_status(fence, text);
                     text.push_str("\n");
                 }
             }
-            (None, Some(fenced)) => self.tell_fenced(fenced, text),
+            (None, Some(fenced)) => self.append_fencing(fenced, text),
             (None, None) => {}
         }
     }
 
     /// Appends a fencing by another host, or by a program that is not ours.
-    fn tell_fenced(&self, fenced: &Fenced, text: &mut Text) {
+    fn append_fencing(&self, fenced: &Fenced, text: &mut Text) {
         let Fenced { node, fence } = fenced;
         let at = fence.completed_ms.map_or_else(|| "(not over)".to_owned(), |at| cli::time(at, &self.zone));
         text.push_str(&format!("{at}  {node}  {}  ", verb(fence.action)));
         push_status(fence, text);
-        text.push_str(", says Pacemaker\n");
+        text.push_str(
+            ", reported by Pacemaker
+",
+        );
         let line = match &fence.delegate {
             Delegate::Host(host) => {
                 format!("done by {host}: gnt-ha history there has the receipt, if it was fence_ganeti")
             }
             Delegate::Human => {
-                "confirmed by a human (gnt-ha confirm-off, stonith_admin --confirm): no device was asked".to_owned()
+                "confirmed by an administrator (gnt-ha confirm-off, stonith_admin --confirm): no device was used"
+                    .to_owned()
             }
             Delegate::Watchdog => {
-                "watchdog self-fencing: no device was asked, the node is trusted to have reset itself".to_owned()
+                "watchdog self-fencing: no device was used, the node is trusted to have reset itself".to_owned()
             }
-            Delegate::Unnamed => "by nobody that Pacemaker names".to_owned(),
+            Delegate::Unnamed => "by a host that Pacemaker does not name".to_owned(),
         };
         text.push_str(&format!("    {line}\n"));
     }
 
-    fn tell_action(&self, action: &ActionRecord, text: &mut Text) {
+    fn append_action(&self, action: &ActionRecord, text: &mut Text) {
         let intent = &action.intent;
         let begun = cli::time(intent.at.wall_ms, &self.zone);
         text.push_str(&format!("{begun}  {}  {}  ", intent.node, intent.action));
         let (paint, ended) = result(action);
         text.push_painted(Some(paint), &printable(&ended));
         text.push_str(&format!(
-            "\n    asked by {} on {}, through {}, receipt {}\n",
-            printable(&asker(&intent.requested_by)),
+            "\n    requested by {} on {}, through {}, receipt {}\n",
+            printable(&caller_name(&intent.requested_by)),
             printable(&intent.host),
             printable(&intent.program),
             printable(&intent.id),
@@ -100,7 +104,7 @@ pub(super) fn result(action: &ActionRecord) -> (Paint, String) {
     let took = format!("{:.1} s", seconds(receipt.duration_ms));
     let proof = match receipt.grade {
         Grade::Unknown => String::new(),
-        grade => format!(", proven {grade} by {}", witness(action, receipt)),
+        grade => format!(", proven {grade} by {}", proven_by(action, receipt)),
     };
     let already = if action.intent.action == Action::On { "was on" } else { "was off" };
     match receipt.outcome {
@@ -128,7 +132,7 @@ pub(super) const fn verb(action: FenceAction) -> &'static str {
 }
 
 /// Returns on what the proof rests: the device, if a part of the action asked it, or what the receipt names.
-fn witness(action: &ActionRecord, receipt: &Receipt) -> String {
+fn proven_by(action: &ActionRecord, receipt: &Receipt) -> String {
     let parts = action.parts.iter().filter_map(|part| part.receipt.as_ref());
     parts
         .rev()
@@ -137,9 +141,9 @@ fn witness(action: &ActionRecord, receipt: &Receipt) -> String {
 }
 
 /// Returns who requested the action.
-pub(super) fn asker(asker: &Caller) -> String {
-    let user = if asker.user == "root" { String::new() } else { format!(", user {}", asker.user) };
-    format!("{} (process {}{user})", asker.program, asker.pid)
+pub(super) fn caller_name(caller: &Caller) -> String {
+    let user = if caller.user == "root" { String::new() } else { format!(", user {}", caller.user) };
+    format!("{} (process {}{user})", caller.program, caller.pid)
 }
 
 #[cfg(test)]
@@ -151,39 +155,40 @@ mod tests {
     use crate::core::receipt::tests::{intent, receipt};
     use crate::core::timeline::joined;
 
-    fn told(entries: Vec<LogEntry>) -> String {
-        let look = Look { zone: TimeZone::UTC };
+    fn text_of(entries: Vec<LogEntry>) -> String {
+        let format = TextFormat { zone: TimeZone::UTC };
         let mut text = Text::default();
         joined(join_entries(entries, None), Vec::new(), None, None)
             .iter()
-            .for_each(|event| look.tell(event, &mut text));
+            .for_each(|event| format.append(event, &mut text));
         text.plain()
     }
 
     /// On a host that did nothing, the text has the host that fenced and where its history is.
     #[test]
-    fn what_pacemaker_alone_knows_is_told_too() {
-        let told = |status, delegate| {
+    fn a_fencing_by_another_host_is_shown() {
+        let text_of_fencing = |status, delegate| {
             let fence = Fence { action: FenceAction::Reboot, status, completed_ms: Some(2_000), delegate };
             let fenced = Fenced { node: NodeName::new("n3.lab").unwrap(), fence };
             let mut text = Text::default();
-            Look { zone: TimeZone::UTC }.tell(&Event { action: None, pacemaker: Some(fenced) }, &mut text);
+            TextFormat { zone: TimeZone::UTC }.append(&Event { action: None, pacemaker: Some(fenced) }, &mut text);
             text.plain()
         };
         let n2 = Delegate::Host(NodeName::new("n2.lab").unwrap());
         assert_eq!(
-            told(FenceStatus::Success, n2.clone()),
-            "1970-01-01 00:00:02 UTC  n3.lab  reboot  success, says Pacemaker\n    \
+            text_of_fencing(FenceStatus::Success, n2.clone()),
+            "1970-01-01 00:00:02 UTC  n3.lab  reboot  success, reported by Pacemaker
+    \
              done by n2.lab: gnt-ha history there has the receipt, if it was fence_ganeti\n"
         );
-        let failed = told(FenceStatus::Failed, n2);
+        let failed = text_of_fencing(FenceStatus::Failed, n2);
         assert!(failed.contains("FAILED") && !failed.contains("success"), "{failed}");
-        assert!(told(FenceStatus::Success, Delegate::Human).contains("a human"));
+        assert!(text_of_fencing(FenceStatus::Success, Delegate::Human).contains("by an administrator"));
     }
 
     /// An agent that ended too late has proven what Pacemaker regards as a failure.
     #[test]
-    fn what_pacemaker_made_of_it_is_told() {
+    fn the_result_of_pacemaker_is_shown_below_the_action() {
         let actions =
             join_entries(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(receipt("a", "n3"))], None);
         let fence = Fence {
@@ -194,13 +199,13 @@ mod tests {
         };
         let mut text = Text::default();
         let events = joined(actions, vec![(NodeName::new("n3").unwrap(), fence)], None, None);
-        Look { zone: TimeZone::UTC }.tell(&events[0], &mut text);
+        TextFormat { zone: TimeZone::UTC }.append(&events[0], &mut text);
         let text = text.plain();
         assert!(text.ends_with("    Pacemaker: reboot, FAILED: nothing is known of the node\n"), "{text}");
     }
 
     #[test]
-    fn a_story_reads_as_a_story() {
+    fn an_action_is_shown_with_its_steps() {
         let mut part = intent("b", "n3.lab");
         part.requested_by.request = Some("a".into());
         part.at.boottime_ms = 15;
@@ -211,7 +216,7 @@ mod tests {
         whole.steps[0].at_ms = 290;
         whole.proven_by = "/usr/lib/gnt-ha/ganeti-oob".into();
         whole.record = Some("job 7 records it offline".into());
-        let text = told(vec![
+        let text = text_of(vec![
             LogEntry::Intent(intent("a", "n3.lab")),
             LogEntry::Intent(part),
             LogEntry::Receipt(receipt("b", "n3.lab")),
@@ -220,7 +225,7 @@ mod tests {
         assert_eq!(
             text,
             "1970-01-01 00:00:01 UTC  n3.lab  reboot  done in 0.3 s, proven off by bmc, through /usr/lib/gnt-ha/ganeti-oob\n    \
-             asked by pacemaker-fenced (process 7) on n1.lab, through fence_ganeti, receipt a\n       \
+             requested by pacemaker-fenced (process 7) on n1.lab, through fence_ganeti, receipt a\n       \
              0.008 s    bmc: read: off\n       \
              0.290 s  /usr/lib/gnt-ha/ganeti-oob: power-off: done\n    \
              Ganeti: job 7 records it offline\n"
@@ -229,12 +234,12 @@ mod tests {
 
     /// CloudStack 13376: alerts reported "fencing performed" for each failure. A failure must not read like a success.
     #[test]
-    fn what_failed_or_was_killed_says_so_loudly() {
-        assert!(told(vec![LogEntry::Intent(intent("a", "n3"))]).contains("INTERRUPTED: killed, or still running"));
+    fn a_failed_or_interrupted_action_is_shown_as_such() {
+        assert!(text_of(vec![LogEntry::Intent(intent("a", "n3"))]).contains("INTERRUPTED: killed, or still running"));
         let mut failed = receipt("a", "n3");
         failed.outcome = Outcome::Unknown;
         failed.grade = Grade::Unknown;
-        let text = told(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(failed)]);
+        let text = text_of(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(failed)]);
         assert!(text.contains("FAILED") && !text.contains("proven"), "{text}");
     }
 }

@@ -1,6 +1,6 @@
 //! `gnt-ha setup --update`: brings what setup has made in line with Ganeti's nodes.
 
-use super::super::places::Paths;
+use super::super::paths::Paths;
 use super::{Form, apply, read, shown};
 use crate::cli;
 use crate::core::setup::{has_made, of_nodes};

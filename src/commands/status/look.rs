@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::places::Paths;
+use super::super::paths::Paths;
 use crate::core::config::DEFAULT_RUN;
 use crate::core::ganeti::tags;
 use crate::core::history::{ActionRecord, join_entries};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::places::Paths;
+use super::paths::Paths;
 use crate::cli;
 use crate::core::status::Level;
 use crate::sys::clock::now;
@@ -42,9 +42,9 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "watch")]
     power: bool,
 
-    /// Look again every two seconds, until it is interrupted
+    /// Repeat every two seconds, until it is interrupted
     ///
-    /// What cannot be known for a moment is said in its place, and asked for again.
+    /// A value that cannot be read is shown as unknown, and read again.
     #[arg(long)]
     watch: bool,
 
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<Level, String> {
     if arguments.watch {
         return watch(arguments);
     }
-    let (level, text) = told(arguments)?;
+    let (level, text) = collect_text(arguments)?;
     cli::show(&text)?;
     Ok(level)
 }
@@ -69,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<Level, String> {
 fn watch(arguments: &Arguments) -> Result<Level, String> {
     let is_terminal = terminal::is_terminal();
     loop {
-        let (level, mut text) = told(arguments).unwrap_or_else(|line| {
+        let (level, mut text) = collect_text(arguments).unwrap_or_else(|line| {
             if arguments.json {
                 cli::print_error("gnt-ha", &line);
                 return (Level::Unknown, Text::default());
@@ -86,7 +86,7 @@ fn watch(arguments: &Arguments) -> Result<Level, String> {
     }
 }
 
-fn told(arguments: &Arguments) -> Result<(Level, Text), String> {
+fn collect_text(arguments: &Arguments) -> Result<(Level, Text), String> {
     let status = look(&arguments.places, arguments.power)?;
     let text = if arguments.json {
         Text::from((serde_json::to_string(&status).map_err(|error| error.to_string())? + "\n").as_str())

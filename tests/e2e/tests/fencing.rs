@@ -63,10 +63,10 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
     let [here, elsewhere] = [&n1, &n2].map(|host| host.check(&["gnt-ha", "history", "n3"]).unwrap().stdout);
     assert!(here.contains("proven off by bmc, through /usr/lib/gnt-ha/ganeti-oob"), "{here}");
     assert!(
-        here.contains("Pacemaker: reboot, success") && !here.contains("says Pacemaker"),
+        here.contains("Pacemaker: reboot, success") && !here.contains("reported by Pacemaker"),
         "the action is listed once: {here}"
     );
-    assert!(elsewhere.contains("n3.lab  reboot  success, says Pacemaker\n    done by n1.lab:"), "{elsewhere}");
+    assert!(elsewhere.contains("n3.lab  reboot  success, reported by Pacemaker\n    done by n1.lab:"), "{elsewhere}");
     n3.heal(Network::Primary).unwrap();
     n3.heal(Network::Secondary).unwrap();
     lab.wait_until("n3 is back", Duration::from_secs(90), || Ok(lab.crm_mon()?.is_online("n3"))).unwrap();

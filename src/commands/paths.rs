@@ -1,4 +1,4 @@
-//! Options for the paths of one host, for hosts with other paths than the defaults.
+//! Options for the paths of a host whose paths are not the defaults.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,9 @@ use crate::sys::pacemaker::cib;
 
 /// The directories and files of one host.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Where things are")]
+#[command(next_help_heading = "Paths")]
 pub struct Paths {
-    /// Directory of the receipts and of what is remembered
+    /// State directory, with the receipts
     #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
     pub state_dir: PathBuf,
 
@@ -31,14 +31,14 @@ impl Paths {
     /// Returns the reconciler for commands that change nothing.
     #[must_use]
     pub fn view(&self) -> View {
-        View::of(self.recorder())
+        View::of(self.reconciler())
     }
 
     /// Returns the reconciler for commands that change the record.
     #[must_use]
-    pub fn recorder(&self) -> Reconciler {
+    pub fn reconciler(&self) -> Reconciler {
         let luxi = Path::new(files::LUXI_SOCKET);
-        let recorder = Reconciler::new(&self.state_dir, &self.data_dir, luxi);
-        Reconciler { cib: self.cib.clone(), ..recorder }
+        let reconciler = Reconciler::new(&self.state_dir, &self.data_dir, luxi);
+        Reconciler { cib: self.cib.clone(), ..reconciler }
     }
 }
