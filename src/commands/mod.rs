@@ -39,24 +39,23 @@ pub struct Cli {
 pub enum Command {
     /// Show the state of each node, its pending record change and what blocks it
     ///
-    /// Changes nothing, and works on every node as far as its files say. In front of a line: `!` needs attention, `*` is
+    /// Changes nothing. Runs on every node and shows what the files of the node have. In front of a line: `!` needs attention, `*` is
     /// pending, `?` is unknown. Below the nodes: what holds for all of them, such as quorum, maintenance, a pause, the
     /// breaker, simulated conditions, tags without effect.
     ///
-    /// Exit codes: 0 all is well, 1 a change is blocked or something needs attention, 2 something is unknown.
+    /// Exit codes: 0 no node needs attention, 1 a change is blocked or a node needs attention, 2 a state is unknown.
     Status(status::Arguments),
     /// Check both clusters for problems and print a fix for each
     ///
     /// Checks the configuration and state of Pacemaker and Ganeti, each against the other, this host, and the OOB program of
-    /// every node, which logs in to its device. Changes nothing. Run on a master candidate: only those hold Ganeti's
-    /// configuration.
+    /// every node, which logs in to its device. Changes nothing. Run on a master candidate, which has Ganeti's configuration.
     ///
     /// Exit codes: 0 no finding, 1 warnings, 2 errors, or this host could not be checked.
     Check(check::Arguments),
     /// Configure Pacemaker for this Ganeti cluster: fence device, roles, properties
     ///
     /// Without --apply, only shows what is missing or different, as a table, XML, or commands for pcs and crm. The id of
-    /// everything that setup makes begins with gnt-ha-; it changes nothing that others made. Run on a master candidate.
+    /// each element that setup makes begins with gnt-ha-; setup changes no other element. Run on a master candidate.
     ///
     /// Of more than 16 nodes, those that Pacemaker does not know and that are not master candidates become Pacemaker remote
     /// nodes: pacemaker_remote has to run there, with the cluster's authkey. The id of such a connection is the node's name;
@@ -71,7 +70,7 @@ pub enum Command {
     History(history::Arguments),
     /// Bring Ganeti's record of its nodes to what Pacemaker and the receipts prove
     ///
-    /// Runs by itself at each monitor of the master; by hand it shows what is blocked, and why. In front of a line: `*` is
+    /// The agents run it at each monitor of the master; by hand it shows what is blocked, and why. In front of a line: `*` is
     /// done, `!` is blocked.
     Reconcile(reconcile::Arguments),
     /// Predict what a failure of a node would cause, step by step
@@ -81,14 +80,14 @@ pub enum Command {
     /// "within" is when the step behind it stops waiting. Changes nothing. In front of a step: `!` is blocked, or would not
     /// happen. Run on a master candidate.
     ///
-    /// Exit codes: 0 nothing is blocked, 1 something is, 2 the failure cannot be rehearsed.
+    /// Exit codes: 0 no step is blocked, 1 a step is blocked, 2 the failure cannot be rehearsed.
     Rehearse(rehearse::Arguments),
     /// Fence a node for practice and compare with the rehearsal
     ///
-    /// The node loses its power (stonith_admin --reboot), and what runs on it dies. Refused if the rehearsal finds a problem,
+    /// The node loses its power (stonith_admin --reboot), and its instances stop. Fails if the rehearsal finds a blocked step,
     /// if another node is not online, and for this host. Asks twice. Run on a master candidate.
     ///
-    /// Exit codes: 0 as rehearsed, 1 not as rehearsed, 2 refused, or not fenced.
+    /// Exit codes: 0 as rehearsed, 1 not as rehearsed, 2 not fenced.
     Drill(drill::Arguments),
     /// Export the status for Ganeti's monitoring daemon or Prometheus
     ///
@@ -96,9 +95,9 @@ pub enum Command {
     Report(report::Arguments),
     /// Stop reconciliation in the whole cluster, for a reason
     ///
-    /// Nothing is recorded offline or drained any more, whichever host is or becomes Ganeti's master. Fencing and the master
-    /// role go on. The pause is kept in Pacemaker's configuration (property gnt-ha-pause): run this where Pacemaker runs.
-    /// Elsewhere it pauses that host alone, says so, and fails.
+    /// No node is recorded offline or drained, whichever host is or becomes Ganeti's master. Fencing and the master role go
+    /// on. The pause is kept in Pacemaker's configuration (property gnt-ha-pause). Run on a host where Pacemaker runs: on
+    /// another host the command pauses that host alone, and fails.
     Pause(pause::Arguments),
     /// Resume reconciliation in the whole cluster
     ///
@@ -116,14 +115,14 @@ pub enum Command {
     Hook(hook::Arguments),
     /// Readmit a shunned node after it has rebooted
     ///
-    /// Refused unless the node has booted since and runs no instance, or --force says so. Run on a master candidate. Then
-    /// readd it to Ganeti: gnt-node add --readd NODE.
+    /// Fails unless the node has booted since and runs no instance, or --force is given. Run on a master candidate. Then readd
+    /// the node to Ganeti: gnt-node add --readd NODE.
     Readmit(readmit::Arguments),
     /// Confirm that a node is off, with your name and a reason
     ///
-    /// For a node that no device can prove off: you have pulled its plugs. Tells Pacemaker (stonith_admin --confirm), and
-    /// writes a receipt with who confirmed it, and why. Refused for a node that is seen running. If the node still runs, two
-    /// hosts can write to one disk.
+    /// For a node that no device can prove off, after you have pulled its plugs. Confirms it to Pacemaker (stonith_admin
+    /// --confirm), and writes a receipt with your name and the reason. Fails for a node that is seen running. If the node
+    /// still runs, two hosts can write to one disk.
     ConfirmOff(confirm_off::Arguments),
     /// Control self-fencing: a watchdog that resets this node when its lease ends
     ///
@@ -133,8 +132,8 @@ pub enum Command {
     SelfFence(self_fence::Command),
     /// Shun a node, or manage the shun rules of this host
     ///
-    /// For a node that must not be talked to any more, and whose power no device can see. This proves nothing: the node may
-    /// run on (gnt-ha confirm-off, stonith_admin). Run on a master candidate; gnt-ha readmit NODE ends it.
+    /// For a node that no other node may reach any more, and whose power no device can read. This proves nothing: the node may
+    /// run on (gnt-ha confirm-off, stonith_admin). Run on a master candidate; gnt-ha readmit NODE ends the shunning.
     Shun(shun::Arguments),
     /// Reset the breaker that limits how many nodes are recorded offline
     #[command(subcommand)]
