@@ -12,9 +12,9 @@ pub(crate) fn page() -> Page {
     Page::new("gnt-ha.toml", 5, "which devices switch which node of a Ganeti cluster")
         .section("DESCRIPTION")
         .paragraph(&format!(
-            "{DEFAULT_PATH} is TOML, and the same on every node: gnt-cluster copyfile brings it there, and the files \
-             with the secrets that it names. A key that is not known is an error, so that no line is misspelt for long. What \
-             follows names every key; a line that begins with # shows a default, or an example."
+            "{DEFAULT_PATH} is TOML, and the same on every node: gnt-cluster copyfile copies it, and the files with the secrets \
+             that it names. An unknown key is an error. The sample below has every key; a line that begins with # shows a \
+             default or an example."
         ))
         .section("THE FILE")
         .lines(&lines)

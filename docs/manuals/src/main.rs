@@ -19,7 +19,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use page::Page;
 
-/// A section that clap's definitions do not hold.
+/// A section that does not come from clap's definitions: its title and paragraphs.
 type Section = (&'static str, &'static [&'static str]);
 
 const RECEIPTS: Section = (
@@ -34,17 +34,17 @@ const FENCE: &[Section] = &[
     (
         "STDIN",
         &[
-            "Without any option, the options are read on stdin, one key=value a line, as Pacemaker gives them. The keys \
-             are the long options with _ for -. Unknown keys are ignored; port is the old name of plug, option of \
-             action.",
+            "Without an option on the command line, the program reads the options from stdin, as Pacemaker sends them: one \
+             key=value on each line. The keys are the long options with _ for -. Unknown keys are ignored. port is the old \
+             name of plug, option that of action.",
         ],
     ),
     (
         "EXIT STATUS",
         &[
             "0: success; for status, the node is on.",
-            "2: for status, the node is off, proven at least as strongly as minimum_grade asks.",
-            "1: failure, or not known. Not knowing is never success.",
+            "2: for status, the node is off, with a proof of minimum_grade or better.",
+            "1: failure, or the state is unknown. An unknown state is never a success.",
         ],
     ),
     RECEIPTS,
@@ -55,15 +55,15 @@ const OOB: &[Section] = &[
     (
         "EXIT STATUS",
         &[
-            "0: done and proven by reading back, or known. For power-off: the power was seen off, as Ganeti records powered=no then; \
-             with GNT_HA_PARENT_RECEIPT also an off that is proven less, bounded or isolated.",
-            "1: everything else. Not knowing is never an answer.",
+            "0: the state was read, or the change was read back. For power-off: the power was read as off, because Ganeti then \
+             records powered=no; with GNT_HA_PARENT_RECEIPT also an off of grade bounded or isolated.",
+            "1: failure, or the state is unknown.",
         ],
     ),
     (
         "ENVIRONMENT",
         &[
-            "GNT_HA_DEADLINE: seconds that the caller has left; a shorter time than the configured deadline wins.",
+            "GNT_HA_DEADLINE: seconds that the caller has left; the shorter of this time and the configured deadline applies.",
             "GNT_HA_PARENT_RECEIPT: the id of the receipt that this call is a part of; its caller reads the grade of an off.",
         ],
     ),
@@ -75,9 +75,9 @@ const GNT_HA: &[Section] = &[
     (
         "EXIT STATUS",
         &[
-            "0: success; for status, all is well.",
-            "1: failure; for status, something is refused or needs a look.",
-            "2: the command line cannot be understood; for status, something cannot be known.",
+            "0: success; for status, no node needs attention.",
+            "1: failure; for status, a change is blocked or a node needs attention.",
+            "2: the command line is not valid; for status, a state is unknown.",
         ],
     ),
     RECEIPTS,
@@ -92,7 +92,7 @@ const GNT_HA: &[Section] = &[
 
 fn main() -> ExitCode {
     let Some(dir) = std::env::args_os().nth(1) else {
-        eprintln!("manuals: give the directory to write to");
+        eprintln!("usage: manuals DIR");
         return ExitCode::FAILURE;
     };
     match write_all(Path::new(&dir)) {
@@ -133,7 +133,7 @@ fn write(page: &Page, dir: &Path) -> io::Result<()> {
 
 fn page(command: Command, sections: &[Section]) -> io::Result<Vec<u8>> {
     let mut command = command.disable_help_subcommand(true);
-    // With it every command knows the whole of its name.
+    // After this each subcommand has its full name.
     command.build();
     let page = Man::new(command.clone()).section("8").date(page::NO_DATE).source("gnt-ha").manual("gnt-ha");
     let mut text = Vec::new();

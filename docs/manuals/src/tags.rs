@@ -15,11 +15,11 @@ pub(crate) fn page() -> Page {
     let mut page = Page::new("gnt-ha-tags", 7, "cluster tags and simulation files of Ganeti's roles under Pacemaker")
         .section("CLUSTER TAGS")
         .paragraph(
-            "Set for the whole cluster, on the master. Every node reads its own copy, which Ganeti writes: a node that is \
-             offline keeps the tags of then.",
+            "Set the tags for the whole cluster, on the master. Each node reads its own copy, which Ganeti writes: a node that is \
+             recorded offline keeps the tags of that time.",
         )
         .lines(&line("gnt-cluster add-tags ocf:master-role:full"))
-        .paragraph("Of two tags that contradict each other the one further down this list holds.");
+        .paragraph("Of two contradictory tags the one that is further down in this list applies.");
     for tag in TAGS {
         page = page.item(tag.text, "", &sentence(tag.meaning));
     }
@@ -27,9 +27,9 @@ pub(crate) fn page() -> Page {
     page = page
         .section("SIMULATION FILES")
         .paragraph(&format!(
-            "A file in {dir} on one host has the agents there take a condition for true, to rehearse what would happen: \
-             Pacemaker acts on it. What the file holds does not matter. Remove it to end the rehearsal; the directory \
-             survives a boot."
+            "A file in {dir} on one host simulates a condition: the agents on that host report it, and Pacemaker acts on the \
+             report. The content of the file does not matter. Remove the file to end the simulation; the directory survives \
+             a boot."
         ))
         .lines(&line(&format!("mkdir -p {dir} && touch {dir}/{}", Simulated::FailedMasterDaemon.file())));
     for condition in Simulated::ALL {
