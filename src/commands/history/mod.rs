@@ -97,7 +97,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
         text.push_str(&format!("({older} older ones are left out: --all shows them)\n\n"));
     }
     for event in &events {
-        format.append(event, &mut text);
+        format.push_event(event, &mut text);
         text.push_str("\n");
     }
     cli::show(&text)

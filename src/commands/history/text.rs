@@ -18,23 +18,23 @@ pub(super) struct TextFormat {
 
 impl TextFormat {
     /// Appends one event to `text`.
-    pub(super) fn append(&self, event: &Event, text: &mut Text) {
+    pub(super) fn push_event(&self, event: &Event, text: &mut Text) {
         match (&event.action, &event.pacemaker) {
             (Some(action), fenced) => {
-                self.append_action(action, text);
+                self.push_action(action, text);
                 if let Some(Fenced { fence, .. }) = fenced {
                     text.push_str(&format!("    Pacemaker: {}, ", verb(fence.action)));
                     push_status(fence, text);
                     text.push_str("\n");
                 }
             }
-            (None, Some(fenced)) => self.append_fencing(fenced, text),
+            (None, Some(fenced)) => self.push_fencing(fenced, text),
             (None, None) => {}
         }
     }
 
     /// Appends a fencing by another host, or by a program that is not ours.
-    fn append_fencing(&self, fenced: &Fenced, text: &mut Text) {
+    fn push_fencing(&self, fenced: &Fenced, text: &mut Text) {
         let Fenced { node, fence } = fenced;
         let at = fence.completed_ms.map_or_else(|| "(not over)".to_owned(), |at| cli::time(at, &self.zone));
         text.push_str(&format!("{at}  {node}  {}  ", verb(fence.action)));
@@ -59,7 +59,7 @@ impl TextFormat {
         text.push_str(&format!("    {line}\n"));
     }
 
-    fn append_action(&self, action: &ActionRecord, text: &mut Text) {
+    fn push_action(&self, action: &ActionRecord, text: &mut Text) {
         let intent = &action.intent;
         let begun = cli::time(intent.at.wall_ms, &self.zone);
         text.push_str(&format!("{begun}  {}  {}  ", intent.node, intent.action));
@@ -160,7 +160,7 @@ mod tests {
         let mut text = Text::default();
         joined(join_entries(entries, None), Vec::new(), None, None)
             .iter()
-            .for_each(|event| format.append(event, &mut text));
+            .for_each(|event| format.push_event(event, &mut text));
         text.plain()
     }
 
@@ -171,7 +171,7 @@ mod tests {
             let fence = Fence { action: FenceAction::Reboot, status, completed_ms: Some(2_000), delegate };
             let fenced = Fenced { node: NodeName::new("n3.lab").unwrap(), fence };
             let mut text = Text::default();
-            TextFormat { zone: TimeZone::UTC }.append(&Event { action: None, pacemaker: Some(fenced) }, &mut text);
+            TextFormat { zone: TimeZone::UTC }.push_event(&Event { action: None, pacemaker: Some(fenced) }, &mut text);
             text.plain()
         };
         let n2 = Delegate::Host(NodeName::new("n2.lab").unwrap());
@@ -199,7 +199,7 @@ mod tests {
         };
         let mut text = Text::default();
         let events = joined(actions, vec![(NodeName::new("n3").unwrap(), fence)], None, None);
-        TextFormat { zone: TimeZone::UTC }.append(&events[0], &mut text);
+        TextFormat { zone: TimeZone::UTC }.push_event(&events[0], &mut text);
         let text = text.plain();
         assert!(text.ends_with("    Pacemaker: reboot, FAILED: nothing is known of the node\n"), "{text}");
     }
