@@ -43,7 +43,7 @@ fn take_away(scene: &Scene, host: &Host) {
     let maintenance = ["crm_attribute", "--type", "crm_config", "--name", "maintenance-mode"];
     host.check(&[&maintenance[..], &["--update", "true"]].concat()).unwrap();
     host.check(&[GNT_HA, "setup", "--remove", "--apply"]).unwrap();
-    // The removal keeps the properties of Pacemaker: without them each form has to set them.
+    // `setup --remove` keeps the properties of Pacemaker: without them each form has to set them.
     for name in ["stonith-enabled", "stonith-timeout"] {
         host.run(&["crm_attribute", "--name", name, "--delete"]).unwrap();
     }
