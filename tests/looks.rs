@@ -9,7 +9,7 @@ const LOOK: [&str; 5] = ["status", "report.rs", "rehearse.rs", "check", "history
 
 /// Functions that change a rule, a file or Ganeti's record.
 const CHANGES: [&str; 9] = [
-    ".recorder()",
+    ".reconciler()",
     "Reconciler::new",
     "make_reachable",
     "make_unreachable",
