@@ -9,7 +9,7 @@ use gnt_ha::sys::oob_program::OobProgram;
 use crate::options::{Action, Options};
 use crate::report::{Code, Report};
 use crate::target::{Cluster, TargetError};
-use crate::{fencing, metadata, survey, switch};
+use crate::{fencing, list, metadata, power};
 
 /// Runs the action of the options. `deadline` covers everything, from the start of the process.
 #[must_use]
@@ -20,7 +20,7 @@ pub fn run(options: &Options, deadline: Deadline) -> Report {
             Err(error) => Report::failure(format!("cannot make the metadata: {error}")),
         },
         Action::ValidateAll => validate(options),
-        Action::List => list(options),
+        Action::List => list_nodes(options),
         Action::ListStatus => list_status(options, deadline),
         Action::Monitor => monitor(options, deadline),
         Action::Status => status(options, deadline),
@@ -42,10 +42,10 @@ fn validate(options: &Options) -> Report {
     }
 }
 
-fn list(options: &Options) -> Report {
+fn list_nodes(options: &Options) -> Report {
     match Cluster::read(options).nodes_with_program() {
         Ok(nodes) => Report {
-            say: nodes.iter().map(|(node, _)| survey::names(node, &options.separator)).collect(),
+            stdout: nodes.iter().map(|(node, _)| list::names(node, &options.separator)).collect(),
             ..Report::default()
         },
         Err(error) => Report::failure(format!("cannot list nodes: {error}")),
@@ -58,15 +58,15 @@ fn list_status(options: &Options, deadline: Deadline) -> Report {
         Err(error) => return Report::failure(format!("cannot list nodes: {error}")),
     };
     let mut report = Report::default();
-    for ((node, _), power) in nodes.iter().zip(survey::ask(&nodes, options, deadline)) {
+    for ((node, _), power) in nodes.iter().zip(list::ask(&nodes, options, deadline)) {
         let separator = &options.separator;
         let word = match &power {
             Ok(Power::On) => "ON",
             Ok(Power::Off) => "OFF",
             Err(_) => "UNKNOWN",
         };
-        report.say.push(format!("{node}{separator}{}{separator}{word}", node.short()));
-        report.complain.extend(power.err().map(|why| format!("{node}: {why}")));
+        report.stdout.push(format!("{node}{separator}{}{separator}{word}", node.short()));
+        report.stderr.extend(power.err().map(|failure| format!("{node}: {}", failure.why)));
     }
     report
 }
@@ -87,14 +87,14 @@ fn monitor(options: &Options, deadline: Deadline) -> Report {
              oob_program=/usr/lib/gnt-ha/ganeti-oob)",
         );
     }
-    if let Err(error) = survey::programs_are_there(&nodes) {
+    if let Err(error) = list::programs_are_there(&nodes) {
         return Report::failure(error.to_string());
     }
     let mut report = Report::default();
     if options.deep {
-        for ((node, _), power) in nodes.iter().zip(survey::ask(&nodes, options, deadline)) {
-            if let Err(why) = power {
-                report.complain.push(format!("{node}: {why}"));
+        for ((node, _), power) in nodes.iter().zip(list::ask(&nodes, options, deadline)) {
+            if let Err(failure) = power {
+                report.stderr.push(format!("{node}: {}", failure.why));
                 report.code = Code::Failure;
             }
         }
@@ -107,9 +107,9 @@ fn monitor(options: &Options, deadline: Deadline) -> Report {
 fn status(options: &Options, deadline: Deadline) -> Report {
     let cluster = Cluster::read(options);
     // Pacemaker may ask this before it chooses a device, and every other device waits for the answer then.
-    let look = deadline.at_most(budget::READ_LIMIT);
+    let until = deadline.at_most(budget::READ_LIMIT);
     let answers = each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
-        Ok(target) => switch::judge(&target.program.status(&target.node, look), options.minimum_grade)
+        Ok(target) => power::evaluate(&target.program.status(&target.node, until), options.minimum_grade)
             .map_err(|unread| format!("{}: status unknown: {}", target.node, unread.why)),
         Err(TargetError::Node { .. }) if options.missing_as_off && cluster.certainly_lacks(plug) => Ok(Power::Off),
         Err(error) => Err(format!("{plug}: status unknown: {error}")),
@@ -119,14 +119,14 @@ fn status(options: &Options, deadline: Deadline) -> Report {
     for answer in answers {
         match answer {
             Ok(power) => states.push(power),
-            Err(why) => report.complain.push(why),
+            Err(why) => report.stderr.push(why),
         }
     }
     // A single plug that is on decides; off requires that all plugs are off.
     match combined(states) {
-        Some(Power::On) => report.say.push("Status: ON".to_owned()),
-        Some(Power::Off) if report.complain.is_empty() => {
-            report.say.push("Status: OFF".to_owned());
+        Some(Power::On) => report.stdout.push("Status: ON".to_owned()),
+        Some(Power::Off) if report.stderr.is_empty() => {
+            report.stdout.push("Status: OFF".to_owned());
             report.code = Code::Off;
         }
         _ => report.code = Code::Failure,
@@ -145,15 +145,15 @@ fn fence(options: &Options, deadline: Deadline) -> Report {
     });
     let mut whole = Report::default();
     for report in reports {
-        whole.say.extend(report.say);
-        whole.complain.extend(report.complain);
+        whole.stdout.extend(report.stdout);
+        whole.stderr.extend(report.stderr);
         if report.code != Code::Success {
             whole.code = Code::Failure;
         }
     }
-    whole.say.dedup();
+    whole.stdout.dedup();
     if whole.code != Code::Success {
-        whole.say.clear();
+        whole.stdout.clear();
     }
     whole
 }

@@ -9,7 +9,7 @@ use gnt_ha::core::ganeti::oob::is_ours;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
-use gnt_ha::core::receipt::{Action as Asked, Outcome};
+use gnt_ha::core::receipt::{Action as Requested, Outcome};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
 use gnt_ha::sys::lock::{Lock, LockError};
@@ -17,9 +17,9 @@ use gnt_ha::sys::receipt_log::ReceiptLog;
 use gnt_ha::sys::recorded_action::{Finish, RecordedAction};
 
 use crate::options::{Action, Options};
-use crate::record;
+use crate::power::{self, Proof};
+use crate::record_offline;
 use crate::report::{Code, Report};
-use crate::switch::{self, Proof};
 use crate::target::{Cluster, Target, TargetError};
 
 const PROGRAM: &str = "fence_ganeti";
@@ -30,20 +30,20 @@ const ON_HALF: Duration = Duration::from_secs(20);
 
 /// Runs the action on a node whose program was found.
 pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadline: Deadline) -> Report {
-    let asked = asked(options.action);
+    let requested = requested(options.action);
     let node = target.node.clone();
-    let mut road = enter(options, &node);
-    let target = Target { program: target.program.for_request(road.id()), ..target };
+    let mut recorded = begin(options, &node);
+    let target = Target { program: target.program.for_request(recorded.id()), ..target };
     let work = deadline.earlier(budget::receipt(deadline.left()));
 
     let (finish, mut report) = match lock(options, &node, work) {
-        Err(why) => failed(&node, asked, Outcome::Unknown, why),
+        Err(why) => failed(&node, requested, Outcome::Unknown, why),
         // The lock is held to the end: another agent must not take the off phase of a reboot for an off.
-        Ok(_lock) => act(cluster, &target, asked, options, work, &mut road),
+        Ok(_lock) => act(cluster, &target, requested, options, work, &mut recorded),
     };
-    report.complain.splice(0..0, road.leave(finish));
-    if report.code == Code::Success && !matches!(asked, Asked::On) {
-        report.complain.extend(cluster.doubt(&target));
+    report.stderr.splice(0..0, recorded.leave(finish));
+    if report.code == Code::Success && !matches!(requested, Requested::On) {
+        report.stderr.extend(cluster.doubt(&target));
     }
     report
 }
@@ -53,30 +53,31 @@ pub(crate) fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetErro
     let is_missing = matches!(error, TargetError::Node { .. }) && cluster.certainly_lacks(plug);
     if options.missing_as_off && is_missing && options.action != Action::On {
         let mut report = Report::success("Success: Already OFF");
-        report.complain.push(format!("{plug}: Ganeti does not know it, taken for off as missing_as_off says"));
+        report.stderr.push(format!("{plug}: Ganeti does not know it, taken for off as missing_as_off says"));
         return report;
     }
-    let road = enter(options, plug);
+    let recorded = begin(options, plug);
     let (finish, mut report) =
-        failed(plug, asked(options.action), Outcome::Refused, format!("cannot fence it: {error}"));
-    report.complain.splice(0..0, road.leave(finish));
+        failed(plug, requested(options.action), Outcome::Refused, format!("cannot fence it: {error}"));
+    report.stderr.splice(0..0, recorded.leave(finish));
     report
 }
 
-fn enter(options: &Options, node: &NodeName) -> RecordedAction {
-    let mut road = RecordedAction::enter(ReceiptLog::new(&options.state_dir), PROGRAM, asked(options.action), node);
+fn begin(options: &Options, node: &NodeName) -> RecordedAction {
+    let mut recorded =
+        RecordedAction::enter(ReceiptLog::new(&options.state_dir), PROGRAM, requested(options.action), node);
     // The warnings are printed at once, as this process may be killed later.
-    for line in road.take_warnings().iter().filter(|_| !options.quiet) {
+    for line in recorded.take_warnings().iter().filter(|_| !options.quiet) {
         cli::print_error(PROGRAM, line);
     }
-    road
+    recorded
 }
 
-const fn asked(action: Action) -> Asked {
+const fn requested(action: Action) -> Requested {
     match action {
-        Action::On => Asked::On,
-        Action::Off => Asked::Off,
-        _ => Asked::Reboot,
+        Action::On => Requested::On,
+        Action::Off => Requested::Off,
+        _ => Requested::Reboot,
     }
 }
 
@@ -97,15 +98,15 @@ fn lock(options: &Options, node: &NodeName, deadline: Deadline) -> Result<Option
 fn act(
     cluster: &Cluster,
     target: &Target,
-    asked: Asked,
+    requested: Requested,
     options: &Options,
     deadline: Deadline,
-    road: &mut RecordedAction,
+    recorded: &mut RecordedAction,
 ) -> (Finish, Report) {
-    let want = if asked == Asked::On { Power::On } else { Power::Off };
-    let proof = match switch::pursue(target, want, None, options, deadline, road) {
+    let want = if requested == Requested::On { Power::On } else { Power::Off };
+    let proof = match power::change_power(target, want, None, options, deadline, recorded) {
         Ok(proof) => proof,
-        Err(why) => return failed(&target.node, asked, Outcome::Unknown, why),
+        Err(error) => return failed(&target.node, requested, Outcome::Unknown, error.to_string()),
     };
     let outcome = if proof.already { Outcome::Unchanged } else { Outcome::Done };
     let mut finish = finish(outcome, Some(&proof), None);
@@ -120,52 +121,53 @@ fn act(
     }
     // The node is proven off: nothing below can turn this into a failure.
     if proof.already && proof.grade == Grade::Off && is_ours(target.program.path()) {
-        switch::have_it_refused(target, deadline, road);
+        power::shun_target(target, deadline, recorded);
     }
-    let mut power = Power::Off;
+    let mut state = Power::Off;
     let mut was_switched_on = false;
-    if asked == Asked::Reboot && proof.grade < Grade::Off {
+    if requested == Requested::Reboot && proof.grade < Grade::Off {
         // The power was not switched off, so there is nothing to switch on. What keeps the node out must not be undone
         // here.
         let why =
             format!("its power was not switched ({}): it returns when it is rebooted and readmitted", proof.grade);
         report = Report::success("Success: Rebooted");
-        report.complain.push(format!("{}: is off, proven ({}), and {why}", target.node, proof.grade));
+        report.stderr.push(format!("{}: is off, proven ({}), and {why}", target.node, proof.grade));
         finish.outcome = Outcome::OffOnly;
         finish.reason = Some(why);
-    } else if asked == Asked::Reboot {
+    } else if requested == Requested::Reboot {
         report = Report::success("Success: Rebooted");
         was_switched_on = true;
-        match switch::pursue(target, Power::On, Some(Power::Off), options, deadline.at_most(ON_HALF), road) {
+        match power::change_power(target, Power::On, Some(Power::Off), options, deadline.at_most(ON_HALF), recorded) {
             Ok(_) => {
-                power = Power::On;
+                state = Power::On;
                 finish.outcome = Outcome::Done;
             }
-            Err(why) => {
+            Err(error) => {
                 finish.outcome = Outcome::OffOnly;
-                finish.reason = Some(format!("power-on failed: {why}"));
+                finish.reason = Some(format!("power-on failed: {error}"));
                 let node = &target.node;
-                report
-                    .complain
-                    .push(format!("{node}: was off, proven ({}), and is not known to be on again: {why}", proof.grade));
+                report.stderr.push(format!(
+                    "{node}: was off, proven ({}), and is not known to be on again: {error}",
+                    proof.grade
+                ));
             }
         }
     }
     // A manual reboot whose power-on was sent is planned: what it stops returns, and was not lost.
     if was_switched_on && !identity::under_pacemaker() {
-        finish.record = Some(match power {
+        finish.record = Some(match state {
             Power::On => "left: it was rebooted by hand, and is on again".to_owned(),
             Power::Off => "left: it was rebooted by hand, and it is not known whether it is on again".to_owned(),
         });
     } else if options.record {
-        let worth = Evidence::of_receipt(asked, finish.outcome, proof.grade).worth();
-        finish.record = Some(record::offline(cluster, &target.node, worth, options));
+        let worth = Evidence::of_receipt(requested, finish.outcome, proof.grade).worth();
+        finish.record = Some(record_offline::record_offline(cluster, &target.node, worth, options));
     }
     (finish, report)
 }
 
-fn failed(node: &NodeName, asked: Asked, outcome: Outcome, why: String) -> (Finish, Report) {
-    let line = format!("{node}: {asked} failed: {why}");
+fn failed(node: &NodeName, requested: Requested, outcome: Outcome, why: String) -> (Finish, Report) {
+    let line = format!("{node}: {requested} failed: {why}");
     (finish(outcome, None, Some(why)), Report::failure(line))
 }
 
@@ -173,7 +175,7 @@ fn finish(outcome: Outcome, proof: Option<&Proof>, reason: Option<String>) -> Fi
     Finish {
         outcome,
         grade: proof.map_or(Grade::Unknown, |proof| proof.grade),
-        proven_by: proof.map_or_else(|| "nobody".to_owned(), |proof| proof.proven_by.clone()),
+        proven_by: proof.map_or_else(|| "nothing".to_owned(), |proof| proof.proven_by.clone()),
         reason,
         record: None,
     }

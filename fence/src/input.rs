@@ -1,6 +1,6 @@
 //! Reads the options: from the command line if there is one, else from `key=value` lines on stdin.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use clap::{Arg, ArgAction, Command};
 
@@ -33,7 +33,7 @@ pub fn from_lines(text: &str) -> Given {
         } else if key == NODENAME {
             nodename = Some(value);
         } else {
-            tracing::debug!(key, "ignored: no option of this agent");
+            tracing::debug!(key, "ignored: not an option of this agent");
         }
     }
     for (name, value) in old_names {
@@ -46,18 +46,26 @@ pub fn from_lines(text: &str) -> Given {
     given
 }
 
+/// The reason why the options on stdin are unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum StdinError {
+    /// stdin cannot be read.
+    #[error("cannot read the options on stdin: {0}")]
+    Read(io::Error),
+    /// Some options would be lost.
+    #[error("the options on stdin have more than {STDIN_LIMIT} bytes: Pacemaker would cut them there")]
+    TooLong,
+}
+
 /// Reads stdin to its end and parses it.
 ///
 /// # Errors
-/// One line, if stdin has more than [`STDIN_LIMIT`] bytes or cannot be read.
-pub fn from_stdin(stdin: impl Read) -> Result<Given, String> {
+/// [`StdinError`] if stdin has more than [`STDIN_LIMIT`] bytes or cannot be read.
+pub fn from_stdin(stdin: impl Read) -> Result<Given, StdinError> {
     let mut bytes = Vec::new();
-    stdin
-        .take(STDIN_LIMIT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot read the options on stdin: {error}"))?;
+    stdin.take(STDIN_LIMIT + 1).read_to_end(&mut bytes).map_err(StdinError::Read)?;
     if bytes.len() as u64 > STDIN_LIMIT {
-        return Err(format!("the options on stdin have more than {STDIN_LIMIT} bytes: Pacemaker would cut them there"));
+        return Err(StdinError::TooLong);
     }
     Ok(from_lines(&String::from_utf8_lossy(&bytes)))
 }

@@ -3,19 +3,19 @@
 //! The interface is that of fence-agents (its `doc/FenceAgentAPI.md` and `lib/fencing.py.py`): options on stdin or on
 //! the command line ([`spec`], [`input`], [`options`]), a metadata document ([`metadata`]), and actions ([`actions`]).
 //! It needs neither Ganeti's master nor its job queue or locks. It reads the OOB program of each node from
-//! `config.data` and runs the program on this host ([`target`], [`switch`]). After an off, it records the node offline
-//! in Ganeti if that is possible from here ([`record`]).
+//! `config.data` and runs the program on this host ([`target`], [`power`]). After an off, it records the node offline
+//! in Ganeti if that is possible from here ([`record_offline`]).
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod actions;
 mod fencing;
 pub mod input;
+pub mod list;
 pub mod metadata;
 pub mod options;
-pub mod record;
+pub mod power;
+pub mod record_offline;
 pub mod report;
 pub mod spec;
-pub mod survey;
-pub mod switch;
 pub mod target;

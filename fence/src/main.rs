@@ -38,11 +38,11 @@ fn main() -> ExitCode {
     }
     let report = actions::run(&options, started.later(options.deadline));
     if !options.quiet {
-        for line in &report.complain {
+        for line in &report.stderr {
             complain(line);
         }
     }
-    let text: String = report.say.iter().map(|line| format!("{line}\n")).collect();
+    let text: String = report.stdout.iter().map(|line| format!("{line}\n")).collect();
     if let Err(error) = cli::print(&text) {
         // The output is lost; a fencing that succeeded stays a success.
         complain(&error);
@@ -56,7 +56,7 @@ fn given() -> Result<Given, Code> {
         return input::from_arguments(std::env::args_os())
             .map_err(|error| if cli::print_usage_error(PROGRAM, &error) { Code::Failure } else { Code::Success });
     }
-    input::from_stdin(std::io::stdin().lock()).map_err(|error| fail(&error))
+    input::from_stdin(std::io::stdin().lock()).map_err(|error| fail(&error.to_string()))
 }
 
 fn fail(line: &str) -> Code {

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The lines for stdout.
-    pub say: Vec<String>,
+    pub stdout: Vec<String>,
     /// The lines for stderr.
-    pub complain: Vec<String>,
+    pub stderr: Vec<String>,
     /// The exit code of the agent.
     pub code: Code,
 }
@@ -39,10 +39,10 @@ impl From<Code> for ExitCode {
 
 impl Report {
     pub(crate) fn success(line: impl Into<String>) -> Self {
-        Self { say: vec![line.into()], ..Self::default() }
+        Self { stdout: vec![line.into()], ..Self::default() }
     }
 
     pub(crate) fn failure(line: impl Into<String>) -> Self {
-        Self { complain: vec![line.into()], code: Code::Failure, ..Self::default() }
+        Self { stderr: vec![line.into()], code: Code::Failure, ..Self::default() }
     }
 }

@@ -104,12 +104,12 @@ pub const OPTIONS: &[Spec] = &[
             None,
             Kind::Second,
             "seconds",
-            "Wait between a power command and the first look at its effect",
+            "Wait between a power command and the first reading of the power",
         ),
         "0",
     ),
     with_default(
-        spec("stonith_status_sleep", None, Kind::Second, "seconds", "Wait between two looks at the power"),
+        spec("stonith_status_sleep", None, Kind::Second, "seconds", "Wait between two readings of the power"),
         "1",
     ),
     with_default(
@@ -130,19 +130,16 @@ pub const OPTIONS: &[Spec] = &[
         "true|false",
         "Let the deadline alone limit the action, not power_timeout (default: true under Pacemaker)",
     ),
-    spec("verbose", Some('v'), Kind::Flag, "", "Say on stderr what is done, step by step"),
+    spec("verbose", Some('v'), Kind::Flag, "", "Print each step on stderr"),
     spec("verbose_level", None, Kind::Integer, "level", "The same as verbose when above 0"),
-    formerly(
-        spec("debug_file", Some('D'), Kind::Text, "file", "Write to this file what is done, step by step"),
-        "debug",
-    ),
-    spec("quiet", Some('q'), Kind::Flag, "", "No errors on stderr; the exit code alone tells"),
+    formerly(spec("debug_file", Some('D'), Kind::Text, "file", "Write each step to this file"), "debug"),
+    spec("quiet", Some('q'), Kind::Flag, "", "Print no errors on stderr; only the exit code shows them"),
     spec(
         "oob_program",
         None,
         Kind::Text,
         "path",
-        "OOB program for every node, instead of the one in Ganeti's configuration, or in the copy that gnt-ha setup keeps in Pacemaker's for hosts that are no master candidates",
+        "OOB program for every node, instead of the one in Ganeti's configuration, or in the copy that gnt-ha setup keeps in Pacemaker's for hosts that are not master candidates",
     ),
     with_default(
         spec(
@@ -150,7 +147,7 @@ pub const OPTIONS: &[Spec] = &[
             None,
             Kind::Select(GRADES),
             "grade",
-            "Least proof that counts as off: off (somebody who sees the power says so), bounded (the node stopped itself by a watchdog), isolated (the other nodes refuse it; it may still run and write to storage that is not theirs)",
+            "Least proof that counts as off: off (a power device reads off, or an administrator confirms it), bounded (the watchdog has reset the node), isolated (the other nodes shun it; it may still run and write to storage outside of the cluster)",
         ),
         "bounded",
     ),
@@ -169,7 +166,7 @@ pub const OPTIONS: &[Spec] = &[
         None,
         Kind::Flag,
         "",
-        "Let monitor ask every node's device, not only look at the configuration and the programs",
+        "Let monitor ask every node's device, and not only check the configuration and the programs",
     ),
     with_default(spec("fanout", None, Kind::Integer, "count", "How many nodes are asked at the same time"), "200"),
     with_default(

@@ -71,7 +71,7 @@ pub enum TargetError {
     NoProgram(NodeName),
     /// This host is not a master candidate, and lacks what it needs to fence by the copy.
     #[error(
-        "this host is no master candidate (it has no config.data, or Pacemaker's configuration does not name it as one), and cannot fence: {0}"
+        "this host is not a master candidate (it has no config.data, or Pacemaker's configuration does not name it as one), and cannot fence: {0}"
     )]
     Lacks(#[from] Lacks),
     /// The program cannot be run.

@@ -118,8 +118,8 @@ fn monitor_and_validate_fail_where_fencing_could_not_work() {
     cluster.pacemaker("action=monitor").failed(&["no node has an OOB program", "gnt-cluster modify"]);
 
     std::fs::remove_file(cluster.path("data/config.data")).unwrap();
-    cluster.pacemaker("action=monitor").failed(&["config.data", "no master candidate"]);
-    cluster.pacemaker("action=validate-all").failed(&["config.data", "no master candidate"]);
+    cluster.pacemaker("action=monitor").failed(&["config.data", "not a master candidate"]);
+    cluster.pacemaker("action=validate-all").failed(&["config.data", "not a master candidate"]);
 }
 
 /// `fencing.py` applies `delay` to off and reboot; a delay that uses up the deadline could never fence.

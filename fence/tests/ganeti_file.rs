@@ -41,7 +41,7 @@ fn without_the_file_and_a_copy_only_oob_program_helps() {
     let cluster = Cluster::new();
     std::fs::remove_file(cluster.path("data/config.data")).unwrap();
     let ran = cluster.pacemaker("action=off\nplug=n2.lab");
-    ran.failed(&["n2.lab", "no master candidate", "oob_program="]);
+    ran.failed(&["n2.lab", "not a master candidate", "oob_program="]);
     assert_eq!(cluster.power("n2.lab"), "on");
 
     let option = format!("oob_program={}", cluster.path("oob").display());
@@ -78,7 +78,7 @@ fn a_host_that_is_no_candidate_fences_by_the_copy() {
     // Pacemaker's fencer must not choose a host that cannot fence.
     std::fs::remove_file(own).unwrap();
     let words = [
-        "this host is no master candidate (it has no config.data, or Pacemaker's configuration does not name it as one), and cannot fence: there is no OOB program",
+        "this host is not a master candidate (it has no config.data, or Pacemaker's configuration does not name it as one), and cannot fence: there is no OOB program",
     ];
     cluster.pacemaker(&format!("action=list\n{cib}")).failed(&["cannot list nodes", words[0]]);
     cluster.pacemaker(&format!("action=monitor\n{cib}")).failed(&words);
@@ -90,7 +90,7 @@ fn without_pacemakers_configuration_it_says_what_is_missing() {
     let cluster = Cluster::new();
     let cib = cluster.regular("");
     std::fs::remove_file(cluster.path("cib.xml")).unwrap();
-    let words = ["this host is no master candidate", "cib.xml: have Pacemaker run here as a full member"];
+    let words = ["this host is not a master candidate", "cib.xml: have Pacemaker run here as a full member"];
     cluster.pacemaker(&format!("action=off\nplug=n2.lab\n{cib}")).failed(&["n2.lab", words[0], words[1]]);
     cluster.pacemaker(&format!("action=list\n{cib}")).failed(&words);
 }
@@ -130,7 +130,7 @@ fn a_candidate_that_was_lost_fences_as_a_regular_node_when_it_is_back() {
         if may {
             ran.succeeded();
         } else {
-            ran.failed(&["n2.lab", "this host is no master candidate", "config.toml"]);
+            ran.failed(&["n2.lab", "this host is not a master candidate", "config.toml"]);
         }
         assert_eq!(cluster.power("n2.lab"), if may { "off" } else { "on" });
     }
@@ -141,7 +141,7 @@ fn a_candidate_that_was_lost_fences_as_a_regular_node_when_it_is_back() {
 fn by_option_the_node_list_is_enough() {
     let cluster = Cluster::new();
     let cib = cluster.regular("");
-    cluster.pacemaker(&format!("action=list\n{cib}")).failed(&["no master candidate"]);
+    cluster.pacemaker(&format!("action=list\n{cib}")).failed(&["not a master candidate"]);
     let option = format!("oob_program={}\n{cib}", cluster.path("oob").display());
     cluster.pacemaker(&format!("action=list\n{option}")).succeeded().printed("n1.lab,n1\nn2.lab,n2\nn3.lab,n3\n");
     cluster.pacemaker(&format!("action=off\nplug=n2\n{option}")).succeeded();

@@ -35,7 +35,10 @@ fn the_receipt_holds_the_evidence() {
     let receipt = cluster.receipt();
     assert_eq!((&receipt["outcome"], &receipt["grade"]), (&"done".into(), &"off".into()));
     let word = receipt["proven_by"].as_str().unwrap();
-    assert!(word.starts_with(&cluster.path("oob").display().to_string()) && word.contains("at its word"), "{word}");
+    assert!(
+        word.starts_with(&cluster.path("oob").display().to_string()) && word.contains("reports no grade"),
+        "{word}"
+    );
     let steps: Vec<&str> =
         receipt["steps"].as_array().unwrap().iter().map(|step| step["did"].as_str().unwrap()).collect();
     assert_eq!(steps, ["power-status", "power-off", "power-status", "power-status"]);
@@ -91,7 +94,7 @@ fn a_missing_intent_is_said_before_the_node_is_touched() {
         .unwrap();
     assert!(status.success());
     let then = cluster.text("stderr-then");
-    assert!(then.contains("n2.lab") && then.contains("no intent"), "said by then: {then:?}");
+    assert!(then.contains("n2.lab") && then.contains("no intent"), "printed by then: {then:?}");
 }
 
 /// The agent waits for another program's lock on the receipts, but not without end, and fences nevertheless.
@@ -106,8 +109,8 @@ fn a_held_ledger_stops_no_fencing() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut said = [0; 5];
-    std::io::Read::read_exact(held.stdout.as_mut().unwrap(), &mut said).unwrap();
+    let mut start = [0; 5];
+    std::io::Read::read_exact(held.stdout.as_mut().unwrap(), &mut start).unwrap();
     let ran = cluster.pacemaker("action=off\nplug=n2.lab\npower_timeout=5");
     held.kill().unwrap();
     held.wait().unwrap();

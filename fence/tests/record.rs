@@ -58,8 +58,8 @@ const TRIED: &str = "left: no luxid answers at";
 #[test]
 fn the_master_records_and_counts_it() {
     let cluster = where_we_are_master("");
-    let told = fence(&cluster, "n2.lab", "");
-    assert!(told.starts_with(TRIED), "{told}");
+    let record = fence(&cluster, "n2.lab", "");
+    assert!(record.starts_with(TRIED), "{record}");
     assert_eq!(breaker(&cluster)["down"], json!(["n2.lab"]));
 }
 
@@ -74,8 +74,8 @@ fn where_the_agents_look_it_is_left_to_them() {
     let at = now();
     looked(&cluster, Timestamp { wall_ms: at.wall_ms - 130_000, boottime_ms: at.boottime_ms.saturating_sub(130_000) });
     for node in ["n3.lab", "n4.lab"] {
-        let told = fence(&cluster, node, "");
-        assert!(told.starts_with(TRIED), "{told}");
+        let record = fence(&cluster, node, "");
+        assert!(record.starts_with(TRIED), "{record}");
     }
 }
 
@@ -89,8 +89,8 @@ fn the_third_at_once_latches_the_breaker() {
         config["nodes"][id]["offline"] = json!(true);
         cluster.write_config(&config);
     }
-    let told = fence(&cluster, "n4.lab", "");
-    assert!(told.starts_with("left: the breaker holds back n4.lab beside n2.lab, n3.lab"), "{told}");
+    let record = fence(&cluster, "n4.lab", "");
+    assert!(record.starts_with("left: the breaker holds back n4.lab beside n2.lab, n3.lab"), "{record}");
     assert_eq!(breaker(&cluster)["latched"]["held"], json!(["n4.lab"]), "it latches");
     assert!(fence(&cluster, "n5.lab", "").starts_with("left: the breaker holds back n4.lab, n5.lab"));
 }
@@ -110,11 +110,11 @@ fn a_pause_of_the_cluster_or_of_this_host_holds_it_back() {
 
     let cluster = where_we_are_master("");
     std::fs::remove_file(cluster.path("cib.xml")).unwrap();
-    let told = fence(&cluster, "n2.lab", "");
-    assert!(told.contains("cib.xml: Pacemaker has never run on this host"), "{told}");
+    let record = fence(&cluster, "n2.lab", "");
+    assert!(record.contains("cib.xml: Pacemaker has never run on this host"), "{record}");
     std::fs::write(cluster.path("cib.xml"), "<cib><configuration>").unwrap();
-    let told = fence(&cluster, "n3.lab", "");
-    assert!(told.contains("it is not a whole CIB"), "{told}");
+    let record = fence(&cluster, "n3.lab", "");
+    assert!(record.contains("it is not a whole CIB"), "{record}");
 }
 
 #[test]
@@ -127,8 +127,8 @@ fn maintenance_and_a_weak_proof_hold_it_back() {
         "oob",
         r#"case "$1 $(cat "power-$2")" in "power-status off") echo '{"powered": false, "grade": "isolated"}'; exit 0 ;; esac"#,
     );
-    let told = fence(&cluster, "n2.lab", "minimum_grade=isolated");
-    assert_eq!(told, "left: it is only proven isolated, and at least bounded is asked for");
+    let record = fence(&cluster, "n2.lab", "minimum_grade=isolated");
+    assert_eq!(record, "left: it is only proven isolated, and at least bounded is asked for");
     assert_eq!(breaker(&cluster), Value::Null, "what is not recorded does not count");
 }
 
@@ -143,8 +143,8 @@ fn less_than_off_says_nothing_of_the_power() {
         cluster.write_config(&config);
         let answer = format!(r#"echo '{{"powered": false, "grade": "{grade}"}}'; exit 0"#);
         cluster.program("oob", &format!(r#"case "$1 $(cat "power-$2")" in "power-status off") {answer} ;; esac"#));
-        let told = fence(&cluster, "n2.lab", "");
-        assert!(told.starts_with(expected), "{grade}: {told}");
+        let record = fence(&cluster, "n2.lab", "");
+        assert!(record.starts_with(expected), "{grade}: {record}");
     }
 }
 
@@ -155,6 +155,6 @@ fn a_look_under_way_is_not_waited_for() {
     std::fs::create_dir_all(cluster.path("state/lock")).unwrap();
     let file = std::fs::File::create(cluster.path("state/lock/reconcile")).unwrap();
     file.lock().unwrap();
-    let told = fence(&cluster, "n2.lab", "");
-    assert!(told.starts_with("left: another command was using it"), "{told}");
+    let record = fence(&cluster, "n2.lab", "");
+    assert!(record.starts_with("left: another command was using it"), "{record}");
 }

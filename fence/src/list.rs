@@ -1,15 +1,16 @@
-//! Asks many nodes at once, for list, list-status and monitor.
+//! Names and reads many nodes at once, for list, list-status and monitor.
 
 use std::path::PathBuf;
 
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
+use gnt_ha::core::power_change::ReadFailure;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::fan_out::each;
 use gnt_ha::sys::oob_program::{OobError, OobProgram};
 
 use crate::options::Options;
-use crate::switch::judge;
+use crate::power::evaluate;
 
 /// Returns every name under which Pacemaker may know a node: its full name and its short one.
 ///
@@ -21,10 +22,10 @@ pub fn names(node: &NodeName, separator: &str) -> String {
 
 /// Returns the power of each node, as its program reports it.
 #[must_use]
-pub fn ask(nodes: &[(NodeName, PathBuf)], options: &Options, deadline: Deadline) -> Vec<Result<Power, String>> {
+pub fn ask(nodes: &[(NodeName, PathBuf)], options: &Options, deadline: Deadline) -> Vec<Result<Power, ReadFailure>> {
     each(nodes, options.fanout, |(node, path)| {
         let answer = OobProgram::find(path).and_then(|program| program.status(node, deadline));
-        judge(&answer, options.minimum_grade).map_err(|unread| unread.why)
+        evaluate(&answer, options.minimum_grade)
     })
 }
 

@@ -16,7 +16,14 @@ use crate::target::Target;
 
 /// The time after the command during which a reading may fail: a BMC on a shared port does not answer for seconds. It
 /// is not longer, as Pacemaker asks other peers only if this agent fails before it is killed.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// A power change whose result is not proven. The text is the last reading, answer or failure, without the node's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct NotProven {
+    why: String,
+}
 
 /// A state that is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,15 +40,15 @@ pub struct Proof {
 /// is not read first.
 ///
 /// # Errors
-/// One line without the node's name, with the reason why the state is not proven.
-pub fn pursue(
+/// [`NotProven`] if the state is not proven.
+pub fn change_power(
     target: &Target,
     want: Power,
     known: Option<Power>,
     options: &Options,
     deadline: Deadline,
-    road: &mut RecordedAction,
-) -> Result<Proof, String> {
+    action: &mut RecordedAction,
+) -> Result<Proof, NotProven> {
     let begun = Instant::now();
     let limit = options.power_timeout.unwrap_or(Duration::MAX).min(deadline.left());
     let sends = match want {
@@ -56,11 +63,11 @@ pub fn pursue(
         settle: options.power_wait,
         limit,
         sends,
-        patience: PATIENCE,
+        patience: SILENCE_LIMIT,
     };
-    let mut pursuit = PowerChange::new(want, rules);
+    let mut change = PowerChange::new(want, rules);
     let mut next = match known {
-        Some(power) => pursuit.read(Ok(power), Duration::ZERO),
+        Some(power) => change.read(Ok(power), Duration::ZERO),
         None => PowerChangeStep::Read(Duration::ZERO),
     };
     let mut seen: Option<Status> = None;
@@ -69,45 +76,45 @@ pub fn pursue(
             PowerChangeStep::Read(pause) => {
                 deadline.sleep(pause);
                 if deadline.passed() {
-                    return Err(pursuit.give_up(begun.elapsed()));
+                    return Err(NotProven { why: change.give_up(begun.elapsed()) });
                 }
                 let answer = target.program.status(&target.node, deadline.at_most(budget::look(deadline.left())));
-                let reading = judge(&answer, options.minimum_grade);
-                note(road, target, Command::PowerStatus, &describe(&answer));
+                let reading = evaluate(&answer, options.minimum_grade);
+                note(action, target, Command::PowerStatus, &describe(&answer));
                 seen = answer.ok();
                 // The current answer decides: a grade in an earlier answer does not count for it.
                 let graded = seen.as_ref().is_some_and(|status| status.grade.is_some());
-                pursuit.believe_after(if want == Power::On || graded { 1 } else { 2 });
-                pursuit.read(reading, begun.elapsed())
+                change.believe_after(if want == Power::On || graded { 1 } else { 2 });
+                change.read(reading, begun.elapsed())
             }
             PowerChangeStep::Send => {
                 let command = Command::to(want);
                 let answer =
                     target.program.act(command, &target.node, deadline.earlier(budget::read_back(deadline.left())));
-                note(road, target, command, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
-                pursuit.sent(answer.map_err(unread), begun.elapsed())
+                note(action, target, command, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
+                change.sent(answer.map_err(unread), begun.elapsed())
             }
             PowerChangeStep::Reached { already } => return Ok(proof(already, seen.as_ref(), target)),
-            PowerChangeStep::Failed(why) => return Err(why),
+            PowerChangeStep::Failed(why) => return Err(NotProven { why }),
         };
         if deadline.passed() && !matches!(next, PowerChangeStep::Reached { .. } | PowerChangeStep::Failed(_)) {
-            return Err(pursuit.give_up(begun.elapsed()));
+            return Err(NotProven { why: change.give_up(begun.elapsed()) });
         }
     }
 }
 
 /// Shuns a target that was off before the action. `ganeti-oob` shuns only after an off that it has caused. The target
 /// may return like any other, so it is shunned, too. A failure is only noted.
-pub fn have_it_refused(target: &Target, deadline: Deadline, road: &mut RecordedAction) {
+pub fn shun_target(target: &Target, deadline: Deadline, action: &mut RecordedAction) {
     let answer = target.program.act(Command::PowerOff, &target.node, deadline.at_most(budget::READ_LIMIT));
-    note(road, target, Command::PowerOff, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
+    note(action, target, Command::PowerOff, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
 }
 
 /// Evaluates a status for this agent: an off below the least grade does not count as off.
 ///
 /// # Errors
 /// [`ReadFailure`] with the reason, if the power is unknown or its grade is too weak.
-pub fn judge(answer: &Result<Status, OobError>, least: Grade) -> Result<Power, ReadFailure> {
+pub fn evaluate(answer: &Result<Status, OobError>, least: Grade) -> Result<Power, ReadFailure> {
     match answer {
         Ok(status) if status.power == Power::Off && status.proves() < least => Err(ReadFailure {
             why: format!("its off is only {}, and minimum_grade is {least}", status.proves()),
@@ -128,11 +135,9 @@ fn proof(already: bool, seen: Option<&Status>, target: &Target) -> Proof {
         Some(Status { power: Power::Off, grade: Some(grade) }) => {
             Proof { already, grade: *grade, proven_by: program.to_string() }
         }
-        Some(status @ Status { power: Power::Off, grade: None }) => Proof {
-            already,
-            grade: status.proves(),
-            proven_by: format!("{program}, which names no grade: taken at its word"),
-        },
+        Some(status @ Status { power: Power::Off, grade: None }) => {
+            Proof { already, grade: status.proves(), proven_by: format!("{program}, which reports no grade") }
+        }
         _ => Proof { already, grade: Grade::Unknown, proven_by: program.to_string() },
     }
 }
@@ -145,6 +150,6 @@ fn describe(answer: &Result<Status, OobError>) -> String {
     }
 }
 
-fn note(road: &mut RecordedAction, target: &Target, command: Command, saw: &str) {
-    road.step(&target.program.path().display().to_string(), command.word(), saw);
+fn note(action: &mut RecordedAction, target: &Target, command: Command, response: &str) {
+    action.step(&target.program.path().display().to_string(), command.word(), response);
 }

@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_millis(300);
 /// Submits a job that records the node offline, with the evidence of its fencing. Returns the result as text for the
 /// receipt. The fencing stands in any case; otherwise the master records the node later.
 #[must_use]
-pub fn offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Options) -> String {
+pub fn record_offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Options) -> String {
     let deadline = Deadline::after(LIMIT);
     let Ok(config) = cluster.config() else {
         return "left: this host has no Ganeti configuration".to_owned();
@@ -30,7 +30,7 @@ pub fn offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Optio
         return format!("left: Ganeti does not know {node}");
     };
     let Some(here) = identity::node_among(config.nodes().iter().map(|node| &node.name)) else {
-        return format!("left: this host, {}, is none of Ganeti's nodes", identity::host());
+        return format!("left: this host, {}, is not one of Ganeti's nodes", identity::host());
     };
     let job = match offline_job::plan(config, found, worth.powered, &here) {
         OfflinePlan::AlreadyRecorded => return "it was recorded offline before".to_owned(),
@@ -38,9 +38,9 @@ pub fn offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Optio
         OfflinePlan::Submit(job) => job,
     };
     let luxi = Path::new(files::LUXI_SOCKET);
-    let mut recorder = Reconciler::new(&options.state_dir, &options.data_dir, luxi);
-    recorder.cib.clone_from(&options.cib);
-    match recorder.record_fenced(config, &job, worth.grade, deadline) {
+    let mut reconciler = Reconciler::new(&options.state_dir, &options.data_dir, luxi);
+    reconciler.cib.clone_from(&options.cib);
+    match reconciler.record_fenced(config, &job, worth.grade, deadline) {
         Ok(Some(number)) => format!("job {number} is submitted, to record it offline"),
         Ok(None) => {
             "a job to record it offline is handed over; Ganeti confirms it when it has waited for the dead".to_owned()
