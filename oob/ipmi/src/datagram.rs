@@ -4,9 +4,9 @@ use crate::Ignored;
 use crate::keys::SessionKeys;
 use crate::lan_message::LanReply;
 use crate::open_session::OpenSessionResponse;
+use crate::protect::open;
 use crate::rakp::{Rakp2, Rakp4};
 use crate::rmcp::{PayloadType, decode_plain, decode_v15};
-use crate::seal::open;
 
 /// A datagram from a BMC, decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Datagram {
     /// RAKP Message 4, the BMC's answer to message 3.
     Rakp4(Rakp4),
     /// A reply inside a session, with its session sequence number.
-    Sealed(u32, LanReply),
+    Protected(u32, LanReply),
 }
 
 /// Decodes a datagram as the client would, with all checks but those that need the request.
@@ -34,7 +34,7 @@ pub fn decode_datagram(bytes: &[u8], session: Option<(&SessionKeys, u32)>) -> Re
     if let Some((keys, session_id)) = session
         && let Ok((sequence, message)) = open(keys, session_id, bytes)
     {
-        return LanReply::decode(&message).map(|reply| Datagram::Sealed(sequence, reply));
+        return LanReply::decode(&message).map(|reply| Datagram::Protected(sequence, reply));
     }
     let (kind, payload) = decode_plain(bytes)?;
     match kind {

@@ -153,7 +153,7 @@ pub enum Error {
         privilege: Privilege,
         /// The meaning of the status or completion code.
         reason: String,
-        /// Whether the refusal came in the session, sealed with its keys.
+        /// Whether the refusal came in the session, protected with its keys.
         in_session: bool,
     },
     /// The handshake was refused for another reason.

@@ -9,9 +9,9 @@ use crate::handshake::{Attempt, Choice, Stage, Step};
 use crate::keys::Exchange;
 use crate::lan_message::{LanReply, LanRequest};
 use crate::open_session::{OpenSessionResponse, SessionOffer};
+use crate::protect::protect;
 use crate::rakp::{Rakp2, Rakp2Body, Rakp4};
 use crate::rmcp::{PayloadType, decode_plain, encode_plain};
-use crate::seal::seal;
 use crate::{CipherSuite, Datagram, Secret, Target, decode_datagram};
 
 const CONSOLE: u32 = 0x0102_0304;
@@ -106,14 +106,15 @@ fn no_hostile_packet_in_a_session_is_the_bmcs_word() {
         let request = LanRequest { net_fn: 0, lun: 0, sequence: 9, command: 1, data: Vec::new() };
         let reply = |on: u8| request.reply(0, vec![on, 0, 0]);
         let genuine: Vec<(u32, LanReply)> = vec![(7, reply(1)), (8, reply(1))];
-        let sealed =
-            |keys, sequence, reply: &LanReply| seal(keys, CONSOLE, sequence, [5; 16], &reply.encode()).unwrap();
-        let mut valid: Vec<Vec<u8>> = genuine.iter().map(|(sequence, reply)| sealed(&keys, *sequence, reply)).collect();
-        valid.push(sealed(&foreign, 9, &reply(0)));
+        let protected =
+            |keys, sequence, reply: &LanReply| protect(keys, CONSOLE, sequence, [5; 16], &reply.encode()).unwrap();
+        let mut valid: Vec<Vec<u8>> =
+            genuine.iter().map(|(sequence, reply)| protected(&keys, *sequence, reply)).collect();
+        valid.push(protected(&foreign, 9, &reply(0)));
         let valid: Vec<&[u8]> = valid.iter().map(Vec::as_slice).collect();
         for number in 0..EACH {
             let forged = mutated(&mut dice, &valid);
-            if let Ok(Datagram::Sealed(sequence, reply)) = decode_datagram(&forged, Some((&keys, CONSOLE))) {
+            if let Ok(Datagram::Protected(sequence, reply)) = decode_datagram(&forged, Some((&keys, CONSOLE))) {
                 assert!(genuine.contains(&(sequence, reply)), "{suite} {number}");
             }
         }

@@ -67,7 +67,7 @@ pub struct SessionHeader {
     pub payload_type: PayloadType,
     /// Whether the payload is encrypted and an integrity trailer follows; a header with only one of them is not
     /// accepted.
-    pub sealed: bool,
+    pub protected: bool,
     /// The receiver's session ID; 0 outside a session.
     pub session_id: u32,
     /// The sender's session sequence number; 0 outside a session.
@@ -77,7 +77,7 @@ pub struct SessionHeader {
 impl SessionHeader {
     /// Returns RMCP header and session header for a payload of `payload_len` bytes.
     pub fn encode(&self, payload_len: u16) -> Vec<u8> {
-        let flags = if self.sealed { FLAG_ENCRYPTED | FLAG_AUTHENTICATED } else { 0 };
+        let flags = if self.protected { FLAG_ENCRYPTED | FLAG_AUTHENTICATED } else { 0 };
         let mut out = Vec::with_capacity(HEADER_LEN + usize::from(payload_len) + 24);
         out.extend(RMCP_HEADER);
         out.extend([AUTH_TYPE_RMCP_PLUS, flags | self.payload_type.value()]);
@@ -95,7 +95,7 @@ impl SessionHeader {
         if auth != AUTH_TYPE_RMCP_PLUS {
             return Err(Ignored::PayloadType);
         }
-        let sealed = match kind & (FLAG_ENCRYPTED | FLAG_AUTHENTICATED) {
+        let protected = match kind & (FLAG_ENCRYPTED | FLAG_AUTHENTICATED) {
             0 => false,
             flags if flags == FLAG_ENCRYPTED | FLAG_AUTHENTICATED => true,
             _ => return Err(Ignored::PayloadType),
@@ -105,7 +105,7 @@ impl SessionHeader {
         let (payload, trailer) = rest.split_at_checked(len).ok_or(Ignored::Length)?;
         let header = Self {
             payload_type,
-            sealed,
+            protected,
             session_id: u32::from_le_bytes([i0, i1, i2, i3]),
             sequence: u32::from_le_bytes([s0, s1, s2, s3]),
         };
@@ -125,7 +125,7 @@ pub fn strip_rmcp(datagram: &[u8]) -> Result<&[u8], Ignored> {
 
 /// Returns a datagram of the handshake, without session and encryption. The payload must be shorter than 64 KiB.
 pub fn encode_plain(payload_type: PayloadType, payload: &[u8]) -> Vec<u8> {
-    let header = SessionHeader { payload_type, sealed: false, session_id: 0, sequence: 0 };
+    let header = SessionHeader { payload_type, protected: false, session_id: 0, sequence: 0 };
     let mut out = header.encode(u16::try_from(payload.len()).unwrap_or(u16::MAX));
     out.extend_from_slice(payload);
     out
@@ -134,7 +134,7 @@ pub fn encode_plain(payload_type: PayloadType, payload: &[u8]) -> Vec<u8> {
 /// Returns payload type and payload of a handshake datagram.
 pub fn decode_plain(datagram: &[u8]) -> Result<(PayloadType, &[u8]), Ignored> {
     let (header, payload, trailer) = SessionHeader::decode(datagram)?;
-    if header.sealed || header.payload_type == PayloadType::Ipmi {
+    if header.protected || header.payload_type == PayloadType::Ipmi {
         return Err(Ignored::PayloadType);
     }
     if header.session_id != 0 {

@@ -20,7 +20,7 @@ use crate::ignored::IgnoredTally;
 use crate::keys::SessionKeys;
 use crate::lan_message::{BMC_ADDRESS, LanReply, LanRequest};
 use crate::login::{fill_random, log_in};
-use crate::seal::{open, seal};
+use crate::protect::{open, protect};
 use crate::timers::{busy_pause, exchange_wait};
 use crate::transport::{Transport, resolve};
 use crate::{CipherSuite, Error, Ignored, Privilege, Target};
@@ -285,7 +285,7 @@ impl Session {
         let mut iv = [0u8; 16];
         fill_random(&mut iv)?;
         let misuse = Error::Misuse { peer: self.transport.peer(), what: "the request is too long for IPMI" };
-        let datagram = seal(&self.keys, self.managed_session_id, self.next_sequence, iv, &request.encode());
+        let datagram = protect(&self.keys, self.managed_session_id, self.next_sequence, iv, &request.encode());
         // 0 is the number of packets outside any session. A session that reaches it is far beyond its use.
         self.next_sequence = self.next_sequence.wrapping_add(1).max(1);
         self.transport.send(&datagram.ok_or(misuse)?)

@@ -126,8 +126,8 @@ fn refusals() {
     let Some(simulator) = Simulator::start("refusals") else { return };
     let wrong = simulator.open(&simulator.target("admin", "wrong")).unwrap_err();
     assert!(matches!(wrong, Error::WrongPassword { .. }), "{wrong}");
-    let nobody = simulator.open(&simulator.target("nobody", "secret16")).unwrap_err();
-    assert!(matches!(nobody, Error::UserRefused { .. }), "{nobody}");
+    let stranger = simulator.open(&simulator.target("stranger", "secret16")).unwrap_err();
+    assert!(matches!(stranger, Error::UserRefused { .. }), "{stranger}");
     let only_17 = simulator.target("admin", "secret16").with_cipher_suites([CipherSuite::Suite17]).unwrap();
     let suite = simulator.open(&only_17).unwrap_err();
     assert!(matches!(suite, Error::CipherSuiteRefused { .. }), "{suite}");

@@ -84,7 +84,7 @@ fn a_wrong_password_is_tried_once() {
 #[test]
 fn an_unknown_user_is_tried_once() {
     let bmc = start(Behaviour::default());
-    let error = refused(&target_as(&bmc, "nobody", "secret16"), soon());
+    let error = refused(&target_as(&bmc, "stranger", "secret16"), soon());
     assert!(matches!(error, Error::UserRefused { status: 0x0D, .. }) && error.is_login_failure(), "{error}");
     assert_eq!((bmc.seen().rakp1, bmc.failed_logins(), bmc.seen().open_sessions.len()), (1, 1, 1));
 }

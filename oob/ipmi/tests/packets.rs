@@ -7,9 +7,9 @@
 use ipmi_lan::keys::{Exchange, SessionKeys};
 use ipmi_lan::lan_message::{LanReply, LanRequest};
 use ipmi_lan::open_session::{OpenSessionRequest, OpenSessionResponse, SessionOffer};
+use ipmi_lan::protect::{open, protect};
 use ipmi_lan::rakp::{Rakp1, Rakp2, Rakp2Body, Rakp3, Rakp4};
 use ipmi_lan::rmcp::{PayloadType, decode_plain, decode_v15, encode_plain, encode_v15};
-use ipmi_lan::seal::{open, seal};
 use ipmi_lan::{ChassisStatus, CipherSuite, Datagram, decode_datagram};
 
 const CONSOLE: u32 = 0xA1A2_A3A4;
@@ -176,8 +176,8 @@ fn sealed_requests() {
         (CipherSuite::Suite17, true, packet!("sealed_request_17_kg")),
     ] {
         let keys = keys(suite, with_kg);
-        let sealed = seal(&keys, MANAGED, 7, range(0x60), &status_request().encode()).unwrap();
-        assert_eq!(sealed, pinned);
+        let protected = protect(&keys, MANAGED, 7, range(0x60), &status_request().encode()).unwrap();
+        assert_eq!(protected, pinned);
         let (sequence, message) = open(&keys, MANAGED, &pinned).unwrap();
         assert_eq!((sequence, LanRequest::decode(&message)), (7, Ok(status_request())));
     }
@@ -194,8 +194,8 @@ fn sealed_replies() {
     ] {
         let keys = keys(suite, with_kg);
         let reply = status_request().reply(0, vec![0x21, 0x10, 0x40]);
-        assert_eq!(seal(&keys, CONSOLE, 7, range(0x60), &reply.encode()).unwrap(), pinned);
-        assert_eq!(decode_datagram(&pinned, Some((&keys, CONSOLE))), Ok(Datagram::Sealed(7, reply.clone())));
+        assert_eq!(protect(&keys, CONSOLE, 7, range(0x60), &reply.encode()).unwrap(), pinned);
+        assert_eq!(decode_datagram(&pinned, Some((&keys, CONSOLE))), Ok(Datagram::Protected(7, reply.clone())));
         assert!(ChassisStatus::decode(&reply.data).unwrap().power_on);
         assert!(decode_datagram(&pinned, Some((&keys, MANAGED))).is_err());
     }

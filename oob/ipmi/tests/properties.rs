@@ -4,9 +4,9 @@
 use ipmi_lan::keys::{Exchange, SessionKeys};
 use ipmi_lan::lan_message::{LanReply, LanRequest};
 use ipmi_lan::open_session::{OpenSessionRequest, OpenSessionResponse, SessionOffer};
+use ipmi_lan::protect::{MAX_MESSAGE, open, protect};
 use ipmi_lan::rakp::{Rakp1, Rakp2, Rakp2Body, Rakp3, Rakp4};
 use ipmi_lan::rmcp::{PayloadType, SessionHeader, encode_plain};
-use ipmi_lan::seal::{MAX_MESSAGE, open, seal};
 use ipmi_lan::suite::Algorithms;
 use ipmi_lan::{ChassisStatus, CipherSuite, Ignored, SelfTest, decode_datagram};
 use proptest::collection::vec;
@@ -43,8 +43,8 @@ fn datagrams() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..128),
         (kinds, vec(any::<u8>(), 0..96)).prop_map(|(kind, payload)| encode_plain(kind, &payload)),
-        (any::<bool>(), any::<u32>(), vec(any::<u8>(), 0..96)).prop_map(|(sealed, sequence, payload)| {
-            let header = SessionHeader { payload_type: PayloadType::Ipmi, sealed, session_id: SESSION, sequence };
+        (any::<bool>(), any::<u32>(), vec(any::<u8>(), 0..96)).prop_map(|(protected, sequence, payload)| {
+            let header = SessionHeader { payload_type: PayloadType::Ipmi, protected, session_id: SESSION, sequence };
             let mut bytes = header.encode(u16::try_from(payload.len() / 2).unwrap());
             bytes.extend(payload);
             bytes
@@ -83,30 +83,30 @@ proptest! {
         suite in suites(),
     ) {
         let keys = keys(suite);
-        let sealed = seal(&keys, SESSION, sequence, iv, &message).unwrap();
-        prop_assert_eq!(open(&keys, SESSION, &sealed), Ok((sequence, message)));
+        let protected = protect(&keys, SESSION, sequence, iv, &message).unwrap();
+        prop_assert_eq!(open(&keys, SESSION, &protected), Ok((sequence, message)));
     }
 
     /// After a flip of any bit the packet is skipped.
     #[test]
     fn flipped_bits_are_seen(message in vec(any::<u8>(), 7..40), at in any::<prop::sample::Index>(), suite in suites()) {
         let keys = keys(suite);
-        let mut sealed = seal(&keys, SESSION, 3, [7; 16], &message).unwrap();
-        let bit = at.index(sealed.len() * 8);
-        sealed[bit / 8] ^= 1 << (bit % 8);
+        let mut protected = protect(&keys, SESSION, 3, [7; 16], &message).unwrap();
+        let bit = at.index(protected.len() * 8);
+        protected[bit / 8] ^= 1 << (bit % 8);
         // Bytes 1 and 2 of the RMCP header have no meaning and are not signed.
         prop_assume!(!(8..24).contains(&bit));
-        let opened = open(&keys, SESSION, &sealed);
+        let opened = open(&keys, SESSION, &protected);
         // The rest of the RMCP header is not signed either, but after a flip there the packet is not IPMI.
-        prop_assert!(opened.is_err(), "bit {} of {:?}", bit, sealed);
+        prop_assert!(opened.is_err(), "bit {} of {:?}", bit, protected);
     }
 
     /// Replies of one session are not valid in another.
     #[test]
     fn other_keys_open_nothing(message in vec(any::<u8>(), 7..40)) {
-        let sealed = seal(&keys(CipherSuite::Suite17), SESSION, 3, [7; 16], &message).unwrap();
-        prop_assert!(open(&keys(CipherSuite::Suite3), SESSION, &sealed).is_err());
-        prop_assert_eq!(open(&keys(CipherSuite::Suite17), SESSION + 1, &sealed), Err(Ignored::SessionId));
+        let protected = protect(&keys(CipherSuite::Suite17), SESSION, 3, [7; 16], &message).unwrap();
+        prop_assert!(open(&keys(CipherSuite::Suite3), SESSION, &protected).is_err());
+        prop_assert_eq!(open(&keys(CipherSuite::Suite17), SESSION + 1, &protected), Err(Ignored::SessionId));
     }
 
     /// Encoding and decoding agree for IPMI messages.
@@ -176,5 +176,5 @@ proptest! {
 /// A message that is too long for the wire is rejected, not truncated.
 #[test]
 fn too_long_is_refused() {
-    assert!(seal(&keys(CipherSuite::Suite17), SESSION, 1, [0; 16], &[0; MAX_MESSAGE + 1]).is_none());
+    assert!(protect(&keys(CipherSuite::Suite17), SESSION, 1, [0; 16], &[0; MAX_MESSAGE + 1]).is_none());
 }

@@ -52,7 +52,7 @@ pub enum Forgery {
     /// One bit of the encrypted payload is flipped.
     Payload,
     /// The packet is not encrypted, as outside a session.
-    Unsealed,
+    Unprotected,
     /// The session sequence number was used already.
     OldSequence,
     /// The signature is valid, but the first IPMB checksum is wrong.
@@ -78,7 +78,7 @@ impl Forgery {
         Self::SessionId,
         Self::IntegrityCode,
         Self::Payload,
-        Self::Unsealed,
+        Self::Unprotected,
         Self::OldSequence,
         Self::FirstChecksum,
         Self::SecondChecksum,

@@ -108,7 +108,7 @@ impl Bmc {
             return Ok(forged.into_iter().chain([truth]).map(answer).collect());
         }
         let (header, _, _) = SessionHeader::decode(datagram)?;
-        if header.sealed {
+        if header.protected {
             return self.in_session(header.session_id, datagram, now);
         }
         let (kind, payload) = decode_plain(datagram)?;

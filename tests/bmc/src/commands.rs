@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use ipmi_lan::lan_message::{LanReply, LanRequest};
+use ipmi_lan::protect::{open, protect};
 use ipmi_lan::rmcp::{PayloadType, SessionHeader};
-use ipmi_lan::seal::{open, seal};
 use ipmi_lan::{Ignored, Privilege};
 
 use crate::behaviour::Forgery;
@@ -29,7 +29,7 @@ impl Bmc {
         if closing && self.behaviour.silent_close {
             return Ok(Vec::new());
         }
-        let replies = self.sealed(id, &request, &request.reply(code, data), now);
+        let replies = self.protected(id, &request, &request.reply(code, data), now);
         if closing {
             self.sessions.remove(&id);
         }
@@ -87,7 +87,7 @@ impl Bmc {
     }
 
     /// Returns the reply on the wire, with the packets that the behaviour puts before it.
-    fn sealed(&mut self, id: u32, request: &LanRequest, reply: &LanReply, now: Instant) -> Vec<Vec<u8>> {
+    fn protected(&mut self, id: u32, request: &LanRequest, reply: &LanReply, now: Instant) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
         if let Some(forgery) = self.behaviour.forgery {
             out.extend(self.forge(id, request, forgery, now));
@@ -97,7 +97,7 @@ impl Bmc {
         let Some(keys) = &session.keys else { return out };
         let sequence = session.next_sequence;
         session.next_sequence += 1;
-        let Some(bytes) = seal(keys, session.console_session_id, sequence, iv, &reply.encode()) else { return out };
+        let Some(bytes) = protect(keys, session.console_session_id, sequence, iv, &reply.encode()) else { return out };
         if self.behaviour.stale_duplicates {
             out.extend(session.last_reply.take());
         }
@@ -151,7 +151,7 @@ impl Bmc {
         if forgery == Forgery::SessionId {
             session_id ^= 1;
         }
-        let mut bytes = seal(keys, session_id, sequence, iv, &message)?;
+        let mut bytes = protect(keys, session_id, sequence, iv, &message)?;
         match forgery {
             Forgery::Garbage => bytes = self.random.bytes().to_vec(),
             Forgery::IntegrityCode => {
@@ -159,8 +159,8 @@ impl Bmc {
                 flip(&mut bytes, last);
             }
             Forgery::Payload => flip(&mut bytes, 40),
-            Forgery::Unsealed => {
-                let header = SessionHeader { payload_type: PayloadType::Ipmi, sealed: false, session_id, sequence };
+            Forgery::Unprotected => {
+                let header = SessionHeader { payload_type: PayloadType::Ipmi, protected: false, session_id, sequence };
                 bytes = header.encode(u16::try_from(message.len()).ok()?);
                 bytes.extend(message);
             }

@@ -3,7 +3,7 @@
 
 use ipmi_lan::keys::Exchange;
 use ipmi_lan::rmcp::{PayloadType, encode_plain};
-use ipmi_lan::seal::seal;
+use ipmi_lan::protect::protect;
 use ipmi_lan::{ChassisStatus, CipherSuite, Datagram, SelfTest, decode_datagram};
 use libfuzzer_sys::fuzz_target;
 
@@ -28,12 +28,12 @@ fuzz_target!(|bytes: &[u8]| {
         0 => encode_plain(PayloadType::OpenSessionResponse, bytes),
         1 => encode_plain(PayloadType::Rakp2, bytes),
         2 => encode_plain(PayloadType::Rakp4, bytes),
-        3 => seal(&keys, SESSION, 1, [7; 16], bytes).unwrap_or_default(),
+        3 => protect(&keys, SESSION, 1, [7; 16], bytes).unwrap_or_default(),
         _ => bytes.to_vec(),
     };
     let _ = decode_datagram(&datagram, None);
     match decode_datagram(&datagram, Some((&keys, SESSION))) {
-        Ok(Datagram::Sealed(_, reply)) => {
+        Ok(Datagram::Protected(_, reply)) => {
             let _ = (ChassisStatus::decode(&reply.data), SelfTest::decode(&reply.data));
         }
         _ => {

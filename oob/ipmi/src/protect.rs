@@ -16,7 +16,7 @@ pub const MAX_MESSAGE: usize = 1024;
 /// Encrypts and signs an IPMI message. `None` if it is longer than [`MAX_MESSAGE`].
 ///
 /// `iv` must be unpredictable and used once; `sequence` must never repeat within the session.
-pub fn seal(keys: &SessionKeys, session_id: u32, sequence: u32, iv: [u8; BLOCK], message: &[u8]) -> Option<Vec<u8>> {
+pub fn protect(keys: &SessionKeys, session_id: u32, sequence: u32, iv: [u8; BLOCK], message: &[u8]) -> Option<Vec<u8>> {
     if message.len() > MAX_MESSAGE {
         return None;
     }
@@ -27,7 +27,7 @@ pub fn seal(keys: &SessionKeys, session_id: u32, sequence: u32, iv: [u8; BLOCK],
     let cipher = cbc::Encryptor::<Aes128>::new((&*keys.aes).into(), &iv.into());
     let body = cipher.encrypt_padded_vec_mut::<NoPadding>(&plain);
 
-    let header = SessionHeader { payload_type: PayloadType::Ipmi, sealed: true, session_id, sequence };
+    let header = SessionHeader { payload_type: PayloadType::Ipmi, protected: true, session_id, sequence };
     let mut out = header.encode(u16::try_from(BLOCK + body.len()).ok()?);
     out.extend(iv);
     out.extend(body);
@@ -45,7 +45,7 @@ pub fn seal(keys: &SessionKeys, session_id: u32, sequence: u32, iv: [u8; BLOCK],
 /// The caller still has to check the sequence number.
 pub fn open(keys: &SessionKeys, session_id: u32, datagram: &[u8]) -> Result<(u32, Vec<u8>), Ignored> {
     let (header, payload, trailer) = SessionHeader::decode(datagram)?;
-    if !header.sealed || header.payload_type != PayloadType::Ipmi {
+    if !header.protected || header.payload_type != PayloadType::Ipmi {
         return Err(Ignored::PayloadType);
     }
     if header.session_id != session_id {
