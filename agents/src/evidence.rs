@@ -2,6 +2,7 @@
 //! history. A take-over collects it once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::Path;
 
 use gnt_ha::core::history::{ActionRecord, join_entries};
@@ -70,12 +71,12 @@ impl Evidence {
         self.received = self.receipts_of_others(nodes, &ganeti.here, &paths.data_dir, ask);
     }
 
-    fn receipts_of_others(
+    fn receipts_of_others<E: Display + Send>(
         &self,
         nodes: &[NodeName],
         here: &NodeName,
         data_dir: &Path,
-        ask: impl Fn(&NodeName, &[NodeName]) -> Result<Receipts, String> + Sync,
+        ask: impl Fn(&NodeName, &[NodeName]) -> Result<Receipts, E> + Sync,
     ) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
         let (mut asked, mut found) = (BTreeMap::new(), BTreeMap::<NodeName, Vec<PowerReceipt>>::new());
         let mut seen = BTreeSet::from([here]);

@@ -45,6 +45,7 @@ pub fn sync_if_due(paths: &AgentPaths, deadline: Deadline) {
 /// Returns the lines to report: a sync without a failure also has notes, for example of a shunning that is not durable.
 fn sync_now(paths: &AgentPaths, deadline: Deadline) -> Result<Vec<String>, String> {
     let config = config_file::load_or_default(Path::new(DEFAULT_PATH)).map_err(|error| error.to_string())?;
-    let synced = sync(&config, &paths.data_dir, deadline.at_most(config.deadline))?;
+    let synced =
+        sync(&config, &paths.data_dir, deadline.at_most(config.deadline)).map_err(|error| error.to_string())?;
     Ok(synced.notes.iter().cloned().chain(synced.failure()).collect())
 }

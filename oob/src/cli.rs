@@ -8,8 +8,9 @@ use gnt_ha::core::node::NodeName;
 /// Out-of-band (OOB) program for Ganeti: real power control, proven by reading back.
 ///
 /// Ganeti calls it as COMMAND NODE. power-on, power-off and power-cycle print nothing and succeed only when the new
-/// state was read back; power-status and health print JSON. The exit code is 0 for success and 1 for everything else;
-/// not knowing is a failure, never an answer.
+/// state was read back; power-status and health print JSON. An unknown state is a failure.
+///
+/// Exit codes: 0 success, 1 failure.
 #[derive(Debug, Parser)]
 #[command(name = "ganeti-oob", version, max_term_width = 100)]
 pub struct Cli {
@@ -17,7 +18,7 @@ pub struct Cli {
     #[arg(long, global = true, value_name = "FILE", default_value = gnt_ha::core::config::DEFAULT_PATH)]
     pub config: PathBuf,
 
-    /// Say on stderr what is done, step by step
+    /// Print each step on stderr
     #[arg(short, long, global = true)]
     pub verbose: bool,
 
@@ -29,13 +30,13 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Switch the node on and read back that it is
+    /// Switch the node on and prove it by reading the power back
     PowerOn(Node),
-    /// Switch the node off, hard, and read back twice that it is
+    /// Switch the node off, hard, and prove it by reading the power back twice
     PowerOff(Node),
-    /// Off, proven, power cycle interval, on, proven
+    /// Switch the node off, wait for the power cycle interval, switch it on; prove both states
     PowerCycle(Node),
-    /// Print {"powered": true|false, "grade": ...}; fails when it is not known
+    /// Print {"powered": true|false, "grade": ...}; fails if it is unknown
     PowerStatus(Node),
     /// Print [["item", "OK|WARNING|CRITICAL|UNKNOWN"], ...]
     Health(Node),
@@ -45,50 +46,50 @@ pub enum Command {
         #[arg(value_name = "NODE")]
         node: Option<NodeName>,
     },
-    /// Let a shunned node in again: one that has booted since and runs nothing, or at your word
+    /// Readmit a shunned node after it has rebooted
     Readmit {
         /// The node
         #[arg(value_name = "NODE")]
         node: NodeName,
-        /// Readmit it whatever it says itself, for a reason: you have looked
+        /// Readmit it without its answer, for a reason: the administrator has checked that it may come back
         #[arg(long, requires = "reason")]
         force: bool,
-        /// Why it may come back, with --force
+        /// Reason why it may come back, with --force
         #[arg(long, value_name = "TEXT", requires = "force", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         reason: Option<String>,
     },
-    /// Have every other node refuse one, at a person's word; gnt-ha shun and Ganeti's hooks run it
+    /// Shun a node on every other node, for a reason
     Shun {
         /// The node
         #[arg(value_name = "NODE")]
         node: NodeName,
-        /// Why
+        /// Reason for the administrator who finds it shunned
         #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         reason: String,
-        /// Refuse everything, not TCP alone: corosync loses a node that lives, and Pacemaker fences it
+        /// Shun all traffic, not only TCP: corosync loses a node that runs, and Pacemaker fences it
         #[arg(long)]
         all_traffic: bool,
     },
-    /// Keep every node at what was decided of shunned ones; run by ganeti-node-role
+    /// Send the shun list to all nodes and merge their lists
     Sync,
-    /// Ask every other node's ganeti-oob for its version, its configuration, its clock and its self-fencing; print JSON. gnt-ha check runs it
+    /// Print each node's version, configuration, clock and self-fencing as JSON; changes nothing
     Survey,
-    /// Ask another master candidate for its receipts of fencings that it ran itself; print JSON. The reconciliation runs it
+    /// Print another master candidate's receipts of its own fencings as JSON; changes nothing
     Receipts {
-        /// Whom to ask
+        /// The master candidate
         #[arg(value_name = "HOST")]
         host: NodeName,
-        /// Whose receipts
+        /// The nodes of the receipts
         #[arg(value_name = "NODE", required = true)]
         nodes: Vec<NodeName>,
     },
-    /// Ask every device of every level of a node for the power; print JSON. gnt-ha check runs it
+    /// Print the power that each device of each level reads as JSON; changes nothing
     Devices(Node),
-    /// Asked by other nodes: what this one refuses and knows; prints JSON
+    /// Answer the request of another node; prints JSON
     #[command(hide = true)]
     Peer {
-        /// The question as JSON, or - for stdin
-        #[arg(value_name = "QUESTION", allow_hyphen_values = true)]
+        /// The request as JSON, or - for stdin
+        #[arg(value_name = "REQUEST", allow_hyphen_values = true)]
         question: String,
     },
 }
@@ -111,7 +112,7 @@ impl Command {
     }
 }
 
-/// The node to do it to.
+/// The node of a command.
 #[derive(Debug, Args)]
 pub struct Node {
     /// The node's name, as Ganeti has it

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use ganeti_oob::cli::{Cli, Command};
+use ganeti_oob::error::CommandError;
 use gnt_ha::cli;
 use gnt_ha::core::config::Config;
 use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
@@ -50,31 +51,31 @@ fn main() -> ExitCode {
     }
     match run(&parsed) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(line) => {
-            complain(&line);
+        Err(error) => {
+            complain(&error.to_string());
             FAILURE.into()
         }
     }
 }
 
-fn run(parsed: &Cli) -> Result<(), String> {
+fn run(parsed: &Cli) -> Result<(), CommandError> {
     if let Command::Peer { question } = &parsed.command {
-        let config = config_file::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
+        let config = config_file::load_or_default(&parsed.config)?;
         let deadline = Deadline::after(time_allowed(&config));
         return print_json(&peer::answer(&config, &parsed.config, Path::new(files::DATA_DIR), question, deadline)?);
     }
     if let Command::Survey = &parsed.command {
-        let config = config_file::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
+        let config = config_file::load_or_default(&parsed.config)?;
         let deadline = Deadline::after(time_allowed(&config));
         return print_json(&survey(&config, &parsed.config, Path::new(files::DATA_DIR), deadline)?);
     }
     if let Command::Receipts { host, nodes } = &parsed.command {
-        let config = config_file::load_or_default(&parsed.config).map_err(|error| error.to_string())?;
+        let config = config_file::load_or_default(&parsed.config)?;
         let deadline = Deadline::after(time_allowed(&config));
         return print_json(&receipts::of_another(&config, Path::new(files::DATA_DIR), host, nodes, deadline)?);
     }
     if let Command::Sync = &parsed.command {
-        return run_tend(&parsed.config);
+        return run_sync(&parsed.config);
     }
     if let Command::Readmit { node, reason, .. } = &parsed.command {
         return run_readmit(&parsed.config, node, reason.as_deref());
@@ -83,28 +84,28 @@ fn run(parsed: &Cli) -> Result<(), String> {
         return run_shun(&parsed.config, node, reason, if *all_traffic { ShunScope::All } else { ShunScope::Tcp });
     }
     let config = config_file::load(&parsed.config).map_err(|error| match parsed.command.node() {
-        Some(node) => format!("{node}: {error}"),
-        None => error.to_string(),
+        Some(node) => CommandError::NodeConfig { node: node.clone(), error },
+        None => error.into(),
     })?;
     let deadline = Deadline::after(time_allowed(&config));
     match &parsed.command {
-        Command::PowerOn(arg) => act(&config, &arg.node, Action::On, |road| {
-            power_action::switch(&config, &arg.node, Power::On, deadline, road)
+        Command::PowerOn(arg) => act(&config, &arg.node, Action::On, |recorded| {
+            power_action::switch(&config, &arg.node, Power::On, deadline, recorded)
         }),
-        Command::PowerOff(arg) => act(&config, &arg.node, Action::Off, |road| {
-            power_action::switch(&config, &arg.node, Power::Off, deadline, road)
+        Command::PowerOff(arg) => act(&config, &arg.node, Action::Off, |recorded| {
+            power_action::switch(&config, &arg.node, Power::Off, deadline, recorded)
         }),
-        Command::PowerCycle(arg) => {
-            act(&config, &arg.node, Action::Cycle, |road| commands::cycle(&config, &arg.node, deadline, road, open))
-        }
+        Command::PowerCycle(arg) => act(&config, &arg.node, Action::Cycle, |recorded| {
+            commands::cycle(&config, &arg.node, deadline, recorded, open)
+        }),
         Command::PowerStatus(arg) => {
             let answer = commands::status(&config, &arg.node, deadline, open)
-                .map_err(|why| format!("{}: its power is unknown: {why}", arg.node))?;
+                .map_err(|error| CommandError::Status { node: arg.node.clone(), error })?;
             print_json(&answer)
         }
         Command::Health(arg) => {
             let answer = health(&config, &arg.node, deadline, open)
-                .map_err(|why| format!("{}: its health is unknown: {why}", arg.node))?;
+                .map_err(|error| CommandError::Health { node: arg.node.clone(), error })?;
             for failure in &answer.failures {
                 complain(&format!("{}: {failure}", arg.node));
             }
@@ -118,26 +119,26 @@ fn run(parsed: &Cli) -> Result<(), String> {
     }
 }
 
-fn run_tend(path: &Path) -> Result<(), String> {
-    let config = config_file::load_or_default(path).map_err(|error| error.to_string())?;
+fn run_sync(path: &Path) -> Result<(), CommandError> {
+    let config = config_file::load_or_default(path)?;
     let synced = sync(&config, Path::new(files::DATA_DIR), Deadline::after(time_allowed(&config)))?;
     synced.notes.iter().for_each(|line| complain(line));
-    synced.failure().map_or(Ok(()), Err)
+    synced.failure().map_or(Ok(()), |line| Err(CommandError::Sync(line)))
 }
 
-fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(), String> {
-    let config = config_file::load_or_default(path).map_err(|error| error.to_string())?;
+fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(), CommandError> {
+    let config = config_file::load_or_default(path)?;
     let deadline = Deadline::after(time_allowed(&config));
     let readmission = readmit_by_hand(&config, Path::new(files::DATA_DIR), node, reason, deadline)?;
     readmission.missing().iter().for_each(|line| complain(line));
-    cli::print(&format!("{readmission}\n"))
+    print(&format!("{readmission}\n"))
 }
 
-fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: ShunScope) -> Result<(), String> {
-    let config = config_file::load_or_default(path).map_err(|error| error.to_string())?;
+fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: ShunScope) -> Result<(), CommandError> {
+    let config = config_file::load_or_default(path)?;
     let deadline = Deadline::after(time_allowed(&config));
     let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, reach, deadline)?;
-    cli::print(&format!("{shunned}\n"))
+    print(&format!("{shunned}\n"))
 }
 
 /// Writes an intent before the action and a receipt after it. Only a proven state is a success.
@@ -146,12 +147,11 @@ fn act(
     node: &NodeName,
     action: Action,
     work: impl FnOnce(&mut RecordedAction) -> Ended,
-) -> Result<(), String> {
-    power_action::record(config, PROGRAM, action, node, complain, work)
-        .map_err(|why| format!("{node}: power-{action} failed: {why}"))
+) -> Result<(), CommandError> {
+    Ok(power_action::record(config, PROGRAM, action, node, complain, work)?)
 }
 
-fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), String> {
+fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), CommandError> {
     let checked = check(config, node, config.deadline, open)?;
     let shared = all_shared(config, node, Path::new(files::DATA_DIR));
     let bad = checked.iter().filter(|device| device.result.is_err()).count();
@@ -167,14 +167,11 @@ fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), String> {
     for shared in &shared {
         text.push_str(&format!("ERROR  {shared}\n"));
     }
-    cli::print(&text)?;
+    print(&text)?;
     match (shared.len(), bad) {
         (0, 0) => Ok(()),
-        (0, _) => Err(format!("{bad} of {} devices did not answer as they should", checked.len())),
-        (pairs, _) => Err(format!(
-            "{pairs} pairs of nodes have one machine, and are not switched: give each node its own in {}",
-            config.path.display()
-        )),
+        (0, _) => Err(CommandError::Check { bad, all: checked.len() }),
+        (pairs, _) => Err(CommandError::Shared { pairs, path: config.path.clone() }),
     }
 }
 
@@ -187,9 +184,12 @@ fn time_allowed(config: &Config) -> Duration {
         .map_or(config.deadline, |given| given.min(config.deadline))
 }
 
-fn print_json(answer: &impl serde::Serialize) -> Result<(), String> {
-    let line = serde_json::to_string(answer).map_err(|error| error.to_string())?;
-    cli::print(&format!("{line}\n"))
+fn print_json(answer: &impl serde::Serialize) -> Result<(), CommandError> {
+    print(&format!("{}\n", serde_json::to_string(answer)?))
+}
+
+fn print(text: &str) -> Result<(), CommandError> {
+    cli::print(text).map_err(|error| CommandError::Print(error.to_string()))
 }
 
 fn complain(line: &str) {

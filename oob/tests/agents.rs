@@ -99,7 +99,7 @@ fn debians_dummy_agent_is_driven() {
 fn exit_code_2_alone_is_not_off() {
     let site = Site::with_agent("exit 2", "");
     for command in ["power-status", "power-off"] {
-        site.oob_within("2", command).failed_for(NODE, &["pdu", "did not say so"]);
+        site.oob_within("2", command).failed_for(NODE, &["pdu", "did not print it"]);
     }
     let site = Site::with_agent("[ \"$action\" = status ] && exit 2", "status_by_exit_code = true");
     assert_eq!(site.oob("power-status").answered()["powered"], false);

@@ -32,7 +32,7 @@ fn a_bmc_is_switched_and_read_with_suite_17_and_3() {
         let (bmc, site) = bmc(Behaviour { suites: vec![offered], ..Behaviour::default() });
         let on = site.oob("power-status").answered();
         assert_eq!(on["powered"], true);
-        assert!(on["seen"][0]["said"].as_str().unwrap().ends_with(&format!("cipher suite {number})")), "{on}");
+        assert!(on["devices"][0]["text"].as_str().unwrap().ends_with(&format!("cipher suite {number})")), "{on}");
         site.oob("power-off").silent();
         assert!(!bmc.power());
         let off = site.oob("power-status").answered();

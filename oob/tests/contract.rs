@@ -114,8 +114,8 @@ fn ganeti_is_told_no_success_without_an_off() {
         site.script("dev", &answer);
         // The second command finds the state reached before.
         for outcome in ["done", "unchanged"] {
-            let said = format!("it is proven {grade} by dev");
-            site.oob("power-off").failed_for(NODE, &[&said, meaning, "gnt-ha confirm-off n1.lab --reason TEXT"]);
+            let expected = format!("it is proven {grade} by dev");
+            site.oob("power-off").failed_for(NODE, &[&expected, meaning, "gnt-ha confirm-off n1.lab --reason TEXT"]);
             let receipt = site.receipt_log().pop().unwrap();
             assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!(outcome), &json!(grade)));
         }

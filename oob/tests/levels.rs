@@ -34,11 +34,11 @@ fn devices_are_asked_on_every_level() {
     site.set_power("one", "off");
     site.script("two", "echo no such outlet >&2; exit 1");
     let answer = site.oob("devices").answered();
-    let told: Vec<_> =
+    let readings: Vec<_> =
         answer.as_array().unwrap().iter().map(|one| (&one["level"], &one["device"], &one["power"])).collect();
     let (one, two, three) = (json!("one"), json!("two"), json!("three"));
     assert_eq!(
-        told,
+        readings,
         [(&json!(1), &one, &json!("off")), (&json!(2), &two, &json!(null)), (&json!(2), &three, &json!("on"))]
     );
     assert!(answer[1]["text"].as_str().unwrap().contains("no such outlet"), "{answer}");
@@ -150,7 +150,7 @@ fn a_cycle_without_a_proven_off_switches_nothing_on() {
 fn a_cycle_that_does_not_come_on_says_that_it_is_off() {
     let site = Site::with_scripts(&["a", "b"], r#"[["a"], ["b"]]"#);
     site.script("a", r#"[ "$1" = power-on ] && exit 0"#);
-    site.oob_within("3", "power-cycle").failed_for(NODE, &["was off, proven", "not known to be on again", "a"]);
+    site.oob_within("3", "power-cycle").failed_for(NODE, &["was off, proven", "unknown whether it is on again", "a"]);
     let receipt = site.receipt();
     assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!("off-only"), &json!("off")));
     assert!(site.calls("b").is_empty(), "the next level is not for the on half");

@@ -86,7 +86,7 @@ fn without_ganetis_configuration_nobody_is_shunned() {
 
 /// `gnt-ha shun` is a command for administrators, who give a reason. On a host that can ask no node it fails.
 #[test]
-fn a_person_has_a_node_refused_for_a_reason() {
+fn an_administrator_shuns_a_node_for_a_reason() {
     if std::path::Path::new("/var/lib/ganeti/config.data").exists() {
         return;
     }
@@ -94,7 +94,7 @@ fn a_person_has_a_node_refused_for_a_reason() {
     for words in
         [&["shun", NODE, "--reason", "its disks"][..], &["shun", NODE, "--reason", "its disks", "--all-traffic"]]
     {
-        site.run(words, &[]).failed_for(NODE, &["is not refused", "only a master candidate"]);
+        site.run(words, &[]).failed_for(NODE, &["is not shunned", "only a master candidate"]);
     }
     for words in [&["shun", NODE][..], &["shun", NODE, "--reason", ""], &["shun", "--reason", "its disks"]] {
         site.run(words, &[]).failed(&["see ganeti-oob --help"]);
@@ -183,8 +183,8 @@ const LOOK: &str = "oob sync\nkept\noob power-status n3.lab\nnft list ruleset\n"
 #[test]
 fn what_a_regular_node_says_of_others_changes_nothing() {
     for epoch in [1, 3, u64::MAX] {
-        let said = answer(4, json!({"n3.lab": lie(epoch, "192.0.2.3"), "foreign": lie(1, "192.0.2.254")}));
-        let Some(seen) = in_cluster(&[answer(2, json!({})), said], LOOK) else { return };
+        let reply = answer(4, json!({"n3.lab": lie(epoch, "192.0.2.3"), "foreign": lie(1, "192.0.2.254")}));
+        let Some(seen) = in_cluster(&[answer(2, json!({})), reply], LOOK) else { return };
         assert!(seen.contains("\"powered\":true"), "{epoch}: {seen}");
         assert!(seen.contains("none\n") && !seen.contains("gnt-ha-shunned"), "{epoch}: {seen}");
     }
@@ -207,10 +207,10 @@ fn what_a_candidate_says_is_limited() {
     // The list alone does not prove that the power is off: neither a candidate's entry, nor one in the own file.
     let mut off = lie(1, "192.0.2.3");
     off["grade"] = "off".into();
-    let told =
+    let received =
         format!("oob peer '{}' > /dev/null\n", json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": off}}));
     let kept = format!("mkdir -p $dir/state\necho '{}' > $dir/state/shun-list.json\n", json!({"n3.lab": off}));
-    for (before, is_kept) in [(told, "bounded"), (kept, "off")] {
+    for (before, is_kept) in [(received, "bounded"), (kept, "off")] {
         let answers = [answer(2, json!({"n3.lab": off})), answer(4, json!({}))];
         let Some(seen) = in_cluster(&answers, &format!("{before}kept; echo\noob power-status n3.lab\n")) else {
             return;
@@ -225,7 +225,7 @@ fn what_a_candidate_says_is_limited() {
         json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": off}})
     );
     let Some(seen) = in_cluster(&[answer(2, json!({"n3.lab": off})), answer(4, json!({}))], &script) else { return };
-    assert!(seen.contains("its power is unknown") && seen.contains("refused TCP only"), "{seen}");
+    assert!(seen.contains("its power is unknown") && seen.contains("shunned with scope tcp only"), "{seen}");
     let true_word = answer(2, json!({"n3.lab": lie(1, "192.0.2.3")}));
     let Some(seen) = in_cluster(&[true_word, answer(4, json!({}))], LOOK) else { return };
     assert!(seen.contains("\"grade\":\"bounded\"") && seen.contains("elements = { 192.0.2.3 }"), "{seen}");
@@ -245,8 +245,8 @@ fn a_reader_gives_no_order_and_keeps_nothing() {
              state > $dir/before\noob power-status n3.lab\noob check n3.lab\noob devices n3.lab\nstate > $dir/after\n\
              cmp $dir/before $dir/after && echo unchanged\necho asked; cat $dir/asked\n"
         );
-        let said = json!({"n3.lab": entry});
-        let Some(seen) = in_cluster(&[answer(2, said.clone()), answer(4, json!({}))], &script) else { return };
+        let reply = json!({"n3.lab": entry});
+        let Some(seen) = in_cluster(&[answer(2, reply.clone()), answer(4, json!({}))], &script) else { return };
         assert!(seen.contains("\nunchanged\n"), "{seen}");
         let asked = seen.split("\nasked\n").nth(1).unwrap();
         assert!(asked.contains(r#""about":["n3.lab"]"#) && !asked.contains("epoch"), "{seen}");
@@ -317,12 +317,12 @@ fn a_full_or_read_only_disk_stops_no_shunning() {
              find $dir/state.until-boot -name shun-list.json\n"
         );
         let Some(seen) = in_cluster(&[], &script) else { return };
-        let [told, status, again, fixed, kept] = &json_lines(&seen)[..] else { panic!("{seen}") };
-        for report in [told, again] {
+        let [received, status, again, fixed, kept] = &json_lines(&seen)[..] else { panic!("{seen}") };
+        for report in [received, again] {
             assert_eq!(report["refuses"], json!({"n3.lab": 1}), "{seen}");
             assert!(report["not_durable"].as_str().unwrap().contains(why), "{seen}");
         }
-        assert_eq!(told["ruleset_id"], again["ruleset_id"], "the rules stand: {seen}");
+        assert_eq!(received["ruleset_id"], again["ruleset_id"], "the rules stand: {seen}");
         assert_eq!(status["grade"], "bounded", "{seen}");
         assert_eq!((&fixed["refuses"], fixed.get("not_durable")), (&json!({"n3.lab": 1}), None), "{seen}");
         assert_eq!(kept["n3.lab"]["epoch"], 1, "{seen}");
@@ -368,12 +368,12 @@ fn a_large_shun_list_is_told_and_answered_by_ssh() {
     let all: serde_json::Map<_, _> = (0..640).map(|n| (format!("gone{n}.lab"), entry(n))).collect();
     let all = Value::from(all);
     assert!(all.to_string().len() > 2 * 128 * 1024);
-    let mut said = all.clone();
-    said["n3.lab"] = lie(1, "192.0.2.3");
+    let mut reply = all.clone();
+    reply["n3.lab"] = lie(1, "192.0.2.3");
     let script = format!(
         "mkdir -p $dir/state\ncat > $dir/state/shun-list.json <<'EOF'\n{all}\nEOF\noob sync\nkept | grep -o n3.lab\n"
     );
-    let Some(seen) = in_cluster(&[answer(2, said), answer(4, json!({}))], &script) else { return };
+    let Some(seen) = in_cluster(&[answer(2, reply), answer(4, json!({}))], &script) else { return };
     assert!(seen.contains("n3.lab"), "{seen}");
 }
 
@@ -381,7 +381,7 @@ fn a_large_shun_list_is_told_and_answered_by_ssh() {
 #[test]
 fn a_node_is_asked_at_its_own_port_of_ssh() {
     let script = "cat > $dir/ganeti/ssconf_ssh_ports <<'EOF'\nn1.lab=22\nn2.lab=2222\nEOF\n\
-        sed -i '2i echo \"$@\" >> '$dir'said' $dir/bin/ssh\noob sync\ncat $dir/said\n";
+        sed -i '2i echo \"$@\" >> '$dir'reply' $dir/bin/ssh\noob sync\ncat $dir/reply\n";
     let Some(seen) = in_cluster(&[answer(2, json!({})), answer(4, json!({}))], script) else { return };
     let asked = |target: &str| seen.lines().find(|line| line.contains(target)).unwrap_or_else(|| panic!("{seen}"));
     assert!(asked("root@192.0.2.2").contains("-oPort=2222 "), "{seen}");
@@ -393,17 +393,17 @@ fn a_node_is_asked_at_its_own_port_of_ssh() {
 #[test]
 fn a_candidate_tells_its_receipts() {
     let receipt = |id: &str| json!({"id": id, "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc", "ended_ms": 7, "by_fencer": true});
-    let told = |n: u8| {
-        let (n, mut said) = answer(n, json!({}));
-        said["receipts"] = json!({"n3.lab": [receipt("a-1")], "n4.lab": [receipt("a-2")]});
-        (n, said)
+    let received = |n: u8| {
+        let (n, mut reply) = answer(n, json!({}));
+        reply["receipts"] = json!({"n3.lab": [receipt("a-1")], "n4.lab": [receipt("a-2")]});
+        (n, reply)
     };
     let script = "oob receipts n2.lab n3.lab\noob receipts n4.lab n3.lab\noob receipts n1.lab n3.lab\n";
-    let Some(seen) = in_cluster(&[told(2), told(4)], script) else { return };
+    let Some(seen) = in_cluster(&[received(2), received(4)], script) else { return };
     let lines: Vec<&str> = seen.lines().collect();
     let first: Value = serde_json::from_str(lines[0]).unwrap();
     assert_eq!(first, json!({"n3.lab": [receipt("a-1")]}), "{seen}");
-    assert_eq!(seen.matches("is no other candidate").count(), 2, "{seen}");
+    assert_eq!(seen.matches("is not another candidate").count(), 2, "{seen}");
 
     let Some(silent) = in_cluster(&[(2, json!("an older version"))], "oob receipts n2.lab n3.lab\n") else { return };
     assert!(silent.contains("exit 1") && !silent.contains("a-1"), "{silent}");
@@ -431,11 +431,11 @@ fn its_own_receipts_are_told_to_a_candidate() {
             .join("\n")
     );
     let Some(seen) = with_config(config, &[], &script) else { return };
-    let said: Value = serde_json::from_str(seen.lines().last().unwrap()).unwrap();
-    let told = &said["receipts"];
-    assert_eq!(told["n3.lab"].as_array().map(Vec::len), Some(1), "{seen}");
+    let reply: Value = serde_json::from_str(seen.lines().last().unwrap()).unwrap();
+    let received = &reply["receipts"];
+    assert_eq!(received["n3.lab"].as_array().map(Vec::len), Some(1), "{seen}");
     assert_eq!(
-        (&told["n3.lab"][0]["id"], &told["n4.lab"], &told["foreign"]),
+        (&received["n3.lab"][0]["id"], &received["n4.lab"], &received["foreign"]),
         (&json!("a-1"), &json!(null), &json!(null))
     );
 }

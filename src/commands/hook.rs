@@ -237,15 +237,18 @@ fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> 
             return Ok(found < Severity::Error);
         }
         HookStep::ApplyRules => {
-            ShunApplier::new(config, &places.data_dir)?.apply(soon).map_err(|error| error.to_string())?;
+            let applier = ShunApplier::new(config, &places.data_dir);
+            applier.and_then(|applier| applier.apply(soon)).map_err(|error| error.to_string())?;
         }
         HookStep::Sync => {
-            let synced = sync(config, &places.data_dir, soon.at_most(config.deadline))?;
+            let synced =
+                sync(config, &places.data_dir, soon.at_most(config.deadline)).map_err(|error| error.to_string())?;
             synced.failure().map_or(Ok(()), Err)?;
         }
         HookStep::Shun(node) => {
             let (reason, until) = ("recorded offline in Ganeti", soon.at_most(config.deadline));
-            shun_by_hand(config, &places.data_dir, node, reason, ShunScope::Tcp, until)?;
+            shun_by_hand(config, &places.data_dir, node, reason, ShunScope::Tcp, until)
+                .map_err(|error| error.to_string())?;
         }
         HookStep::UpdateSetup => drop(setup::update(places, false, Deadline::after(FOLLOW))?),
         HookStep::Standby(node) => {

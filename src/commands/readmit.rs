@@ -39,7 +39,8 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     let Arguments { node, reason, .. } = arguments;
     let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(LIMIT.min(config.deadline));
-    let readmission = readmit_by_hand(&config, Path::new(files::DATA_DIR), node, reason.as_deref(), deadline)?;
+    let readmission = readmit_by_hand(&config, Path::new(files::DATA_DIR), node, reason.as_deref(), deadline)
+        .map_err(|error| error.to_string())?;
     readmission.missing().iter().for_each(|line| cli::print_error("gnt-ha", line));
     cli::print(&format!("{readmission}\n"))
 }

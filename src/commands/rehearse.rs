@@ -229,7 +229,8 @@ fn proof(
     let program = OobProgram::find(path).map_err(|error| error.to_string())?;
     if is_ours(path) {
         let config = config_file::load(config).map_err(|error| error.to_string())?;
-        let checked = check(&config, Some(node), config.deadline.min(deadline.left()), open)?;
+        let checked = check(&config, Some(node), config.deadline.min(deadline.left()), open)
+            .map_err(|error| error.to_string())?;
         let by_self_fence = checked.iter().filter_map(|one| one.result.as_ref().ok()).any(|one| one.by_self_fence);
         let answer = |checked: Checked| {
             let is_ok = checked.result.is_ok();

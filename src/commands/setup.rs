@@ -235,7 +235,7 @@ fn key_of_others(resources: &Resources, ganeti: &GanetiConfig, config: &Path, de
     let ask = || {
         let loaded = config_file::load_or_default(config).map_err(|error| error.to_string())?;
         let until = deadline.at_most(SURVEY.min(loaded.deadline));
-        survey(&loaded, config, Path::new(files::DATA_DIR), until)
+        survey(&loaded, config, Path::new(files::DATA_DIR), until).map_err(|error| error.to_string())
     };
     match ask() {
         Ok(survey) => other_key(resources, ganeti, identity::node_among(&ganeti.names()).as_ref(), &survey),

@@ -125,7 +125,8 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
             let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
             let scope = if arguments.all_traffic { ShunScope::All } else { ShunScope::Tcp };
             let deadline = Deadline::after(TELL.min(config.deadline));
-            let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, scope, deadline)?;
+            let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, scope, deadline)
+                .map_err(|error| error.to_string())?;
             cli::print(&format!("{shunned}\n")).map(|()| true)
         }
         // clap requires both, so this case does not occur.
@@ -135,7 +136,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
 
 fn here(command: &Command, config: &Path) -> Result<bool, String> {
     let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
-    let keeper = ShunApplier::new(&config, Path::new(files::DATA_DIR))?;
+    let keeper = ShunApplier::new(&config, Path::new(files::DATA_DIR)).map_err(|error| error.to_string())?;
     let deadline = Deadline::after(LIMIT);
     match command {
         Command::Sync => send_list(&config).map(|()| true),
@@ -155,7 +156,7 @@ fn here(command: &Command, config: &Path) -> Result<bool, String> {
 
 fn send_list(config: &Config) -> Result<(), String> {
     let deadline = Deadline::after(TELL.min(config.deadline));
-    let synced = sync(config, Path::new(files::DATA_DIR), deadline)?;
+    let synced = sync(config, Path::new(files::DATA_DIR), deadline).map_err(|error| error.to_string())?;
     synced.notes.iter().for_each(|line| cli::print_error("gnt-ha", line));
     synced.failure().map_or(Ok(()), Err)
 }

@@ -16,6 +16,7 @@ use crate::sys::recorded_action::{Finish, RecordedAction};
 use serde::Serialize;
 
 use crate::power::device::OpenShun;
+use crate::power::error::{PowerError, joined};
 use crate::power::level::{DeviceReading, Proven, change_power_all, read_all, restore_power};
 use crate::power::owner::refuse_shared;
 use crate::power::reading_memory::Watch;
@@ -32,7 +33,7 @@ pub struct StatusAnswer {
     /// The number of the level whose reading is believed, from 1.
     pub level: usize,
     /// The readings of that level's devices.
-    pub seen: Vec<DeviceReading>,
+    pub devices: Vec<DeviceReading>,
     /// The failures of the levels before it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
@@ -41,8 +42,13 @@ pub struct StatusAnswer {
 /// Reads the power state; changes nothing.
 ///
 /// # Errors
-/// The reason why the state is unknown, in one line.
-pub fn status(config: &Config, node: &NodeName, deadline: Deadline, shun: OpenShun) -> Result<StatusAnswer, String> {
+/// [`PowerError`] if the state is unknown.
+pub fn status(
+    config: &Config,
+    node: &NodeName,
+    deadline: Deadline,
+    shun: OpenShun,
+) -> Result<StatusAnswer, PowerError> {
     let levels = own_levels(config, node, deadline)?;
     let least = config.minimum_grade;
     let all = Levels { levels: &levels, node, config, deadline, shun };
@@ -61,14 +67,14 @@ pub fn status(config: &Config, node: &NodeName, deadline: Deadline, shun: OpenSh
         powered: found.value.power.is_on(),
         grade: (found.value.power == Power::Off).then_some(found.value.grade),
         level: found.level,
-        seen: found.value.seen,
-        failed: found.failed,
+        devices: found.value.devices,
+        failed: found.failed.iter().map(ToString::to_string).collect(),
     })
 }
 
 /// Returns the levels of a node; fails if one of its machines is also another node's.
-fn own_levels(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Vec<Level>, String> {
-    let levels = config.levels_of(node).map_err(|error| error.to_string())?;
+fn own_levels(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Vec<Level>, PowerError> {
+    let levels = config.levels_of(node)?;
     refuse_shared(config, node, &levels, Path::new(files::DATA_DIR), deadline)?;
     Ok(levels)
 }
@@ -98,17 +104,17 @@ pub fn switch(
     node: &NodeName,
     want: Power,
     deadline: Deadline,
-    road: &mut RecordedAction,
+    action: &mut RecordedAction,
     shun: OpenShun,
 ) -> Result<Switched, Ended> {
-    let levels = own_levels(config, node, deadline).map_err(|why| failed(Outcome::Refused, why))?;
+    let levels = own_levels(config, node, deadline).map_err(|error| failed(Outcome::Refused, error.to_string()))?;
     let least = config.minimum_grade;
     let all = Levels { levels: &levels, node, config, deadline, shun };
     let task = if want == Power::Off { Task::Off } else { Task::On };
     let done = all.walk(
         task,
         |mut devices, until, watch| {
-            let done = change_power_all(&mut devices, want, least, until, road, watch)?;
+            let done = change_power_all(&mut devices, want, least, until, action, watch)?;
             Ok(match want {
                 Power::Off => Work::Off(done.grade, done),
                 Power::On => Work::On { already: done.already, value: done },
@@ -116,41 +122,47 @@ pub fn switch(
         },
         |_, _| (),
     );
-    let done = done.map_err(|why| failed(Outcome::Unknown, why))?;
+    let done = done.map_err(|error| failed(Outcome::Unknown, error.to_string()))?;
     let is_shun = levels.get(done.level - 1).is_some_and(has_shun);
-    Ok(Switched { finish: proven(want, done.value, done.failed), is_shun })
+    Ok(Switched { finish: proven(want, done.value, &done.failed), is_shun })
 }
 
 /// Switches off, proves it, waits for the power cycle interval, switches on and proves it; all on the same level. Never
 /// uses the device's own cycle, which does not show when the host was off and for how long.
-pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut RecordedAction, shun: OpenShun) -> Ended {
+pub fn cycle(
+    config: &Config,
+    node: &NodeName,
+    deadline: Deadline,
+    action: &mut RecordedAction,
+    shun: OpenShun,
+) -> Ended {
     let levels = match own_levels(config, node, deadline) {
         Ok(levels) => levels,
-        Err(why) => return failed(Outcome::Refused, why),
+        Err(error) => return failed(Outcome::Refused, error.to_string()),
     };
     let least = config.minimum_grade;
     let powers: Vec<Level> = levels.iter().filter(|level| !has_shun(level)).cloned().collect();
     if powers.is_empty() {
         return failed(
             Outcome::Refused,
-            "it is only refused by the others, which switches no power: power-off it, reboot it by hand, then power-on"
+            "its levels only shun it, which switches no power: run power-off, reboot it by hand, then run power-on"
                 .to_owned(),
         );
     }
     // A shunning is not a power cycle interval, and a readmission is not a boot.
     let all = Levels { levels: &powers, node, config, deadline, shun };
     // The work and the function that undoes it share the action.
-    let shared = RefCell::new(&mut *road);
+    let shared = RefCell::new(&mut *action);
     let done = all.walk(
         Task::Off,
         |mut devices, until, watch| {
-            let road = &mut shared.borrow_mut();
+            let action = &mut shared.borrow_mut();
             // The on half keeps the power cycle interval and a third of the time beyond it.
             let kept = config.power_cycle_interval + share(until.left().saturating_sub(config.power_cycle_interval), 3);
-            match change_power_all(&mut devices, Power::Off, least, until.earlier(kept), road, watch) {
+            match change_power_all(&mut devices, Power::Off, least, until.earlier(kept), action, watch) {
                 Ok(off) => Ok(Work::Off(off.grade, (off, devices, until))),
                 Err(why) => {
-                    restore_power(&mut devices, until, road, watch);
+                    restore_power(&mut devices, until, action, watch);
                     Err(why)
                 }
             }
@@ -160,7 +172,7 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Re
     match done {
         Ok(done) => {
             let (off, mut devices, until) = done.value;
-            road.step(
+            action.step(
                 "ganeti-oob",
                 "power cycle interval",
                 &format!("{:.1} s", config.power_cycle_interval.as_secs_f64()),
@@ -168,20 +180,20 @@ pub fn cycle(config: &Config, node: &NodeName, deadline: Deadline, road: &mut Re
             until.sleep(config.power_cycle_interval);
             // If a level was proven off and does not come on, the next level's off is not tried.
             let mut watch = Watch::none();
-            let on = change_power_all(&mut devices, Power::On, least, until, road, &mut watch);
-            let mut ended = Ended { finish: proven(Power::Off, off, done.failed), error: None };
+            let on = change_power_all(&mut devices, Power::On, least, until, action, &mut watch);
+            let mut ended = Ended { finish: proven(Power::Off, off, &done.failed), error: None };
             ended.finish.outcome = Outcome::Done;
             match on {
                 Ok(_) => {}
                 Err(why) => {
                     ended.finish.outcome = Outcome::OffOnly;
                     ended.finish.reason = Some(format!("power-on failed: {why}"));
-                    ended.error = Some(format!("was off, proven, and is not known to be on again: {why}"));
+                    ended.error = Some(format!("was off, proven, and it is unknown whether it is on again: {why}"));
                 }
             }
             ended
         }
-        Err(why) => failed(Outcome::Unknown, why),
+        Err(error) => failed(Outcome::Unknown, error.to_string()),
     }
 }
 
@@ -189,12 +201,12 @@ fn has_shun(level: &Level) -> bool {
     level.iter().any(|device| matches!(device.driver, Driver::Shun))
 }
 
-fn proven(want: Power, proven: Proven, failed_before: Vec<String>) -> Finish {
+fn proven(want: Power, proven: Proven, failed_before: &[PowerError]) -> Finish {
     Finish {
         outcome: if proven.already { Outcome::Unchanged } else { Outcome::Done },
         grade: if want == Power::Off { proven.grade } else { Grade::Unknown },
         proven_by: proven.devices.join(", "),
-        reason: (!failed_before.is_empty()).then(|| failed_before.join("; ")),
+        reason: (!failed_before.is_empty()).then(|| joined(failed_before)),
         record: None,
     }
 }
@@ -204,7 +216,7 @@ fn failed(outcome: Outcome, why: String) -> Ended {
         finish: Finish {
             outcome,
             grade: Grade::Unknown,
-            proven_by: "nobody".to_owned(),
+            proven_by: "nothing".to_owned(),
             reason: Some(why.clone()),
             record: None,
         },

@@ -12,6 +12,7 @@ use crate::sys::recorded_action::RecordedAction;
 use serde::Serialize;
 
 use crate::power::device::{DeviceError, Named, Reading, Retry, observed};
+use crate::power::error::PowerError;
 use crate::power::reading_memory::Watch;
 
 /// The pause between two readings that must agree.
@@ -32,7 +33,7 @@ pub struct LevelReading {
     /// The weakest grade of the devices; it has no meaning for an on.
     pub grade: Grade,
     /// The reading or failure of each device.
-    pub seen: Vec<DeviceReading>,
+    pub devices: Vec<DeviceReading>,
 }
 
 /// The reading or failure of one device.
@@ -41,7 +42,7 @@ pub struct DeviceReading {
     /// The device's name in the configuration.
     pub device: String,
     /// The reading as text, or the reason of the failure.
-    pub said: String,
+    pub text: String,
 }
 
 /// The state that the devices of a level have proven together.
@@ -64,7 +65,7 @@ pub fn read_all(
     least: Grade,
     until: Deadline,
     watch: &mut Watch,
-) -> Result<LevelReading, String> {
+) -> Result<LevelReading, PowerError> {
     let first = read_once(devices, least, until, watch)?;
     if first.power == Power::On {
         return Ok(first);
@@ -73,8 +74,13 @@ pub fn read_all(
     read_once(devices, least, until, watch)
 }
 
-fn read_once(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut Watch) -> Result<LevelReading, String> {
-    let mut all = LevelReading { power: Power::Off, grade: Grade::Off, seen: Vec::new() };
+fn read_once(
+    devices: &mut [Named],
+    least: Grade,
+    until: Deadline,
+    watch: &mut Watch,
+) -> Result<LevelReading, PowerError> {
+    let mut all = LevelReading { power: Power::Off, grade: Grade::Off, devices: Vec::new() };
     let mut states = Vec::new();
     let mut failed = Vec::new();
     let count = devices.len();
@@ -82,43 +88,44 @@ fn read_once(devices: &mut [Named], least: Grade, until: Deadline, watch: &mut W
         let until = until.at_most(share(until.left(), count - index));
         let reading = named.device.read(until);
         watch.saw(&named.name, observed(&reading));
-        let said = match reading.and_then(|reading| strong_enough(reading, least)) {
+        let text = match reading.and_then(|reading| strong_enough(reading, least)) {
             Ok(reading) => {
                 states.push(reading.power);
                 all.grade = all.grade.min(reading.grade);
                 reading.detail
             }
             Err(error) => {
-                failed.push(in_device(named, &error.why));
-                error.why
+                let text = error.why.clone();
+                failed.push(PowerError::Device { device: named.name.clone(), error });
+                text
             }
         };
-        all.seen.push(DeviceReading { device: named.name.clone(), said });
+        all.devices.push(DeviceReading { device: named.name.clone(), text });
     }
     match combined(states) {
         // One feed with power is enough for an on, whatever the other devices read.
         Some(Power::On) => all.power = Power::On,
-        _ if !failed.is_empty() => return Err(failed.join("; ")),
+        _ if !failed.is_empty() => return Err(PowerError::All(failed)),
         Some(Power::Off) => {}
-        None => return Err("the level has no device".to_owned()),
+        None => return Err(PowerError::NoDevice),
     }
     Ok(all)
 }
 
 /// Reads the devices of a failed level that were not asked yet: a device that is on must be able to contradict a later
 /// level.
-fn read_rest(devices: &mut [Named], until: Deadline, road: &mut RecordedAction, watch: &mut Watch) {
+fn read_rest(devices: &mut [Named], until: Deadline, action: &mut RecordedAction, watch: &mut Watch) {
     let count = devices.len();
     for (index, named) in devices.iter_mut().enumerate() {
         let reading = named.device.read(until.at_most(share(until.left(), count - index)));
         watch.saw(&named.name, observed(&reading));
-        note_reading(road, named, &reading);
+        note_reading(action, named, &reading);
     }
 }
 
-fn note_reading(road: &mut RecordedAction, named: &Named, reading: &Result<Reading, DeviceError>) {
+fn note_reading(action: &mut RecordedAction, named: &Named, reading: &Result<Reading, DeviceError>) {
     let saw = reading.as_ref().map_or_else(|error| error.why.clone(), |reading| reading.detail.clone());
-    road.step(&named.name, "read the power", &saw);
+    action.step(&named.name, "read the power", &saw);
 }
 
 fn strong_enough(reading: Reading, least: Grade) -> Result<Reading, DeviceError> {
@@ -140,19 +147,20 @@ pub fn change_power_all(
     want: Power,
     least: Grade,
     until: Deadline,
-    road: &mut RecordedAction,
+    action: &mut RecordedAction,
     watch: &mut Watch,
-) -> Result<Proven, String> {
+) -> Result<Proven, PowerError> {
     let mut already = true;
     loop {
         let mut grade = Grade::Off;
         let count = devices.len();
         for index in 0..count {
             let Some((named, rest)) = devices.get_mut(index..).and_then(<[Named]>::split_first_mut) else { break };
-            let done = change_power(named, want, least, until.at_most(share(until.left(), count - index)), road, watch);
+            let done =
+                change_power(named, want, least, until.at_most(share(until.left(), count - index)), action, watch);
             let done = done.inspect_err(|_| {
                 if want == Power::Off {
-                    read_rest(rest, until, road, watch);
+                    read_rest(rest, until, action, watch);
                 }
             })?;
             already &= done.already;
@@ -163,19 +171,19 @@ pub fn change_power_all(
             let devices = devices.iter().map(|named| named.name.clone()).collect();
             return Ok(Proven { already, grade, devices });
         }
-        road.step("ganeti-oob", "look at all devices together", "one is on again");
+        action.step("ganeti-oob", "read all devices together", "one is on again");
         if until.passed() {
-            return Err("the devices were never off in the same moment".to_owned());
+            return Err(PowerError::NeverTogether);
         }
     }
 }
 
 /// Switches every device on, as far as possible: what a failed power cycle has switched off must not stay off.
-pub fn restore_power(devices: &mut [Named], until: Deadline, road: &mut RecordedAction, watch: &mut Watch) {
+pub fn restore_power(devices: &mut [Named], until: Deadline, action: &mut RecordedAction, watch: &mut Watch) {
     for named in devices {
         let answer = named.device.switch(Power::On, until);
         let saw = answer.map_or_else(|error| error.why, |()| "accepted".to_owned());
-        road.step(&named.name, "power on, to undo what was begun", &saw);
+        action.step(&named.name, "power on, to undo what was begun", &saw);
         // The device may have power now, and must be read before the next level's off is believed.
         watch.saw(&named.name, Observed::On);
     }
@@ -192,9 +200,9 @@ fn change_power(
     want: Power,
     least: Grade,
     until: Deadline,
-    road: &mut RecordedAction,
+    action: &mut RecordedAction,
     watch: &mut Watch,
-) -> Result<Done, String> {
+) -> Result<Done, PowerError> {
     let begun = Instant::now();
     let rules = Rules {
         readings: if want == Power::Off { OFF_READINGS } else { 1 },
@@ -214,12 +222,12 @@ fn change_power(
             PowerChangeStep::Read(pause) => {
                 until.sleep(pause);
                 if until.passed() {
-                    return Err(in_device(named, &change.give_up(begun.elapsed())));
+                    return Err(not_proven(named, change.give_up(begun.elapsed())));
                 }
                 // A device whose status hangs must still get the power command.
                 let until = if sent { until } else { until.at_most(until.left() / 3) };
                 let reading = named.device.read(until);
-                note_reading(road, named, &reading);
+                note_reading(action, named, &reading);
                 watch.saw(&named.name, observed(&reading));
                 let reading = reading.and_then(|reading| strong_enough(reading, least));
                 grade = reading.as_ref().map_or(Grade::Unknown, |reading| reading.grade);
@@ -231,11 +239,11 @@ fn change_power(
                 let answer = named.device.switch(want, until);
                 sent = true;
                 let saw = answer.as_ref().map_or_else(|error| error.why.clone(), |()| "accepted".to_owned());
-                road.step(&named.name, &format!("power {want}"), &saw);
+                action.step(&named.name, &format!("power {want}"), &saw);
                 change.sent(answer.map_err(|error| unread(&error, sent)), begun.elapsed())
             }
             PowerChangeStep::Reached { already } => return Ok(Done { already, grade }),
-            PowerChangeStep::Failed(why) => return Err(in_device(named, &why)),
+            PowerChangeStep::Failed(why) => return Err(not_proven(named, why)),
         };
     }
 }
@@ -251,6 +259,6 @@ fn unread(error: &DeviceError, sent: bool) -> ReadFailure {
     ReadFailure { why: error.why.clone(), is_final }
 }
 
-fn in_device(named: &Named, why: &str) -> String {
-    format!("{}: {why}", named.name)
+fn not_proven(named: &Named, why: String) -> PowerError {
+    PowerError::Change { device: named.name.clone(), why }
 }

@@ -8,6 +8,7 @@
 pub mod check;
 pub mod commands;
 pub mod device;
+pub mod error;
 pub mod health;
 pub mod level;
 pub mod owner;

@@ -10,6 +10,8 @@ use crate::sys::clock::Deadline;
 use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use crate::sys::resolve;
 
+use super::error::PowerError;
+
 /// The most that resolving names may add to a fencing. A name that is not resolved by then is compared as written.
 const IN_A_FENCING: Duration = Duration::from_millis(250);
 
@@ -46,14 +48,14 @@ fn with_levels(config: &Config, data_dir: &Path, first: Option<(&NodeName, &[Lev
 /// Fails for a node whose machine is also that of another node. Called before any device is asked or switched.
 ///
 /// # Errors
-/// The names of both nodes and their common machine, in one line.
+/// [`PowerError::Shared`] with both nodes and their common machine.
 pub fn refuse_shared(
     config: &Config,
     node: &NodeName,
     levels: &[Level],
     data_dir: &Path,
     deadline: Deadline,
-) -> Result<(), String> {
+) -> Result<(), PowerError> {
     let all = with_levels(config, data_dir, Some((node, levels)));
     let names = names_to_resolve(&all, Some(node));
     // A single node shares nothing.
@@ -64,10 +66,7 @@ pub fn refuse_shared(
     };
     match shared(&all, &resolved).into_iter().find(|shared| shared.nodes[0] == *node) {
         None => Ok(()),
-        Some(shared) => Err(format!(
-            "{shared}: switching one would switch the other; give each its own in {}, then ganeti-oob check",
-            config.path.display()
-        )),
+        Some(shared) => Err(PowerError::Shared { shared: Box::new(shared), path: config.path.clone() }),
     }
 }
 

@@ -9,15 +9,16 @@ use crate::core::node::NodeName;
 use crate::core::survey::DeviceAnswer;
 use crate::power::check;
 use crate::power::device::OpenShun;
+use crate::power::error::PowerError;
 use crate::sys::clock::Deadline;
 use crate::sys::fan_out::each;
-use crate::sys::oob_program::OobProgram;
+use crate::sys::oob_program::{OobError, OobProgram};
 
 /// The maximum number of nodes that are asked at once.
 const AT_ONCE: usize = 32;
 
-/// The answer for each node, or the reason why there is none.
-pub type Answers<T> = BTreeMap<NodeName, Result<T, String>>;
+/// The answer for each node, or the reason why it is unknown.
+pub type Answers<T, E> = BTreeMap<NodeName, Result<T, E>>;
 
 /// Returns the nodes whose OOB program can be run on this host, with the program. Includes nodes that are recorded
 /// offline only if `offline`.
@@ -29,16 +30,19 @@ pub fn programs(ganeti: &GanetiConfig, offline: bool) -> Vec<(NodeName, OobProgr
 
 /// Asks each node's OOB program for the power state.
 #[must_use]
-pub fn power(nodes: &[(NodeName, OobProgram)], deadline: Deadline) -> Answers<Status> {
-    let status = |(node, program): &(NodeName, OobProgram)| {
-        (node.clone(), program.status(node, deadline).map_err(|error| error.to_string()))
-    };
+pub fn power(nodes: &[(NodeName, OobProgram)], deadline: Deadline) -> Answers<Status, OobError> {
+    let status = |(node, program): &(NodeName, OobProgram)| (node.clone(), program.status(node, deadline));
     each(nodes, AT_ONCE, status).into_iter().collect()
 }
 
 /// Asks every device of every level of each node, by the configuration of this host.
 #[must_use]
-pub fn devices(nodes: &[NodeName], config: &Config, deadline: Deadline, shun: OpenShun) -> Answers<Vec<DeviceAnswer>> {
+pub fn devices(
+    nodes: &[NodeName],
+    config: &Config,
+    deadline: Deadline,
+    shun: OpenShun,
+) -> Answers<Vec<DeviceAnswer>, PowerError> {
     let ask = |node: &NodeName| (node.clone(), check::devices(config, node, deadline, shun));
     each(nodes, AT_ONCE, ask).into_iter().collect()
 }

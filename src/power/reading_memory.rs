@@ -86,7 +86,7 @@ impl Watch {
     }
 
     /// Returns the next step, as [`Walk::next`], and writes the file if it has changed.
-    #[allow(clippy::should_implement_trait, reason = "it is no iterator: it may say the same again")]
+    #[allow(clippy::should_implement_trait, reason = "this is not an iterator: it may return the same step again")]
     pub fn next(&mut self) -> WalkStep {
         let next = self.walk.next();
         self.keep(None);

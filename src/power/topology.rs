@@ -12,6 +12,7 @@ use crate::core::power::walk::{Task, Walk, WalkStep, WalkVerdict};
 use crate::sys::clock::Deadline;
 
 use crate::power::device::{self, Named, OpenShun, Use, observed};
+use crate::power::error::PowerError;
 use crate::power::reading_memory::Watch;
 
 /// The time for which a device that reads on after an off is asked again: the charge of a power supply keeps a BMC
@@ -41,8 +42,8 @@ pub struct Succeeded<T> {
     pub level: usize,
     /// The value that its work returned.
     pub value: T,
-    /// The failures of other levels, one line each.
-    pub failed: Vec<String>,
+    /// The failures of other levels.
+    pub failed: Vec<PowerError>,
 }
 
 /// The levels of one node, for one walk.
@@ -71,13 +72,13 @@ impl Levels<'_> {
     /// are left. Calls `refuted` with the value of a level whose off is not believed.
     ///
     /// # Errors
-    /// The failures of all levels, in one line.
+    /// [`PowerError`] with the failures of all levels.
     pub fn walk<T>(
         &self,
         task: Task,
-        mut work: impl FnMut(Vec<Named>, Deadline, &mut Watch) -> Result<Work<T>, String>,
+        mut work: impl FnMut(Vec<Named>, Deadline, &mut Watch) -> Result<Work<T>, PowerError>,
         mut refuted: impl FnMut(T, &mut Watch),
-    ) -> Result<Succeeded<T>, String> {
+    ) -> Result<Succeeded<T>, PowerError> {
         let count = self.levels.len();
         let kinds: Vec<_> =
             self.levels.iter().map(|level| level.iter().map(|device| device.named_kind()).collect()).collect();
@@ -86,7 +87,10 @@ impl Levels<'_> {
         let mut values: Vec<(usize, T)> = Vec::new();
         let mut failed = Vec::new();
         let mut until = self.deadline;
-        let line = |level: usize, why: String| if count == 1 { why } else { format!("level {}: {why}", level + 1) };
+        let of_level = |level: usize, error: PowerError| match count {
+            1 => error,
+            _ => PowerError::Level { level: level + 1, error: Box::new(error) },
+        };
         loop {
             match watch.next() {
                 WalkStep::Level(index) => {
@@ -101,8 +105,8 @@ impl Levels<'_> {
                             values.push((index, value));
                             watch.walk().over_on(already);
                         }
-                        Err(why) => {
-                            failed.push(line(index, why));
+                        Err(error) => {
+                            failed.push(of_level(index, error));
                             watch.walk().over(None);
                         }
                     }
@@ -112,12 +116,12 @@ impl Levels<'_> {
                     if let Some(at) = values.iter().position(|(index, _)| *index == level) {
                         refuted(values.swap_remove(at).1, &mut watch);
                     }
-                    failed.push(line(level, doubt.to_string()));
+                    failed.push(of_level(level, PowerError::Doubt(doubt)));
                 }
-                WalkStep::End(WalkVerdict::Unknown) => return Err(failed.join("; ")),
+                WalkStep::End(WalkVerdict::Unknown) => return Err(PowerError::All(failed)),
                 WalkStep::End(verdict @ (WalkVerdict::Off(level, _) | WalkVerdict::On(level))) => {
                     let Some(at) = values.iter().position(|(index, _)| *index == level) else {
-                        return Err(failed.join("; "));
+                        return Err(PowerError::All(failed));
                     };
                     // The end of a boot alone leaves the power as it was.
                     if matches!((task, verdict), (Task::On, WalkVerdict::On(_)) | (_, WalkVerdict::Off(_, Grade::Off)))

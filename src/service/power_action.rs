@@ -16,11 +16,20 @@ use crate::sys::identity;
 use crate::sys::receipt_log::ReceiptLog;
 use crate::sys::recorded_action::{Finish, RecordedAction};
 
+/// An action whose result is not a success, for the caller's stderr.
+#[derive(Debug, thiserror::Error)]
+#[error("{node}: power-{action} failed: {why}")]
+pub struct ActionError {
+    node: NodeName,
+    action: Action,
+    why: String,
+}
+
 /// Runs `work` between an intent and a receipt of `program`. Passes each warning about the receipt log to `warn` at
 /// once, as this process may be killed later.
 ///
 /// # Errors
-/// The reason why the state of the node is not proven, without the node's name.
+/// [`ActionError`] if the state of the node is not proven, or the proof is not a success for the caller.
 pub fn record(
     config: &Config,
     program: &str,
@@ -28,12 +37,12 @@ pub fn record(
     node: &NodeName,
     warn: impl Fn(&str),
     work: impl FnOnce(&mut RecordedAction) -> Ended,
-) -> Result<(), String> {
-    let mut road = RecordedAction::enter(ReceiptLog::new(&config.state), program, action, node);
-    road.take_warnings().iter().for_each(|line| warn(line));
-    let Ended { finish, error } = work(&mut road);
-    road.leave(finish).iter().for_each(|line| warn(line));
-    error.map_or(Ok(()), Err)
+) -> Result<(), ActionError> {
+    let mut recorded = RecordedAction::enter(ReceiptLog::new(&config.state), program, action, node);
+    recorded.take_warnings().iter().for_each(|line| warn(line));
+    let Ended { finish, error } = work(&mut recorded);
+    recorded.leave(finish).iter().for_each(|line| warn(line));
+    error.map_or(Ok(()), |why| Err(ActionError { node: node.clone(), action, why }))
 }
 
 /// Switches the node on or off and proves the state. Has the other nodes shun a node that a power device has proven
@@ -41,16 +50,22 @@ pub fn record(
 ///
 /// An off with a weaker grade than `off` is written to the receipt as it is, and is an error for a caller without a
 /// receipt of its own: that caller reads only the exit code and would take the power for off.
-pub fn switch(config: &Config, node: &NodeName, want: Power, deadline: Deadline, road: &mut RecordedAction) -> Ended {
-    let Switched { finish, is_shun } = match commands::switch(config, node, want, deadline, road, open) {
+pub fn switch(
+    config: &Config,
+    node: &NodeName,
+    want: Power,
+    deadline: Deadline,
+    recorded: &mut RecordedAction,
+) -> Ended {
+    let Switched { finish, is_shun } = match commands::switch(config, node, want, deadline, recorded, open) {
         Ok(switched) => switched,
         Err(ended) => return ended,
     };
     let data_dir = Path::new(files::DATA_DIR);
     match want {
         _ if is_shun => {}
-        Power::Off => after_off(config, node, finish.grade, deadline, data_dir, road),
-        Power::On => after_on(config, node, deadline, data_dir, road),
+        Power::Off => after_off(config, node, finish.grade, deadline, data_dir, recorded),
+        Power::On => after_on(config, node, deadline, data_dir, recorded),
     }
     // A caller with a receipt of its own reads the grade. Ganeti records powered=no at each exit code 0.
     let is_contract = want == Power::Off && identity::request().is_none();

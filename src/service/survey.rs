@@ -7,6 +7,7 @@ use crate::core::config::Config;
 use crate::core::shun::messages::{DatedSelfFenceReport, PeerReport, PeerRequest};
 use crate::core::survey::{NodeSurvey, Survey, skew_ms};
 use crate::service::shun::applier::ShunApplier;
+use crate::service::shun::order_error::OrderError;
 use crate::service::shun::peer_reports;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::identity;
@@ -18,10 +19,10 @@ use crate::sys::ganeti::peer_channel::PeerChannel;
 /// configuration.
 ///
 /// # Errors
-/// The reason why no node was asked.
-pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline) -> Result<Survey, String> {
+/// [`OrderError`] if no node was asked.
+pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline) -> Result<Survey, OrderError> {
     let keeper = ShunApplier::new(config, data_dir)?;
-    let register = keeper.register().map_err(|error| error.to_string())?;
+    let register = keeper.register()?;
     let network = network::read(data_dir)?;
     let peers: BTreeMap<_, _> = network
         .members
@@ -40,7 +41,9 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
         program,
         self_fence: self_fence.map(|self_fence| DatedSelfFenceReport { self_fence, age_ms, uptime_ms: None }),
     };
-    let nodes =
-        answers.into_iter().map(|(node, answer)| (node, answer.map_or_else(NodeSurvey::NoAnswer, says))).collect();
+    let nodes = answers
+        .into_iter()
+        .map(|(node, answer)| (node, answer.map_or_else(|error| NodeSurvey::NoAnswer(error.to_string()), says)))
+        .collect();
     Ok(Survey { own, own_self_fence: peer_reports::own_self_fence(&config.run), nodes })
 }

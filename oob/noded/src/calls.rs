@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use curl::MultiError;
 use curl::easy::{Easy2, Handler, HttpVersion, List, WriteError};
 use curl::multi::{Easy2Handle, Multi};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::pin::Pin;
+use crate::pin::{Pin, PinError};
 
 /// The most that is read of one answer, in bytes.
 const ANSWER: usize = 4 * 1024 * 1024;
@@ -23,7 +24,74 @@ const ANSWERS: usize = 64 * 1024 * 1024;
 const CALL: Duration = Duration::from_secs(120);
 
 /// The most that an error quotes of a node's answer, in characters.
-const SAID: usize = 300;
+const QUOTED: usize = 300;
+
+/// The reason why no call was made, or why the answers end early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// The name of the procedure could change the URL.
+    #[error("{0:?} is not a procedure of noded")]
+    Procedure(String),
+    /// No host can be trusted.
+    #[error(transparent)]
+    Pin(#[from] PinError),
+    /// libcurl failed for all calls together.
+    #[error("libcurl failed: {0}")]
+    Curl(#[from] MultiError),
+    /// The caller reads no further answer.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// The reason why an answer was not printed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OutputError {
+    /// The reader of stdout has ended.
+    #[error("the reader of the answers has ended")]
+    Closed,
+    /// The answer cannot be written as JSON.
+    #[error("cannot write an answer as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// stdout cannot be written.
+    #[error("cannot write to stdout: {0}")]
+    Stdout(#[from] std::io::Error),
+}
+
+/// The reason why a call has no payload.
+#[derive(Debug, thiserror::Error)]
+enum CallError {
+    /// noded received the call, and the procedure failed.
+    #[error("it failed there: {0}")]
+    Procedure(String),
+    /// The call could not be prepared, connected or completed.
+    #[error("noded cannot be asked: {}{}", .0.description(), .0.extra_description().map(|more| format!(": {}", quoted(more.as_bytes()))).unwrap_or_default())]
+    Transport(#[from] curl::Error),
+    /// The call could not be added to the others.
+    #[error("noded cannot be asked: {0}")]
+    Added(#[from] MultiError),
+    /// noded, or a program in its place, answered with an error of HTTP.
+    #[error("noded answered with HTTP {code}: {body}")]
+    Http {
+        /// The status code of HTTP.
+        code: u32,
+        /// The beginning of the body.
+        body: String,
+    },
+    /// The body is not JSON.
+    #[error("noded's answer is not valid JSON ({error}): {body}")]
+    Json {
+        /// The error of the parser.
+        error: serde_json::Error,
+        /// The beginning of the body.
+        body: String,
+    },
+    /// The body is JSON of another form.
+    #[error("cannot parse noded's answer: {0}")]
+    Form(String),
+    /// libcurl reported no end of the call.
+    #[error("the call did not end")]
+    Unended,
+}
 
 /// The request on stdin.
 #[derive(Debug, Deserialize)]
@@ -53,16 +121,44 @@ struct Call {
 pub(crate) struct Answer<'a> {
     node: &'a str,
     #[serde(flatten)]
-    said: Said,
+    result: CallResult,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Said {
+enum CallResult {
     /// The payload of noded's answer.
     Ok(Value),
-    /// noded's own error message, or the failure of the call.
-    Error(String),
+    /// The reason why the payload is unknown.
+    Error(Failure),
+}
+
+#[derive(Debug, Serialize)]
+struct Failure {
+    source: Source,
+    message: String,
+}
+
+/// Where a call failed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Source {
+    /// In the procedure: noded has answered.
+    Noded,
+    /// Before noded answered, or in its answer: another channel may work.
+    Transport,
+}
+
+impl From<Result<Value, CallError>> for CallResult {
+    fn from(result: Result<Value, CallError>) -> Self {
+        result.map_or_else(
+            |error| {
+                let source = if matches!(error, CallError::Procedure(_)) { Source::Noded } else { Source::Transport };
+                Self::Error(Failure { source, message: error.to_string() })
+            },
+            Self::Ok,
+        )
+    }
 }
 
 /// The body of one answer, as it is received.
@@ -91,33 +187,35 @@ impl Handler for Body {
     }
 }
 
-/// Makes all calls and passes each answer to `told`, in the order in which they come.
-pub(crate) fn all(request: &Request, mut told: impl FnMut(&Answer<'_>) -> Result<(), String>) -> Result<(), String> {
+/// Makes all calls and passes each answer to `print`, in the order in which they come.
+///
+/// # Errors
+/// [`RequestError`] if no call was made, or an answer was not printed.
+pub(crate) fn all(
+    request: &Request,
+    mut print: impl FnMut(&Answer<'_>) -> Result<(), OutputError>,
+) -> Result<(), RequestError> {
     let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     if !plain(&request.procedure) {
-        return Err(format!("{:?} is no procedure of noded", request.procedure));
+        return Err(RequestError::Procedure(request.procedure.clone()));
     }
     let pin = Pin::read(&request.ca)?;
     let read = Rc::new(Cell::new(0));
     let mut multi = Multi::new();
-    multi.pipelining(false, false).map_err(|error| error.to_string())?;
+    multi.pipelining(false, false)?;
     let mut open: Vec<Option<Easy2Handle<Body>>> = Vec::new();
     for (token, call) in request.calls.iter().enumerate() {
-        let added = easy(request, call, &pin, Body::new(&read)).map_err(|error| error.to_string()).and_then(|easy| {
-            let mut handle = multi.add2(easy).map_err(|error| error.to_string())?;
-            handle.set_token(token).map_err(|error| error.to_string())?;
-            Ok(handle)
-        });
-        match added {
+        let easy = easy(request, call, &pin, Body::new(&read)).map_err(CallError::from);
+        match easy.and_then(|easy| add(&multi, easy, token)) {
             Ok(handle) => open.push(Some(handle)),
-            Err(why) => {
-                told(&Answer { node: &call.node, said: Said::Error(why) })?;
+            Err(error) => {
+                print(&Answer { node: &call.node, result: Err::<Value, _>(error).into() })?;
                 open.push(None);
             }
         }
     }
     loop {
-        let running = multi.perform().map_err(|error| error.to_string())?;
+        let running = multi.perform()?;
         let mut ended = Vec::new();
         multi.messages(|message| {
             if let (Ok(token), Some(result)) = (message.token(), message.result()) {
@@ -126,21 +224,25 @@ pub(crate) fn all(request: &Request, mut told: impl FnMut(&Answer<'_>) -> Result
         });
         for (token, result) in ended {
             let Some(handle) = open.get_mut(token).and_then(Option::take) else { continue };
-            let mut easy = multi.remove2(handle).map_err(|error| error.to_string())?;
-            let said = result.map_err(|error| why(&error)).and_then(|()| payload(&mut easy));
-            let said = said.map_or_else(Said::Error, Said::Ok);
-            told(&Answer { node: &request.calls[token].node, said })?;
+            let mut easy = multi.remove2(handle)?;
+            let result = result.map_err(CallError::from).and_then(|()| payload(&mut easy));
+            print(&Answer { node: &request.calls[token].node, result: result.into() })?;
         }
         if running == 0 {
             break;
         }
-        multi.wait(&mut [], Duration::from_millis(500)).map_err(|error| error.to_string())?;
+        multi.wait(&mut [], Duration::from_millis(500))?;
     }
     for (token, _) in open.iter().enumerate().filter(|(_, handle)| handle.is_some()) {
-        let said = Said::Error("the call had no end".to_owned());
-        told(&Answer { node: &request.calls[token].node, said })?;
+        print(&Answer { node: &request.calls[token].node, result: Err::<Value, _>(CallError::Unended).into() })?;
     }
     Ok(())
+}
+
+fn add(multi: &Multi, easy: Easy2<Body>, token: usize) -> Result<Easy2Handle<Body>, CallError> {
+    let mut handle = multi.add2(easy)?;
+    handle.set_token(token)?;
+    Ok(handle)
 }
 
 /// Prepares a call as Ganeti calls its nodes (`lib/rpc/node.py`, `_ConfigRpcCurl`). All nodes have one certificate, so
@@ -172,37 +274,32 @@ fn easy(request: &Request, call: &Call, pin: &Pin, body: Body) -> Result<Easy2<B
     Ok(easy)
 }
 
-fn why(error: &curl::Error) -> String {
-    let more = error.extra_description().map(|more| format!(": {}", told(more.as_bytes()))).unwrap_or_default();
-    format!("noded cannot be asked: {}{more}", error.description())
-}
-
 /// Parses `[true, payload]` or `[false, message]` (`lib/rpc/node.py`, `RpcResult`).
-fn payload(easy: &mut Easy2<Body>) -> Result<Value, String> {
-    let code = easy.response_code().map_err(|error| error.to_string())?;
+fn payload(easy: &mut Easy2<Body>) -> Result<Value, CallError> {
+    let code = easy.response_code()?;
     let body = std::mem::take(&mut easy.get_mut().text);
     if code != 200 {
-        return Err(format!("noded answered with HTTP {code}: {}", told(&body)));
+        return Err(CallError::Http { code, body: quoted(&body) });
     }
-    let answer: Value = serde_json::from_slice(&body)
-        .map_err(|error| format!("noded's answer is no JSON ({error}): {}", told(&body)))?;
+    let answer: Value =
+        serde_json::from_slice(&body).map_err(|error| CallError::Json { error, body: quoted(&body) })?;
     match answer.as_array().map(Vec::as_slice) {
         Some([Value::Bool(true), payload]) => Ok(payload.clone()),
         Some([Value::Bool(false), message]) => {
             let message = message.as_str().map_or_else(|| message.to_string(), str::to_owned);
-            Err(format!("it failed there: {}", told(message.as_bytes())))
+            Err(CallError::Procedure(quoted(message.as_bytes())))
         }
-        _ => Err(format!("cannot parse noded's answer: {}", told(&body))),
+        _ => Err(CallError::Form(quoted(&body))),
     }
 }
 
 /// Returns the beginning of a node's text, on one line, without control characters that a terminal would obey.
-fn told(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&text[..text.len().min(4 * SAID)]);
+fn quoted(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * QUOTED)]);
     let is_plain = |letter: &char| {
         !letter.is_control()
             && !matches!(letter, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let plain = text.trim().chars().map(|letter| if is_plain(&letter) { letter } else { ' ' });
-    plain.take(SAID).collect()
+    plain.take(QUOTED).collect()
 }

@@ -3,10 +3,11 @@
 //! All nodes have the same self-signed `server.pem` of Ganeti, so it is trust anchor and pin at once. It is read once
 //! for each run: after `gnt-cluster renew-crypto` the next run has the new one, and no old one counts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use curl::easy::{Easy2, Handler, SslVersion};
 use openssl::base64::encode_block;
+use openssl::error::ErrorStack;
 use openssl::hash::{MessageDigest, hash};
 use openssl::x509::X509;
 
@@ -17,6 +18,27 @@ const LIMIT: u64 = 64 * 1024;
 /// A path that can have no entries. libcurl searches the system's directory of trusted certificates if it has no other
 /// directory, whatever else it is given (`CURLOPT_CAPATH`).
 const NO_STORE: &str = "/dev/null";
+
+/// The reason why the cluster's certificate is unknown.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PinError {
+    /// The file cannot be read.
+    #[error("cannot read the cluster's certificate in {}: {error}", path.display())]
+    Read {
+        /// The path of `server.pem`.
+        path: PathBuf,
+        /// The error of the file system.
+        error: std::io::Error,
+    },
+    /// The file has no certificate that OpenSSL can use.
+    #[error("cannot read the cluster's certificate in {}: {error}", path.display())]
+    Parse {
+        /// The path of `server.pem`.
+        path: PathBuf,
+        /// The errors of OpenSSL.
+        error: ErrorStack,
+    },
+}
 
 /// The cluster's certificate and the hash of its key.
 pub(crate) struct Pin {
@@ -30,13 +52,13 @@ impl Pin {
     /// Reads the certificate from `server.pem`, which also has the key.
     ///
     /// # Errors
-    /// If the file has no complete certificate: then no host can be trusted.
-    pub(crate) fn read(path: &Path) -> Result<Self, String> {
-        let why = |why: String| format!("cannot read the cluster's certificate in {}: {why}", path.display());
-        Self::of(&bounded(path).map_err(|error| why(error.to_string()))?).map_err(|error| why(error.to_string()))
+    /// [`PinError`] if the file has no complete certificate: then no host can be trusted.
+    pub(crate) fn read(path: &Path) -> Result<Self, PinError> {
+        let text = bounded(path).map_err(|error| PinError::Read { path: path.to_owned(), error })?;
+        Self::of(&text).map_err(|error| PinError::Parse { path: path.to_owned(), error })
     }
 
-    fn of(pem: &[u8]) -> Result<Self, openssl::error::ErrorStack> {
+    fn of(pem: &[u8]) -> Result<Self, ErrorStack> {
         let certificate = X509::from_pem(pem)?;
         let key = hash(MessageDigest::sha256(), &certificate.public_key()?.public_key_to_der()?)?;
         Ok(Self { certificate: certificate.to_pem()?, key: format!("sha256//{}", encode_block(&key)) })

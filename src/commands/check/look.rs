@@ -77,10 +77,10 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
     let device = quorum.as_ref().ok().and_then(|quorum| quorum.device.as_ref()?.host.clone());
     let device_addresses = resolve::addresses(&device.into_iter().collect(), deadline.at_most(RESOLVE));
-    let asked = ours
-        .zip(valid)
-        .filter(|_| devices)
-        .map(|(_, loaded)| survey(loaded, config, Path::new(files::DATA_DIR), deadline.at_most(loaded.deadline)));
+    let asked = ours.zip(valid).filter(|_| devices).map(|(_, loaded)| {
+        survey(loaded, config, Path::new(files::DATA_DIR), deadline.at_most(loaded.deadline))
+            .map_err(|error| error.to_string())
+    });
     let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
     Ok(CheckInput {
         resources: resources(&places.cib),
@@ -129,13 +129,15 @@ fn power(ganeti: &GanetiConfig, config: Option<&Config>, deadline: Deadline) -> 
     });
     let mut power: BTreeMap<_, _> = query_nodes::power(&others, deadline)
         .into_iter()
-        .map(|(node, said)| (node, said.map(|status| (status.power, status.proves()))))
+        .map(|(node, answer)| {
+            (node, answer.map(|status| (status.power, status.proves())).map_err(|error| error.to_string()))
+        })
         .collect();
     let mut devices = BTreeMap::new();
     for (node, asked) in asked {
-        let said =
-            asked.as_ref().map_err(Clone::clone).and_then(|asked| power_of(asked).map_err(|error| error.to_string()));
-        power.insert(node.clone(), said.map(|power| (power, Grade::Unknown)));
+        let state = asked.as_ref().map_err(ToString::to_string);
+        let state = state.and_then(|asked| power_of(asked).map_err(|error| error.to_string()));
+        power.insert(node.clone(), state.map(|power| (power, Grade::Unknown)));
         devices.extend(asked.map(|asked| (node, asked)));
     }
     (power, devices)

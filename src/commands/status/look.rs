@@ -25,6 +25,7 @@ use crate::sys::clock::{Deadline, now};
 use crate::sys::corosync;
 use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
+use crate::sys::oob_program::OobError;
 use crate::sys::pacemaker;
 use crate::sys::pacemaker::cib;
 use crate::sys::receipt_log::ReceiptLog;
@@ -41,7 +42,7 @@ struct Ganeti {
     master: Option<NodeName>,
     nodes: Vec<(NodeName, Flags)>,
     /// The answers of the nodes' OOB programs, if they were asked for the power.
-    power: Answers<crate::core::ganeti::oob::Status>,
+    power: Answers<crate::core::ganeti::oob::Status, OobError>,
 }
 
 /// Collects the status. With `power`, also asks each node's OOB program for the power.
@@ -250,7 +251,7 @@ fn protected(
     mut status: Status,
     places: &Paths,
     register: &ShunList,
-    mut power: Answers<crate::core::ganeti::oob::Status>,
+    mut power: Answers<crate::core::ganeti::oob::Status, OobError>,
 ) -> Status {
     let peers = told_by::peers(&places.state_dir);
     let own = identity::node_among(status.nodes.iter().map(|line| &line.node));
@@ -270,7 +271,7 @@ fn protected(
         let entry = node::find(&line.node, register.0.keys()).ok().and_then(|name| register.0.get(name));
         let seen = power.remove(&line.node).map(|said| match said {
             Ok(said) => PowerReading::Power(said.power),
-            Err(why) => PowerReading::Unknown(why),
+            Err(error) => PowerReading::Unknown(error.to_string()),
         });
         if let Some(PowerReading::Unknown(why)) = &seen {
             // A host that is recorded offline may have no power supply at all.

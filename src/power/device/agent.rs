@@ -38,7 +38,7 @@ impl Agent {
         }
         check_program(&program).map_err(|error| {
             DeviceError::permanent(format!(
-                "the fence agent {} is not run: somebody else than root could exchange it: {error}",
+                "the fence agent {} is not run: a user other than root could replace it: {error}",
                 program.display()
             ))
         })?;
@@ -101,7 +101,7 @@ impl Agent {
     }
 
     fn error(&self, what: &str, ended: &Ended) -> DeviceError {
-        // Some agents repeat what they were told. Before the line is cut: a part of a secret is one, too.
+        // Some agents print their input again. The secret is removed before the line is cut, as a part of it is secret, too.
         let text = String::from_utf8_lossy(&ended.stderr).into_owned();
         let text = self.secrets.iter().fold(text, |text, (_, secret)| text.replace(secret.as_str(), "***"));
         let reason = oob::reason_in(text.as_bytes()).map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -119,10 +119,10 @@ impl Device for Agent {
             End::Exited(2) => Power::Off,
             _ => return Err(self.failed("status", &ended)),
         };
-        if !self.by_exit_code && said(&ended.stdout) != Some(power) {
+        if !self.by_exit_code && parse_status(&ended.stdout) != Some(power) {
             return Err(self.error(
                 &format!(
-                    "status ended as for {power} and did not say so (if that is its way: status_by_exit_code = true)"
+                    "status ended as for {power} and did not print it (if the agent never does: status_by_exit_code = true)"
                 ),
                 &ended,
             ));
@@ -147,7 +147,7 @@ impl Device for Agent {
 
 /// Parses `Status: ON` or `Status: OFF`, as `fence_action` of the agents' library prints it. Any other output, or two
 /// such lines, is not a reading.
-fn said(stdout: &[u8]) -> Option<Power> {
+fn parse_status(stdout: &[u8]) -> Option<Power> {
     let text = String::from_utf8_lossy(stdout);
     let mut words = text.lines().filter_map(|line| line.trim().strip_prefix("Status:")).map(str::trim);
     match (words.next(), words.next()) {
@@ -162,11 +162,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_one_plain_word_counts() {
-        assert_eq!(said(b"Status: OFF\n"), Some(Power::Off));
-        assert_eq!(said(b"noise\nStatus: ON"), Some(Power::On));
+    fn only_one_status_line_counts() {
+        assert_eq!(parse_status(b"Status: OFF\n"), Some(Power::Off));
+        assert_eq!(parse_status(b"noise\nStatus: ON"), Some(Power::On));
         for no in [&b""[..], b"OFF", b"Status: UNKNOWN", b"Status: OFF\nStatus: ON"] {
-            assert_eq!(said(no), None);
+            assert_eq!(parse_status(no), None);
         }
     }
 }

@@ -48,7 +48,7 @@ impl Device for Exec {
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
         let status = self.program.status(&self.node, deadline)?;
         let detail = match (status.power, status.grade) {
-            (Power::Off, None) => "off, at its word".to_owned(),
+            (Power::Off, None) => "off, without a grade".to_owned(),
             (Power::Off, Some(grade)) => format!("off, grade {grade}"),
             (Power::On, _) => "on".to_owned(),
         };

@@ -26,7 +26,7 @@ pub(super) struct Bmc {
     backoff: LoginBackoff,
     session: Option<Session>,
     /// The last power command that this session has sent.
-    told: Option<Power>,
+    commanded: Option<Power>,
 }
 
 impl Bmc {
@@ -64,7 +64,7 @@ impl Bmc {
             lock: None,
             backoff,
             session: None,
-            told: None,
+            commanded: None,
         })
     }
 
@@ -111,7 +111,7 @@ impl Bmc {
         let session = match self.session.take() {
             Some(session) => session,
             None => {
-                self.told = None;
+                self.commanded = None;
                 let session = Session::open(&self.target, until)?;
                 tracing::debug!(peer = %session.peer(), suite = %session.cipher_suite(), "logged in");
                 session
@@ -136,7 +136,7 @@ impl Device for Bmc {
 
     fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
         // A copy of the opposite command may still be on its way in this session.
-        if self.told.is_some_and(|told| told != to) {
+        if self.commanded.is_some_and(|commanded| commanded != to) {
             self.session = None;
         }
         let control = match to {
@@ -144,7 +144,7 @@ impl Device for Bmc {
             Power::Off => ChassisControl::PowerDown,
         };
         let answer = self.ask(deadline, |session| session.chassis_control(control));
-        self.told = Some(to);
+        self.commanded = Some(to);
         answer
     }
 

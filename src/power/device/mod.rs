@@ -162,18 +162,18 @@ pub type OpenShun = fn(&NodeName, &Config, Use) -> Box<dyn Device>;
 /// Makes the devices of a level ready for `node`. Sends nothing yet. A device that cannot be used is in the result and
 /// fails when it is asked: the other devices of its level are asked all the same.
 pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: Use, shun: OpenShun) -> Vec<Named> {
-    let open = |configured: &Configured| {
-        let device: Result<Box<dyn Device>, DeviceError> = match &configured.driver {
-            Driver::Ipmi(bmc) => ipmi::Bmc::new(bmc, config).map(|device| Box::new(device) as _),
-            Driver::Agent(agent) => {
-                agent::Agent::new(&configured.name, agent, config).map(|device| Box::new(device) as _)
-            }
-            Driver::Exec(exec) => exec::Exec::new(exec, node).map(|device| Box::new(device) as _),
-            Driver::Shun => Ok(shun(node, config, to)),
-        };
-        Named { name: configured.name.clone(), device: device.unwrap_or_else(|error| Box::new(Unusable(error))) }
+    level.iter().map(|configured| open_one(configured, node, config, to, shun)).collect()
+}
+
+/// Makes one device ready for `node`, as [`open`] does.
+pub fn open_one(configured: &Configured, node: &NodeName, config: &Config, to: Use, shun: OpenShun) -> Named {
+    let device: Result<Box<dyn Device>, DeviceError> = match &configured.driver {
+        Driver::Ipmi(bmc) => ipmi::Bmc::new(bmc, config).map(|device| Box::new(device) as _),
+        Driver::Agent(agent) => agent::Agent::new(&configured.name, agent, config).map(|device| Box::new(device) as _),
+        Driver::Exec(exec) => exec::Exec::new(exec, node).map(|device| Box::new(device) as _),
+        Driver::Shun => Ok(shun(node, config, to)),
     };
-    level.iter().map(open).collect()
+    Named { name: configured.name.clone(), device: device.unwrap_or_else(|error| Box::new(Unusable(error))) }
 }
 
 /// A device that could not be made ready, with the reason.

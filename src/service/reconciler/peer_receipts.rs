@@ -1,6 +1,7 @@
 //! Fetches receipts that other hosts have of their own fencings. Changes nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::core::node::NodeName;
 use crate::core::power_receipt;
 use crate::core::reconcile::PowerReceipt;
 use crate::core::reconcile::peer_receipts;
-use crate::service::shun::receipts::{Receipts, of_another};
+use crate::service::shun::receipts::{Receipts, ReceiptsError, of_another};
 use crate::sys::clock::Deadline;
 use crate::sys::config_file;
 use crate::sys::fan_out::each;
@@ -23,19 +24,24 @@ const RECEIPTS: Duration = Duration::from_secs(2);
 /// Asks a host for its receipts of nodes, with Ganeti's files in `data_dir`.
 ///
 /// # Errors
-/// The reason, in one line, if this host cannot ask, or the other one does not answer.
-pub fn ask(data_dir: &Path, host: &NodeName, nodes: &[NodeName], deadline: Deadline) -> Result<Receipts, String> {
-    let config = config_file::load_or_default(Path::new(DEFAULT_PATH)).map_err(|error| error.to_string())?;
+/// [`ReceiptsError`] if this host cannot ask, or the other one does not answer.
+pub fn ask(
+    data_dir: &Path,
+    host: &NodeName,
+    nodes: &[NodeName],
+    deadline: Deadline,
+) -> Result<Receipts, ReceiptsError> {
+    let config = config_file::load_or_default(Path::new(DEFAULT_PATH))?;
     of_another(&config, data_dir, host, nodes, deadline.at_most(RECEIPTS))
 }
 
 /// Calls `ask` for each host of `asked` with the nodes beside it, all hosts at once. Passes to `take` each node of
 /// `nodes`, the host, its receipts, and the strongest grade that they may prove for the node. `nodes` are those of
 /// Ganeti. A missing answer is logged, and leaves the weakest grade.
-pub fn fetch(
+pub fn fetch<E: Display + Send>(
     asked: BTreeMap<NodeName, Vec<NodeName>>,
     nodes: &[Node],
-    ask: impl Fn(&NodeName, &[NodeName]) -> Result<Receipts, String> + Sync,
+    ask: impl Fn(&NodeName, &[NodeName]) -> Result<Receipts, E> + Sync,
     mut take: impl FnMut(&Node, &NodeName, &[PowerReceipt], Grade),
 ) {
     // A host answers with `ganeti-oob`.
@@ -48,8 +54,8 @@ pub fn fetch(
     // All at once: each may be waited for, and a lost host does not answer.
     let answers = each(&asked, asked.len(), |(host, about)| ask(host, about));
     for (said, (host, about)) in answers.into_iter().zip(asked) {
-        let said = said.unwrap_or_else(|why| {
-            tracing::warn!(%host, why, "its receipts could not be had: the weakest device counts");
+        let said = said.unwrap_or_else(|error| {
+            tracing::warn!(%host, %error, "its receipts are unknown: the weakest device counts");
             Receipts::new()
         });
         let said = power_receipt::believed(said, &about);
@@ -84,7 +90,7 @@ mod tests {
         let both = Barrier::new(2);
         let ask = |_: &NodeName, about: &[NodeName]| {
             both.wait();
-            Ok(about.iter().map(|node| (node.clone(), Vec::new())).collect())
+            Ok::<_, ReceiptsError>(about.iter().map(|node| (node.clone(), Vec::new())).collect())
         };
         fetch(asked, ganeti.nodes(), ask, |_, host, _, _| told.push(host.clone()));
         assert_eq!(told, [n2, n3]);

@@ -27,22 +27,22 @@ pub fn after_off(
     grade: Grade,
     deadline: Deadline,
     data_dir: &Path,
-    road: &mut RecordedAction,
+    action: &mut RecordedAction,
 ) {
     if !config.shun.after_off || grade < Grade::Bounded || !can_shun(data_dir) {
         return;
     }
     let deadline = deadline.at_most(LIMIT);
-    let by = format!("ganeti-oob on {}, receipt {}, proven {grade} by another device", identity::host(), road.id());
+    let by = format!("ganeti-oob on {}, receipt {}, proven {grade} by another device", identity::host(), action.id());
     // If the power was read as off, no earlier boot can be left in the cluster stack; otherwise one can.
     let reach = if grade == Grade::Off { ShunScope::Tcp } else { ShunScope::All };
-    let told = ShunCoordinator::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
-    let saw = match told {
+    let shunned = ShunCoordinator::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
+    let response = match shunned {
         Ok(seen) => {
             let by = match &seen.look {
-                Ok(look) => format!("refused by {} nodes in epoch {}", look.ruleset_ids.len(), seen.epoch),
+                Ok(look) => format!("shunned by {} nodes in epoch {}", look.ruleset_ids.len(), seen.epoch),
                 Err(missing) => format!(
-                    "refused in epoch {}, but for {}",
+                    "shunned in epoch {}, but for {}",
                     seen.epoch,
                     missing.iter().take(3).map(ToString::to_string).collect::<Vec<_>>().join("; ")
                 ),
@@ -51,18 +51,18 @@ pub fn after_off(
         }
         Err(why) => format!("left: {why}"),
     };
-    road.step("shun", "have the others refuse it", &saw);
+    action.step("shun", "shun it on all other nodes", &response);
 }
 
 /// Has every other node readmit `node`, which another device has switched on for an administrator or for Ganeti. Best
 /// effort. Does nothing in a fencing: a node that a fencing reboots stays shunned until it is readmitted.
-pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: &Path, road: &mut RecordedAction) {
+pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: &Path, action: &mut RecordedAction) {
     let is_shunned = || remembered(config, node).ok().flatten().is_some_and(|entry| entry.epoch.is_shunned());
     if identity::request().is_some() || !can_shun(data_dir) || !is_shunned() {
         return;
     }
-    let told = ShunCoordinator::of(node, config, data_dir).and_then(|all| readmit(&all, None, deadline));
-    let saw = match told {
+    let readmitted = ShunCoordinator::of(node, config, data_dir).and_then(|all| readmit(&all, None, deadline));
+    let response = match readmitted {
         Ok(Readmitted::AlreadySo) => "it was not shunned".to_owned(),
         Ok(Readmitted::Done(answers)) => {
             format!(
@@ -73,5 +73,5 @@ pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: 
         }
         Err(why) => format!("left: {why}"),
     };
-    road.step("shun", "have the others readmit it", &saw);
+    action.step("shun", "readmit it on all other nodes", &response);
 }

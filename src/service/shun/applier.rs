@@ -45,13 +45,13 @@ impl<'a> ShunApplier<'a> {
     /// Returns the applier of this host, with Ganeti's files in `data_dir`.
     ///
     /// # Errors
-    /// A message, if this host's name is not a valid node name.
-    pub fn new(config: &'a Config, data_dir: &Path) -> Result<Self, String> {
+    /// [`ShunError::HostName`] if this host's name is not a valid node name.
+    pub fn new(config: &'a Config, data_dir: &Path) -> Result<Self, ShunError> {
         let ssconf = Ssconf::new(data_dir);
         let nodes = ssconf.names("node_list").unwrap_or_default();
         let here = match identity::node_among(&nodes) {
             Some(here) => here,
-            None => NodeName::new(&identity::host()).map_err(|error| format!("this host's name: {error}"))?,
+            None => NodeName::new(&identity::host())?,
         };
         Ok(Self { config, ssconf, data_dir: data_dir.to_owned(), here })
     }

@@ -18,7 +18,8 @@ use crate::sys::identity;
 
 use super::readmit;
 use crate::power::device::{Device, DeviceError, Reading, Rehearsed, Use};
-use crate::service::shun::coordinator::{RoundResult, ShunCoordinator, remembered};
+use crate::service::shun::coordinator::{ShunCoordinator, remembered};
+use crate::service::shun::round_result::RoundResult;
 
 /// The driver `shun` for one target.
 struct Shun {
@@ -101,7 +102,7 @@ impl Device for Shun {
             Some(ProofVerdict::Waiting { until }) if self.least(&seen, coordinator.target()) > Grade::Isolated => {
                 let left = until.saturating_sub(Duration::from_millis(now().boottime_ms));
                 Err(DeviceError::transient(format!(
-                    "refused by {}; it will have stopped itself in {:.0} s",
+                    "shunned by {}; the wait time for its self-fencing ends in {:.0} s",
                     confirmed(&seen),
                     left.as_secs_f64()
                 )))
@@ -109,7 +110,7 @@ impl Device for Shun {
             Some(ProofVerdict::Waiting { .. }) => isolated(&seen, coordinator.target(), ""),
             Some(ProofVerdict::Bounded) => {
                 self.bounded(&coordinator, &seen, deadline)?;
-                off(Grade::Bounded, format!("off, bounded: refused by {}, and its lease has run out", confirmed(&seen)))
+                off(Grade::Bounded, format!("off, bounded: shunned by {}, and its lease has ended", confirmed(&seen)))
             }
         }
     }
@@ -142,8 +143,8 @@ impl Device for Shun {
 
     fn health(&mut self, _deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
         let coordinator = self.coordinator()?;
-        let told = crate::service::shun::peer_reports::peers(&self.config.state);
-        let self_fence = told.get(coordinator.target()).and_then(crate::service::shun::peer_reports::attestation);
+        let stored = crate::service::shun::peer_reports::peers(&self.config.state);
+        let self_fence = stored.get(coordinator.target()).and_then(crate::service::shun::peer_reports::attestation);
         let health = if self_fence.is_some() { Health::Ok } else { Health::Unknown };
         Ok(vec![HealthItem("self-fencing".to_owned(), health)])
     }
@@ -154,8 +155,8 @@ impl Device for Shun {
 fn isolated(seen: &RoundResult, node: &NodeName, more: &str) -> Result<Reading, DeviceError> {
     let by = confirmed(seen);
     let (grade, detail) = match seen.network.why_not_isolated(node) {
-        Some(why) => (Grade::Unknown, format!("refused by {by}, which proves nothing: {why}{more}")),
-        None => (Grade::Isolated, format!("off, isolated: refused by {by}{more}")),
+        Some(why) => (Grade::Unknown, format!("shunned by {by}, which proves nothing: {why}{more}")),
+        None => (Grade::Isolated, format!("off, isolated: shunned by {by}{more}")),
     };
     Ok(Reading { power: Power::Off, grade, detail })
 }
@@ -168,7 +169,7 @@ fn tcp_only(entry: &ShunEntry) -> Result<(), DeviceError> {
         return Ok(());
     }
     Err(DeviceError::transient(format!(
-        "refused TCP only, in epoch {}, by {}: whether it has booted since cannot be told from here",
+        "shunned with scope tcp only, in epoch {}, by {}: whether it has booted since is unknown",
         entry.epoch, entry.by
     )))
 }
@@ -180,7 +181,7 @@ fn missing(seen: &RoundResult) -> String {
         let more = missing.len().saturating_sub(5);
         if more > 0 { format!("{shown}; and {more} more") } else { shown }
     });
-    format!("not everybody refuses it: {}", all.unwrap_or_default())
+    format!("not all nodes shun it: {}", all.unwrap_or_default())
 }
 
 fn confirmed(seen: &RoundResult) -> String {

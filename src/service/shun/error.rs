@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::core::node::BadNodeName;
 use crate::core::shun::belief::Disbelief;
 use crate::core::shun::list::RegisterError;
 use crate::core::shun::messages::VERSION;
@@ -12,6 +13,9 @@ use crate::sys::lock::LockError;
 /// Why a node is not refused, or readmitted, here.
 #[derive(Debug, thiserror::Error)]
 pub enum ShunError {
+    /// This host has a name that cannot be a node's.
+    #[error("this host's name: {0}")]
+    HostName(#[from] BadNodeName),
     /// Another version of this program asks.
     #[error(
         "it was asked in version {0} of the words, and this program knows version {VERSION}: install the same one everywhere"

@@ -11,6 +11,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::identity;
 
 use super::coordinator::ShunCoordinator;
+use super::order_error::{ManualOrderError, OrderError};
 
 /// A shunning that every other node has confirmed; as text, the result line for the administrator.
 #[derive(Debug)]
@@ -23,14 +24,14 @@ pub struct Shunned {
 
 impl fmt::Display for Shunned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: is refused by {} nodes", self.node, self.nodes)
+        write!(f, "{}: is shunned by {} nodes", self.node, self.nodes)
     }
 }
 
 /// Has every other node shun `node`, for a reason that the administrator gives.
 ///
 /// # Errors
-/// One line with the reason why no node was asked, or the nodes that do not shun the target yet.
+/// [`ManualOrderError::Shun`] if no node was asked, or a node does not shun the target yet.
 pub fn shun_by_hand(
     config: &Config,
     data_dir: &Path,
@@ -38,8 +39,8 @@ pub fn shun_by_hand(
     reason: &str,
     scope: ShunScope,
     deadline: Deadline,
-) -> Result<Shunned, String> {
-    let why = |why: String| format!("{node}: is not refused: {why}");
+) -> Result<Shunned, ManualOrderError> {
+    let why = |error| ManualOrderError::Shun { node: node.clone(), error };
     let coordinator = ShunCoordinator::of(node, config, data_dir).map_err(why)?;
     let nodes = shun(&coordinator, reason, scope, deadline).map_err(why)?;
     Ok(Shunned { node: coordinator.target().clone(), nodes })
@@ -50,20 +51,13 @@ fn shun(
     reason: &str,
     reach: ShunScope,
     deadline: Deadline,
-) -> Result<usize, String> {
+) -> Result<usize, OrderError> {
     if reach == ShunScope::Tcp && coordinator.network.master.as_ref() == Some(coordinator.target()) {
-        return Err(format!(
-            "it is Ganeti's master, and nothing would end it as such: move the role first (gnt-cluster \
-             master-failover), or have Pacemaker fence it: gnt-ha shun {} --reason TEXT --all-traffic",
-            coordinator.target()
-        ));
+        return Err(OrderError::Master(coordinator.target().clone()));
     }
     let by = format!("{} on {}: {reason}", identity::asker().user, identity::host());
     match coordinator.shun(Grade::Unknown, reach, &by, deadline)?.look {
         Ok(look) => Ok(look.ruleset_ids.len()),
-        Err(missing) => Err(format!(
-            "not shunned by all nodes yet; gnt-ha shun sync tells the missing ones: {}",
-            missing.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        )),
+        Err(missing) => Err(OrderError::Missing(missing)),
     }
 }

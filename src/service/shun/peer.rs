@@ -1,17 +1,55 @@
 //! `ganeti-oob peer`: answers a request that another node sends to this one (by noded's `run_oob`, or by SSH). Applies
 //! shun list entries.
 
-use std::io::{Read, stdin};
+use std::io::{self, Read, stdin};
 use std::path::Path;
 
 use crate::core::config::Config;
+use crate::core::node::NodeName;
 use crate::core::shun::belief::Channel;
 use crate::core::shun::messages::{ANSWER_LIMIT, LIMIT, PeerReport, PeerRequest};
 use crate::service::shun::applier::ShunApplier;
+use crate::service::shun::error::ShunError;
 use crate::sys::clock::Deadline;
 use crate::sys::identity;
 
 use super::receipts;
+
+/// The reason why a request of another node has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// stdin cannot be read.
+    #[error("cannot read stdin: {0}")]
+    Stdin(io::Error),
+    /// The request is longer than what is read.
+    #[error("the request has more than {LIMIT} bytes")]
+    RequestTooLong,
+    /// The request is not valid.
+    #[error("cannot parse the request: {0}")]
+    Parse(serde_json::Error),
+    /// This host has no valid name.
+    #[error(transparent)]
+    Host(ShunError),
+    /// The request was not applied.
+    #[error("{here}: {error}")]
+    Shun {
+        /// This host.
+        here: NodeName,
+        /// The reason.
+        error: ShunError,
+    },
+    /// The answer cannot be written as JSON.
+    #[error("cannot write the answer as JSON: {0}")]
+    Json(serde_json::Error),
+    /// The sender would not read the whole answer.
+    #[error("{here}: the answer has {length} bytes, the maximum is {ANSWER_LIMIT}")]
+    TooLong {
+        /// This host.
+        here: NodeName,
+        /// The length of the answer.
+        length: usize,
+    },
+}
 
 /// Applies the request, as far as its sender is believed, and answers it. `text` is the request, or `-` for stdin;
 /// `path` is the path of this node's configuration.
@@ -23,32 +61,32 @@ use super::receipts;
 /// name of another. A request on stdin came with a root login, which can do anything on this host.
 ///
 /// # Errors
-/// If the request cannot be read or parsed, cannot be applied, or its answer is longer than the maximum.
+/// [`AnswerError`] if the request cannot be read or parsed, cannot be applied, or its answer is longer than the maximum.
 pub fn answer(
     config: &Config,
     path: &Path,
     data_dir: &Path,
     text: &str,
     deadline: Deadline,
-) -> Result<PeerReport, String> {
+) -> Result<PeerReport, AnswerError> {
     let (text, by) = if text == "-" { (read_stdin()?, Channel::Root) } else { (text.to_owned(), Channel::Noded) };
-    let question: PeerRequest =
-        serde_json::from_str(&text).map_err(|error| format!("cannot parse the request: {error}"))?;
-    let keeper = ShunApplier::new(config, data_dir)?;
-    let report = keeper.obey(&question, by, deadline).map_err(|error| format!("{}: {error}", keeper.here()))?;
+    let question: PeerRequest = serde_json::from_str(&text).map_err(AnswerError::Parse)?;
+    let keeper = ShunApplier::new(config, data_dir).map_err(AnswerError::Host)?;
+    let applied = keeper.obey(&question, by, deadline);
+    let report = applied.map_err(|error| AnswerError::Shun { here: keeper.here().clone(), error })?;
     let receipts = receipts::of_here(config, data_dir, &question.receipts);
     let report = PeerReport { receipts, program: Some(identity::program(path)), ..report };
     // The sender reads no more than that, through both channels.
-    let length = serde_json::to_string(&report).map_err(|error| error.to_string())?.len();
+    let length = serde_json::to_string(&report).map_err(AnswerError::Json)?.len();
     if length > ANSWER_LIMIT {
-        return Err(format!("{}: the answer has {length} bytes, the maximum is {ANSWER_LIMIT}", keeper.here()));
+        return Err(AnswerError::TooLong { here: keeper.here().clone(), length });
     }
     Ok(report)
 }
 
-fn read_stdin() -> Result<String, String> {
+fn read_stdin() -> Result<String, AnswerError> {
     let mut text = String::new();
     let most = u64::try_from(LIMIT).unwrap_or(u64::MAX);
-    stdin().lock().take(most + 1).read_to_string(&mut text).map_err(|error| format!("cannot read stdin: {error}"))?;
-    if text.len() > LIMIT { Err(format!("the question has more than {LIMIT} bytes")) } else { Ok(text) }
+    stdin().lock().take(most + 1).read_to_string(&mut text).map_err(AnswerError::Stdin)?;
+    if text.len() > LIMIT { Err(AnswerError::RequestTooLong) } else { Ok(text) }
 }

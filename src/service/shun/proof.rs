@@ -14,7 +14,9 @@ use crate::sys::clock::{Deadline, now};
 use crate::sys::lock::Lock;
 use crate::sys::state_file;
 
-use super::coordinator::{RoundResult, ShunCoordinator};
+use super::coordinator::ShunCoordinator;
+use super::order_error::OrderError;
+use super::round_result::RoundResult;
 
 /// The pause between two rounds while a node has not confirmed yet.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -91,13 +93,13 @@ impl ShunCoordinator<'_> {
     /// the deadline.
     ///
     /// # Errors
-    /// The reason why this host itself does not shun the target.
+    /// [`OrderError`] if this host itself does not shun the target.
     pub fn wait(
         &self,
         mut seen: RoundResult,
         least: Grade,
         deadline: Deadline,
-    ) -> Result<(RoundResult, Option<ProofVerdict>), String> {
+    ) -> Result<(RoundResult, Option<ProofVerdict>), OrderError> {
         loop {
             let verdict = self.judge(&seen);
             let pause = match &verdict {
@@ -118,11 +120,11 @@ impl ShunCoordinator<'_> {
     /// Records on this host and on all other nodes that the target has reset itself, as rounds in `epoch` have proven.
     ///
     /// # Errors
-    /// If it is not recorded here: the target is in another epoch since, or is not shunned any more.
-    pub fn keep_bounded(&self, epoch: Epoch, deadline: Deadline) -> Result<(), String> {
-        let mut entry = self.entry()?.ok_or("it is not shunned any more")?;
+    /// [`OrderError`] if it is not recorded here: the target is in another epoch since, or is not shunned any more.
+    pub fn keep_bounded(&self, epoch: Epoch, deadline: Deadline) -> Result<(), OrderError> {
+        let mut entry = self.entry()?.ok_or(OrderError::Readmitted)?;
         if entry.epoch != epoch {
-            return Err(format!("it is in epoch {} now, and was looked at in epoch {epoch}", entry.epoch));
+            return Err(OrderError::OtherEpoch { now: entry.epoch, checked: epoch });
         }
         entry.grade = entry.grade.max(Grade::Bounded);
         if entry.boot_id.is_none() {

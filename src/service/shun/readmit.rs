@@ -17,7 +17,8 @@ use crate::sys::identity;
 use crate::sys::nft::shun_table;
 
 use super::coordinator::ShunCoordinator;
-use crate::sys::ganeti::peer_channel::Answers;
+use super::order_error::{ManualOrderError, OrderError};
+use crate::sys::ganeti::peer_channel::{Answers, PeerError};
 
 /// The time in s for which this host's rules let its own request to the node pass.
 const HOLE: u64 = 5;
@@ -43,7 +44,7 @@ impl Readmission {
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         let Readmitted::Done(answers) = &self.result else { return Vec::new() };
-        let line = |(peer, answer): (&NodeName, &Result<PeerReport, String>)| {
+        let line = |(peer, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
             Some(format!("{}: is readmitted, and not yet by {peer} {}", self.node, answer.as_ref().err()?))
         };
         answers.iter().filter_map(line).collect()
@@ -67,18 +68,18 @@ impl fmt::Display for Readmission {
 /// also a node that was removed from Ganeti while it was shunned, or whose name new hardware is to get.
 ///
 /// # Errors
-/// One line with the reason why the node is not readmitted, and what to do.
+/// [`ManualOrderError::Readmit`] if the node is not readmitted.
 pub fn readmit_by_hand(
     config: &Config,
     data_dir: &Path,
     node: &NodeName,
     reason: Option<&str>,
     deadline: Deadline,
-) -> Result<Readmission, String> {
-    let why = |why: String| format!("{node}: is not readmitted: {why}");
-    let of_removed = |error: String| match ShunCoordinator::of_removed(node, config, data_dir) {
+) -> Result<Readmission, ManualOrderError> {
+    let why = |error| ManualOrderError::Readmit { node: node.clone(), error };
+    let of_removed = |error: OrderError| match ShunCoordinator::of_removed(node, config, data_dir) {
         Ok(coordinator) if reason.is_some() => Ok(coordinator),
-        Ok(_) => Err(format!("{error}, and it is refused still: gnt-ha readmit {node} --force --reason TEXT")),
+        Ok(_) => Err(OrderError::Removed { node: node.clone(), error: Box::new(error) }),
         Err(_) => Err(error),
     };
     let coordinator = ShunCoordinator::of(node, config, data_dir).or_else(of_removed).map_err(why)?;
@@ -90,12 +91,12 @@ pub fn readmit_by_hand(
 /// nothing.
 ///
 /// # Errors
-/// The reason why the target is not readmitted, and what to do.
+/// [`OrderError`] if the target is not readmitted.
 pub fn readmit(
     coordinator: &ShunCoordinator<'_>,
     word: Option<&str>,
     deadline: Deadline,
-) -> Result<Readmitted, String> {
+) -> Result<Readmitted, OrderError> {
     let before = coordinator.entry()?;
     let due = Due::of(before.as_ref());
     let Some(mut entry) = before.filter(|_| due != Due::Nothing) else { return Ok(Readmitted::AlreadySo) };
@@ -113,15 +114,12 @@ pub fn readmit(
         None => {
             let returned = ask(coordinator, deadline)?;
             if let Some(why) = objection(&entry, &returned, now().wall_ms) {
-                return Err(format!(
-                    "{why}; when you have seen that it may: gnt-ha readmit {} --force --reason TEXT",
-                    coordinator.target()
-                ));
+                return Err(OrderError::Objection { node: coordinator.target().clone(), objection: why.to_string() });
             }
             "it has booted since, and runs nothing".to_owned()
         }
     };
-    entry.epoch = entry.epoch.readmitted().map_err(|error| error.to_string())?;
+    entry.epoch = entry.epoch.readmitted()?;
     entry.grade = Grade::Unknown;
     entry.boot_id = None;
     entry.since_ms = now().wall_ms;
@@ -131,18 +129,21 @@ pub fn readmit(
 
 /// Sends a readmission to all nodes. Otherwise a candidate that was away, and remembers that the earlier boot has
 /// stopped, would report the same of the present boot.
-fn known_to_enough(coordinator: &ShunCoordinator<'_>, entry: ShunEntry, deadline: Deadline) -> Result<Answers, String> {
+fn known_to_enough(
+    coordinator: &ShunCoordinator<'_>,
+    entry: ShunEntry,
+    deadline: Deadline,
+) -> Result<Answers, OrderError> {
     let epoch = entry.epoch;
     let seen = coordinator.tell(entry, deadline)?;
-    seen.is_known_to_enough(coordinator.target(), epoch)
-        .map_err(|why| format!("it is not readmitted by enough nodes yet: {why}; do it again when they answer"))?;
+    seen.is_known_to_enough(coordinator.target(), epoch).map_err(|why| OrderError::TooFew(why.to_string()))?;
     Ok(seen.answers)
 }
 
 /// Asks the target itself, through a temporary exception in this host's own rules.
-fn ask(coordinator: &ShunCoordinator<'_>, deadline: Deadline) -> Result<ReturningNode, String> {
+fn ask(coordinator: &ShunCoordinator<'_>, deadline: Deadline) -> Result<ReturningNode, OrderError> {
     const EACH: Duration = Duration::from_secs(4);
-    shun_table::allow_noded(coordinator.address(), HOLE, deadline.at_most(EACH)).map_err(|error| error.to_string())?;
+    shun_table::allow_noded(coordinator.address(), HOLE, deadline.at_most(EACH))?;
     // The target received nothing while it was shunned. After its readmission the other nodes rely on it to shun the
     // nodes that they shun.
     let mut register = coordinator.register()?;
@@ -151,14 +152,10 @@ fn ask(coordinator: &ShunCoordinator<'_>, deadline: Deadline) -> Result<Returnin
     let question = PeerRequest { register, ..PeerRequest::requested_by(coordinator.here().clone()) };
     let peers = BTreeMap::from([(coordinator.target().clone(), coordinator.address())]);
     let answers = coordinator.channel().ask(&peers, &question, deadline.at_most(EACH));
-    let report: PeerReport = answers
-        .into_values()
-        .next()
-        .unwrap_or_else(|| Err("was not asked".to_owned()))
-        .map_err(|why| format!("whether it has booted since is not known: it {why}"))?;
+    let answer = answers.into_values().next().unwrap_or(Err(PeerError::NotAsked));
+    let report = answer.map_err(OrderError::TargetAnswer)?;
     if let Some((lost, _)) = shunned.iter().find(|(node, epoch)| report.refuses.get(node) < Some(epoch)) {
-        let why = report.not_applied.get(lost).map_or_else(String::new, |why| format!(": {why}"));
-        return Err(format!("it does not refuse {lost}, as the others do{why}"));
+        return Err(OrderError::TargetShunsLess { node: lost.clone(), why: report.not_applied.get(lost).cloned() });
     }
     Ok(ReturningNode {
         boot_id: report.boot_id,

@@ -10,12 +10,39 @@ use crate::core::node::NodeName;
 use crate::core::reconcile::{PowerReceipt, peer_receipts};
 use crate::core::shun::messages::PeerRequest;
 use crate::service::shun::applier::ShunApplier;
+use crate::service::shun::error::ShunError;
 use crate::sys::clock::Deadline;
+use crate::sys::config_file::ConfigFileError;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::receipt_log::ReceiptLog;
 
-use crate::sys::ganeti::network;
-use crate::sys::ganeti::peer_channel::PeerChannel;
+use crate::sys::ganeti::network::{self, NetworkError};
+use crate::sys::ganeti::peer_channel::{PeerChannel, PeerError};
+
+/// The reason why another host's receipts are unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptsError {
+    /// The configuration of this host is not valid.
+    #[error(transparent)]
+    Config(#[from] ConfigFileError),
+    /// This host's shun list cannot be read.
+    #[error(transparent)]
+    Shun(#[from] ShunError),
+    /// Ganeti's configuration cannot be used.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The host cannot be asked.
+    #[error("{0}: is not asked: it is not another candidate, is offline or is shunned here")]
+    NotAsked(NodeName),
+    /// The host did not answer.
+    #[error("{host}: {error}")]
+    NoAnswer {
+        /// The host that was asked.
+        host: NodeName,
+        /// The reason.
+        error: PeerError,
+    },
+}
 
 /// Receipts by node, newest first.
 pub type Receipts = BTreeMap<NodeName, Vec<PowerReceipt>>;
@@ -34,26 +61,26 @@ pub fn of_here(config: &Config, data_dir: &Path, asked: &[NodeName]) -> Receipts
 /// Asks `host` for its receipts of `nodes`.
 ///
 /// # Errors
-/// If `host` is not another candidate, is offline or shunned here, does not answer, or has a version that does not know
-/// the request.
+/// [`ReceiptsError`] if `host` is not another candidate, is offline or shunned here, does not answer, or has a version
+/// that does not know the request.
 pub fn of_another(
     config: &Config,
     data_dir: &Path,
     host: &NodeName,
     nodes: &[NodeName],
     deadline: Deadline,
-) -> Result<Receipts, String> {
+) -> Result<Receipts, ReceiptsError> {
     let keeper = ShunApplier::new(config, data_dir)?;
-    let register = keeper.register().map_err(|error| error.to_string())?;
+    let register = keeper.register()?;
     let network = network::read(data_dir)?;
     let epoch = register.epoch(host);
     let member = network.members.get(host).filter(|member| member.candidate && !member.offline);
     let Some(member) = member.filter(|_| !epoch.is_shunned() && host != keeper.here()) else {
-        return Err(format!("{host}: is not asked: it is no other candidate, is offline or is shunned here"));
+        return Err(ReceiptsError::NotAsked(host.clone()));
     };
     let peers = BTreeMap::from([(host.clone(), member.primary)]);
     let question = PeerRequest { receipts: nodes.to_vec(), ..PeerRequest::requested_by(keeper.here().clone()) };
     let answers = PeerChannel::new(config, &network, data_dir).ask(&peers, &question, deadline);
-    let answer = answers.into_values().next().unwrap_or_else(|| Err("was not asked".to_owned()));
-    answer.map(|report| report.receipts).map_err(|why| format!("{host}: {why}"))
+    let answer = answers.into_values().next().unwrap_or(Err(PeerError::NotAsked));
+    answer.map(|report| report.receipts).map_err(|error| ReceiptsError::NoAnswer { host: host.clone(), error })
 }

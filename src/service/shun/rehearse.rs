@@ -1,45 +1,51 @@
 //! Predicts what a shunning would prove: asks all other nodes, and changes nothing.
 
 use crate::core::grade::Grade;
+use crate::core::node::NodeName;
 use crate::core::shun::messages::{PeerRequest, SelfFenceReport};
 use crate::core::shun::verdict::{Accepted, watchdog_objection};
 use crate::power::device::Rehearsed;
 use crate::sys::clock::Deadline;
+use crate::sys::ganeti::peer_channel::PeerError;
 
 use super::coordinator::ShunCoordinator;
+use super::order_error::OrderError;
 
 impl ShunCoordinator<'_> {
     /// Checks whether all nodes could be asked now to shun the target, and what that would prove. Changes nothing.
     ///
     /// # Errors
     /// The nodes that do not answer, each with the reason, or a proof that is weaker than `minimum_grade`.
-    pub fn rehearse(&self, deadline: Deadline) -> Result<Rehearsed, String> {
+    pub fn rehearse(&self, deadline: Deadline) -> Result<Rehearsed, OrderError> {
         let question =
             PeerRequest { about: vec![self.target().clone()], ..PeerRequest::requested_by(self.here().clone()) };
         let mut others = self.others(&self.network);
         others.insert(self.target().clone(), self.member.primary);
         let mut answers = self.channel().ask(&others, &question, deadline);
         let own = answers.remove(self.target());
-        let silent: Vec<String> = answers
+        let silent: Vec<(NodeName, PeerError)> = answers
             .iter()
             .filter(|(name, _)| self.network.serves(self.target(), name))
-            .filter_map(|(name, answer)| Some(format!("{name} {}", answer.as_ref().err()?)))
+            .filter_map(|(name, answer)| Some((name.clone(), answer.as_ref().err()?.clone())))
             .collect();
         if !silent.is_empty() {
-            return Err(format!("could not be refused by all: {}", silent.join("; ")));
+            return Err(OrderError::NoAnswer(silent));
         }
         let self_fence = own.and_then(Result::ok).and_then(|report| report.self_fence);
-        let told = format!("{} other nodes answer", answers.len() + 1);
+        let answering = format!("{} other nodes answer", answers.len() + 1);
         let outside = self.network.why_not_isolated(self.target());
         match provable(self_fence.as_ref(), self.config.minimum_grade, self.config.shun.accepted(), outside.as_deref())
         {
-            Ok(proof) => Ok(Rehearsed { text: format!("{told}; {}", proof.text), ..proof }),
-            Err(proof) => Err(format!("{told}; {proof}")),
+            Ok(proof) => Ok(Rehearsed { text: format!("{answering}; {}", proof.text), ..proof }),
+            Err(proof) => {
+                let proof = format!("{answering}; {proof}");
+                Err(OrderError::TooWeak { proof, least: self.config.minimum_grade })
+            }
         }
     }
 }
 
-/// Returns what a shunning would prove; an error if that is weaker than `least`. `outside` is the reason why
+/// Returns what a shunning would prove; as an error, if that is weaker than `least`. `outside` is the reason why
 /// the shunning would not even prove `isolated`.
 fn provable(
     self_fence: Option<&SelfFenceReport>,
@@ -57,7 +63,7 @@ fn provable(
             None => (Grade::Bounded, self_fence.map_or_else(String::new, bounded)),
         };
     if grade < least {
-        return Err(format!("{proof}, where minimum_grade asks for {least}"));
+        return Err(proof);
     }
     Ok(Rehearsed { text: proof, by_self_fence: grade == Grade::Bounded })
 }
@@ -71,7 +77,6 @@ fn bounded(self_fence: &SelfFenceReport) -> String {
 mod tests {
     use super::*;
     use crate::core::ganeti::network::ClusterNetwork;
-    use crate::core::node::NodeName;
     use crate::core::shun::lease_times::LeaseTimes;
     use crate::core::shun::verdict::SOFTDOG;
     use serde_json::json;
@@ -98,8 +103,8 @@ mod tests {
         let text = "armed (iTCO_wdt, 5 s): bounded after 25 s".to_owned();
         assert_eq!(of(Some(good), Grade::Bounded), Ok(Rehearsed { text, by_self_fence: true }));
         for weak in [None, Some(self_fence("iTCO_wdt", false)), Some(self_fence(SOFTDOG, true))] {
-            let told = of(weak.clone(), Grade::Bounded).unwrap_err();
-            assert!(told.ends_with("isolated, and no more, where minimum_grade asks for bounded"), "{told}");
+            let weak_proof = of(weak.clone(), Grade::Bounded).unwrap_err();
+            assert!(weak_proof.ends_with("isolated, and no more"), "{weak_proof}");
             let Rehearsed { text, by_self_fence } = of(weak, Grade::Isolated).unwrap();
             assert!(text.ends_with("isolated, and no more") && !by_self_fence);
         }
@@ -116,11 +121,8 @@ mod tests {
     #[test]
     fn with_disks_outside_of_the_cluster_only_a_stopped_node_counts() {
         let outside = Some("web (rbd) has a disk outside of the cluster");
-        let told = provable(None, Grade::Isolated, Accepted::default(), outside).unwrap_err();
-        assert!(
-            told.contains("nothing would be proven, as web (rbd)") && told.ends_with("asks for isolated"),
-            "{told}"
-        );
+        let weak_proof = provable(None, Grade::Isolated, Accepted::default(), outside).unwrap_err();
+        assert!(weak_proof.contains("nothing would be proven, as web (rbd)"), "{weak_proof}");
         let text = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"},
                           "nodes": {"u1": {"name": "n1.lab", "primary_ip": "192.0.2.1"}},
                           "disks": {"d": {"dev_type": "ext"}},

@@ -13,6 +13,7 @@ use crate::sys::clock::{Deadline, now};
 use crate::sys::identity;
 
 use super::coordinator::{can_shun, is_readmitted};
+use super::order_error::OrderError;
 use crate::sys::ganeti::network;
 use crate::sys::ganeti::peer_channel::PeerChannel;
 
@@ -37,7 +38,7 @@ impl SyncResult {
     pub fn failure(&self) -> Option<String> {
         let is_failed = !self.open.is_empty() || self.shuns && !self.failed.is_empty();
         let lines: Vec<&str> = self.open.iter().chain(&self.failed).map(String::as_str).collect();
-        is_failed.then(|| format!("not everybody refuses who is shunned: {}", lines.join("; ")))
+        is_failed.then(|| format!("some nodes do not shun the shunned nodes: {}", lines.join("; ")))
     }
 }
 
@@ -46,17 +47,17 @@ impl SyncResult {
 /// the driver `shun`.
 ///
 /// # Errors
-/// The reason why no node was asked, or why the answers could not be merged.
-pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<SyncResult, String> {
+/// [`OrderError`] if no node was asked, or the answers could not be merged.
+pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<SyncResult, OrderError> {
     let keeper = ShunApplier::new(config, data_dir)?;
-    let register = keeper.register().map_err(|error| error.to_string())?;
+    let register = keeper.register()?;
     if !can_shun(data_dir) || register == ShunList::default() && !config.has_driver(&Driver::Shun) {
         return Ok(SyncResult::default());
     }
     let network = network::read(data_dir)?;
     let question = |register: ShunList| PeerRequest { register, ..PeerRequest::requested_by(keeper.here().clone()) };
     // This also checks this host's own rules: another program may have flushed them.
-    let own = keeper.tell(&question(ShunList::default()), deadline).map_err(|error| error.to_string())?;
+    let own = keeper.tell(&question(ShunList::default()), deadline)?;
     let refused = |node: &NodeName| register.epoch(node).is_shunned();
     let readmitted = |node: &NodeName| is_readmitted(&register, node);
     let peers: BTreeMap<_, _> = network
@@ -75,7 +76,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
     let mut told = Peers::new();
     let not_durable = |node: &NodeName, report: &PeerReport| {
         let why = report.not_durable.as_ref()?;
-        Some(format!("{node}: its next boot forgets who is refused: {why}"))
+        Some(format!("{node}: its shun list is kept until its next boot only: {why}"))
     };
     for (node, answer) in answers {
         match answer {
@@ -92,13 +93,13 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
         }
     }
     synced.notes.extend(reports.iter().filter_map(|(node, report)| not_durable(node, report)));
-    synced.notes.extend(keeper.learn(&learnt, deadline).map_err(|error| error.to_string())?);
+    synced.notes.extend(keeper.learn(&learnt, deadline)?);
     if let Err(error) =
         peer_reports::keep_peers(&config.state, told, |node| network.members.contains_key(node), deadline)
     {
-        synced.notes.push(format!("what the nodes said of themselves is not kept: {error}"));
+        synced.notes.push(format!("the reports of the nodes are not kept: {error}"));
     }
-    let after = keeper.register().map_err(|error| error.to_string())?;
+    let after = keeper.register()?;
     let refuses = reports.iter().map(|(node, report)| (node, &report.refuses));
     synced.shuns = after.shunned().next().is_some();
     synced.open = not_refused(&register, &after, refuses);

@@ -22,9 +22,6 @@ use crate::sys::tcp_check::NODED_PORT;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The beginning of an error of `noded-call` that the called program returned.
-const ITS_WORD: &str = "it failed there";
-
 /// The most that a connection to a noded may take.
 const CONNECT: Duration = Duration::from_secs(1);
 
@@ -34,8 +31,51 @@ const SSH_ANSWERS: Duration = Duration::from_secs(5);
 /// The most that is read of all answers together, in bytes.
 const ANSWERS: usize = 64 * 1024 * 1024;
 
-/// The answer of each node, or the reason why there is none.
-pub type Answers = BTreeMap<NodeName, Result<PeerReport, String>>;
+/// The answer of each node, or the reason why it is unknown.
+pub type Answers = BTreeMap<NodeName, Result<PeerReport, PeerError>>;
+
+/// The reason why a node has no answer that counts. Each text follows the node's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// The time was over.
+    #[error("did not answer in time")]
+    NoAnswer,
+    /// The node was not in the request.
+    #[error("was not asked")]
+    NotAsked,
+    /// The request cannot be sent.
+    #[error("was not asked: {0}")]
+    Request(String),
+    /// The answer is not one that the node can give.
+    #[error("{0}")]
+    Disbelieved(String),
+    /// `noded-call` did not run, or failed.
+    #[error("noded cannot be asked: {0}")]
+    NodedCall(String),
+    /// noded did not answer, or answered with an error of its own.
+    #[error("{0}")]
+    Noded(String),
+    /// noded ran `ganeti-oob`, which failed.
+    #[error("{0}")]
+    Program(String),
+    /// The answer has another form.
+    #[error("cannot parse its answer: {0}")]
+    Parse(String),
+    /// The answer has neither a payload nor an error.
+    #[error("its answer is empty")]
+    Empty,
+    /// The node did not answer by noded, nor by SSH.
+    #[error("{noded}; {ssh}")]
+    Both {
+        /// The error by noded.
+        noded: Box<PeerError>,
+        /// The error by SSH.
+        ssh: Box<PeerError>,
+    },
+    /// The node did not answer by SSH.
+    #[error("{0}")]
+    Ssh(String),
+}
 
 /// The channel to other nodes: noded, and SSH as the fallback.
 #[derive(Clone, Debug)]
@@ -57,7 +97,24 @@ struct Line {
     #[serde(default)]
     ok: Option<Value>,
     #[serde(default)]
-    error: Option<String>,
+    error: Option<CallError>,
+}
+
+/// The reason why a call of `noded-call` has no payload.
+#[derive(Deserialize)]
+struct CallError {
+    source: CallErrorSource,
+    message: String,
+}
+
+/// Where a call failed.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum CallErrorSource {
+    /// In the procedure: noded has answered.
+    Noded,
+    /// Before noded answered, or in its answer.
+    Transport,
 }
 
 impl PeerChannel {
@@ -74,7 +131,7 @@ impl PeerChannel {
     }
 
     /// Returns the part of a node's answer that is believed.
-    fn believed(&self, node: &NodeName, question: &PeerRequest, report: PeerReport) -> Result<PeerReport, String> {
+    fn believed(&self, node: &NodeName, question: &PeerRequest, report: PeerReport) -> Result<PeerReport, PeerError> {
         let is_candidate = self.candidates.contains(node);
         belief::answer(
             report,
@@ -86,20 +143,23 @@ impl PeerChannel {
                 own_terms: self.own_terms,
             },
         )
-        .map_err(|error| error.to_string())
+        .map_err(|why| PeerError::Disbelieved(why.to_string()))
     }
 
     /// Sends the request to all of `peers`, and returns when each has answered or the deadline is over. The result has
     /// only what its node is believed about.
     #[must_use]
     pub fn ask(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &PeerRequest, deadline: Deadline) -> Answers {
-        let believed = |(node, answer): (NodeName, Result<PeerReport, String>)| {
+        let believed = |(node, answer): (NodeName, Result<PeerReport, PeerError>)| {
             let answer = answer.and_then(|report| self.believed(&node, question, report));
             (node, answer)
         };
         let parts = match question.parts(LIMIT) {
             Ok(parts) => parts,
-            Err(why) => return peers.keys().map(|node| (node.clone(), Err(format!("was not asked: {why}")))).collect(),
+            Err(why) => {
+                let error = PeerError::Request(why.to_string());
+                return peers.keys().map(|node| (node.clone(), Err(error.clone()))).collect();
+            }
         };
         let mut answers = Answers::new();
         let mut left = peers.clone();
@@ -111,8 +171,7 @@ impl PeerChannel {
     }
 
     fn ask_all(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &PeerRequest, deadline: Deadline) -> Answers {
-        let mut answers: Answers =
-            peers.keys().map(|node| (node.clone(), Err("did not answer in time".to_owned()))).collect();
+        let mut answers: Answers = peers.keys().map(|node| (node.clone(), Err(PeerError::NoAnswer))).collect();
         if peers.is_empty() {
             return answers;
         }
@@ -121,11 +180,7 @@ impl PeerChannel {
         for (node, answer) in self.by_noded(peers, &text, deadline.at_most(NODED_ANSWERS)) {
             // A node that answered, even with an error of our program, need not be asked through the other channel. A
             // noded that does not know this host's certificate, or has another version, has not answered.
-            let is_word = match &answer {
-                Ok(_) => true,
-                Err(why) => why.starts_with(ITS_WORD),
-            };
-            if is_word {
+            if matches!(answer, Ok(_) | Err(PeerError::Program(_))) {
                 to_ask.remove(&node);
             }
             answers.insert(node, answer);
@@ -134,8 +189,11 @@ impl PeerChannel {
         const LOGIN: Duration = Duration::from_millis(1_500);
         if deadline.left() > LOGIN {
             for (node, answer) in self.by_ssh(&to_ask, &text, deadline.at_most(SSH_ANSWERS)) {
-                let before = answers.get(&node).and_then(|before| before.as_ref().err().cloned()).unwrap_or_default();
-                answers.insert(node, answer.map_err(|why| format!("{before}; {why}")));
+                let noded = match answers.get(&node) {
+                    Some(Err(error)) => Box::new(error.clone()),
+                    _ => Box::new(PeerError::NotAsked),
+                };
+                answers.insert(node, answer.map_err(|ssh| PeerError::Both { noded, ssh: Box::new(ssh) }));
             }
         }
         answers
@@ -168,17 +226,17 @@ impl PeerChannel {
         let ended = match job.run() {
             Ok(ended) => ended,
             Err(error) => {
-                let why = format!("noded cannot be asked: cannot run {}: {error}", program.display());
-                return peers.keys().map(|node| (node.clone(), Err(why.clone()))).collect();
+                let error = PeerError::NodedCall(format!("cannot run {}: {error}", program.display()));
+                return peers.keys().map(|node| (node.clone(), Err(error.clone()))).collect();
             }
         };
         let lines =
             ended.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
         let mut answers: Answers = lines.map(|line| (line.node.clone(), answer(line))).collect();
         if ended.end != End::Exited(0) {
-            let why = format!("noded cannot be asked: {}", String::from_utf8_lossy(&ended.stderr).trim());
+            let error = PeerError::NodedCall(String::from_utf8_lossy(&ended.stderr).trim().to_owned());
             for node in peers.keys() {
-                answers.entry(node.clone()).or_insert_with(|| Err(why.clone()));
+                answers.entry(node.clone()).or_insert_with(|| Err(error.clone()));
             }
         }
         answers
@@ -200,9 +258,9 @@ impl PeerChannel {
             words.push(&target);
             words.extend(command);
             let text = run_up_to(ANSWER_LIMIT, Path::new("ssh"), &words, question.as_bytes(), deadline)
-                .map_err(|error| error.to_string())?;
+                .map_err(|error| PeerError::Ssh(error.to_string()))?;
             serde_json::from_str::<PeerReport>(text.trim())
-                .map_err(|error| format!("ssh: cannot parse its answer: {error}"))
+                .map_err(|error| PeerError::Ssh(format!("ssh: cannot parse its answer: {error}")))
         };
         std::thread::scope(|scope| {
             let asked = peers.iter().filter_map(|(node, address)| {
@@ -215,13 +273,12 @@ impl PeerChannel {
     }
 }
 
-fn answer(line: Line) -> Result<PeerReport, String> {
+fn answer(line: Line) -> Result<PeerReport, PeerError> {
     match (line.ok, line.error) {
-        (Some(payload), _) => {
-            serde_json::from_value(payload).map_err(|error| format!("cannot parse its answer: {error}"))
-        }
-        (None, Some(why)) => Err(why),
-        (None, None) => Err("its answer is empty".to_owned()),
+        (Some(payload), _) => serde_json::from_value(payload).map_err(|error| PeerError::Parse(error.to_string())),
+        (None, Some(CallError { source: CallErrorSource::Noded, message })) => Err(PeerError::Program(message)),
+        (None, Some(CallError { source: CallErrorSource::Transport, message })) => Err(PeerError::Noded(message)),
+        (None, None) => Err(PeerError::Empty),
     }
 }
 

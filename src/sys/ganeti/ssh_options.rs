@@ -64,7 +64,7 @@ mod tests {
             PermitLocalCommand yes\n\
             LocalCommand touch /tmp/others\n";
         std::fs::write(&hostile, text).unwrap();
-        let Ok(said) = Command::new("ssh")
+        let Ok(printed) = Command::new("ssh")
             .arg("-G")
             .arg("-F")
             .arg(&hostile)
@@ -75,9 +75,9 @@ mod tests {
             eprintln!("SKIPPED: there is no ssh here");
             return;
         };
-        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-        let said = String::from_utf8(said.stdout).unwrap();
-        let set: BTreeMap<&str, &str> = said.lines().filter_map(|line| line.split_once(' ')).collect();
+        assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        let set: BTreeMap<&str, &str> = printed.lines().filter_map(|line| line.split_once(' ')).collect();
         let of = |name: &str| set.get(name).copied().unwrap_or("none");
         assert_eq!(of("stricthostkeychecking"), "true");
         assert_eq!(of("globalknownhostsfile"), "/var/lib/ganeti/known_hosts");

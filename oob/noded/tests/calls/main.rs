@@ -72,13 +72,14 @@ fn lines(output: &Output, nodes: &[u8]) -> Vec<Result<Value, String>> {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     let mut all: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
     let answers = nodes.iter().map(|n| {
         let name = json!(format!("n{n}.lab"));
         let place = all.iter().position(|line| line["node"] == name).unwrap_or_else(|| panic!("no line of {name}"));
         let line = all.swap_remove(place);
         match line.get("ok") {
             Some(payload) => Ok(payload.clone()),
-            None => Err(line["error"].as_str().unwrap().to_owned()),
+            None => Err(format!("{}: {}", text(&line["error"]["source"]), text(&line["error"]["message"]))),
         }
     });
     let answers = answers.collect();
@@ -94,11 +95,11 @@ fn only_what_noded_says_is_ok() {
     let answers = lines(&run(&bench.request(&nodes), &[]), &nodes);
     assert_eq!(answers[0], Ok(json!(["a", 1])), "its arguments, in the body, come back");
     let why = |index: usize| answers[index].as_ref().unwrap_err().clone();
-    assert!(why(1).contains("it failed there: no such program"), "{}", why(1));
-    assert!(why(2).contains("HTTP 403"), "{}", why(2));
-    assert!(why(3).contains("no JSON"), "{}", why(3));
+    assert!(why(1).starts_with("noded: it failed there: no such program"), "{}", why(1));
+    assert!(why(2).starts_with("transport: ") && why(2).contains("HTTP 403"), "{}", why(2));
+    assert!(why(3).contains("not valid JSON"), "{}", why(3));
     assert!(why(4).contains("cannot parse noded's answer"), "{}", why(4));
-    assert!(why(5).contains("noded cannot be asked"), "closed before it answered: {}", why(5));
+    assert!(why(5).starts_with("transport: noded cannot be asked"), "closed before it answered: {}", why(5));
     assert!(why(6).contains("HTTP 301"), "a redirect is not followed: {}", why(6));
 }
 
@@ -107,7 +108,7 @@ fn only_what_noded_says_is_ok() {
 fn an_answer_that_is_too_large_is_none() {
     let bench = Bench::new();
     let answers = lines(&run(&bench.request(&[60, 1]), &[]), &[60, 1]);
-    assert!(answers[0].as_ref().unwrap_err().contains("noded cannot be asked"));
+    assert!(answers[0].as_ref().unwrap_err().starts_with("transport: noded cannot be asked"));
     assert!(answers[1].is_ok());
 }
 
@@ -130,7 +131,7 @@ fn one_that_is_silent_has_a_line_too() {
     let mut request = bench.request(&[61, 1]);
     request["timeout_ms"] = json!(300);
     let answers = lines(&run(&request, &[]), &[61, 1]);
-    assert!(answers[0].as_ref().unwrap_err().contains("noded cannot be asked"));
+    assert!(answers[0].as_ref().unwrap_err().starts_with("transport: noded cannot be asked"));
     assert!(answers[1].is_ok());
     // No program listens there any more.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -148,7 +149,7 @@ fn a_noded_of_another_cluster_is_not_believed() {
     let mut request = bench.request(&[1]);
     request["ca"] = json!(other.server());
     assert!(lines(&run(&request, &[]), &[1])[0].as_ref().unwrap_err().contains("noded cannot be asked"));
-    assert_eq!(bench.noded.heard(), 0, "nothing was told to it");
+    assert_eq!(bench.noded.received(), 0, "it received a request");
 }
 
 /// `lib/server/noded.py` identifies candidates by the digest of their certificate.
@@ -206,5 +207,5 @@ fn what_is_no_request_is_an_error_and_calls_nobody() {
         assert_eq!(output.status.code(), Some(1), "{bad}");
         assert!(output.stdout.is_empty() && output.stderr.starts_with(b"noded-call: "), "{bad}");
     }
-    assert_eq!(bench.noded.heard(), 0);
+    assert_eq!(bench.noded.received(), 0);
 }

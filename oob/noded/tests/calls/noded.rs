@@ -157,7 +157,7 @@ const HOSTILE: &str = concat!(
 /// A noded that serves as long as the test runs.
 pub(crate) struct Noded {
     port: u16,
-    heard: Arc<AtomicUsize>,
+    received: Arc<AtomicUsize>,
 }
 
 impl Noded {
@@ -176,15 +176,15 @@ impl Noded {
         let known = Arc::new(digest(&X509::from_pem(&read(&pki.client())).unwrap()));
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let heard = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&heard);
+        let received = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&received);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (acceptor, known, count) = (Arc::clone(&acceptor), Arc::clone(&known), Arc::clone(&count));
                 thread::spawn(move || serve(stream, &acceptor, &known, &count));
             }
         });
-        Self { port, heard }
+        Self { port, received }
     }
 
     pub(crate) const fn port(&self) -> u16 {
@@ -192,8 +192,8 @@ impl Noded {
     }
 
     /// Returns the number of requests that were accepted.
-    pub(crate) fn heard(&self) -> usize {
-        self.heard.load(Ordering::SeqCst)
+    pub(crate) fn received(&self) -> usize {
+        self.received.load(Ordering::SeqCst)
     }
 }
 
@@ -206,14 +206,14 @@ fn digest(certificate: &X509) -> Vec<u8> {
 }
 
 /// Answers one request, as `lib/http/server.py` does. Any failure ends the connection.
-fn serve(stream: TcpStream, acceptor: &SslAcceptor, known: &[u8], heard: &AtomicUsize) -> Option<()> {
+fn serve(stream: TcpStream, acceptor: &SslAcceptor, known: &[u8], received: &AtomicUsize) -> Option<()> {
     let manner = Manner::of(stream.local_addr().ok()?.ip());
     let is_refused = matches!(stream.local_addr().ok()?.ip(), IpAddr::V4(ip) if ip.octets()[3] == 51);
     let mut tls = SslStream::new(Ssl::new(acceptor.context()).ok()?, stream).ok()?;
     tls.accept().ok()?;
     let is_known = tls.ssl().peer_certificate().is_some_and(|certificate| digest(&certificate) == known);
     let body = body_of(&mut tls)?;
-    heard.fetch_add(1, Ordering::SeqCst);
+    received.fetch_add(1, Ordering::SeqCst);
     let mut answer = |head: &str, text: &[u8]| {
         let head = format!("HTTP/1.0 {head}\r\nContent-Length: {}\r\n\r\n", text.len());
         tls.write_all(head.as_bytes()).and_then(|()| tls.write_all(text)).ok()

@@ -14,7 +14,7 @@ fn assert_refused(bench: &Bench, environment: &[(&str, &str)]) -> String {
     let answers = lines(&run(&bench.request(&[1]), environment), &[1]);
     let why = answers[0].clone().unwrap_err();
     assert!(why.contains("noded cannot be asked"), "{why}");
-    assert_eq!(bench.noded.heard(), 0, "nothing was told to it");
+    assert_eq!(bench.noded.received(), 0, "it received a request");
     why
 }
 
@@ -64,7 +64,7 @@ fn in_place_of_the_systems_store(bench: &Bench, store: &Path) {
     let output = crate::feed(child, bench.request(&[1]).to_string().as_bytes());
     let why = lines(&output, &[1])[0].clone().unwrap_err();
     assert!(why.contains("noded cannot be asked"), "{why}");
-    assert_eq!(bench.noded.heard(), 0);
+    assert_eq!(bench.noded.received(), 0);
 }
 
 /// All clusters' certificates have one subject, so the name proves nothing.
@@ -103,9 +103,9 @@ fn a_renewed_certificate_is_believed_as_soon_as_it_is_in_the_file_and_the_old_no
     std::fs::copy(ahead.client(), bench.pki.client()).unwrap();
     assert!(lines(&run(&bench.request(&[1]), &[]), &[1])[0].is_ok());
     let behind = Bench { noded: cluster.noded, pki: bench.pki };
-    let before = behind.noded.heard();
+    let before = behind.noded.received();
     assert!(lines(&run(&behind.request(&[1]), &[]), &[1])[0].is_err());
-    assert_eq!(behind.noded.heard(), before);
+    assert_eq!(behind.noded.received(), before);
     // The cluster's own file, renewed in place.
     behind.pki.renew();
     let renewed = Bench { noded: Noded::start(&behind.pki), pki: behind.pki };
@@ -122,12 +122,12 @@ fn without_the_clusters_certificate_nobody_is_asked() {
         std::fs::write(bench.pki.server(), content).unwrap();
         let output = run(&bench.request(&[1]), &[]);
         assert_eq!(output.status.code(), Some(1));
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("server.pem") && output.stdout.is_empty(), "{said}");
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert!(printed.contains("server.pem") && output.stdout.is_empty(), "{printed}");
     }
     std::fs::remove_file(bench.pki.server()).unwrap();
     assert_eq!(run_text(bench.request(&[1]).to_string().as_bytes(), &[]).status.code(), Some(1));
-    assert_eq!(bench.noded.heard(), 0);
+    assert_eq!(bench.noded.received(), 0);
 }
 
 /// The environment of Pacemaker, noded or a login does not change the calls: no key is logged, and no other library or

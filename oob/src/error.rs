@@ -1,0 +1,86 @@
+//! The errors of the commands, each one line on stderr.
+
+use std::path::PathBuf;
+
+use gnt_ha::core::node::NodeName;
+use gnt_ha::power::error::PowerError;
+use gnt_ha::service::power_action::ActionError;
+use gnt_ha::service::shun::order_error::{ManualOrderError, OrderError};
+use gnt_ha::service::shun::peer::AnswerError;
+use gnt_ha::service::shun::receipts::ReceiptsError;
+use gnt_ha::sys::config_file::ConfigFileError;
+
+/// The reason why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The configuration file cannot be used for the node.
+    #[error("{node}: {error}")]
+    NodeConfig {
+        /// The node of the command.
+        node: NodeName,
+        /// The fault.
+        error: ConfigFileError,
+    },
+    /// The configuration file cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigFileError),
+    /// The power was not changed, or the change is not proven.
+    #[error(transparent)]
+    Action(#[from] ActionError),
+    /// No level shows the power.
+    #[error("{node}: its power is unknown: {error}")]
+    Status {
+        /// The node.
+        node: NodeName,
+        /// The failures.
+        error: PowerError,
+    },
+    /// No device shows its health.
+    #[error("{node}: its health is unknown: {error}")]
+    Health {
+        /// The node.
+        node: NodeName,
+        /// The failures.
+        error: PowerError,
+    },
+    /// The devices of a node cannot be asked.
+    #[error(transparent)]
+    Devices(#[from] PowerError),
+    /// The other nodes cannot be asked.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// A node was not shunned or readmitted.
+    #[error(transparent)]
+    Manual(#[from] ManualOrderError),
+    /// The request of another node has no answer.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    /// The receipts of another host are unknown.
+    #[error(transparent)]
+    Receipts(#[from] ReceiptsError),
+    /// A node does not shun the nodes that are shunned.
+    #[error("{0}")]
+    Sync(String),
+    /// Some devices failed in a check.
+    #[error("{bad} of {all} devices did not answer as they should")]
+    Check {
+        /// The number of devices that failed.
+        bad: usize,
+        /// The number of devices.
+        all: usize,
+    },
+    /// Two nodes have the same machine.
+    #[error("{pairs} pairs of nodes have one machine, and are not switched: give each node its own in {}", path.display())]
+    Shared {
+        /// The number of such pairs.
+        pairs: usize,
+        /// The path of the configuration.
+        path: PathBuf,
+    },
+    /// The answer cannot be written as JSON.
+    #[error("cannot write the answer as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The result cannot be printed.
+    #[error("{0}")]
+    Print(String),
+}

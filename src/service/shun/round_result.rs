@@ -1,0 +1,91 @@
+//! The result of one round: what the other nodes answered, and what the answers show.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use crate::core::ganeti::network::ClusterNetwork;
+use crate::core::node::NodeName;
+use crate::core::shun::last_state::Held;
+use crate::core::shun::list::Epoch;
+use crate::core::shun::memory;
+use crate::core::shun::messages::PeerReport;
+use crate::core::shun::verdict::{Missing, Round};
+use crate::sys::ganeti::peer_channel::{Answers, PeerError};
+
+/// The result of one round.
+pub struct RoundResult {
+    /// The answer of each node.
+    pub answers: Answers,
+    /// The epoch that the round checked.
+    pub epoch: Epoch,
+    /// The round, if every node shuns the target; otherwise the nodes that do not, each with the reason.
+    pub look: Result<Round, Vec<Missing>>,
+    /// What is known of the target's self-fencing, at the end of the round.
+    pub self_fence: Held,
+    /// Ganeti's configuration with which the round was evaluated.
+    pub network: ClusterNetwork,
+}
+
+impl RoundResult {
+    /// Checks that what this host remembers of a shunned node still holds by these answers.
+    ///
+    /// # Errors
+    /// The reason why it may not hold.
+    pub fn still_holds(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
+        memory::still_holds(epoch, &answered(&self.network, &self.answers, node), &electorate(&self.network, node))
+            .map_err(|error| error.to_string())
+    }
+
+    /// Checks that so many candidates have `node` in `epoch`, or in a later one, that no older memory prevails. A
+    /// candidate that loses the entry at its next boot does not count: the older entry on its disk would hold then.
+    ///
+    /// # Errors
+    /// The number of candidates that have it, if there are too few.
+    pub fn is_known_to_enough(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
+        let is_durable =
+            |answer: &Result<PeerReport, PeerError>| answer.as_ref().is_ok_and(|report| report.not_durable.is_none());
+        let durable = self.answers.iter().filter(|(_, answer)| is_durable(answer));
+        let durable = durable.map(|(name, answer)| (name.clone(), answer.clone())).collect();
+        let informed = answered(&self.network, &durable, node)
+            .into_iter()
+            .filter(|(_, theirs)| *theirs >= epoch)
+            .map(|(from, _)| from)
+            .collect();
+        memory::is_known_to_enough(&informed, &electorate(&self.network, node)).map_err(|error| error.to_string())
+    }
+
+    /// Returns the nodes that shun the target only until their next boot, because their disk could not be written; as
+    /// text for a receipt, empty if there is no such node.
+    #[must_use]
+    pub fn until_boot(&self) -> String {
+        let weak = |(node, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
+            Some(format!("{node} ({})", answer.as_ref().ok()?.not_durable.as_ref()?))
+        };
+        let weak: Vec<String> = self.answers.iter().filter_map(weak).collect();
+        if weak.is_empty() { String::new() } else { format!("; until its next boot only: {}", weak.join(", ")) }
+    }
+}
+
+/// Returns the epoch that each answering node has for `node`.
+pub(super) fn answered(network: &ClusterNetwork, answers: &Answers, node: &NodeName) -> Vec<(IpAddr, Epoch)> {
+    let one = |(name, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
+        Some((network.members.get(name)?.primary, answer.as_ref().ok()?.register.epoch(node)))
+    };
+    answers.iter().filter_map(one).collect()
+}
+
+/// Returns the candidates besides `node` itself: the nodes that remember whether it is shunned.
+pub(super) fn electorate(network: &ClusterNetwork, node: &NodeName) -> BTreeSet<IpAddr> {
+    let mut candidates = network.candidates();
+    network.members.get(node).map(|member| candidates.remove(&member.primary));
+    candidates
+}
+
+/// Returns the greatest serial number of Ganeti's configuration that a master candidate has.
+pub(super) fn newest_serial(network: &ClusterNetwork, answers: &Answers) -> Option<u64> {
+    let is_candidate = |node: &NodeName| network.members.get(node).is_some_and(|member| member.candidate);
+    let of = |(node, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
+        answer.as_ref().ok().filter(|_| is_candidate(node))?.serial
+    };
+    answers.iter().filter_map(of).max()
+}
