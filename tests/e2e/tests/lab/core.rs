@@ -2,20 +2,14 @@
 //! and each kind of failure after the other, in one lab.
 
 use e2e::install::GNT_HA;
-use lab::Host;
 
+use crate::administration::commands::gnt_ha;
 use crate::administration::forms;
 use crate::host_fails::cut::the_master_is_cut_off;
 use crate::host_fails::death::another_dies_and_is_added_again;
 use crate::support::cib::Roles;
 use crate::support::cluster::Scene;
 use crate::support::end::End;
-
-fn gnt_ha(host: &Host, words: &[&str]) -> lab::Output {
-    let output = host.run(&[&[GNT_HA], words].concat()).unwrap();
-    println!("gnt-ha {}: {}", words.join(" "), output.text());
-    output
-}
 
 #[test]
 fn on_the_other_release_with_short_names_a_cluster_survives_each_death() {

@@ -1,6 +1,7 @@
 //! An administrator sets up, checks, moves, pauses and takes nodes out of service.
 
 pub(crate) mod blocked;
+pub(crate) mod commands;
 pub(crate) mod examples;
 pub(crate) mod forms;
 pub(crate) mod graceful;

@@ -21,9 +21,10 @@ fn shun_scope(host: &Host) -> Option<String> {
     Some(entry["entry"]["reach"].as_str().unwrap().to_owned())
 }
 
-fn standby(host: &Host) -> Option<String> {
-    let words = ["crm_attribute", "--node", NODE, "--name", "standby", "--query", "--quiet"];
-    let output = host.run(&words).unwrap();
+fn standby(scene: &Scene) -> Option<String> {
+    let node = scene.host("n3");
+    let words = ["crm_attribute", "--node", node.uname(), "--name", "standby", "--query", "--quiet"];
+    let output = scene.host("n1").run(&words).unwrap();
     output.success().then(|| output.stdout.trim().to_owned())
 }
 
@@ -45,7 +46,7 @@ pub(crate) fn put_on_standby_until_it_is_back(scene: &Scene) {
     let master = scene.host("n1");
     let output = modify(&master, "--offline=yes");
     assert!(output.success() && !output.text().contains("gnt-ha"), "{}", output.text());
-    assert_eq!(standby(&master).as_deref(), Some("true"), "set before the job ended");
+    assert_eq!(standby(scene).as_deref(), Some("true"), "set before the job ended");
     for host in scene.others("n3") {
         assert_eq!(shun_scope(&host).as_deref(), Some("tcp"), "{}", host.name());
     }
@@ -60,7 +61,7 @@ pub(crate) fn put_on_standby_until_it_is_back(scene: &Scene) {
     master.check(&[GNT_HA, "readmit", NODE, "--force", "--reason", "it was a test"]).unwrap();
     let back = modify(&master, "--offline=no");
     assert!(back.success(), "{}", back.text());
-    assert_eq!(standby(&master), None);
+    assert_eq!(standby(scene), None);
     let cib = cib(&master);
     assert!(!cib.contains("gnt-ha-standby"), "as before: {cib}");
     for host in scene.others("n3") {
@@ -80,7 +81,7 @@ pub(crate) fn fenced_once_where_the_tag_says_so(scene: &Scene) {
     let output = modify(&master, "--offline=yes");
     assert!(output.success() && !output.text().contains("gnt-ha"), "{}", output.text());
     scene.wait_fenced("n3", 60);
-    assert_eq!(standby(&master), None);
+    assert_eq!(standby(scene), None);
     scene.settle();
     let history = scene.lab.fence_history().unwrap();
     let of_it: Vec<_> = history.iter().filter(|event| event.target.starts_with("n3")).collect();
