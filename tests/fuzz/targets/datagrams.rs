@@ -2,8 +2,8 @@
 #![no_main]
 
 use ipmi_lan::keys::Exchange;
-use ipmi_lan::rmcp::{PayloadType, encode_plain};
 use ipmi_lan::protect::protect;
+use ipmi_lan::rmcp::{PayloadType, encode_plain};
 use ipmi_lan::{ChassisStatus, CipherSuite, Datagram, SelfTest, decode_datagram};
 use libfuzzer_sys::fuzz_target;
 
