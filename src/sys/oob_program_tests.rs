@@ -71,8 +71,16 @@ fn a_program_that_hangs_is_killed_with_everything_it_started() {
     let error = status(&body, 800).unwrap_err();
     assert!(matches!(error, OobError::TimedOut { .. }), "{error}");
     let pid: i32 = std::fs::read_to_string(&mark).unwrap().trim().parse().unwrap();
-    // The killed child is gone, or a zombie that its new parent has not reaped yet.
-    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // A signal ends a process when the kernel next schedules it. The killed child is gone then, or a zombie that its new
+    // parent has not reaped yet; a child that was not killed sleeps for ten minutes.
+    let ends = Deadline::after(Duration::from_secs(10));
+    let state = loop {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if state.is_empty() || state.contains(") Z ") || ends.passed() {
+            break state;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
     assert!(state.is_empty() || state.contains(") Z "), "{state}");
 }
 
