@@ -112,8 +112,9 @@ fn is_reported(scene: &Scene, master: &str, why: &str, action: &str) {
     let output = scene.host(master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
     println!("{output}\n{action}");
     for host in scene.lab.hosts() {
-        let names_it =
-            |line: &str| line.contains(&host.fqdn()) && line.contains("next boot forgets") && line.contains(why);
+        let names_it = |line: &str| {
+            line.contains(&host.fqdn()) && line.contains("kept until its next boot only") && line.contains(why)
+        };
         let survives = host.run(&["test", "-e", IN_MEMORY]).unwrap().success();
         assert_eq!(output.lines().any(names_it), survives, "{}: {output}", host.name());
     }
@@ -127,7 +128,7 @@ fn there_is_room(scene: &Scene, old: &str, make: &str) {
     }
     let master = scene.holder().unwrap();
     let output = scene.host(&master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
-    assert!(!output.contains("next boot forgets"), "{output}");
+    assert!(!output.contains("kept until its next boot only"), "{output}");
     for host in scene.others(old) {
         assert_eq!(entry(&host, old)["grade"], "off", "{}", host.name());
         assert!(
