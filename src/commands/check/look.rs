@@ -125,7 +125,10 @@ fn power(ganeti: &GanetiConfig, config: Option<&Config>, deadline: Deadline) -> 
         query_nodes::programs(ganeti, false).into_iter().partition(|(_, program)| is_ours(program.path()));
     let ours: Vec<NodeName> = ours.into_iter().map(|(node, _)| node).collect();
     let asked = config.map_or_else(Default::default, |config| {
-        query_nodes::devices(&ours, config, deadline.at_most(config.deadline), open)
+        // A device that hangs must leave time for what is asked after the devices: without time nothing is asked, and
+        // each of that would be a finding.
+        let devices_by = deadline.at_most(deadline.left() * 3 / 4);
+        query_nodes::devices(&ours, config, devices_by.at_most(config.deadline), open)
     });
     let mut power: BTreeMap<_, _> = query_nodes::power(&others, deadline)
         .into_iter()
