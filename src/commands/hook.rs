@@ -243,7 +243,10 @@ fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> 
         HookStep::Sync => {
             let synced =
                 sync(config, &places.data_dir, soon.at_most(config.deadline)).map_err(|error| error.to_string())?;
-            synced.failure().map_or(Ok(()), Err)?;
+            if let Some(failure) = synced.failure() {
+                // Ganeti prints the output of a hook only if the hook fails: then the notes belong to the reason.
+                return Err([vec![failure], synced.notes].concat().join("; "));
+            }
         }
         HookStep::Shun(node) => {
             let (reason, until) = ("recorded offline in Ganeti", soon.at_most(config.deadline));
