@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LOOK: [&str; 5] = ["status", "report.rs", "rehearse.rs", "check", "history"];
 
 /// Functions that change a rule, a file or Ganeti's record.
-const CHANGES: [&str; 9] = [
+const CHANGES: [&str; 15] = [
     ".reconciler()",
     "Reconciler::new",
     "make_reachable",
@@ -18,6 +18,12 @@ const CHANGES: [&str; 9] = [
     "state_file::write",
     "Luxi::",
     ".append(",
+    ".off(",
+    "shun_by_hand",
+    "readmit_by_hand",
+    "ShunApplier",
+    "ShunCoordinator",
+    " sync(",
 ];
 
 fn sources(path: &Path, into: &mut Vec<PathBuf>) {
