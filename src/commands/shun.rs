@@ -119,7 +119,8 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     match (&arguments.command, &arguments.node, &arguments.reason) {
         (Some(command), None, None) if !arguments.all_traffic => here(command, config),
         (Some(_), ..) => {
-            Err("apply, sync, status and release take no NODE and no --reason here (see gnt-ha shun --help)".to_owned())
+            Err("a NODE or an option before apply, sync, status or release is not valid (see gnt-ha shun --help)"
+                .to_owned())
         }
         (None, Some(node), Some(reason)) => {
             let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;

@@ -287,8 +287,8 @@ pub fn not_refused<'a>(
     let lacking = |(node, refuses): (&'a NodeName, &'a BTreeMap<NodeName, Epoch>)| {
         let lacks = |(target, epoch): &&(&NodeName, Epoch)| *target != node && refuses.get(*target) != Some(epoch);
         let line = |(target, epoch): &(&NodeName, Epoch)| match refuses.get(*target) {
-            None => format!("{node} does not refuse {target}"),
-            Some(other) => format!("{node} refuses {target} at epoch {other}, not {epoch}"),
+            None => format!("{node} does not shun {target}"),
+            Some(other) => format!("{node} shuns {target} in epoch {other}, not in epoch {epoch}"),
         };
         shunned.iter().filter(lacks).map(line).collect::<Vec<_>>()
     };

@@ -25,7 +25,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "level-no-answer",
         Warning,
-        "one level less can prove this node off: when the others fail too, nothing of it is taken over",
+        "one level less can prove this node off: when the other levels fail too, this node is not recorded offline",
         "ganeti-oob check {} asks each of its devices, and shows what to do",
     ),
     rule_of(

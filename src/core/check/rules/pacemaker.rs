@@ -281,7 +281,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "health-stops-role",
         Error,
-        "a node whose health is red loses this role as well: it is drained, and no role is left there to report when it is well again",
+        "a node whose health is red loses this role as well: it is recorded drained, and the role that would report its recovery does not run",
         "crm_resource --resource {} --meta --set-parameter allow-unhealthy-nodes --parameter-value true (gnt-ha setup --health has it)",
     ),
     rule_of(

@@ -90,8 +90,8 @@ fn what_was_learned_in_the_same_round_decides_who_lacks_what() {
         not_refused(&register(3), &register(now), [(&one, &well), (&two, second), (&three, &none)].into_iter())
     };
     assert_eq!(lines(3, &well), Vec::<String>::new());
-    assert_eq!(lines(3, &none), ["n2 does not refuse n3"]);
-    assert_eq!(lines(3, &older), ["n2 refuses n3 at epoch 1, not 3"]);
+    assert_eq!(lines(3, &none), ["n2 does not shun n3"]);
+    assert_eq!(lines(3, &older), ["n2 shuns n3 in epoch 1, not in epoch 3"]);
     assert_eq!(lines(4, &none), Vec::<String>::new(), "it was readmitted");
 }
 
