@@ -133,6 +133,8 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
             node: node.ganeti.name.clone(),
             decision: match (&general, wish) {
                 (_, Intention::Leave(quiet)) => Decision::Nothing(quiet),
+                (_, Intention::AskPower(_)) if !is_master => Decision::Nothing(NoActionReason::AlreadyOffline),
+                (_, Intention::AskPower(proof)) => Decision::Nothing(NoActionReason::PowerUnknown(proof.word)),
                 // The master itself is lost and not fenced: no other host reports why nothing happens.
                 (_, Intention::Refuse(refusal @ BlockReason::NotFenced { .. }))
                     if state.quorum && state.master.as_ref() == Some(&node.ganeti.name) =>
@@ -171,6 +173,7 @@ fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: Pow
         Intention::Drain => Decision::Drain { auto_promote: pool.leave(&node.ganeti.name) },
         Intention::UnDrain => Decision::UnDrain,
         Intention::ForgetDrain => Decision::ForgetDrain,
+        Intention::AskPower(proof) => Decision::Nothing(NoActionReason::PowerUnknown(proof.word)),
         Intention::Leave(quiet) => Decision::Nothing(quiet),
         Intention::Refuse(refusal) => Decision::Refused(refusal),
     }

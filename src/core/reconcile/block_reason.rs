@@ -150,12 +150,14 @@ impl fmt::Display for Names<'_> {
 }
 
 /// The reason why no change of a node's record is needed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoActionReason {
     /// The record is as it should be.
     AsItShould,
     /// The node is recorded offline already.
     AlreadyOffline,
+    /// The node is recorded offline already, and was fenced without a proof of its power that can be read.
+    PowerUnknown(ProofSource),
     /// The node left gracefully and is drained already, by gnt-ha or not.
     AlreadyDrained,
     /// The node is not in the cluster, and not to be drained. The settings exclude that, gnt-ha's drain was undone, or
@@ -172,6 +174,9 @@ pub enum NoActionReason {
 impl fmt::Display for NoActionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::PowerUnknown(source) => {
+                return write!(f, "it is recorded offline already; no receipt shows its power since ({source})");
+            }
             Self::AsItShould => "as it should be",
             Self::AlreadyOffline => "it is recorded offline already",
             Self::AlreadyDrained => "it left gracefully and is drained already",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::block_reason::{BlockReason, NoActionReason};
 use super::memory::{Memory, NodeMemory};
-use super::proof::{FencingEvidence, Proof, proofs};
+use super::proof::{FencingEvidence, Proof, ProofSource, proofs};
 use super::state::{NodeState, PowerAction, ReconcileInput, Settings};
 use crate::core::grade::Grade;
 use crate::core::pacemaker::state::{Fence, FenceAction, FenceStatus, Membership};
@@ -30,6 +30,8 @@ const CLOCKS_DIFFER_MS: u64 = 60_000;
 pub(super) enum Intention {
     Offline(Proof),
     Powered(Proof),
+    /// The node is offline already, and the host that ran the newest fencing may have a receipt that shows its power.
+    AskPower(Proof),
     Drain,
     UnDrain,
     ForgetDrain,
@@ -47,7 +49,7 @@ impl Intention {
             Self::UnDrain => 3,
             Self::ForgetDrain => 4,
             Self::Refuse(_) => 5,
-            Self::Leave(_) => 6,
+            Self::Leave(_) | Self::AskPower(_) => 6,
         }
     }
 }
@@ -93,9 +95,21 @@ impl<'a> Judge<'a> {
             if open.iter().any(|proof| !proof.is_planned) && known.offline != Some(true) {
                 self.memory.breaker.recorded(name);
             }
+            // For the record a fencing is settled now; its power may still have to be asked for, or recorded.
+            let is_back = |proof: &Proof| is_seen_running(node) && self.is_return(node, proof, &known);
+            let of_power =
+                seen.iter().filter(|proof| !known.is_settled(proof) || known.awaits_power(proof) && !is_back(proof));
+            let of_power: Vec<Proof> = of_power.cloned().collect();
             open.iter().for_each(|proof| known.settle(proof));
-            offline_already(node, open, self.settings.power_too)
+            let wish = offline_already(node, of_power, self.settings.power_too);
+            let awaited = match &wish {
+                Intention::Powered(proof) | Intention::AskPower(proof) => Some(proof),
+                _ => None,
+            };
+            known.await_power(awaited, self.state.now);
+            wish
         } else {
+            known.await_power(None, self.state.now);
             self.memory.breaker.readmitted(name, node.member == Membership::Online);
             let wish = self.online_in_ganeti(node, open.clone(), &mut known);
             for proof in open.iter().filter(|proof| !known.is_settled(proof)) {
@@ -244,16 +258,20 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn offline_already(node: &NodeState, open: Vec<Proof>, power_too: PowerAction) -> Intention {
+fn offline_already(node: &NodeState, of_power: Vec<Proof>, power_too: PowerAction) -> Intention {
     // If the node was switched off with the record, Ganeti's flag is newer than the fencing.
     let stale = |powered: bool| powered && power_too.off;
-    let newest = open.into_iter().max_by_key(|proof| proof.at_ms);
-    match newest {
-        Some(proof)
-            if node.ganeti.oob_program.is_some()
-                && proof.powered.is_some_and(|powered| powered != node.ganeti.powered && !stale(powered)) =>
-        {
+    let newest = of_power.into_iter().max_by_key(|proof| proof.at_ms);
+    match newest.filter(|_| node.ganeti.oob_program.is_some()) {
+        Some(proof) if proof.powered.is_some_and(|powered| powered != node.ganeti.powered && !stale(powered)) => {
             Intention::Powered(proof)
+        }
+        Some(proof)
+            if proof.powered.is_none()
+                && matches!(proof.word, ProofSource::Device(Some(_)))
+                && node.ways.has_ours() =>
+        {
+            Intention::AskPower(proof)
         }
         _ if node.drained_by_us => Intention::ForgetDrain,
         _ => Intention::Leave(NoActionReason::AlreadyOffline),

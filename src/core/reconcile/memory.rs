@@ -20,6 +20,10 @@ const KEPT: usize = 100;
 /// every 10 s.
 const FRESH_MS: u64 = 120_000;
 
+/// How long the power that a fencing shows is asked for and recorded, in milliseconds of the boot clock, counted from
+/// when the fencing was first seen here. After that the flag is left to the administrator.
+const POWER_MS: u64 = 600_000;
+
 /// The memory of a reconciling host. The default is that of a host that has never reconciled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
@@ -43,6 +47,10 @@ pub(super) struct NodeMemory {
     /// here.
     #[serde(default)]
     noticed: BTreeMap<String, u64>,
+    /// Keys of the newest fencing of a node that is recorded offline, while Ganeti was not read to have the power state
+    /// that the fencing shows.
+    #[serde(default)]
+    awaits_power: BTreeSet<String>,
     /// What those that rest on a device without a receipt were worth when they were first seen.
     #[serde(default)]
     pub(super) first: First,
@@ -123,6 +131,18 @@ impl NodeMemory {
         proof.keys.iter().any(|key| self.waiting.contains(key))
     }
 
+    /// Returns whether the power state that the fencing shows was not yet read in Ganeti's record.
+    pub(super) fn awaits_power(&self, proof: &Proof) -> bool {
+        proof.keys.iter().any(|key| self.awaits_power.contains(key))
+    }
+
+    /// Notes which fencing's power state is still to be recorded, if one is, and forgets the others.
+    pub(super) fn await_power(&mut self, proof: Option<&Proof>, now: Timestamp) {
+        let is_recent = |proof: &&Proof| self.noticed_for(proof, now).is_some_and(|known_ms| known_ms <= POWER_MS);
+        self.awaits_power =
+            proof.filter(is_recent).map(|proof| proof.keys.iter().cloned().collect()).unwrap_or_default();
+    }
+
     /// Notes that the fencing is seen here at `now`, if it was not seen before.
     pub(super) fn notice(&mut self, proof: &Proof, now: Timestamp) {
         let first = proof.keys.iter().filter_map(|key| self.noticed.get(key)).min().copied();
@@ -152,8 +172,11 @@ impl NodeMemory {
     /// none that can still be seen.
     pub(super) fn tidy(&mut self, seen: &[Proof], waiting: BTreeSet<String>) {
         self.waiting = waiting;
-        let open: BTreeSet<&String> =
-            seen.iter().filter(|proof| !self.is_settled(proof)).flat_map(|proof| &proof.keys).collect();
+        let open: BTreeSet<&String> = seen
+            .iter()
+            .filter(|proof| !self.is_settled(proof) || self.awaits_power(proof))
+            .flat_map(|proof| &proof.keys)
+            .collect();
         self.noticed.retain(|key, _| open.contains(key));
         self.first.retain(|key, _| open.contains(key));
         for proof in seen {

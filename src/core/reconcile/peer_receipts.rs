@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::proof::{ProofSource, SAME_MS};
 use super::state::{NodeState, PowerReceipt};
-use super::{BlockReason, Decision, NodeDecision, Plan};
+use super::{BlockReason, Decision, NoActionReason, NodeDecision, Plan};
 use crate::core::config::{Config, Level};
 use crate::core::evidence::Evidence;
 use crate::core::ganeti::config::Node;
@@ -29,6 +29,7 @@ pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeNa
         let word = match decision {
             Decision::Offline { proof, .. } | Decision::Powered { proof, .. } => &proof.word,
             Decision::Refused(BlockReason::Grade { word, .. }) => word,
+            Decision::Nothing(NoActionReason::PowerUnknown(word)) => word,
             _ => continue,
         };
         add(&mut asked, node, word, here, all);

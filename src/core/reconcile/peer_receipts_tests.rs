@@ -88,6 +88,45 @@ fn the_receipt_of_whoever_fenced_is_asked_for_and_counts() {
     assert!(to_ask(&decided(&state), &state.here, &all()).is_empty(), "it is known now");
 }
 
+/// An administrator sets a node offline, and another host than the master fences it then. The receipt on that host shows
+/// that the node has no power, so that host is asked, by the master alone; and the answer is asked for until Ganeti's
+/// record has it, or 10 minutes are over.
+#[test]
+fn the_power_of_a_node_that_is_offline_already_is_asked_for_too() {
+    let mut state = state("n2");
+    state.nodes[2].ganeti.offline = true;
+    let asked = || BTreeMap::from([(name("n2.lab"), vec![name("n3.lab")])]);
+    let later = |state: &ReconcileInput, s: u64| {
+        let now = Timestamp { wall_ms: state.now.wall_ms + s * 1000, boottime_ms: state.now.boottime_ms + s * 1000 };
+        ReconcileInput { now, ..state.clone() }
+    };
+    let again = |state: &ReconcileInput, memory| reconcile(state, &Settings::default(), memory);
+    let of_n3 = |plan: &Plan| plan.verdicts.iter().find(|of| of.node == name("n3.lab")).unwrap().decision.to_string();
+
+    let plan = decided(&state);
+    assert_eq!(to_ask(&plan, &state.here, &all()), asked(), "{}", of_n3(&plan));
+    let silent = again(&later(&state, 60), plan.memory.clone());
+    assert_eq!(to_ask(&silent, &state.here, &all()), asked(), "n2.lab did not answer: {}", of_n3(&silent));
+    let over = again(&later(&state, 601), silent.memory.clone());
+    let over = again(&later(&state, 602), over.memory);
+    assert!(to_ask(&over, &state.here, &all()).is_empty(), "{}", of_n3(&over));
+    let elsewhere = ReconcileInput { here: name("n2.lab"), ..state.clone() };
+    assert!(to_ask(&decided(&elsewhere), &name("n1.lab"), &all()).is_empty(), "n2.lab is not the master");
+
+    take(&mut state.nodes[2], &name("n2.lab"), &[receipt("a-1", NOW - 6_000, Grade::Off)], Grade::Off, &all());
+    let told = again(&later(&state, 70), silent.memory);
+    assert_eq!(of_n3(&told), "power, powered=no: off (bmc, as n2.lab tells, receipt a-1)");
+    // Its job may fail. The decision stays until the record has the flag.
+    let failed = again(&later(&state, 80), told.memory.clone());
+    assert_eq!(of_n3(&failed), of_n3(&told));
+    state.nodes[2].ganeti.powered = false;
+    let read_back = again(&later(&state, 90), failed.memory);
+    assert_eq!(of_n3(&read_back), "nothing: it is recorded offline already");
+    // From now on the flag is the administrator's.
+    state.nodes[2].ganeti.powered = true;
+    assert_eq!(of_n3(&again(&later(&state, 100), read_back.memory.clone())), of_n3(&read_back));
+}
+
 /// The dead node itself is not asked, nor this host, a host outside Ganeti, or a name that may mean two nodes.
 #[test]
 fn nobody_else_is_asked() {
