@@ -155,6 +155,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
 fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: PowerAction) -> Decision {
     let job = |proof: &Proof, auto_promote| OfflineJob {
         node: node.ganeti.name.clone(),
+        sets_offline: !node.ganeti.offline,
         // Ganeti accepts no power state for a node without an OOB program (`lib/cmdlib/node.py`).
         powered: proof.powered.filter(|_| node.ganeti.oob_program.is_some()),
         auto_promote,

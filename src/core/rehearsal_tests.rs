@@ -118,7 +118,12 @@ fn each_step_has_its_time_and_each_level_its_grade() {
     let proof = vec![ok(Some(1), "ok n1.lab level 1 bmc: on (chassis status)")];
     let word = ProofSource::Human;
     let proven = Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, word, powered: None, is_planned: false };
-    let job = OfflineJob { node: NodeName::new("n1.lab").unwrap(), powered: Some(false), auto_promote: false };
+    let job = OfflineJob {
+        node: NodeName::new("n1.lab").unwrap(),
+        sets_offline: true,
+        powered: Some(false),
+        auto_promote: false,
+    };
     let record = Decision::Offline { job, proof: proven, power_too: PowerAction::default() };
     let shown = steps_of(&times, Ok(proof), Ok(&record));
     let shown: Vec<String> = shown.iter().map(|step| format!("{} | {}", step.when(), step.what)).collect();

@@ -20,11 +20,14 @@ pub enum OfflinePlan {
     NotFromHere(String),
 }
 
-/// The job that records a node offline.
+/// The job that records a node offline, or the power of a node that is recorded offline already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfflineJob {
     /// The node to record, as Ganeti names it.
     pub node: NodeName,
+    /// Whether it sets the flag `offline`. A job for a node that has the flag already leaves it alone: the node may be
+    /// readmitted while the job waits for its locks.
+    pub sets_offline: bool,
     /// The power flag to record; `None` for a node without an OOB program, for which Ganeti accepts none
     /// (`lib/cmdlib/node.py`), and if the power is unknown.
     pub powered: Option<bool>,
@@ -40,11 +43,16 @@ impl OfflineJob {
         let mut opcode = json!({
             "OP_ID": "OP_NODE_SET_PARAMS",
             "node_name": self.node,
-            "offline": true,
-            "auto_promote": self.auto_promote,
             "priority": HIGH_PRIORITY,
             "reason": [["gnt:extern:gnt-ha", reason, now]],
         });
+        if self.sets_offline {
+            opcode["offline"] = json!(true);
+            opcode["auto_promote"] = json!(self.auto_promote);
+        } else {
+            // Ganeti does not count `powered` as a modification, and asks for at least one (`CheckArguments`).
+            opcode["ndparams"] = json!({});
+        }
         if let Some(powered) = self.powered {
             opcode["powered"] = json!(powered);
         }
@@ -74,8 +82,9 @@ pub fn plan(config: &GanetiConfig, node: &Node, powered: Option<bool>, here: &No
     }
     OfflinePlan::Submit(OfflineJob {
         node: node.name.clone(),
+        sets_offline: !node.offline,
         powered,
-        auto_promote: config.needs_promotion_without(node),
+        auto_promote: !node.offline && config.needs_promotion_without(node),
     })
 }
 
@@ -118,8 +127,21 @@ mod tests {
     #[test]
     fn the_master_records_a_fenced_node() {
         let OfflinePlan::Submit(job) = planned("n2.lab", "n1.lab") else { panic!("no job") };
-        assert_eq!(job, OfflineJob { node: name("n2.lab"), powered: Some(false), auto_promote: false });
+        assert_eq!(
+            job,
+            OfflineJob { node: name("n2.lab"), sets_offline: true, powered: Some(false), auto_promote: false }
+        );
         assert_eq!(job.opcode("x", 5)["reason"][0][2], 5);
+        assert_eq!(job.opcode("x", 5)["offline"], true);
+    }
+
+    /// A job waits for its locks, for example while the node is readmitted. If it set `offline`, a node that runs would
+    /// be recorded offline.
+    #[test]
+    fn a_node_that_is_offline_already_gets_its_power_and_nothing_else() {
+        let OfflinePlan::Submit(job) = planned_of("n3.lab", "n1.lab", Some(true)) else { panic!("no job") };
+        let opcode = job.opcode("x", 5);
+        assert_eq!((opcode.get("offline"), &opcode["powered"], &opcode["ndparams"]), (None, &json!(true), &json!({})));
     }
 
     /// The next master records the dead master, never a job that cannot run.

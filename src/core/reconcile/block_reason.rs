@@ -156,7 +156,7 @@ pub enum NoActionReason {
     AsItShould,
     /// The node is recorded offline already.
     AlreadyOffline,
-    /// The node is recorded offline already, and was fenced without a proof of its power that can be read.
+    /// The node is recorded offline already. The host that fenced it is asked for a receipt that shows its power.
     PowerUnknown(ProofSource),
     /// The node left gracefully and is drained already, by gnt-ha or not.
     AlreadyDrained,
@@ -175,7 +175,7 @@ impl fmt::Display for NoActionReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PowerUnknown(source) => {
-                return write!(f, "it is recorded offline already; no receipt shows its power since ({source})");
+                return write!(f, "it is recorded offline already; its power is asked for ({source})");
             }
             Self::AsItShould => "as it should be",
             Self::AlreadyOffline => "it is recorded offline already",

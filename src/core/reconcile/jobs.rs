@@ -65,7 +65,7 @@ mod tests {
 
     fn names(power_too: PowerAction) -> Vec<Vec<String>> {
         let node = NodeName::new("n3.lab").unwrap();
-        let job = OfflineJob { node: node.clone(), powered: Some(true), auto_promote: false };
+        let job = OfflineJob { node: node.clone(), sets_offline: true, powered: Some(true), auto_promote: false };
         let proof = Proof {
             keys: Vec::new(),
             at_ms: 0,

@@ -26,6 +26,10 @@ const BOOT_MS: u64 = 60_000;
 /// minute of its fencing.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
 
+/// How long the power that a fencing shows is asked for, and recorded, in milliseconds of the boot clock, counted from
+/// when the fencing was first seen here. After that the flag is left to the administrator.
+const POWER_MS: u64 = 180_000;
+
 /// The change that one node's state asks for, before the guards of the whole cluster.
 pub(super) enum Intention {
     Offline(Proof),
@@ -95,21 +99,15 @@ impl<'a> Judge<'a> {
             if open.iter().any(|proof| !proof.is_planned) && known.offline != Some(true) {
                 self.memory.breaker.recorded(name);
             }
-            // For the record a fencing is settled now; its power may still have to be asked for, or recorded.
-            let is_back = |proof: &Proof| is_seen_running(node) && self.is_return(node, proof, &known);
-            let of_power =
-                seen.iter().filter(|proof| !known.is_settled(proof) || known.awaits_power(proof) && !is_back(proof));
-            let of_power: Vec<Proof> = of_power.cloned().collect();
+            let of_power: Vec<Proof> =
+                seen.iter().filter(|proof| self.shows_power(node, proof, &known)).cloned().collect();
+            // For the record they are settled now. Their power may still have to be asked for, or recorded.
             open.iter().for_each(|proof| known.settle(proof));
-            let wish = offline_already(node, of_power, self.settings.power_too);
-            let awaited = match &wish {
-                Intention::Powered(proof) | Intention::AskPower(proof) => Some(proof),
-                _ => None,
-            };
-            known.await_power(awaited, self.state.now);
+            let (wish, awaited) = offline_already(node, of_power, self.settings.power_too);
+            known.await_power(awaited);
             wish
         } else {
-            known.await_power(None, self.state.now);
+            known.await_power(None);
             self.memory.breaker.readmitted(name, node.member == Membership::Online);
             let wish = self.online_in_ganeti(node, open.clone(), &mut known);
             for proof in open.iter().filter(|proof| !known.is_settled(proof)) {
@@ -125,6 +123,21 @@ impl<'a> Judge<'a> {
         known.tidy(&seen, waiting);
         self.memory.nodes.insert(name.clone(), known);
         wish
+    }
+
+    /// Returns whether a fencing of a node that is recorded offline may still show its power. A later power-on that is
+    /// not gnt-ha's may be unknown here, so it may show it only for a while, and for the first time, or until the flag
+    /// was read back.
+    fn shows_power(&self, node: &NodeState, proof: &Proof, known: &NodeMemory) -> bool {
+        let is_awaited = || {
+            self.watched
+                && known.awaits_power(proof)
+                && known.noticed_for(proof, self.state.now).is_some_and(|known_ms| known_ms <= POWER_MS)
+                && !changed_since(node, proof)
+        };
+        self.state.now.wall_ms.abs_diff(proof.at_ms) <= CLOCKS_APART_MS
+            && (!known.is_settled(proof) || is_awaited())
+            && !(is_seen_running(node) && self.is_return(node, proof, known))
     }
 
     fn online_in_ganeti(&self, node: &NodeState, mut open: Vec<Proof>, known: &mut NodeMemory) -> Intention {
@@ -258,23 +271,24 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn offline_already(node: &NodeState, of_power: Vec<Proof>, power_too: PowerAction) -> Intention {
+/// Returns what to do about a node that is recorded offline already, and the fencing whose power is not recorded yet.
+fn offline_already(node: &NodeState, of_power: Vec<Proof>, power_too: PowerAction) -> (Intention, Option<Proof>) {
     // If the node was switched off with the record, Ganeti's flag is newer than the fencing.
     let stale = |powered: bool| powered && power_too.off;
     let newest = of_power.into_iter().max_by_key(|proof| proof.at_ms);
-    match newest.filter(|_| node.ganeti.oob_program.is_some()) {
-        Some(proof) if proof.powered.is_some_and(|powered| powered != node.ganeti.powered && !stale(powered)) => {
-            Intention::Powered(proof)
-        }
-        Some(proof)
-            if proof.powered.is_none()
-                && matches!(proof.word, ProofSource::Device(Some(_)))
-                && node.ways.has_ours() =>
-        {
-            Intention::AskPower(proof)
-        }
-        _ if node.drained_by_us => Intention::ForgetDrain,
-        _ => Intention::Leave(NoActionReason::AlreadyOffline),
+    let newest = newest.filter(|_| node.ganeti.oob_program.is_some());
+    let is_wrong =
+        |proof: &&Proof| proof.powered.is_some_and(|powered| powered != node.ganeti.powered && !stale(powered));
+    if let Some(proof) = newest.as_ref().filter(is_wrong) {
+        return (Intention::Powered(proof.clone()), newest);
+    }
+    let is_asked = |proof: &Proof| {
+        proof.powered.is_none() && matches!(proof.word, ProofSource::Device(Some(_))) && node.ways.has_ours()
+    };
+    match newest.filter(is_asked) {
+        asked if node.drained_by_us => (Intention::ForgetDrain, asked),
+        Some(proof) => (Intention::AskPower(proof.clone()), Some(proof)),
+        None => (Intention::Leave(NoActionReason::AlreadyOffline), None),
     }
 }
 

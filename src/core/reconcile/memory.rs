@@ -20,10 +20,6 @@ const KEPT: usize = 100;
 /// every 10 s.
 const FRESH_MS: u64 = 120_000;
 
-/// How long the power that a fencing shows is asked for and recorded, in milliseconds of the boot clock, counted from
-/// when the fencing was first seen here. After that the flag is left to the administrator.
-const POWER_MS: u64 = 600_000;
-
 /// The memory of a reconciling host. The default is that of a host that has never reconciled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Memory {
@@ -137,10 +133,8 @@ impl NodeMemory {
     }
 
     /// Notes which fencing's power state is still to be recorded, if one is, and forgets the others.
-    pub(super) fn await_power(&mut self, proof: Option<&Proof>, now: Timestamp) {
-        let is_recent = |proof: &&Proof| self.noticed_for(proof, now).is_some_and(|known_ms| known_ms <= POWER_MS);
-        self.awaits_power =
-            proof.filter(is_recent).map(|proof| proof.keys.iter().cloned().collect()).unwrap_or_default();
+    pub(super) fn await_power(&mut self, proof: Option<Proof>) {
+        self.awaits_power = proof.map(|proof| proof.keys.into_iter().collect()).unwrap_or_default();
     }
 
     /// Notes that the fencing is seen here at `now`, if it was not seen before.

@@ -133,7 +133,8 @@ mod tests {
 
     fn ask(recorder: &Reconciler, node: &str) -> Result<Option<u64>, Withheld> {
         let config = GanetiConfig::parse(CONFIG).unwrap();
-        let job = OfflineJob { node: NodeName::new(node).unwrap(), powered: None, auto_promote: false };
+        let job =
+            OfflineJob { node: NodeName::new(node).unwrap(), sets_offline: true, powered: None, auto_promote: false };
         recorder.record_fenced(&config, &job, Grade::Off, Deadline::after(Duration::from_secs(5)))
     }
 

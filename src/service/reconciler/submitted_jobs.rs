@@ -197,7 +197,7 @@ impl Reconciler {
         if !pending.stays(&state, is_same, at) {
             return (None, None);
         }
-        if is_offline(&pending.what) && !is_same && !is_recorded {
+        if is_record(&pending.what) && !is_same && !is_recorded {
             // The job waits for a lock, and the node is back, or the administrator does not want the record.
             let (is_cancelled, told) = self.call_back(pending, deadline);
             let called_back = pending.called_back || is_cancelled;
@@ -251,10 +251,9 @@ impl Reconciler {
     /// [`ReconcileError::State`] if the file of the jobs cannot be read.
     pub fn is_recording(&self, node: &NodeName) -> Result<bool, ReconcileError> {
         let submitted = self.submitted()?;
-        Ok(submitted.get(node).is_some_and(|job| {
-            let is_record = matches!(verb(&job.what), "offline" | "power") && !job.called_back;
-            is_record && job.is_younger(UNDER_WAY_MS, now())
-        }))
+        Ok(submitted
+            .get(node)
+            .is_some_and(|job| is_record(&job.what) && !job.called_back && job.is_younger(UNDER_WAY_MS, now())))
     }
 
     pub(super) fn submitted(&self) -> Result<Submissions, ReconcileError> {
@@ -271,8 +270,9 @@ fn is_same(one: &str, other: &str) -> bool {
     verb(one) == verb(other)
 }
 
-fn is_offline(what: &str) -> bool {
-    verb(what) == "offline"
+/// Returns whether it sets a node's flag `offline`, or the power of a node that has that flag.
+fn is_record(what: &str) -> bool {
+    matches!(verb(what), "offline" | "power")
 }
 
 fn verb(what: &str) -> &str {

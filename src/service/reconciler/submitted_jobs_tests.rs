@@ -100,7 +100,8 @@ impl Scene {
 }
 
 fn offline(at_ms: u64, cycle: bool) -> Decision {
-    let job = OfflineJob { node: NodeName::new("n3.lab").unwrap(), powered: None, auto_promote: false };
+    let job =
+        OfflineJob { node: NodeName::new("n3.lab").unwrap(), sets_offline: true, powered: None, auto_promote: false };
     let proof = Proof {
         keys: Vec::new(),
         at_ms,
@@ -138,6 +139,18 @@ fn a_job_whose_reason_is_gone_is_cancelled() {
     scene.luxid.say("canceled");
     assert!(scene.look(Decision::Nothing(NoActionReason::AsItShould)).is_empty());
     assert!(scene.recorder.submitted().unwrap().is_empty(), "it is over");
+}
+
+/// So must the power of a node that was offline and is readmitted while the job waits for its lock.
+#[test]
+fn a_job_for_the_power_of_a_readmitted_node_is_cancelled() {
+    let scene = Scene::new();
+    let Decision::Offline { job, proof, .. } = offline(0, false) else { unreachable!() };
+    let job = OfflineJob { sets_offline: false, powered: Some(false), ..job };
+    scene.look(Decision::Powered { job, proof });
+    let told = scene.look(Decision::Nothing(NoActionReason::AsItShould));
+    assert!(told[0].contains("job 42 is cancelled"), "{told:?}");
+    assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query", "CancelJob"]);
 }
 
 /// Ganeti's own jobs fail after 30 s while another, with its configuration locked, waits for a node that has just died.
