@@ -133,6 +133,13 @@ fn the_power_of_a_node_that_is_offline_already_is_asked_for_too() {
     // Its job may fail. The decision stays until the record has the flag.
     let failed = again(&later(&state, 80), told.memory.clone());
     assert_eq!(of_n3(&failed), of_n3(&told));
+    let mut written = later(&state, 70);
+    written.nodes[2].changed_ms = Some(NOW + 61_000);
+    assert_eq!(
+        of_n3(&decided(&written)),
+        "nothing: it is recorded offline already",
+        "since the fencing, and not by it"
+    );
     state.nodes[2].ganeti.powered = false;
     let read_back = again(&later(&state, 90), failed.memory);
     assert_eq!(of_n3(&read_back), "nothing: it is recorded offline already");

@@ -79,12 +79,15 @@ impl Reconciler {
         let is_back = |node: &Node| !node.offline && submitted.get(&node.name).is_none_or(|job| !job.is_pending(at));
         let nodes = config.nodes();
         let online: Vec<NodeName> = nodes.iter().filter(|node| is_back(node)).map(|node| node.name.clone()).collect();
-        let passed = memory.let_through(&job.node, &online, self.settings.limits, nodes.len(), at);
-        // It is written before the job, and also if the node is blocked: a program that forgets its action would repeat
-        // it.
-        self.write(MEMORY_FILE, &memory)?;
-        passed.map_err(Withheld::Refused)?;
-        let what = format!("offline: {grade}, fenced just now");
+        if job.sets_offline {
+            let passed = memory.let_through(&job.node, &online, self.settings.limits, nodes.len(), at);
+            // It is written before the job, and also if the node is blocked: a program that forgets its action would
+            // repeat it.
+            self.write(MEMORY_FILE, &memory)?;
+            passed.map_err(Withheld::Refused)?;
+        }
+        let verb = if job.sets_offline { "offline" } else { "power" };
+        let what = format!("{verb}: {grade}, fenced just now");
         let number = submit(&self.luxi, &[vec![job.opcode(&what, wall_nanos())]], deadline).map_err(Withheld::Luxi)?;
         submitted.insert(job.node.clone(), Submitted::new(what, at, number));
         // The job is submitted: if its entry cannot be kept, it is only submitted again.
@@ -166,6 +169,24 @@ mod tests {
         assert!(matches!(refused, Withheld::Refused(BlockReason::Breaker { .. })), "{refused}");
         let noted = recorder.submitted().unwrap();
         assert!(noted.keys().map(NodeName::as_str).eq(["n2.lab", "n3.lab"]), "no look hands them over again");
+        luxid.join().unwrap();
+    }
+
+    /// The power of a node that is recorded offline already is no further loss: the breaker does not count it.
+    #[test]
+    fn the_power_of_a_node_that_is_offline_already_passes_the_breaker() {
+        let dir = tempfile::tempdir().unwrap();
+        let recorder = recorder(dir.path());
+        let luxid = luxid(&recorder.luxi, 3);
+        for node in ["n2.lab", "n3.lab"] {
+            assert_eq!(ask(&recorder, node).unwrap(), Some(42));
+        }
+        let node = NodeName::new("n4.lab").unwrap();
+        let job = OfflineJob { node: node.clone(), sets_offline: false, powered: Some(false), auto_promote: false };
+        let config = GanetiConfig::parse(CONFIG).unwrap();
+        let deadline = Deadline::after(Duration::from_secs(5));
+        assert_eq!(recorder.record_fenced(&config, &job, Grade::Off, deadline).unwrap(), Some(42));
+        assert!(!recorder.is_recording(&node).unwrap(), "it sets no flag offline");
         luxid.join().unwrap();
     }
 

@@ -197,8 +197,7 @@ impl Reconciler {
         if !pending.stays(&state, is_same, at) {
             return (None, None);
         }
-        if is_record(&pending.what) && !is_same && !is_recorded {
-            // The job waits for a lock, and the node is back, or the administrator does not want the record.
+        if !is_same && is_to_be_cancelled(verb(&pending.what), decision, is_recorded) {
             let (is_cancelled, told) = self.call_back(pending, deadline);
             let called_back = pending.called_back || is_cancelled;
             let line = format!("{told}; it is not wanted any more ({decision})");
@@ -244,8 +243,7 @@ impl Reconciler {
         Luxi::connect(&self.luxi, deadline.at_most(ANSWER))?.job_state(number).map(Some)
     }
 
-    /// Returns whether a job of gnt-ha that records this node offline, or its power, was submitted and may be under
-    /// way.
+    /// Returns whether a job of gnt-ha that records this node offline was submitted and may be under way.
     ///
     /// # Errors
     /// [`ReconcileError::State`] if the file of the jobs cannot be read.
@@ -253,7 +251,7 @@ impl Reconciler {
         let submitted = self.submitted()?;
         Ok(submitted
             .get(node)
-            .is_some_and(|job| is_record(&job.what) && !job.called_back && job.is_younger(UNDER_WAY_MS, now())))
+            .is_some_and(|job| verb(&job.what) == "offline" && !job.called_back && job.is_younger(UNDER_WAY_MS, now())))
     }
 
     pub(super) fn submitted(&self) -> Result<Submissions, ReconcileError> {
@@ -270,9 +268,18 @@ fn is_same(one: &str, other: &str) -> bool {
     verb(one) == verb(other)
 }
 
-/// Returns whether it sets a node's flag `offline`, or the power of a node that has that flag.
-fn is_record(what: &str) -> bool {
-    matches!(verb(what), "offline" | "power")
+/// Returns whether a job that waits for its locks must not run any more. `verb` is what it was submitted for,
+/// `is_recorded` whether Ganeti has the node offline now.
+fn is_to_be_cancelled(verb: &str, decision: &Decision, is_recorded: bool) -> bool {
+    match verb {
+        // The node is back, or the administrator does not want the record.
+        "offline" => !is_recorded,
+        // So it is, or the record has the power. A receipt that cannot be read at this moment, or a pause, is no reason.
+        "power" => !is_recorded || *decision == Decision::Nothing(NoActionReason::AlreadyOffline),
+        // Ganeti would drain the node and set it online.
+        "drain" => is_recorded,
+        _ => false,
+    }
 }
 
 fn verb(what: &str) -> &str {

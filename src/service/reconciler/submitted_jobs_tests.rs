@@ -141,14 +141,35 @@ fn a_job_whose_reason_is_gone_is_cancelled() {
     assert!(scene.recorder.submitted().unwrap().is_empty(), "it is over");
 }
 
-/// So must the power of a node that was offline and is readmitted while the job waits for its lock.
+/// So must any job that waited until its reason was gone: the power of a node that is readmitted, or that has that power
+/// now, and the drain of a node that the administrator has set offline, which Ganeti would set online.
 #[test]
-fn a_job_for_the_power_of_a_readmitted_node_is_cancelled() {
+fn a_job_is_cancelled_by_what_it_would_do_now() {
+    let offline_now = Decision::Nothing(NoActionReason::AlreadyOffline);
+    let online = Decision::Nothing(NoActionReason::AsItShould);
+    let source = ProofSource::Device(Some(NodeName::new("n2.lab").unwrap()));
+    let asked = Decision::Nothing(NoActionReason::PowerUnknown(source));
+    let paused = Decision::Refused(BlockReason::Maintenance);
+    for (verb, decision, is_recorded, cancelled) in [
+        ("offline", &online, false, true),
+        ("offline", &offline_now, true, false),
+        ("power", &online, false, true),
+        ("power", &offline_now, true, true),
+        ("power", &asked, true, false),
+        ("power", &paused, true, false),
+        ("drain", &offline_now, true, true),
+        // It has two opcodes, and the tag is set by the second.
+        ("drain", &Decision::Nothing(NoActionReason::AlreadyDrained), false, false),
+        ("un-drain", &online, false, false),
+    ] {
+        assert_eq!(is_to_be_cancelled(verb, decision, is_recorded), cancelled, "{verb}, {decision}, {is_recorded}");
+    }
+
     let scene = Scene::new();
-    let Decision::Offline { job, proof, .. } = offline(0, false) else { unreachable!() };
+    let Decision::Offline { job, proof, .. } = self::offline(0, false) else { unreachable!() };
     let job = OfflineJob { sets_offline: false, powered: Some(false), ..job };
     scene.look(Decision::Powered { job, proof });
-    let told = scene.look(Decision::Nothing(NoActionReason::AsItShould));
+    let told = scene.look(online);
     assert!(told[0].contains("job 42 is cancelled"), "{told:?}");
     assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query", "CancelJob"]);
 }
