@@ -61,6 +61,21 @@ mod tests {
     use super::list::ALL;
     use super::*;
 
+    /// The copy names directories and crates of the workspace: one that was renamed stops `make mutants`.
+    #[test]
+    fn the_copy_is_a_whole_workspace() {
+        let dir = tempfile::tempdir().unwrap();
+        tree::Tree::make(dir.path()).unwrap();
+        let manifest = dir.path().join("tree/Cargo.toml");
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let output = std::process::Command::new(cargo)
+            .args(["metadata", "--no-deps", "--offline", "--format-version=1", "--manifest-path"])
+            .arg(manifest)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// A mutant that does not apply to the source any more tests nothing.
     #[test]
     fn every_mutant_applies_to_the_source_as_it_is() {

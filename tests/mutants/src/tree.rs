@@ -42,7 +42,7 @@ impl Tree {
         for file in CORE
             .iter()
             .map(|name| format!("src/core/{name}"))
-            .chain(["tests/model".to_owned(), "tests/outside".to_owned()])
+            .chain(["tests/model".to_owned(), "tests/program".to_owned()])
         {
             copy(&from.join(&file), &top.join(&file))?;
         }
@@ -122,12 +122,12 @@ fn manifest(text: &str) -> String {
         let is_needed = match section.as_str() {
             "[dependencies]" => line.starts_with('[') || line.starts_with("serde") || line.starts_with("thiserror"),
             "[dev-dependencies]" => {
-                line.starts_with('[') || line.starts_with("proptest") || line.starts_with("outside")
+                line.starts_with('[') || line.starts_with("proptest") || line.starts_with("program-test")
             }
             _ => true,
         };
         let line = match line.split_once(" = ") {
-            Some(("members", _)) => "members = [\".\", \"tests/model\", \"tests/outside\"]",
+            Some(("members", _)) => "members = [\".\", \"tests/model\", \"tests/program\"]",
             Some(("default-members" | "exclude", _)) => "",
             _ => line,
         };
