@@ -119,9 +119,6 @@ impl Index {
     /// returns how many actions there are before them.
     #[must_use]
     pub fn last(&self, count: usize, node: Option<&NodeName>) -> (HashSet<String>, usize) {
-        let ids: HashSet<&str> = self.intents.iter().map(|(id, ..)| id.as_str()).collect();
-        let is_whole =
-            |id: &str, whole: &Option<String>| whole.as_deref().is_none_or(|whole| whole == id || !ids.contains(whole));
         let all: BTreeSet<NodeName> = match node {
             Some(_) => self.intents.iter().filter_map(|(_, name, _)| NodeName::new(name).ok()).collect(),
             None => BTreeSet::new(),
@@ -129,21 +126,35 @@ impl Index {
         let of_node = |name: &str| {
             node.is_none_or(|node| NodeName::new(name).is_ok_and(|name| super::node::same(node, &name, &all)))
         };
-        let wholes: Vec<&str> = self
-            .intents
-            .iter()
-            .filter(|(id, name, whole)| is_whole(id, whole) && of_node(name))
-            .map(|(id, ..)| id.as_str())
-            .collect();
+        let wholes: Vec<&str> = self.wholes().filter(|(_, name)| of_node(name)).map(|(id, _)| id).collect();
         let older = wholes.len().saturating_sub(count);
-        let mut wanted: HashSet<String> = wholes[older..].iter().map(|id| (*id).to_owned()).collect();
+        (self.with_parts(wholes[older..].iter().map(|id| (*id).to_owned()).collect()), older)
+    }
+
+    /// Returns the ids of the last action of each name of a node in the log, and of all their parts.
+    #[must_use]
+    pub fn last_of_each(&self) -> HashSet<String> {
+        let last: HashMap<&str, &str> = self.wholes().map(|(id, name)| (name, id)).collect();
+        self.with_parts(last.into_values().map(str::to_owned).collect())
+    }
+
+    /// Returns the id and the node's name of each action that is no part of another, oldest first.
+    fn wholes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let ids: HashSet<&str> = self.intents.iter().map(|(id, ..)| id.as_str()).collect();
+        self.intents.iter().filter_map(move |(id, name, whole)| {
+            let is_whole = whole.as_deref().is_none_or(|whole| whole == id || !ids.contains(whole));
+            is_whole.then_some((id.as_str(), name.as_str()))
+        })
+    }
+
+    fn with_parts(&self, mut wanted: HashSet<String>) -> HashSet<String> {
         // A part is written after its whole, so one pass finds the parts of parts too.
         for (id, _, whole) in &self.intents {
             if whole.as_ref().is_some_and(|whole| wanted.contains(whole)) {
                 wanted.insert(id.clone());
             }
         }
-        (wanted, older)
+        wanted
     }
 }
 

@@ -1,6 +1,7 @@
 //! The receipt log: intents and receipts in `receipts.jsonl` in the state directory, one entry a line. An entry counts
 //! only when it is flushed.
 
+use std::collections::HashSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -173,6 +174,23 @@ impl ReceiptLog {
     /// # Errors
     /// [`ReceiptLogError::Io`], as [`ReceiptLog::read`].
     pub fn read_last(&self, count: usize, node: Option<&NodeName>) -> Result<(Contents, usize), ReceiptLogError> {
+        self.read_some(|index| index.last(count, node))
+    }
+
+    /// Reads the entries of the last action of each node, for a log of any size. A node whose name is written in
+    /// several ways has one for each.
+    ///
+    /// # Errors
+    /// [`ReceiptLogError::Io`], as [`ReceiptLog::read`].
+    pub fn read_last_of_each(&self) -> Result<Contents, ReceiptLogError> {
+        self.read_some(|index| (index.last_of_each(), ())).map(|(contents, ())| contents)
+    }
+
+    /// Reads the entries of the actions whose ids `choose` returns. Only they are kept in memory.
+    fn read_some<T>(
+        &self,
+        choose: impl FnOnce(&Index) -> (HashSet<String>, T),
+    ) -> Result<(Contents, T), ReceiptLogError> {
         let mut contents = Contents::default();
         let snapshot = self.snapshot()?;
         let mut index = Index::default();
@@ -180,7 +198,7 @@ impl ReceiptLog {
             Ok(head) => index.add(head),
             Err(error) => contents.unreadable.push(format!("{place}: it is no record: {error}")),
         })?;
-        let (wanted, older) = index.last(count, node);
+        let (wanted, rest) = choose(&index);
         snapshot.scan(|place, line| {
             // The first pass has reported the lines that have no head.
             if !Head::from_line(line).is_ok_and(|head| wanted.contains(&head.id)) {
@@ -191,7 +209,7 @@ impl ReceiptLog {
                 Err(error) => contents.unreadable.push(format!("{place}: {error}")),
             }
         })?;
-        Ok((contents, older))
+        Ok((contents, rest))
     }
 
     /// Opens the files of this moment. Holds the lock only meanwhile, against a rotation: an append must not wait for
@@ -407,6 +425,8 @@ mod tests {
         assert_eq!(ids(ledger.read_last(1, None).unwrap()), ("c c1 c!".to_owned(), 2));
         let n2 = NodeName::new("n2").unwrap();
         assert_eq!(ids(ledger.read_last(9, Some(&n2)).unwrap()), ("b b1 b!".to_owned(), 0));
+        let each = ledger.read_last_of_each().unwrap();
+        assert_eq!(ids((each, 0)).0, "b b1 b! c c1 c!", "n2.lab and n1.lab");
     }
 
     fn ids(snapshot: &Snapshot) -> Vec<String> {

@@ -77,7 +77,8 @@ pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, S
     }
     let register = known(applier::register(&places.state_dir), "shun", &mut notes).unwrap_or_default();
     of_this_host(places, &register, &mut notes);
-    let told = ReceiptLog::new(&places.state_dir).read().map(|contents| join_entries(contents.entries, None));
+    let told =
+        ReceiptLog::new(&places.state_dir).read_last_of_each().map(|contents| join_entries(contents.entries, None));
     let told = known(told, "receipts", &mut notes).unwrap_or_default();
     let quorum = pacemaker.as_ref().and_then(|_| corosync::quorum(deadline.at_most(COROSYNC)).ok());
     let quorum_device = quorum.as_ref().and_then(DeviceVote::of);
