@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use serde::Serialize;
 
 use super::node::NodeName;
-use super::receipt::{ActionStep, Head, Intent, LogEntry, Receipt};
+use super::receipt::{ActionStep, Head, Intent, LogEntry, Receipt, VERSION};
 
 /// One action: the intent, the receipt, and the actions that other programs of gnt-ha did for it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -102,8 +102,19 @@ pub fn join_entries(entries: Vec<LogEntry>, node: Option<&NodeName>) -> Vec<Acti
 /// The intents in a receipt log, by their heads alone.
 #[derive(Debug, Default)]
 pub struct Index {
-    /// Id, node, and the id of the whole that the action is a part of; in the order in which they were written.
-    intents: Vec<(String, String, Option<String>)>,
+    /// In the order in which they were written.
+    intents: Vec<IndexedIntent>,
+}
+
+/// What the index keeps of an intent.
+#[derive(Debug)]
+struct IndexedIntent {
+    id: String,
+    node: String,
+    /// The id of the action that this one is a part of.
+    whole: Option<String>,
+    /// When it was written, in milliseconds since 1970 (wall clock); `None` if this build cannot read the entry.
+    at_ms: Option<u64>,
 }
 
 impl Index {
@@ -111,7 +122,8 @@ impl Index {
     pub fn add(&mut self, head: Head) {
         if head.kind == "intent" {
             let whole = head.requested_by.and_then(|asker| asker.request);
-            self.intents.push((head.id, head.node, whole));
+            let at_ms = head.at.filter(|_| head.version <= VERSION.into()).map(|at| at.wall_ms);
+            self.intents.push(IndexedIntent { id: head.id, node: head.node, whole, at_ms });
         }
     }
 
@@ -120,38 +132,47 @@ impl Index {
     #[must_use]
     pub fn last(&self, count: usize, node: Option<&NodeName>) -> (HashSet<String>, usize) {
         let all: BTreeSet<NodeName> = match node {
-            Some(_) => self.intents.iter().filter_map(|(_, name, _)| NodeName::new(name).ok()).collect(),
+            Some(_) => self.intents.iter().filter_map(|intent| NodeName::new(&intent.node).ok()).collect(),
             None => BTreeSet::new(),
         };
         let of_node = |name: &str| {
             node.is_none_or(|node| NodeName::new(name).is_ok_and(|name| super::node::same(node, &name, &all)))
         };
-        let wholes: Vec<&str> = self.wholes().filter(|(_, name)| of_node(name)).map(|(id, _)| id).collect();
+        let wholes: Vec<&str> =
+            self.wholes().filter(|whole| of_node(&whole.node)).map(|whole| whole.id.as_str()).collect();
         let older = wholes.len().saturating_sub(count);
         (self.with_parts(wholes[older..].iter().map(|id| (*id).to_owned()).collect()), older)
     }
 
-    /// Returns the ids of the last action of each name of a node in the log, and of all their parts.
+    /// Returns the ids of the last action of each name of a node in the log, and of all their parts. The last is that
+    /// with the latest time, as in [`join_entries`].
     #[must_use]
     pub fn last_of_each(&self) -> HashSet<String> {
-        let last: HashMap<&str, &str> = self.wholes().map(|(id, name)| (name, id)).collect();
-        self.with_parts(last.into_values().map(str::to_owned).collect())
+        let mut last: HashMap<&str, (u64, &str)> = HashMap::new();
+        for whole in self.wholes() {
+            let Some(at_ms) = whole.at_ms else { continue };
+            let of_node = last.entry(&whole.node).or_insert((at_ms, &whole.id));
+            if at_ms >= of_node.0 {
+                *of_node = (at_ms, &whole.id);
+            }
+        }
+        self.with_parts(last.into_values().map(|(_, id)| id.to_owned()).collect())
     }
 
-    /// Returns the id and the node's name of each action that is no part of another, oldest first.
-    fn wholes(&self) -> impl Iterator<Item = (&str, &str)> {
-        let ids: HashSet<&str> = self.intents.iter().map(|(id, ..)| id.as_str()).collect();
-        self.intents.iter().filter_map(move |(id, name, whole)| {
-            let is_whole = whole.as_deref().is_none_or(|whole| whole == id || !ids.contains(whole));
-            is_whole.then_some((id.as_str(), name.as_str()))
-        })
+    /// Returns the actions that are no part of another, in the order in which they were written.
+    fn wholes(&self) -> impl Iterator<Item = &IndexedIntent> {
+        let ids: HashSet<&str> = self.intents.iter().map(|intent| intent.id.as_str()).collect();
+        let is_whole = move |intent: &&IndexedIntent| {
+            intent.whole.as_deref().is_none_or(|whole| whole == intent.id || !ids.contains(whole))
+        };
+        self.intents.iter().filter(is_whole)
     }
 
     fn with_parts(&self, mut wanted: HashSet<String>) -> HashSet<String> {
         // A part is written after its whole, so one pass finds the parts of parts too.
-        for (id, _, whole) in &self.intents {
-            if whole.as_ref().is_some_and(|whole| wanted.contains(whole)) {
-                wanted.insert(id.clone());
+        for intent in &self.intents {
+            if intent.whole.as_ref().is_some_and(|whole| wanted.contains(whole)) {
+                wanted.insert(intent.id.clone());
             }
         }
         wanted

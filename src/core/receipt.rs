@@ -205,6 +205,9 @@ pub struct Head {
     /// The caller, in an intent.
     #[serde(default)]
     pub requested_by: Option<HeadAsker>,
+    /// When the entry was written.
+    #[serde(default)]
+    pub at: Option<Timestamp>,
 }
 
 /// The part of an intent's [`Caller`] that a [`Head`] needs.

@@ -133,12 +133,10 @@ impl<'a> Judge<'a> {
             self.watched
                 && known.awaits_power(proof)
                 && known.noticed_for(proof, self.state.now).is_some_and(|known_ms| known_ms <= POWER_MS)
-                && !changed_since(node, proof)
         };
-        // A record that was written since is the administrator's, unless it is the one that the fencing itself led to.
-        let is_new = || !known.is_settled(proof) && (known.offline == Some(false) || !changed_since(node, proof));
         self.state.now.wall_ms.abs_diff(proof.at_ms) <= CLOCKS_APART_MS
-            && (is_new() || is_awaited())
+            && !changed_since(node, proof)
+            && (!known.is_settled(proof) || is_awaited())
             && !(is_seen_running(node) && self.is_return(node, proof, known))
     }
 

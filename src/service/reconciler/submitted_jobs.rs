@@ -197,7 +197,9 @@ impl Reconciler {
         if !pending.stays(&state, is_same, at) {
             return (None, None);
         }
-        if !is_same && is_to_be_cancelled(verb(&pending.what), decision, is_recorded) {
+        // Where no luxid answers there is nothing to cancel: this host is not the master, or not for the moment.
+        let is_luxid_there = !matches!(state, Err(LuxiError::Connect { .. }));
+        if is_luxid_there && !is_same && is_to_be_cancelled(verb(&pending.what), decision, is_recorded) {
             let (is_cancelled, told) = self.call_back(pending, deadline);
             let called_back = pending.called_back || is_cancelled;
             let line = format!("{told}; it is not wanted any more ({decision})");
@@ -274,10 +276,12 @@ fn is_to_be_cancelled(verb: &str, decision: &Decision, is_recorded: bool) -> boo
     match verb {
         // The node is back, or the administrator does not want the record.
         "offline" => !is_recorded,
-        // So it is, or the record has the power. A receipt that cannot be read at this moment, or a pause, is no reason.
+        // The node is back, or its power is recorded or not known any more. A receipt that cannot be read at this moment
+        // is no reason, nor is a pause.
         "power" => !is_recorded || *decision == Decision::Nothing(NoActionReason::AlreadyOffline),
-        // Ganeti would drain the node and set it online.
-        "drain" => is_recorded,
+        // Ganeti would drain the node and set it online. And a node that was fenced since is recorded before that.
+        "drain" => is_recorded || matches!(decision, Decision::Offline { .. }),
+        "un-drain" => matches!(decision, Decision::Offline { .. }),
         _ => false,
     }
 }

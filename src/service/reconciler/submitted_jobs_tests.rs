@@ -146,6 +146,7 @@ fn a_job_whose_reason_is_gone_is_cancelled() {
 #[test]
 fn a_job_is_cancelled_by_what_it_would_do_now() {
     let offline_now = Decision::Nothing(NoActionReason::AlreadyOffline);
+    let offline_then = offline(0, false);
     let online = Decision::Nothing(NoActionReason::AsItShould);
     let source = ProofSource::Device(Some(NodeName::new("n2.lab").unwrap()));
     let asked = Decision::Nothing(NoActionReason::PowerUnknown(source));
@@ -161,6 +162,9 @@ fn a_job_is_cancelled_by_what_it_would_do_now() {
         // It has two opcodes, and the tag is set by the second.
         ("drain", &Decision::Nothing(NoActionReason::AlreadyDrained), false, false),
         ("un-drain", &online, false, false),
+        // The record must not wait behind them.
+        ("drain", &offline_then, false, true),
+        ("un-drain", &offline_then, false, true),
     ] {
         assert_eq!(is_to_be_cancelled(verb, decision, is_recorded), cancelled, "{verb}, {decision}, {is_recorded}");
     }
@@ -218,7 +222,7 @@ fn a_job_is_not_forgotten_while_another_host_is_master() {
 
 /// A drain's second step sets the tag of gnt-ha: it must not be cancelled when the first step is seen done.
 #[test]
-fn only_the_record_of_a_loss_is_called_back() {
+fn a_drain_that_is_half_done_is_not_cancelled() {
     let scene = Scene::new();
     scene.look(Decision::Drain { auto_promote: false });
     assert!(scene.look(Decision::Nothing(NoActionReason::AlreadyDrained)).is_empty());
