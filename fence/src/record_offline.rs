@@ -40,11 +40,11 @@ pub fn record_offline(cluster: &Cluster, node: &NodeName, worth: Worth, options:
     let luxi = Path::new(files::LUXI_SOCKET);
     let mut reconciler = Reconciler::new(&options.state_dir, &options.data_dir, luxi);
     reconciler.cib.clone_from(&options.cib);
+    let purpose = if job.sets_offline { "to record it offline" } else { "to record its power" };
     match reconciler.record_fenced(config, &job, worth.grade, deadline) {
-        Ok(Some(number)) if !job.sets_offline => format!("job {number} is submitted, to record its power"),
-        Ok(Some(number)) => format!("job {number} is submitted, to record it offline"),
+        Ok(Some(number)) => format!("job {number} is submitted, {purpose}"),
         Ok(None) => {
-            "a job to record it offline is handed over; Ganeti confirms it when it has waited for the dead".to_owned()
+            format!("a job {purpose} is handed over; Ganeti confirms it when it has waited for the dead")
         }
         Err(why) => format!("left: {why}"),
     }

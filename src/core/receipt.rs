@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::grade::Grade;
 use super::node::NodeName;
@@ -205,9 +206,23 @@ pub struct Head {
     /// The caller, in an intent.
     #[serde(default)]
     pub requested_by: Option<HeadAsker>,
-    /// When the entry was written.
-    #[serde(default)]
+    /// When the entry was written; `None` if it is in a form that this build does not know.
+    #[serde(default, deserialize_with = "known_time")]
     pub at: Option<Timestamp>,
+}
+
+/// Reads a time if it is one. A newer build's form of it makes only the time unknown, not the line.
+fn known_time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Time {
+        Known(Timestamp),
+        Other(IgnoredAny),
+    }
+    Ok(match Time::deserialize(from)? {
+        Time::Known(at) => Some(at),
+        Time::Other(_) => None,
+    })
 }
 
 /// The part of an intent's [`Caller`] that a [`Head`] needs.

@@ -433,9 +433,11 @@ mod tests {
         ledger.append(&LogEntry::Intent(before)).unwrap();
         let newer =
             r#"{"version":99,"kind":"intent","id":"e","node":"n2.lab","at":{"wall_ms":9999999999999,"boottime_ms":1}}"#;
+        let changed = r#"{"version":99,"kind":"intent","id":"f","node":"n2.lab","at":"2026-01-01T00:00:00Z"}"#;
         let mut file = OpenOptions::new().append(true).open(ledger.current()).unwrap();
-        writeln!(file, "{newer}").unwrap();
+        writeln!(file, "{newer}\n{changed}").unwrap();
         let each = ledger.read_last_of_each().unwrap();
+        assert_eq!(each.unreadable, [""; 0]);
         assert_eq!(ids((each, 0)).0, "b b1 b! c c1 c!");
     }
 
