@@ -105,6 +105,7 @@ impl<'a> Judge<'a> {
             open.iter().for_each(|proof| known.settle(proof));
             let (wish, awaited) = offline_already(node, of_power, self.settings.power_too);
             known.await_power(awaited);
+            known.was_back = false;
             wish
         } else {
             known.await_power(None);
@@ -217,10 +218,11 @@ impl<'a> Judge<'a> {
     fn without_proof(&self, node: &NodeState, known: &mut NodeMemory) -> Intention {
         let ours = node.drained_by_us;
         known.was_member |= node.member.is_member();
+        known.was_back = ours && (known.was_back || node.member == Membership::Online);
         if ours && !node.ganeti.drained {
-            // A node that is online again has its tag from gnt-ha's own un-drain, half done, or that makes no
-            // difference. It may be drained when it leaves again.
-            known.drain_undone = node.member != Membership::Online;
+            // A node that was online since has its tag from gnt-ha's own un-drain, half done, or that makes no
+            // difference, even if it has left again by now. It may be drained again.
+            known.drain_undone = !known.was_back;
             return Intention::ForgetDrain;
         }
         if !ours && node.member == Membership::Online {
@@ -341,11 +343,13 @@ mod tests {
         }
     }
 
-    /// Returns the decision about a node that was a member at one reconciliation and is `member` 10 s later.
-    fn after(member: Membership, is_remote: bool) -> Decision {
-        let look = |member, at_ms| {
+    /// Returns the decision about n3 after the last of these states of it, which follow each other by 10 s.
+    fn after_all(states: impl IntoIterator<Item = NodeState>) -> Decision {
+        let mut memory = Memory::default();
+        let mut last = None;
+        for (state, at_ms) in states.into_iter().zip((0..).step_by(10_000)) {
             let master = node("n1.lab", Membership::Online, false);
-            ReconcileInput {
+            let input = ReconcileInput {
                 now: Timestamp { wall_ms: NOW + at_ms, boottime_ms: 10_000_000 + at_ms },
                 stack_started_ms: NOW - 10_000_000,
                 quorum: true,
@@ -355,13 +359,37 @@ mod tests {
                 role: MasterRoleState::Unmanaged,
                 pause: None,
                 candidate_pool_size: 1,
-                nodes: vec![master, node("n3.lab", member, is_remote)],
-            }
+                nodes: vec![master, state],
+            };
+            let plan = reconcile(&input, &Settings::default(), memory);
+            last = plan.verdicts.into_iter().find(|verdict| verdict.node.as_str() == "n3.lab");
+            memory = plan.memory;
+        }
+        last.unwrap().decision
+    }
+
+    /// Returns the decision about a node that was a member at one reconciliation and is `member` 10 s later.
+    fn after(member: Membership, is_remote: bool) -> Decision {
+        after_all([Membership::Online, member].map(|member| node("n3.lab", member, is_remote)))
+    }
+
+    /// Ganeti shows a node without its drain before gnt-ha's tag is gone. One that leaves again between the two is
+    /// drained again; a drain that the administrator undoes while the node is away is not repeated.
+    #[test]
+    fn a_node_that_leaves_during_our_un_drain_is_drained_again() {
+        let state = |member, drained, drained_by_us| {
+            let mut state = node("n3.lab", member, false);
+            (state.ganeti.drained, state.drained_by_us) = (drained, drained_by_us);
+            state
         };
-        let before = reconcile(&look(Membership::Online, 0), &Settings::default(), Memory::default());
-        let plan = reconcile(&look(member, 10_000), &Settings::default(), before.memory);
-        let of_it = plan.verdicts.into_iter().find(|verdict| verdict.node.as_str() == "n3.lab");
-        of_it.unwrap().decision
+        let (online, away) = (Membership::Online, Membership::Standby);
+        let left = [state(online, false, false), state(away, false, false), state(away, true, true)];
+        let half_undone = [state(away, false, true), state(away, false, false)];
+        let back = [state(online, true, true)];
+        let again = left.iter().chain(&back).chain(&half_undone);
+        assert!(matches!(after_all(again.cloned()), Decision::Drain { .. }));
+        let by_hand = left.iter().chain(&half_undone);
+        assert_eq!(after_all(by_hand.cloned()), Decision::Nothing(NoActionReason::LeftAlone));
     }
 
     /// A stop of the connection is seen twice: while it is being stopped, and after. The node runs all the time.

@@ -56,6 +56,9 @@ pub(super) struct NodeMemory {
     pub(super) was_member: bool,
     /// Whether another program or the administrator undid gnt-ha's drain: a drain of now is not gnt-ha's.
     pub(super) drain_undone: bool,
+    /// Whether the node was seen online in Pacemaker since gnt-ha drained it: then its drain is gnt-ha's to undo.
+    #[serde(default)]
+    pub(super) was_back: bool,
 }
 
 impl Memory {

@@ -94,15 +94,19 @@ impl Submitted {
     }
 
     /// Returns whether no other job is to be submitted, by the state that Ganeti reports. A job that waits for its
-    /// locks may wait for long, and still does what it was submitted for. `same` is true if that is still wanted.
-    fn stays(&self, state: &Result<Option<JobState>, LuxiError>, same: bool, now: Timestamp) -> bool {
+    /// locks may wait for long, and still does what it was submitted for. `decision` is what is wanted now.
+    fn stays(&self, state: &Result<Option<JobState>, LuxiError>, decision: &Decision, now: Timestamp) -> bool {
+        let same = is_same(&self.what, &decision.to_string());
         match state {
             Ok(Some(JobState::UnderWay)) => true,
             Ok(Some(JobState::Done)) => same && self.is_pending(now) && !self.called_back,
             Ok(Some(JobState::Failed(_))) => same && self.is_younger(self.again_ms(), now) && !self.called_back,
             // luxid is not there, or does not answer in time: the state of the job is unknown.
             Err(LuxiError::Connect { .. } | LuxiError::Unconfirmed | LuxiError::Exchange(_)) => true,
-            Ok(Some(JobState::Gone) | None) | Err(_) => self.is_pending(now),
+            Ok(Some(JobState::Gone) | None) | Err(_) if same || may_spoil(verb(&self.what), decision) => {
+                self.is_pending(now)
+            }
+            Ok(Some(JobState::Gone) | None) | Err(_) => self.is_younger(AGAIN_MS, now),
         }
     }
 }
@@ -193,19 +197,23 @@ impl Reconciler {
             return (Some(pending.clone()), None);
         }
         let state = self.state_of(pending, deadline);
-        let is_same = is_same(&pending.what, &decision.to_string());
-        if !pending.stays(&state, is_same, at) {
+        if !pending.stays(&state, decision, at) {
             return (None, None);
         }
-        // Where no luxid answers there is nothing to cancel: this host is not the master, or not for the moment.
-        let is_luxid_there = !matches!(state, Err(LuxiError::Connect { .. }));
-        if is_luxid_there && !is_same && is_to_be_cancelled(verb(&pending.what), decision, is_recorded) {
+        let is_same = is_same(&pending.what, &decision.to_string());
+        let is_waited_for = !matches!(decision, Decision::Nothing(_) | Decision::Refused(_));
+        if matches!(state, Err(LuxiError::Connect { .. })) {
+            // Where no luxid answers there is nothing to cancel, and nothing that a noded could delay: this host is not
+            // the master, or not for the moment.
+            let pending = Submitted { unreachable: false, ..pending.clone() };
+            return (Some(pending.clone()), is_waited_for.then(|| became_of(&pending, state)));
+        }
+        if !is_same && is_to_be_cancelled(verb(&pending.what), decision, is_recorded) {
             let (is_cancelled, told) = self.call_back(pending, deadline);
             let called_back = pending.called_back || is_cancelled;
             let line = format!("{told}; it is not wanted any more ({decision})");
             return (Some(Submitted { unreachable: false, called_back, ..pending.clone() }), Some(line));
         }
-        let is_waited_for = !matches!(decision, Decision::Nothing(_) | Decision::Refused(_));
         (Some(pending.clone()), is_waited_for.then(|| became_of(pending, state)))
     }
 
@@ -281,8 +289,18 @@ fn is_to_be_cancelled(verb: &str, decision: &Decision, is_recorded: bool) -> boo
         "power" => !is_recorded || *decision == Decision::Nothing(NoActionReason::AlreadyOffline),
         // Ganeti would drain the node and set it online. And a node that was fenced since is recorded before that.
         "drain" => is_recorded || matches!(decision, Decision::Offline { .. }),
-        "un-drain" => matches!(decision, Decision::Offline { .. }),
+        "un-drain" | "forget our drain" => matches!(decision, Decision::Offline { .. }),
         _ => false,
+    }
+}
+
+/// Returns whether a job whose end is not seen could undo what is wanted now. A drain could set a node online that is
+/// recorded offline meanwhile. A drain and an un-drain in the wrong order are corrected by the next reconciliation.
+fn may_spoil(verb: &str, decision: &Decision) -> bool {
+    match verb {
+        "drain" => !matches!(decision, Decision::UnDrain | Decision::ForgetDrain),
+        "un-drain" | "forget our drain" => false,
+        _ => true,
     }
 }
 

@@ -68,7 +68,7 @@ impl Luxid {
 }
 
 struct Scene {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     recorder: Reconciler,
     luxid: Luxid,
 }
@@ -79,7 +79,7 @@ impl Scene {
         let luxi = dir.path().join("luxi");
         let luxid = Luxid::at(luxi.clone());
         let recorder = Reconciler::new(&dir.path().join("state"), &dir.path().join("data"), &luxi);
-        Self { _dir: dir, recorder, luxid }
+        Self { dir, recorder, luxid }
     }
 
     /// Runs one reconciliation that decides `decision` for n3, and returns its lines.
@@ -165,6 +165,7 @@ fn a_job_is_cancelled_by_what_it_would_do_now() {
         // The record must not wait behind them.
         ("drain", &offline_then, false, true),
         ("un-drain", &offline_then, false, true),
+        ("forget our drain", &offline_then, false, true),
     ] {
         assert_eq!(is_to_be_cancelled(verb, decision, is_recorded), cancelled, "{verb}, {decision}, {is_recorded}");
     }
@@ -227,6 +228,50 @@ fn a_drain_that_is_half_done_is_not_cancelled() {
     scene.look(Decision::Drain { auto_promote: false });
     assert!(scene.look(Decision::Nothing(NoActionReason::AlreadyDrained)).is_empty());
     assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query"]);
+}
+
+/// luxid confirms a job too late if Ganeti is busy, and its number is not known then. A node that leaves the cluster
+/// just after its un-drain is drained at once all the same, and does not wait for that job's time limit.
+#[test]
+fn a_drain_does_not_wait_for_an_un_drain_that_was_not_confirmed() {
+    let drain = Decision::Drain { auto_promote: false };
+    let online = Decision::Nothing(NoActionReason::AsItShould);
+    let record = offline(0, false);
+    let after = |ms| Timestamp { wall_ms: ms, boottime_ms: ms };
+    for (submitted, wanted, until_ms) in [
+        (&Decision::UnDrain, &drain, AGAIN_MS),
+        (&Decision::UnDrain, &record, AGAIN_MS),
+        (&Decision::ForgetDrain, &record, AGAIN_MS),
+        (&drain, &Decision::UnDrain, AGAIN_MS),
+        // It may be seen late that it was done.
+        (&drain, &drain, PATIENCE_MS),
+        (&Decision::UnDrain, &Decision::UnDrain, PATIENCE_MS),
+        // It would set the node online, or offline.
+        (&drain, &record, PATIENCE_MS),
+        (&record, &online, PATIENCE_MS),
+    ] {
+        let job = Submitted::new(submitted.to_string(), after(0), None);
+        let stays = |ms| job.stays(&Ok(None), wanted, after(ms));
+        assert_eq!((stays(until_ms - 1), stays(until_ms)), (true, false), "{submitted}, then {wanted}");
+    }
+}
+
+/// A host whose luxid is away is not the master for the moment, and its noded does not have to be silent for a record.
+#[test]
+fn a_noded_is_reachable_again_where_no_luxid_is() {
+    let mut scene = Scene::new();
+    scene.look(offline(0, false));
+    let node = NodeName::new("n3.lab").unwrap();
+    let mut submitted = scene.recorder.submitted().unwrap();
+    submitted.get_mut(&node).unwrap().unreachable = true;
+    scene.recorder.keep_submitted(&submitted).unwrap();
+    scene.recorder = Reconciler::new(
+        &scene.dir.path().join("state"),
+        &scene.dir.path().join("data"),
+        &scene.dir.path().join("no-luxi"),
+    );
+    scene.look(offline(0, false));
+    assert!(!scene.recorder.submitted().unwrap()[&node].unreachable);
 }
 
 /// noded is asked from a minute after the fencing on, and our own rules would look like a missing answer.
