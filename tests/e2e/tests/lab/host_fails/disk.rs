@@ -16,9 +16,10 @@ use crate::support::cib::Roles;
 use crate::support::cluster::Scene;
 use crate::support::end::End;
 
-/// A shell line that puts the state directory with its content on a file system of its own.
-const OWN: &str = "set -e; [ -d /var/lib/gnt-ha ] || mkdir -m 700 /var/lib/gnt-ha; cp -a /var/lib/gnt-ha /run/held; \
-                   mount -t tmpfs -o size=512k,mode=700 tmpfs /var/lib/gnt-ha; cp -a /run/held/. /var/lib/gnt-ha; rm -r /run/held; ";
+/// A shell line that puts the state directory with its content on a file system of its own. The agents may make and
+/// write the directory at the same time: what they write while it is copied is in the new one.
+const OWN: &str = "set -e; mkdir -p -m 700 /var/lib/gnt-ha /run/held; mount --bind /var/lib/gnt-ha /run/held; \
+                   mount -t tmpfs -o size=512k,mode=700 tmpfs /var/lib/gnt-ha; cp -a /run/held/. /var/lib/gnt-ha; umount /run/held; ";
 const FULL: &str = "dd if=/dev/zero of=/var/lib/gnt-ha/filler bs=4k 2>/dev/null || :";
 const ROOM: &str = "rm /var/lib/gnt-ha/filler";
 const READ_ONLY: &str = "mount -o remount,ro /var/lib/gnt-ha";

@@ -168,8 +168,26 @@ impl Scene {
     /// Waits until a condition holds; the failure has the cluster's state.
     pub(crate) fn wait(&self, what: &str, seconds: u64, done: impl FnMut() -> lab::Result<bool>) -> Duration {
         self.lab.wait_until(what, Duration::from_secs(seconds), done).unwrap_or_else(|error| {
-            panic!("{error}; serving {:?}, {:#?}, {:#?}", self.serving(), self.lab.crm_mon(), self.flags())
+            let reconciliation = self.reconciliation();
+            panic!(
+                "{error}; {reconciliation}; serving {:?}, {:#?}, {:#?}",
+                self.serving(),
+                self.lab.crm_mon(),
+                self.flags()
+            )
         })
+    }
+
+    /// Returns what the masters' reconciler wants, what it has submitted, and what became of it, for a failure's text.
+    fn reconciliation(&self) -> String {
+        let shown = "gnt-ha reconcile --dry-run; cat /var/lib/gnt-ha/submitted-jobs.json; gnt-job list | tail -n 8";
+        let of = |host: &Host| host.run(&["sh", "-c", shown]).map_or_else(|error| error.to_string(), |out| out.text());
+        self.lab
+            .hosts()
+            .iter()
+            .filter(|host| serves(host))
+            .map(|host| format!("{}: {}", host.name(), of(host)))
+            .collect()
     }
 
     /// Returns the host on which Pacemaker runs the role.
