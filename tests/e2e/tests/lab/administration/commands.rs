@@ -193,13 +193,11 @@ fn take_back(scene: &Scene, n1: &Host, name: &str) {
         assert!(!shuns(&host, name), "{}", host.name());
     }
     if scene.flags()[name].offline {
-        n1.check(&["gnt-node", "add", "--readd", "--no-ssh-key-check", &node]).unwrap();
+        scene.readd(name, n1.name());
         // Runs Ganeti's watcher, which cron runs otherwise.
         scene.host(name).check(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"]).unwrap();
     }
-    scene.wait(&format!("{name} is a node again"), 30, || {
-        Ok(scene.flags().get(name).is_some_and(|flags| !flags.offline && !flags.drained))
-    });
+    scene.wait_online(name);
 }
 
 /// `self-fence run`, `arm`, `status` and `disarm`.

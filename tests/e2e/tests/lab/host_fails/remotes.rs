@@ -75,10 +75,8 @@ fn take_back(scene: &Scene, name: &str) {
     scene.host(name).power_on().unwrap();
     scene.wait(&format!("{name} has booted"), 60, || Ok(scene.host(name).power_status() == lab::Power::On));
     n1.check(&[GNT_HA, "readmit", &node]).unwrap();
-    n1.check(&["gnt-node", "add", "--readd", "--no-ssh-key-check", &node]).unwrap();
-    scene.wait(&format!("{name} is a node again"), 30, || {
-        Ok(scene.flags().get(name).is_some_and(|flags| !flags.offline && !flags.drained))
-    });
+    scene.readd(name, "n1");
+    scene.wait_online(name);
     scene.wait_back(name);
 }
 

@@ -36,6 +36,22 @@ const MONITORED: Duration = Duration::from_secs(5);
 /// The time by which an unwanted take-over would have happened: it needs 8 s.
 const NOTHING: Duration = Duration::from_secs(12);
 
+/// `gnt-node add --readd` for the node `$1`. After 40 s, shows what it waits for.
+const READD: &str = r#"
+gnt-node add --readd --no-ssh-key-check "$1" & pid=$!
+waited=0
+while kill -0 $pid 2>/dev/null; do
+    sleep 0.2
+    waited=$((waited + 1))
+    [ $waited = 200 ] || continue
+    echo "it still runs after 40 s"
+    gnt-job list
+    ps axww -o pid,ppid,etimes,stat,args
+    ss -tnp
+    tail -n 30 /var/log/ganeti/jobs.log /var/log/ganeti/wconf-daemon.log
+done
+wait $pid"#;
+
 /// The timeout of the watchdogs of a bare lab.
 pub(crate) const WATCHDOG_MS: u64 = 2_000;
 
@@ -332,10 +348,20 @@ impl Scene {
         let node = format!("{name}.lab");
         // A fenced node is shunned by the others until it is readmitted.
         self.host(master).check(&["/usr/lib/gnt-ha/ganeti-oob", "readmit", &node]).unwrap();
-        let words = ["gnt-node", "add", "--readd", "--no-ssh-key-check", &node];
-        self.host(master).check(&words).unwrap();
+        self.readd(name, master);
         // Runs Ganeti's watcher, which cron runs otherwise.
         self.host(name).check(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"]).unwrap();
+        self.wait_online(name);
+    }
+
+    /// Runs `gnt-node add --readd` for a node that is shunned no more.
+    pub(crate) fn readd(&self, name: &str, master: &str) {
+        let words = ["sh", "-c", READD, "sh", &format!("{name}.lab")];
+        let output = self.host(master).run(&words).unwrap();
+        assert!(output.success(), "{name}: {}", output.text());
+    }
+
+    pub(crate) fn wait_online(&self, name: &str) {
         self.wait(&format!("{name} is a node again"), 30, || {
             Ok(self.flags().get(name).is_some_and(|flags| !flags.offline && !flags.drained))
         });
