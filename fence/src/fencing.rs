@@ -14,7 +14,7 @@ use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::identity;
 use gnt_ha::sys::lock::{Lock, LockError};
 use gnt_ha::sys::receipt_log::ReceiptLog;
-use gnt_ha::sys::recorded_action::{Finish, RecordedAction};
+use gnt_ha::sys::recorded_action::{ActionResult, RecordedAction};
 
 use crate::options::{Action, Options};
 use crate::power::{self, Proof};
@@ -41,7 +41,7 @@ pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadli
         // The lock is held to the end: another agent must not take the off phase of a reboot for an off.
         Ok(_lock) => act(cluster, &target, requested, options, work, &mut recorded),
     };
-    report.stderr.splice(0..0, recorded.leave(finish));
+    report.stderr.splice(0..0, recorded.finish(finish));
     if report.code == Code::Success && !matches!(requested, Requested::On) {
         report.stderr.extend(cluster.doubt(&target));
     }
@@ -59,13 +59,13 @@ pub(crate) fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetErro
     let recorded = begin(options, plug);
     let (finish, mut report) =
         failed(plug, requested(options.action), Outcome::Refused, format!("cannot fence it: {error}"));
-    report.stderr.splice(0..0, recorded.leave(finish));
+    report.stderr.splice(0..0, recorded.finish(finish));
     report
 }
 
 fn begin(options: &Options, node: &NodeName) -> RecordedAction {
     let mut recorded =
-        RecordedAction::enter(ReceiptLog::new(&options.state_dir), PROGRAM, requested(options.action), node);
+        RecordedAction::begin(ReceiptLog::new(&options.state_dir), PROGRAM, requested(options.action), node);
     // The warnings are printed at once, as this process may be killed later.
     for line in recorded.take_warnings().iter().filter(|_| !options.quiet) {
         cli::print_error(PROGRAM, line);
@@ -102,7 +102,7 @@ fn act(
     options: &Options,
     deadline: Deadline,
     recorded: &mut RecordedAction,
-) -> (Finish, Report) {
+) -> (ActionResult, Report) {
     let want = if requested == Requested::On { Power::On } else { Power::Off };
     let proof = match power::change_power(target, want, None, options, deadline, recorded) {
         Ok(proof) => proof,
@@ -166,13 +166,13 @@ fn act(
     (finish, report)
 }
 
-fn failed(node: &NodeName, requested: Requested, outcome: Outcome, why: String) -> (Finish, Report) {
+fn failed(node: &NodeName, requested: Requested, outcome: Outcome, why: String) -> (ActionResult, Report) {
     let line = format!("{node}: {requested} failed: {why}");
     (finish(outcome, None, Some(why)), Report::failure(line))
 }
 
-fn finish(outcome: Outcome, proof: Option<&Proof>, reason: Option<String>) -> Finish {
-    Finish {
+fn finish(outcome: Outcome, proof: Option<&Proof>, reason: Option<String>) -> ActionResult {
+    ActionResult {
         outcome,
         grade: proof.map_or(Grade::Unknown, |proof| proof.grade),
         proven_by: proof.map_or_else(|| "nothing".to_owned(), |proof| proof.proven_by.clone()),

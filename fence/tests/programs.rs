@@ -25,11 +25,11 @@ fn off_fails(cluster: &Cluster, words: &[&str]) {
 #[test]
 fn a_program_that_cannot_be_run_is_named() {
     off_fails(&with_path("/nonexistent/oob"), &["no OOB program /nonexistent/oob", "install it"]);
-    off_fails(&with_path("/"), &["no executable file"]);
-    off_fails(&with_path("bin/oob"), &["no absolute path"]);
+    off_fails(&with_path("/"), &["not an executable file"]);
+    off_fails(&with_path("bin/oob"), &["not an absolute path"]);
     let cluster = Cluster::new();
     std::fs::set_permissions(cluster.path("oob"), std::fs::Permissions::from_mode(0o644)).unwrap();
-    off_fails(&cluster, &["no executable file", "check its type and mode"]);
+    off_fails(&cluster, &["not an executable file", "check its type and mode"]);
 }
 
 /// The file is executable by its mode, and the kernel cannot start it.

@@ -77,7 +77,7 @@ fn a_configuration_that_cannot_be_read_is_named() {
     std::fs::remove_file(site.path("config.toml")).unwrap();
     refused(&site, &["config.toml", "No such file"]);
     std::fs::create_dir(site.path("config.toml")).unwrap();
-    refused(&site, &["config.toml", "no regular file"]);
+    refused(&site, &["config.toml", "not a regular file"]);
 }
 
 /// A secret that other users may read is not accepted; a missing or empty one is reported with its file.

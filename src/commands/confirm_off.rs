@@ -18,7 +18,7 @@ use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
 use crate::sys::pacemaker::{self, fence};
 use crate::sys::receipt_log::ReceiptLog;
-use crate::sys::recorded_action::{Finish, RecordedAction};
+use crate::sys::recorded_action::{ActionResult, RecordedAction};
 use crate::sys::tcp_check::{self, NODED_PORT};
 
 /// The time limit for everything except the administrator's answer.
@@ -66,10 +66,10 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         cli::confirm(&question, node.as_str()).map_err(|why| refused(&why))?;
     }
     let user = identity::asker().user;
-    let mut road = RecordedAction::enter(ReceiptLog::new(&arguments.places.state_dir), "gnt-ha", Action::Off, &node);
-    let warnings = road.take_warnings();
+    let mut action = RecordedAction::begin(ReceiptLog::new(&arguments.places.state_dir), "gnt-ha", Action::Off, &node);
+    let warnings = action.take_warnings();
     warnings.iter().for_each(|warning| cli::print_error("gnt-ha", warning));
-    road.step(&user, "says that it is off", &arguments.reason);
+    action.step(&user, "says that it is off", &arguments.reason);
     let told = match &name {
         Some(name) => fence::confirm(name, Deadline::after(LIMIT)),
         None => Ok(()),
@@ -78,12 +78,12 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         Some(name) => {
             let saw =
                 told.as_ref().map_or_else(ToString::to_string, |()| format!("{name} is off, and no longer UNCLEAN"));
-            road.step("Pacemaker", "is told that it is off", &saw);
+            action.step("Pacemaker", "is told that it is off", &saw);
         }
-        None => road.step("Pacemaker", "is asked what it calls the node", "it has no such node"),
+        None => action.step("Pacemaker", "is asked what it calls the node", "it has no such node"),
     }
     let is_told = told.is_ok();
-    let warnings = road.leave(Finish {
+    let warnings = action.finish(ActionResult {
         outcome: if is_told { Outcome::Done } else { Outcome::Unknown },
         grade: if is_told { Grade::Off } else { Grade::Unknown },
         proven_by: format!("{user}, who says: {}", arguments.reason),

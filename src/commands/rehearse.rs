@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::paths::Paths;
-use super::simulation::{left, look_ahead};
+use super::simulation::{simulate, votes_without};
 use crate::cli;
 use crate::core::budget::detection::Detection;
 use crate::core::budget::recovery::{self, RecoveryTimes};
@@ -127,8 +127,9 @@ pub(super) fn rehearse(
     let all = ganeti.names();
     let name = resources.called(&node, &all).map_err(|error| format!("{node}: not rehearsed: {error}"))?;
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
-    let left = left(&quorum, &resources, name);
-    let outlook = outlook(&cib, &resources, name, left.as_ref().map_or(true, |left| left.keeps), deadline)?;
+    let votes = quorum.as_ref().map_err(ToString::to_string);
+    let votes = votes.and_then(|quorum| votes_without(quorum, &resources, name).map_err(|error| error.to_string()));
+    let outlook = outlook(&cib, &resources, name, votes.as_ref().map_or(true, |left| left.keeps), deadline)?;
     let role = resources.agents("ganeti-master-role").next();
     let role = role.map(|role| role.id.clone()).filter(|_| ganeti.master() == Some(&node));
     let decision = places.view().rehearse(&node, deadline).map_err(|error| error.to_string());
@@ -160,7 +161,7 @@ pub(super) fn rehearse(
         record,
         times: &times,
         resources: &resources,
-        left: left.as_ref().ok().copied(),
+        left: votes.as_ref().ok().copied(),
         ways: &ways,
         fencers: fencers(&cib, &resources, name),
     };
@@ -169,7 +170,7 @@ pub(super) fn rehearse(
     // The result names nodes by Ganeti's names.
     let new_master = new_master.map(|host| node::find(&host, &all).cloned().unwrap_or(host));
     let name = name.clone();
-    Ok(Rehearsal { node, name, all, steps, new_master, times, unseen: seen.err(), uncounted: left.err() })
+    Ok(Rehearsal { node, name, all, steps, new_master, times, unseen: seen.err(), uncounted: votes.err() })
 }
 
 /// A full member is lost to corosync, a remote node to a monitor.
@@ -187,7 +188,7 @@ fn seen(
             millis(recovery::operation(&remote.id, "monitor", resources)),
         ));
     }
-    let totem = corosync::totem(deadline.at_most(COROSYNC))?;
+    let totem = corosync::totem(deadline.at_most(COROSYNC)).map_err(|error| error.to_string())?;
     let lost = resources.ids.get(node).copied();
     Ok(quorum.map_or_else(|| Detection::by_corosync(totem), |quorum| Detection::by_votes(totem, quorum, lost)))
 }
@@ -202,10 +203,12 @@ fn outlook(
     let copy = Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(|error| error.to_string())?;
     // A remote node fails by its connection, and only Pacemaker knows the host of the connection.
     let death = match resources.remotes().next() {
-        Some(_) => Death::of(node, &look_ahead(&copy, None, true, deadline)?, resources),
+        Some(_) => {
+            Death::of(node, &simulate(&copy, None, true, deadline).map_err(|error| error.to_string())?, resources)
+        }
         None => Death::Member(node.clone()),
     };
-    look_ahead(&copy, Some(&death), keeps_quorum, deadline)
+    simulate(&copy, Some(&death), keeps_quorum, deadline).map_err(|error| error.to_string())
 }
 
 /// The proof that could be given of a node's death.

@@ -3,6 +3,7 @@
 
 mod update;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::paths::Paths;
-use super::simulation::{left, look_ahead};
+use super::simulation::{simulate, votes_without};
 use crate::cli;
 use crate::core::budget::{self, AdvertisedTimes, Figures, TimeBudget};
 use crate::core::config::{Config, DEFAULT_RUN, DIGEST_PROPERTY, Digest, names_to_resolve, shared, with_levels};
@@ -168,7 +169,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         Ok(quorum) => quorum.device.is_some(),
         // With more than two full members the quorum device makes no difference.
         Err(why) if full_members(&resources, &ganeti, members) == 2 => {
-            return Err(format!("{why}: of two full members it decides whether the one with the master is preferred"));
+            return Err(format!("{why}; of two full members it decides whether the one with the master is preferred"));
         }
         Err(_) => false,
     };
@@ -178,7 +179,13 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     let digest = here.filter(|_| is_master);
     let wish = SetupOptions { primitive: arguments.primitive, health: arguments.health, has_device, members, digest };
     let asked: Vec<IpAddr> = to_connect(&resources, &ganeti, members).into_iter().collect();
-    let addresses = remote_key::asked(&asked, PORT, deadline.at_most(REACH));
+    let addresses = match remote_key::check_addresses(&asked, PORT, deadline.at_most(REACH)) {
+        Ok(checked) => {
+            checked.into_iter().map(|(at, result)| (at, result.map_err(|error| error.to_string()))).collect()
+        }
+        // Without a key of this host no connection is made, and each has that reason.
+        Err(error) => asked.iter().map(|address| (*address, Err(error.to_string()))).collect::<BTreeMap<_, _>>(),
+    };
     let other_key = addresses.values().any(Result::is_ok).then(|| key_of_others(&resources, &ganeti, path, deadline));
     let reached = Reached { addresses, other_key: other_key.flatten() };
     let parts = plan_reached(&resources, &ganeti, wish, Some(&reached));
@@ -239,7 +246,7 @@ fn key_of_others(resources: &Resources, ganeti: &GanetiConfig, config: &Path, de
     };
     match ask() {
         Ok(survey) => other_key(resources, ganeti, identity::node_among(&ganeti.names()).as_ref(), &survey),
-        Err(why) => Some(format!("the full members were not asked for their keys for remote nodes: {why}")),
+        Err(error) => Some(format!("the full members were not asked for their keys for remote nodes: {error}")),
     }
 }
 
@@ -372,13 +379,14 @@ fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> 
     let online = status.nodes.iter().filter(|(_, membership)| *membership == Membership::Online);
     let resources = read(cib)?;
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
-    let now = look_ahead(&copy, None, true, deadline)?;
+    let now = simulate(&copy, None, true, deadline).map_err(|error| error.to_string())?;
     unsurprised(None, &now)?;
     for (node, _) in online {
         let death = Death::of(node, &now, &resources);
         // A partition without quorum does not fence, whatever is configured.
-        let keeps = left(&quorum, &resources, node).map_or(true, |left| left.keeps);
-        let outlook = look_ahead(&copy, Some(&death), keeps, deadline)?;
+        let left = quorum.as_ref().ok().and_then(|quorum| votes_without(quorum, &resources, node).ok());
+        let keeps = left.is_none_or(|left| left.keeps);
+        let outlook = simulate(&copy, Some(&death), keeps, deadline).map_err(|error| error.to_string())?;
         if keeps || !outlook.fenced().is_empty() {
             unsurprised(Some(node), &outlook)?;
         }

@@ -144,7 +144,7 @@ fn here(command: &Command, config: &Path) -> Result<bool, String> {
         Command::Apply => {
             let applied = keeper.apply(deadline).map_err(|error| error.to_string())?;
             let (word, refused) = match &applied {
-                Applied::AlreadySo(refused) => ("already so", refused),
+                Applied::Unchanged(refused) => ("already so", refused),
                 Applied::Done(refused) => ("done", refused),
             };
             cli::print(&format!("{word}: {} addresses are refused\n", refused.addresses.len()))?;

@@ -1,36 +1,55 @@
-//! Pacemaker's simulation of a death on a copy of its configuration, and the votes that corosync would be left with.
+//! Pacemaker's simulation of a node's failure on a copy of its configuration, and the votes that corosync would have
+//! left.
 
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
-use crate::core::pacemaker::simulation::{Death, Simulation};
+use crate::core::pacemaker::simulation::{BadOutlook, Death, Simulation};
 use crate::core::quorum::{Left, Quorum};
 use crate::sys::clock::Deadline;
+use crate::sys::pacemaker::PacemakerError;
 use crate::sys::pacemaker::cibadmin::Trial;
 
-/// What Pacemaker would do by a copy.
-pub(super) fn look_ahead(
+/// The reason why a failure cannot be simulated.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SimulationError {
+    /// `crm_simulate` failed, or its copy cannot be written.
+    #[error(transparent)]
+    Pacemaker(#[from] PacemakerError),
+    /// The output of `crm_simulate` cannot be parsed.
+    #[error("cannot parse the output of crm_simulate: {0}")]
+    Output(#[from] BadOutlook),
+}
+
+/// Pacemaker's configuration does not name the corosync id of a node, so its votes are unknown.
+#[derive(Debug, thiserror::Error)]
+#[error("Pacemaker's configuration has no corosync id of {0}")]
+pub(super) struct NoCorosyncId(PacemakerName);
+
+/// Returns what Pacemaker would do after `death` with the configuration of `copy`.
+///
+/// # Errors
+/// [`SimulationError`] if `crm_simulate` fails or its output cannot be parsed.
+pub(super) fn simulate(
     copy: &Trial,
     death: Option<&Death>,
     keeps_quorum: bool,
     deadline: Deadline,
-) -> Result<Simulation, String> {
-    let said = copy.simulate(death, keeps_quorum, deadline).map_err(|error| error.to_string())?;
-    Simulation::parse(&said).map_err(|error| format!("cannot use what crm_simulate says: {error}"))
+) -> Result<Simulation, SimulationError> {
+    Ok(Simulation::parse(&copy.simulate(death, keeps_quorum, deadline)?)?)
 }
 
-/// What would be left of corosync's votes without `node`; all of them where it is no full member.
+/// Returns corosync's votes without `node`; all of them if it is a remote node, which has no vote.
 ///
 /// # Errors
-/// Why that is not known, in one line.
-pub(super) fn left(
-    quorum: &Result<Quorum, String>,
+/// [`NoCorosyncId`] if Pacemaker's configuration has no corosync id of the node.
+pub(super) fn votes_without(
+    quorum: &Quorum,
     resources: &Resources,
     node: &PacemakerName,
-) -> Result<Left, String> {
-    let quorum = quorum.as_ref().map_err(Clone::clone)?;
+) -> Result<Left, NoCorosyncId> {
     if resources.remotes().any(|remote| remote.id == node.as_str()) {
         return Ok(quorum.without(&[]));
     }
-    let id = resources.ids.get(node).ok_or_else(|| format!("Pacemaker's configuration has no number of {node}"))?;
+    let id = resources.ids.get(node).ok_or_else(|| NoCorosyncId(node.clone()))?;
     Ok(quorum.without(&[*id]))
 }

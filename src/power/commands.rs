@@ -12,7 +12,7 @@ use crate::core::power::walk::Task;
 use crate::core::receipt::Outcome;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
-use crate::sys::recorded_action::{Finish, RecordedAction};
+use crate::sys::recorded_action::{ActionResult, RecordedAction};
 use serde::Serialize;
 
 use crate::power::device::OpenShun;
@@ -82,7 +82,7 @@ fn own_levels(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Ve
 /// The result of a power command, for the receipt and for the caller.
 pub struct Ended {
     /// The result for the receipt.
-    pub finish: Finish,
+    pub finish: ActionResult,
     /// The error for stderr, without the node's name; `None` for a success.
     pub error: Option<String>,
 }
@@ -90,7 +90,7 @@ pub struct Ended {
 /// A proven state after a power command.
 pub struct Switched {
     /// The result for the receipt.
-    pub finish: Finish,
+    pub finish: ActionResult,
     /// Whether the level that proves the state shuns the node.
     pub is_shun: bool,
 }
@@ -201,8 +201,8 @@ fn has_shun(level: &Level) -> bool {
     level.iter().any(|device| matches!(device.driver, Driver::Shun))
 }
 
-fn proven(want: Power, proven: Proven, failed_before: &[PowerError]) -> Finish {
-    Finish {
+fn proven(want: Power, proven: Proven, failed_before: &[PowerError]) -> ActionResult {
+    ActionResult {
         outcome: if proven.already { Outcome::Unchanged } else { Outcome::Done },
         grade: if want == Power::Off { proven.grade } else { Grade::Unknown },
         proven_by: proven.devices.join(", "),
@@ -213,7 +213,7 @@ fn proven(want: Power, proven: Proven, failed_before: &[PowerError]) -> Finish {
 
 fn failed(outcome: Outcome, why: String) -> Ended {
     Ended {
-        finish: Finish {
+        finish: ActionResult {
             outcome,
             grade: Grade::Unknown,
             proven_by: "nothing".to_owned(),

@@ -14,7 +14,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
 use crate::sys::receipt_log::ReceiptLog;
-use crate::sys::recorded_action::{Finish, RecordedAction};
+use crate::sys::recorded_action::{ActionResult, RecordedAction};
 
 /// An action whose result is not a success, for the caller's stderr.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +38,10 @@ pub fn record(
     warn: impl Fn(&str),
     work: impl FnOnce(&mut RecordedAction) -> Ended,
 ) -> Result<(), ActionError> {
-    let mut recorded = RecordedAction::enter(ReceiptLog::new(&config.state), program, action, node);
+    let mut recorded = RecordedAction::begin(ReceiptLog::new(&config.state), program, action, node);
     recorded.take_warnings().iter().for_each(|line| warn(line));
     let Ended { finish, error } = work(&mut recorded);
-    recorded.leave(finish).iter().for_each(|line| warn(line));
+    recorded.finish(finish).iter().for_each(|line| warn(line));
     error.map_or(Ok(()), |why| Err(ActionError { node: node.clone(), action, why }))
 }
 
@@ -76,8 +76,8 @@ pub fn switch(
 /// Returns the reason why a proven end of `power-off` is not a success in Ganeti's contract (`LUOobCommand.Exec`,
 /// `lib/cmdlib/misc.py`). A success means that the power is off, which only the grade `off` proves. `None` if it is a
 /// success.
-fn less_than_off(node: &NodeName, finish: &Finish, is_shun: bool) -> Option<String> {
-    let Finish { grade, proven_by, .. } = finish;
+fn less_than_off(node: &NodeName, finish: &ActionResult, is_shun: bool) -> Option<String> {
+    let ActionResult { grade, proven_by, .. } = finish;
     if *grade == Grade::Off {
         return None;
     }

@@ -23,14 +23,14 @@ pub enum ProgramError {
         error: io::Error,
     },
     /// The program ended with an exit code other than 0, or by a signal.
-    #[error("{what} ended with {code}: {said}")]
+    #[error("{what} ended with {code}: {output}")]
     Failed {
         /// The command line.
         what: String,
         /// The exit code. For a signal, [`run`] sets 128 plus its number.
         code: i32,
         /// The last lines of the output.
-        said: String,
+        output: String,
     },
     /// The program printed more than the limit.
     #[error("{} printed more than {limit} bytes", program.display())]
@@ -41,14 +41,14 @@ pub enum ProgramError {
         limit: usize,
     },
     /// The program was still running at the deadline.
-    #[error("{what} did not end within {seconds:.1} s: {said}")]
+    #[error("{what} did not end within {seconds:.1} s: {output}")]
     TimedOut {
         /// The command line.
         what: String,
         /// The time that the program had, in seconds.
         seconds: f64,
         /// The last lines of the output.
-        said: String,
+        output: String,
     },
 }
 
@@ -103,11 +103,11 @@ pub fn report(program: &Path, words: &[&str], deadline: Deadline) -> Result<Stri
 
 fn failed(program: &Path, words: &[&str], ended: &Ended, given: Duration) -> ProgramError {
     let what = format!("{} {}", program.display(), words.join(" "));
-    let said = last_lines(&[ended.stdout.as_slice(), b"\n", ended.stderr.as_slice()].concat());
+    let output = last_lines(&[ended.stdout.as_slice(), b"\n", ended.stderr.as_slice()].concat());
     match ended.end {
-        End::Exited(code) => ProgramError::Failed { what, code, said },
-        End::Killed(signal) => ProgramError::Failed { what, code: 128 + signal, said },
-        End::TimedOut => ProgramError::TimedOut { what, seconds: given.as_secs_f64(), said },
+        End::Exited(code) => ProgramError::Failed { what, code, output },
+        End::Killed(signal) => ProgramError::Failed { what, code: 128 + signal, output },
+        End::TimedOut => ProgramError::TimedOut { what, seconds: given.as_secs_f64(), output },
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
         let absent = run(Path::new("/nonexistent"), &[], &[], late()).unwrap_err();
         assert!(matches!(absent, ProgramError::Start { .. }));
         let partly = report(Path::new("/bin/ls"), &["-d", "/", "/nonexistent"], late()).unwrap();
-        assert_eq!(partly, "/\n", "it says by its exit code that this is not all");
+        assert_eq!(partly, "/\n", "the exit code shows that the report is partial");
         assert!(matches!(report(Path::new("/bin/false"), &[], late()), Err(ProgramError::Failed { code: 1, .. })));
         let slow = run(Path::new("/bin/sleep"), &["9"], &[], Deadline::after(Duration::from_millis(50))).unwrap_err();
         assert!(matches!(slow, ProgramError::TimedOut { .. }));

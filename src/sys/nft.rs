@@ -47,15 +47,15 @@ pub fn list(family: &str, table: &str, deadline: Deadline) -> Result<Option<Vec<
         output_limit: LISTING,
     };
     let ended = job.run().map_err(|error| ProgramError::Start { program: NFT.into(), error })?;
-    let said = String::from_utf8_lossy(&ended.stderr).trim().replace('\n', "; ");
+    let output = String::from_utf8_lossy(&ended.stderr).trim().replace('\n', "; ");
     match ended.end {
         End::Exited(0) if !ended.flooded => {}
         // nft(8) has one exit code for every failure: only the kernel's error text distinguishes an absent table.
-        End::Exited(_) if said.contains("No such file or directory") => return Ok(None),
-        End::TimedOut => return Err(ProgramError::TimedOut { what, seconds: given.as_secs_f64(), said }),
-        End::Exited(code) | End::Killed(code) => return Err(ProgramError::Failed { what, code, said }),
+        End::Exited(_) if output.contains("No such file or directory") => return Ok(None),
+        End::TimedOut => return Err(ProgramError::TimedOut { what, seconds: given.as_secs_f64(), output }),
+        End::Exited(code) | End::Killed(code) => return Err(ProgramError::Failed { what, code, output }),
     }
-    let bad = |why: &str| ProgramError::Failed { what: what.clone(), code: 0, said: why.to_owned() };
+    let bad = |why: &str| ProgramError::Failed { what: what.clone(), code: 0, output: why.to_owned() };
     let mut listing: Value = serde_json::from_slice(&ended.stdout).map_err(|error| bad(&error.to_string()))?;
     match listing.get_mut("nftables").map(Value::take) {
         Some(Value::Array(objects)) => Ok(Some(objects)),

@@ -21,10 +21,10 @@ pub enum OobError {
     #[error("there is no OOB program {} on this host: install it on each node that may fence: every master candidate, and other nodes that have the BMCs' secrets", .0.display())]
     Missing(PathBuf),
     /// The path is not an executable file.
-    #[error("the OOB program {} is no executable file: check its type and mode", .0.display())]
+    #[error("the OOB program {} is not an executable file: check its type and mode", .0.display())]
     NotExecutable(PathBuf),
     /// A user other than root could replace the program.
-    #[error("the OOB program {} is not run: somebody else than root could exchange it: {error}", program.display())]
+    #[error("the OOB program {} is not run: a user other than root can replace it: {error}", program.display())]
     Untrusted {
         /// The path of the program.
         program: PathBuf,
@@ -32,7 +32,7 @@ pub enum OobError {
         error: UntrustedProgram,
     },
     /// The path is relative: whether Ganeti finds it depends on its working directory.
-    #[error("the OOB program {} is no absolute path: correct the node parameter oob_program", .0.display())]
+    #[error("the OOB program {} is not an absolute path: correct the node parameter oob_program", .0.display())]
     NotAbsolute(PathBuf),
     /// The kernel did not start the program.
     #[error("cannot run {}: {error}", program.display())]
@@ -43,7 +43,7 @@ pub enum OobError {
         error: io::Error,
     },
     /// The program did not end in time and was killed.
-    #[error("{} {command} timed out after {seconds:.1} s and was killed{}", program.display(), said(reason))]
+    #[error("{} {command} timed out after {seconds:.1} s and was killed{}", program.display(), after_colon(reason))]
     TimedOut {
         /// The path of the program.
         program: PathBuf,
@@ -55,7 +55,7 @@ pub enum OobError {
         reason: Option<String>,
     },
     /// The program ended with an exit code other than 0.
-    #[error("{} {command} failed with exit code {code}{}", program.display(), said(reason))]
+    #[error("{} {command} failed with exit code {code}{}", program.display(), after_colon(reason))]
     Failed {
         /// The path of the program.
         program: PathBuf,
@@ -67,7 +67,7 @@ pub enum OobError {
         reason: Option<String>,
     },
     /// A signal that we did not send killed the program.
-    #[error("{} {command} was killed by signal {signal}{}", program.display(), said(reason))]
+    #[error("{} {command} was killed by signal {signal}{}", program.display(), after_colon(reason))]
     Killed {
         /// The path of the program.
         program: PathBuf,
@@ -106,7 +106,7 @@ impl OobError {
     }
 }
 
-fn said(reason: &Option<String>) -> String {
+fn after_colon(reason: &Option<String>) -> String {
     reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"))
 }
 

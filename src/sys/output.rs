@@ -177,8 +177,8 @@ mod tests {
     #[test]
     fn an_event_is_one_line() {
         let mut written = Vec::new();
-        let event = "DEBUG n3 said \u{1b}[2J\nINFO forged\u{202e}\n";
+        let event = "DEBUG n3 sent \u{1b}[2J\nINFO forged\u{202e}\n";
         assert_eq!(Events(&mut written).write(event.as_bytes()).unwrap(), event.len());
-        assert_eq!(String::from_utf8(written).unwrap(), "DEBUG n3 said \\u001b[2J\\nINFO forged\\u202e\n");
+        assert_eq!(String::from_utf8(written).unwrap(), "DEBUG n3 sent \\u001b[2J\\nINFO forged\\u202e\n");
     }
 }

@@ -3,12 +3,13 @@
 //! A receipt log that cannot be written does not stop an action: a host that must be fenced is fenced. But the action
 //! reports a warning.
 
+use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::clock::{millis, now};
 use super::identity;
-use super::receipt_log::ReceiptLog;
+use super::receipt_log::{ReceiptLog, ReceiptLogError};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Action, ActionStep, Intent, LogEntry, Outcome, Receipt, VERSION};
@@ -23,7 +24,7 @@ const LONGEST: usize = 2_000;
 /// One action that is under way.
 #[derive(Debug)]
 pub struct RecordedAction {
-    ledger: ReceiptLog,
+    log: ReceiptLog,
     intent: Intent,
     begun: Instant,
     steps: Vec<ActionStep>,
@@ -32,7 +33,7 @@ pub struct RecordedAction {
 
 /// The result of an action, for the receipt.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Finish {
+pub struct ActionResult {
     /// The outcome of the action.
     pub outcome: Outcome,
     /// The strength of the proof that the node was stopped.
@@ -45,10 +46,21 @@ pub struct Finish {
     pub record: Option<String>,
 }
 
+/// The reason why an entry is not on the disk.
+#[derive(Debug, thiserror::Error)]
+enum NotAppendedError {
+    #[error(transparent)]
+    Log(#[from] ReceiptLogError),
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    #[error("the disk did not take it in {} s", PATIENCE.as_secs())]
+    Timeout,
+}
+
 impl RecordedAction {
     /// Writes the intent. The caller must not change anything before this call.
     #[must_use]
-    pub fn enter(ledger: ReceiptLog, program: &str, action: Action, node: &NodeName) -> Self {
+    pub fn begin(log: ReceiptLog, program: &str, action: Action, node: &NodeName) -> Self {
         let at = now();
         let intent = Intent {
             version: VERSION,
@@ -61,9 +73,9 @@ impl RecordedAction {
             boot_id: identity::boot_id(),
             at,
         };
-        let mut road = Self { ledger, intent, begun: Instant::now(), steps: Vec::new(), warnings: Vec::new() };
-        road.write(&LogEntry::Intent(road.intent.clone()));
-        road
+        let mut action = Self { log, intent, begun: Instant::now(), steps: Vec::new(), warnings: Vec::new() };
+        action.write(&LogEntry::Intent(action.intent.clone()));
+        action
     }
 
     /// Returns the id that connects the intent, the receipt and the parts of the action.
@@ -89,17 +101,17 @@ impl RecordedAction {
 
     /// Writes the receipt. Returns the warnings about the receipt log since [`RecordedAction::take_warnings`].
     #[must_use]
-    pub fn leave(mut self, finish: Finish) -> Vec<String> {
+    pub fn finish(mut self, result: ActionResult) -> Vec<String> {
         let receipt = Receipt {
             version: VERSION,
             id: self.intent.id.clone(),
             node: self.intent.node.clone(),
-            outcome: finish.outcome,
-            grade: finish.grade,
-            proven_by: finish.proven_by,
+            outcome: result.outcome,
+            grade: result.grade,
+            proven_by: result.proven_by,
             steps: std::mem::take(&mut self.steps),
-            reason: finish.reason.map(|text| one_line(&text, LONGEST)),
-            record: finish.record.map(|text| one_line(&text, LONGEST)),
+            reason: result.reason.map(|text| one_line(&text, LONGEST)),
+            record: result.record.map(|text| one_line(&text, LONGEST)),
             at: now(),
             duration_ms: millis(self.begun.elapsed()),
         };
@@ -112,10 +124,10 @@ impl RecordedAction {
             LogEntry::Intent(_) => "intent",
             LogEntry::Receipt(_) => "receipt",
         };
-        if let Err(error) = append_within(&self.ledger, entry.clone()) {
+        if let Err(error) = append_within(&self.log, entry.clone()) {
             let Intent { action, node, .. } = &self.intent;
             // This host must still record a node that is proven off.
-            let kept = self.ledger.append_until_boot(entry).map_or("", |()| ", and it is kept until the next boot");
+            let kept = self.log.append_until_boot(entry).map_or("", |()| ", and it is kept until the next boot");
             self.warnings
                 .push(format!("{node}: no {what} of this {action} is on disk, the action goes on{kept}: {error}"));
         }
@@ -124,15 +136,13 @@ impl RecordedAction {
 
 /// Appends an entry within the time limit. A disk that hangs must not stop fencing; the append continues in the
 /// background.
-fn append_within(ledger: &ReceiptLog, entry: LogEntry) -> Result<(), String> {
+fn append_within(log: &ReceiptLog, entry: LogEntry) -> Result<(), NotAppendedError> {
     let (done, answer) = mpsc::channel();
-    let ledger = ledger.clone();
+    let log = log.clone();
     let work = move || {
         // After the time limit the receiver is gone.
-        let _ = done.send(ledger.append(&entry).map_err(|error| error.to_string()));
+        let _ = done.send(log.append(&entry));
     };
-    std::thread::Builder::new().spawn(work).map_err(|error| error.to_string())?;
-    answer
-        .recv_timeout(PATIENCE)
-        .unwrap_or_else(|_| Err(format!("the disk did not take it in {} s", PATIENCE.as_secs())))
+    std::thread::Builder::new().spawn(work).map_err(NotAppendedError::Thread)?;
+    Ok(answer.recv_timeout(PATIENCE).map_err(|_| NotAppendedError::Timeout)??)
 }

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use aes::Aes128;
@@ -36,11 +36,32 @@ const COMPARED: &[u8] = b"gnt-ha: key for remote nodes";
 /// The length of a fingerprint in bytes: enough to distinguish random keys.
 const FINGERPRINT: usize = 8;
 
-/// Checks each of `addresses` at `port`, at once; an error is the reason why a connection would fail. If this host has
-/// no key, each address has that reason.
-#[must_use]
-pub fn asked(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeMap<IpAddr, Result<(), String>> {
-    requested_by(&KEYS.map(Path::new), addresses, port, deadline)
+/// The reason why this host has no key for remote nodes.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteKeyError {
+    /// None of the files exists.
+    #[error("this host has no key for remote nodes ({0})")]
+    Missing(String),
+    /// The file cannot be read.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The path of the key.
+        path: PathBuf,
+        /// The error of the file system.
+        error: io::Error,
+    },
+}
+
+/// Checks each of `addresses` at `port`, at once; an error is the reason why a connection would fail.
+///
+/// # Errors
+/// [`RemoteKeyError`] if this host has no key: then no address was checked.
+pub fn check_addresses(
+    addresses: &[IpAddr],
+    port: u16,
+    deadline: Deadline,
+) -> Result<BTreeMap<IpAddr, io::Result<()>>, RemoteKeyError> {
+    check_with(&KEYS.map(Path::new), addresses, port, deadline)
 }
 
 /// Returns the fingerprint of this host's key; `None` without a key. It distinguishes keys and does not reveal them.
@@ -56,41 +77,34 @@ fn fingerprint_of(key: &[u8]) -> Option<String> {
 }
 
 /// Reads the key from the first file that exists, as Pacemaker does.
-fn read(paths: &[&Path]) -> Result<Vec<u8>, String> {
+fn read(paths: &[&Path]) -> Result<Vec<u8>, RemoteKeyError> {
     let all = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-    let path = paths.iter().find(|path| path.exists());
-    let path = path.ok_or_else(|| format!("this host has no key for remote nodes ({})", all()))?;
-    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+    let path = paths.iter().find(|path| path.exists()).ok_or_else(|| RemoteKeyError::Missing(all()))?;
+    std::fs::read(path).map_err(|error| RemoteKeyError::Unreadable { path: path.to_path_buf(), error })
 }
 
-fn requested_by(
+fn check_with(
     keys: &[&Path],
     addresses: &[IpAddr],
     port: u16,
     deadline: Deadline,
-) -> BTreeMap<IpAddr, Result<(), String>> {
+) -> Result<BTreeMap<IpAddr, io::Result<()>>, RemoteKeyError> {
     if addresses.is_empty() {
-        return BTreeMap::new();
+        return Ok(BTreeMap::new());
     }
-    let key = match read(keys) {
-        Ok(key) => key,
-        Err(why) => return addresses.iter().map(|address| (*address, Err(why.clone()))).collect(),
-    };
-    let key = &key;
-    thread::scope(|scope| {
-        let ask = |address: IpAddr| move || takes(SocketAddr::new(address, port), key, deadline);
+    let key = &read(keys)?;
+    Ok(thread::scope(|scope| {
+        let ask = |address: IpAddr| move || check_key(SocketAddr::new(address, port), key, deadline);
         let all: Vec<_> = addresses.iter().map(|address| (*address, scope.spawn(ask(*address)))).collect();
-        all.into_iter()
-            .map(|(address, thread)| {
-                let answer = thread.join().unwrap_or_else(|_| Err(io::Error::other("it was not asked")));
-                (address, answer.map_err(|error| error.to_string()))
-            })
-            .collect()
-    })
+        let joined = all.into_iter().map(|(address, thread)| {
+            (address, thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread failed"))))
+        });
+        joined.collect()
+    }))
 }
 
 /// Checks that the server at `address` has this key.
-fn takes(address: SocketAddr, key: &[u8], deadline: Deadline) -> io::Result<()> {
+fn check_key(address: SocketAddr, key: &[u8], deadline: Deadline) -> io::Result<()> {
     let limit = || Some(deadline.left()).filter(|left| !left.is_zero()).ok_or(io::ErrorKind::TimedOut);
     let stream = TcpStream::connect_timeout(&address, limit()?)?;
     stream.set_read_timeout(Some(limit()?))?;
@@ -113,10 +127,10 @@ impl<S: Read + Write> Talk<S> {
         getrandom::fill(&mut ours).map_err(|error| io::Error::other(error.to_string()))?;
         // No session, one cipher suite and the signal for secure renegotiation (RFC 5746), no compression.
         let hello = [&[3, 3][..], &ours, &[0, 0, 4, 0, 0xa8, 0, 0xff, 1, 0]].concat();
-        self.say(1, &hello)?;
+        self.send(1, &hello)?;
         let mut theirs = None;
         loop {
-            match self.hear()? {
+            match self.receive()? {
                 (2, body) => theirs = Some(body.get(2..34).ok_or_else(cut_short)?.to_vec()),
                 // A server key exchange, which may contain a hint which key the server wants.
                 (12, _) => {}
@@ -125,7 +139,7 @@ impl<S: Read + Write> Talk<S> {
             }
         }
         let theirs = theirs.ok_or_else(cut_short)?;
-        self.say(16, &[&length(IDENTITY)?[..], IDENTITY].concat())?;
+        self.send(16, &[&length(IDENTITY)?[..], IDENTITY].concat())?;
 
         let zeros = vec![0; key.len()];
         let early = [&length(key)?[..], &zeros, &length(key)?, key].concat();
@@ -136,20 +150,20 @@ impl<S: Read + Write> Talk<S> {
         let finished = [&[20, 0, 0, 12][..], &signed].concat();
         let count = [0; 8];
         let about = [&count[..], &[HANDSHAKE, 3, 3], &length(&finished)?].concat();
-        let sealed = seal(write_key, salt, &about, &finished)?;
+        let encrypted = encrypt_block(write_key, salt, &about, &finished)?;
         self.record(CHANGE_CIPHER, &[1])?;
-        self.record(HANDSHAKE, &[&count[..], &sealed].concat())?;
+        self.record(HANDSHAKE, &[&count[..], &encrypted].concat())?;
         // The server answers with a change of the cipher: it could decrypt our message.
         match self.next_record() {
             Ok((CHANGE_CIPHER, _)) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::TimedOut || error.kind() == io::ErrorKind::WouldBlock => {
                 Err(error)
             }
-            Ok(_) | Err(_) => Err(io::Error::other("it does not take the key of this host")),
+            Ok(_) | Err(_) => Err(io::Error::other("it does not accept the key of this host")),
         }
     }
 
-    fn say(&mut self, kind: u8, body: &[u8]) -> io::Result<()> {
+    fn send(&mut self, kind: u8, body: &[u8]) -> io::Result<()> {
         let message = [&[kind, 0][..], &length(body)?, body].concat();
         self.transcript.extend(&message);
         self.record(HANDSHAKE, &message)
@@ -160,7 +174,7 @@ impl<S: Read + Write> Talk<S> {
     }
 
     /// Reads the next message of the handshake.
-    fn hear(&mut self) -> io::Result<(u8, Vec<u8>)> {
+    fn receive(&mut self) -> io::Result<(u8, Vec<u8>)> {
         loop {
             if let [kind, a, b, c, rest @ ..] = self.unread.as_slice() {
                 let size = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
@@ -175,7 +189,7 @@ impl<S: Read + Write> Talk<S> {
                 (ALERT, content) => {
                     let number = content.get(1).copied().unwrap_or_default();
                     return Err(io::Error::other(format!(
-                        "it does not talk TLS with a shared key (alert {number}): it may want certificates"
+                        "it does not accept TLS with a pre-shared key (alert {number}): it may require certificates"
                     )));
                 }
                 (kind, _) => return Err(io::Error::other(format!("an unexpected record of kind {kind}"))),
@@ -220,7 +234,7 @@ fn expand(secret: &[u8], label: &[u8], seed: &[u8], size: usize) -> io::Result<V
 
 /// AES-128 in Galois/Counter mode (NIST SP 800-38D) of one block, with less than a block beside it: the first record of a connection,
 /// whose count is 0. Returns the block and its tag.
-fn seal(key: &[u8], salt: &[u8], about: &[u8], block: &[u8]) -> io::Result<Vec<u8>> {
+fn encrypt_block(key: &[u8], salt: &[u8], about: &[u8], block: &[u8]) -> io::Result<Vec<u8>> {
     let cipher = Aes128::new_from_slice(key).map_err(io::Error::other)?;
     let encrypt = |block: u128| {
         let mut block = block.to_be_bytes().into();
@@ -234,12 +248,12 @@ fn seal(key: &[u8], salt: &[u8], about: &[u8], block: &[u8]) -> io::Result<Vec<u
         io::Result::Ok(u128::from_be_bytes(whole))
     };
     let first = word(salt)?;
-    let sealed = word(block)? ^ encrypt(first | 2);
+    let encrypted = word(block)? ^ encrypt(first | 2);
     let bits = |bytes: &[u8]| u128::try_from(bytes.len()).unwrap_or_default() * 8;
     let hash = encrypt(0);
-    let sum = [word(about)?, sealed, bits(about) << 64 | bits(block)];
+    let sum = [word(about)?, encrypted, bits(about) << 64 | bits(block)];
     let sum = sum.into_iter().fold(0, |sum, block| product(sum ^ block, hash));
-    Ok([sealed.to_be_bytes(), (sum ^ encrypt(first | 1)).to_be_bytes()].concat())
+    Ok([encrypted.to_be_bytes(), (sum ^ encrypt(first | 1)).to_be_bytes()].concat())
 }
 
 /// Multiplies in the field of that mode, whose first bit is the highest.
@@ -276,44 +290,43 @@ mod tests {
     /// Test case 2 of the mode's specification (McGrew, Viega): no additional data, one block of zeros, and a count of
     /// 0.
     #[test]
-    fn a_block_is_sealed_as_its_specification_has_it() {
-        let sealed = seal(&[0; 16], &[0; 4], &[], &[0; 16]).unwrap();
-        let hex: String = sealed.iter().map(|byte| format!("{byte:02x}")).collect();
+    fn a_block_is_encrypted_as_in_the_specification() {
+        let encrypted = encrypt_block(&[0; 16], &[0; 4], &[], &[0; 16]).unwrap();
+        let hex: String = encrypted.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf");
     }
 
     /// A missing key on this host is a fault of the connections only, and of nothing else in the setup.
     #[test]
-    fn without_a_key_each_address_has_its_reason() {
+    fn without_a_key_the_files_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let (none, key) = (dir.path().join("none"), dir.path().join("authkey"));
         let addresses = [IpAddr::from([192, 0, 2, 17]), IpAddr::from([192, 0, 2, 18])];
         let soon = Deadline::after(Duration::from_secs(5));
-        let said = requested_by(&[&none], &addresses, 1, soon);
-        let why = Err(format!("this host has no key for remote nodes ({})", none.display()));
-        assert_eq!(said, BTreeMap::from(addresses.map(|address| (address, why.clone()))));
-        assert!(requested_by(&[&none], &[], 1, soon).is_empty());
+        let error = check_with(&[&none], &addresses, 1, soon).unwrap_err();
+        assert_eq!(error.to_string(), format!("this host has no key for remote nodes ({})", none.display()));
+        assert!(check_with(&[&none], &[], 1, soon).unwrap().is_empty());
         std::fs::write(&key, "k").unwrap();
-        assert_eq!(read(&[&none, &key]), Ok(b"k".to_vec()));
+        assert_eq!(read(&[&none, &key]).unwrap(), b"k");
     }
 
     /// Hosts compare the fingerprints of their keys; a fingerprint contains neither the key nor its digest.
     #[test]
     fn a_fingerprint_is_neither_the_key_nor_its_digest() {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let said = fingerprint_of(b"key").unwrap();
-        assert_eq!((said.len(), fingerprint_of(b"key").as_ref()), (2 * FINGERPRINT, Some(&said)));
+        let fingerprint = fingerprint_of(b"key").unwrap();
+        assert_eq!((fingerprint.len(), fingerprint_of(b"key").as_ref()), (2 * FINGERPRINT, Some(&fingerprint)));
         assert!(
-            said != fingerprint_of(b"kez").unwrap()
-                && said != fingerprint_of(&[b"key".as_slice(), &[1]].concat()).unwrap()
+            fingerprint != fingerprint_of(b"kez").unwrap()
+                && fingerprint != fingerprint_of(&[b"key".as_slice(), &[1]].concat()).unwrap()
         );
-        assert!(!hex(&Sha256::digest(b"key")).contains(&said) && !hex(b"key").contains(&said));
-        assert_eq!(fingerprint_of(b""), None, "that is no key");
+        assert!(!hex(&Sha256::digest(b"key")).contains(&fingerprint) && !hex(b"key").contains(&fingerprint));
+        assert_eq!(fingerprint_of(b""), None, "an empty key");
     }
 
     /// Only a server that continues the handshake has our key; silence, garbage and an alert do not count.
     #[test]
-    fn no_other_answer_is_a_yes() {
+    fn no_other_answer_counts_as_accepted() {
         for answer in
             [&b""[..], b"HTTP/1.1 400", &[21, 3, 3, 0, 2, 2, 40], &[22, 3, 3, 0, 4, 14, 0, 0, 0], &[20, 3, 3, 0, 1, 1]]
         {
@@ -325,8 +338,8 @@ mod tests {
                 stream.read_exact(&mut hello).unwrap();
                 stream.write_all(answer).unwrap();
             });
-            let said = takes(address, b"key", Deadline::after(Duration::from_secs(10)));
-            assert!(said.is_err(), "{answer:?}");
+            let result = check_key(address, b"key", Deadline::after(Duration::from_secs(10)));
+            assert!(result.is_err(), "{answer:?}");
             server.join().unwrap();
         }
     }

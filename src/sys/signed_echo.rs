@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(ours.answer_to(&question, at(2), at(1)), None, "the other way");
         assert_eq!(key(b"other").answer_to(&question, at(1), at(2)), None);
         let answer = ours.answer_to(&question, at(1), at(2)).unwrap();
-        assert_eq!(ours.answer_to(&answer, at(1), at(2)), None, "an answer is no question");
+        assert_eq!(ours.answer_to(&answer, at(1), at(2)), None, "an answer is not a question");
         // An IPv4 address that is mapped to IPv6 is a different address.
         let mapped = |v4: [u8; 4]| IpAddr::V6(std::net::Ipv4Addr::from(v4).to_ipv6_mapped());
         assert_eq!(ours.answer_to(&question, mapped([192, 0, 2, 1]), mapped([192, 0, 2, 2])), None);

@@ -48,7 +48,7 @@ impl Race {
 
 /// The place where a value was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "what is not on the disk has to be said"]
+#[must_use = "the caller must report a value that is not on the disk"]
 pub enum Kept {
     /// On the disk, flushed unless the caller asked for an unflushed write.
     OnDisk,
@@ -133,7 +133,7 @@ impl Store {
         }
     }
 
-    /// Reads the last value of the file `name` that the disk did not accept. Returns `None` if there is none in memory.
+    /// Reads the last value of the file `name` that the disk did not accept. Returns `None` if the memory has no value.
     ///
     /// # Errors
     /// The error of the file system, or of the parser, for a file that exists and cannot be read.

@@ -42,14 +42,14 @@ pub fn accepting(addresses: &[IpAddr], port: u16, enough: usize, deadline: Deadl
 #[must_use]
 pub fn silent(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeSet<IpAddr> {
     // Time after the deadline for the threads to report the silent addresses, which are known only then.
-    const TOLD: Duration = Duration::from_millis(100);
+    const REPORT_TIME: Duration = Duration::from_millis(100);
     // With less time than this, no address is asked.
     const LEAST: Duration = Duration::from_millis(300);
     if deadline.left() < LEAST {
         return BTreeSet::new();
     }
     let all = addresses.len();
-    those_that(addresses, all, deadline.later(TOLD), move |address| !is_there(address, port, deadline))
+    those_that(addresses, all, deadline.later(REPORT_TIME), move |address| !is_there(address, port, deadline))
 }
 
 fn those_that(

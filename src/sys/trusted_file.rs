@@ -25,7 +25,7 @@ pub enum TrustedFileError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The path is a directory, a device or a pipe.
-    #[error("it is no regular file")]
+    #[error("it is not a regular file")]
     NotRegular,
     /// The file belongs to a user who is neither root nor permitted as owner.
     #[error("it belongs to user {owner} and must be root's: chown root")]
@@ -50,7 +50,7 @@ pub enum TrustedFileError {
         limit: u64,
     },
     /// The content is not UTF-8 text.
-    #[error("it is no UTF-8 text")]
+    #[error("it is not UTF-8 text")]
     NotText,
     /// The first line of the file is empty.
     #[error("its first line is empty")]
@@ -250,8 +250,8 @@ mod tests {
             for wrong in bad {
                 mode(at, wrong);
                 for name in both {
-                    let (found, said) = refused(name).unwrap_err();
-                    assert!(found == path(at) && said.contains("others may write it: chmod go-w"), "{name}: {said}");
+                    let (found, error) = refused(name).unwrap_err();
+                    assert!(found == path(at) && error.contains("others may write it: chmod go-w"), "{name}: {error}");
                 }
             }
             mode(at, good);
@@ -269,8 +269,8 @@ mod tests {
                 println!("skipped: only root can give a file away");
                 return;
             }
-            let (found, said) = refused(name).unwrap_err();
-            assert!(found == path(at) && said.contains("it belongs to user 65534 and must be root's"), "{said}");
+            let (found, error) = refused(name).unwrap_err();
+            assert!(found == path(at) && error.contains("it belongs to user 65534 and must be root's"), "{error}");
             std::os::unix::fs::lchown(path(at), Some(me), None).unwrap();
         }
         std::os::unix::fs::symlink("round", path("round")).unwrap();

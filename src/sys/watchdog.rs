@@ -18,7 +18,7 @@ pub trait Watchdog {
     ///
     /// # Errors
     /// The error of the system; the watchdog may expire then.
-    fn pet(&mut self) -> io::Result<()>;
+    fn keepalive(&mut self) -> io::Result<()>;
 
     /// Disarms the watchdog, if its driver permits that.
     ///
@@ -84,7 +84,7 @@ fn set(file: &mut File, seconds: i32) -> io::Result<(String, u64)> {
 }
 
 impl Watchdog for Device {
-    fn pet(&mut self) -> io::Result<()> {
+    fn keepalive(&mut self) -> io::Result<()> {
         // Any byte other than 'V' is a keepalive; 'V' announces a close that disarms.
         self.file.write_all(b"\0")
     }
@@ -140,13 +140,13 @@ impl StandIn {
         let mut line = String::new();
         BufReader::new(&stream).read_line(&mut line)?;
         let mut stand_in = Self { hello: serde_json::from_str(&line)?, stream };
-        stand_in.pet()?;
+        stand_in.keepalive()?;
         Ok(stand_in)
     }
 }
 
 impl Watchdog for StandIn {
-    fn pet(&mut self) -> io::Result<()> {
+    fn keepalive(&mut self) -> io::Result<()> {
         self.stream.write_all(b"\0")
     }
 

@@ -74,7 +74,7 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
         Some(Ok(config)) => config.self_fence.clone(),
         _ => SelfFenceConfig::default(),
     };
-    let quorum = corosync::quorum(deadline.at_most(COROSYNC));
+    let quorum = corosync::quorum(deadline.at_most(COROSYNC)).map_err(|error| error.to_string());
     let device = quorum.as_ref().ok().and_then(|quorum| quorum.device.as_ref()?.host.clone());
     let device_addresses = resolve::addresses(&device.into_iter().collect(), deadline.at_most(RESOLVE));
     let asked = ours.zip(valid).filter(|_| devices).map(|(_, loaded)| {

@@ -270,8 +270,8 @@ fn protected(
     let lines = std::mem::take(&mut status.nodes);
     for line in lines {
         let entry = node::find(&line.node, register.0.keys()).ok().and_then(|name| register.0.get(name));
-        let seen = power.remove(&line.node).map(|said| match said {
-            Ok(said) => PowerReading::Power(said.power),
+        let seen = power.remove(&line.node).map(|answer| match answer {
+            Ok(answer) => PowerReading::Power(answer.power),
             Err(error) => PowerReading::Unknown(error.to_string()),
         });
         if let Some(PowerReading::Unknown(why)) = &seen {

@@ -301,8 +301,8 @@ impl Daemon {
         // The clock is read in the moment before. The wait time of the others allows for a stop between this and the
         // keepalive.
         if free || self.lease.is_valid(boottime()) {
-            if let Err(error) = watchdog.pet() {
-                tracing::warn!(%error, "cannot pet the watchdog");
+            if let Err(error) = watchdog.keepalive() {
+                tracing::warn!(%error, "cannot send a keepalive to the watchdog");
             }
             if self.phase == Phase::Lost {
                 // A majority grants the lease again, by a question that was sent after the denial: the node may go on.

@@ -68,7 +68,7 @@ pub fn run(watchdog: &mut dyn Watchdog, state: &Path, limit: Duration) -> io::Re
     File::open(state)?.sync_all()?;
     // The clock is read first: a noted time is never shorter than the real one.
     let last = now().boottime_ms;
-    watchdog.pet()?;
+    watchdog.keepalive()?;
     loop {
         let since = now().boottime_ms.saturating_sub(last);
         writeln!(notes, "{since}")?;
@@ -110,7 +110,7 @@ mod tests {
     struct Lame;
 
     impl Watchdog for Lame {
-        fn pet(&mut self) -> io::Result<()> {
+        fn keepalive(&mut self) -> io::Result<()> {
             Ok(())
         }
 

@@ -63,7 +63,7 @@ pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: 
     }
     let readmitted = ShunCoordinator::of(node, config, data_dir).and_then(|all| readmit(&all, None, deadline));
     let response = match readmitted {
-        Ok(Readmitted::AlreadySo) => "it was not shunned".to_owned(),
+        Ok(Readmitted::Unchanged) => "it was not shunned".to_owned(),
         Ok(Readmitted::Done(answers)) => {
             format!(
                 "readmitted by {} of {} nodes",

@@ -26,7 +26,7 @@ const HOLE: u64 = 5;
 /// The result of a readmission.
 pub enum Readmitted {
     /// The node was not shunned. If it was shunned earlier, enough candidates know of its readmission.
-    AlreadySo,
+    Unchanged,
     /// The nodes that answered have readmitted it.
     Done(Answers),
 }
@@ -55,7 +55,7 @@ impl fmt::Display for Readmission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { node, result } = self;
         match result {
-            Readmitted::AlreadySo => write!(f, "{node}: was not shunned"),
+            Readmitted::Unchanged => write!(f, "{node}: was not shunned"),
             Readmitted::Done(answers) => {
                 let nodes = answers.values().filter(|answer| answer.is_ok()).count();
                 write!(f, "{node}: is readmitted by {nodes} nodes")
@@ -99,9 +99,9 @@ pub fn readmit(
 ) -> Result<Readmitted, OrderError> {
     let before = coordinator.entry()?;
     let due = Due::of(before.as_ref());
-    let Some(mut entry) = before.filter(|_| due != Due::Nothing) else { return Ok(Readmitted::AlreadySo) };
+    let Some(mut entry) = before.filter(|_| due != Due::Nothing) else { return Ok(Readmitted::Unchanged) };
     if due == Due::Telling {
-        return known_to_enough(coordinator, entry, deadline).map(|_| Readmitted::AlreadySo);
+        return known_to_enough(coordinator, entry, deadline).map(|_| Readmitted::Unchanged);
     }
     let because = match word {
         Some(reason) => {

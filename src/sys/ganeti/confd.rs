@@ -374,8 +374,8 @@ mod tests {
             let bytes = program_test::hostile::mutated(&mut dice, &valid);
             let Some((reply, salt)) = ours.reply(&bytes) else { continue };
             // The datagrams that are left are unchanged answers of a confd.
-            let said = signed.iter().find(|(known, body)| *known == salt && body["serial"] == reply.cluster_serial);
-            assert!(said.is_some_and(|(_, body)| body["answer"] == reply.answer), "{number}");
+            let sent = signed.iter().find(|(known, body)| *known == salt && body["serial"] == reply.cluster_serial);
+            assert!(sent.is_some_and(|(_, body)| body["answer"] == reply.answer), "{number}");
             assert_eq!(salts.is_answer(&salt, from), salt == signed[0].0, "{number}");
         }
     }
@@ -489,9 +489,9 @@ mod tests {
 
     #[test]
     fn a_confd_that_is_not_there_is_no_answer_within_the_deadline() {
-        let nobody = "127.99.99.99".parse().unwrap();
+        let unused_address = "127.99.99.99".parse().unwrap();
         let begun = std::time::Instant::now();
-        assert!(!confd().answers(nobody, Deadline::after(Duration::from_millis(60))).unwrap());
+        assert!(!confd().answers(unused_address, Deadline::after(Duration::from_millis(60))).unwrap());
         assert!(begun.elapsed() < Duration::from_secs(2));
     }
 

@@ -22,7 +22,7 @@ pub const LUXI_SOCKET: &str = "/var/run/ganeti/socket/ganeti-query";
 #[derive(Debug, thiserror::Error)]
 pub enum GanetiFilesError {
     /// The file does not exist: this host is not a master candidate, or does not run Ganeti.
-    #[error("there is no {}: this host is no master candidate of a Ganeti cluster", .0.display())]
+    #[error("there is no {}: this host is not a master candidate of a Ganeti cluster", .0.display())]
     NotCandidate(PathBuf),
     /// The file exists and cannot be read.
     #[error("cannot read {}: {error}", path.display())]

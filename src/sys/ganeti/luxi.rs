@@ -86,7 +86,7 @@ impl Luxi {
     /// [`LuxiError`] if the exchange fails, Ganeti rejects the job, or the answer has no job number.
     pub fn submit_job(&mut self, opcodes: &[Value]) -> Result<u64, LuxiError> {
         let answer = self.call("SubmitJob", &json!([opcodes]))?;
-        number_of(&answer).ok_or_else(|| LuxiError::Answer(format!("{answer} is no job number")))
+        number_of(&answer).ok_or_else(|| LuxiError::Answer(format!("{answer} is not a job number")))
     }
 
     /// Submits jobs that belong together (`SubmitManyJobs`) and returns the number of the last one.
@@ -99,7 +99,7 @@ impl Luxi {
             return self.submit_job(job);
         }
         let answer = self.call("SubmitManyJobs", &json!([jobs]))?;
-        let unreadable = || LuxiError::Answer(format!("{answer} is no list of jobs"));
+        let unreadable = || LuxiError::Answer(format!("{answer} is not a list of jobs"));
         let mut last = Err(unreadable());
         // Each job has `[true, number]` or `[false, reason]`.
         for job in answer.as_array().ok_or_else(unreadable)? {
@@ -178,8 +178,8 @@ impl Luxi {
     pub fn cancel_job(&mut self, number: u64) -> Result<String, LuxiError> {
         let answer = self.call("CancelJob", &json!([number, false]))?;
         match (answer.get(0).and_then(Value::as_bool), answer.get(1).and_then(Value::as_str)) {
-            (Some(true), Some(told)) => Ok(told.to_owned()),
-            (Some(false), Some(told)) => Err(LuxiError::Refused(told.to_owned())),
+            (Some(true), Some(text)) => Ok(text.to_owned()),
+            (Some(false), Some(text)) => Err(LuxiError::Refused(text.to_owned())),
             _ => Err(LuxiError::Answer(format!("{answer} does not tell whether it is cancelled"))),
         }
     }

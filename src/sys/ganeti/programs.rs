@@ -79,7 +79,7 @@ pub struct Copy {
     pub nodes: Vec<NodeName>,
     node_list: PathBuf,
     /// The copy in Pacemaker's configuration, or the reason why it cannot be read.
-    kept: Result<Kept, String>,
+    kept: Result<Kept, Lacks>,
 }
 
 /// What Pacemaker's configuration holds for hosts that are not master candidates.
@@ -98,13 +98,13 @@ impl Copy {
     pub fn read(data_dir: &Path, cib: &Path) -> Self {
         let kept = match cib::resources(cib) {
             Ok(Some(resources)) => Ok(Kept::of(&resources)),
-            Ok(None) => Err(format!("there is no {}", cib.display())),
-            Err(error) => Err(error.reason()),
+            Ok(None) => Err(Lacks::Cib(format!("there is no {}", cib.display()))),
+            Err(error) => Err(Lacks::Cib(error.reason())),
         };
         Self::of(data_dir, kept)
     }
 
-    fn of(data_dir: &Path, kept: Result<Kept, String>) -> Self {
+    fn of(data_dir: &Path, kept: Result<Kept, Lacks>) -> Self {
         let nodes = Ssconf::new(data_dir).names("node_list").unwrap_or_default();
         Self { nodes, node_list: data_dir.join("ssconf_node_list"), kept }
     }
@@ -172,7 +172,7 @@ impl Copy {
     }
 
     fn kept(&self) -> Result<&Kept, Lacks> {
-        self.kept.as_ref().map_err(|why| Lacks::Cib(why.clone()))
+        self.kept.as_ref().map_err(Clone::clone)
     }
 }
 

@@ -134,28 +134,31 @@ fn who_lacks_a_part_of_it_may_not() {
 
 /// The error names the missing file and the next step.
 #[test]
-fn what_is_lacked_is_named_with_what_to_do() {
-    let said = |plant: &dyn Fn(&Host), words: &[&str]| {
+fn the_error_names_what_is_missing_and_the_next_step() {
+    let assert_lacks = |plant: &dyn Fn(&Host), words: &[&str]| {
         let host = Host::regular();
         plant(&host);
         let lacks = host.lacks().to_string();
         assert!(words.iter().all(|word| lacks.contains(word)), "{lacks}: {words:?}");
     };
-    said(&|host| fs::remove_file(host.path("ssconf_node_list")).unwrap(), &["ssconf_node_list"]);
-    said(
+    assert_lacks(&|host| fs::remove_file(host.path("ssconf_node_list")).unwrap(), &["ssconf_node_list"]);
+    assert_lacks(
         &|host| fs::remove_file(host.path("cib.xml")).unwrap(),
         &["there is no /", "cib.xml", "have Pacemaker run here"],
     );
-    said(&|host| fs::write(host.path("cib.xml"), "<cib>").unwrap(), &["cib.xml cannot be used: "]);
-    said(&|host| host.cib("", ""), &["gnt-ha-oob-programs", "gnt-ha setup --apply"]);
-    said(&|host| host.cib_with(&host.copy(), "", ""), &["config.toml", "gnt-ha-config-digest", "gnt-ha setup --apply"]);
+    assert_lacks(&|host| fs::write(host.path("cib.xml"), "<cib>").unwrap(), &["cib.xml cannot be used: "]);
+    assert_lacks(&|host| host.cib("", ""), &["gnt-ha-oob-programs", "gnt-ha setup --apply"]);
+    assert_lacks(
+        &|host| host.cib_with(&host.copy(), "", ""),
+        &["config.toml", "gnt-ha-config-digest", "gnt-ha setup --apply"],
+    );
     let copied = ["config.toml", "gnt-cluster copyfile /"];
-    said(&|host| fs::remove_file(host.path("config.toml")).unwrap(), &copied);
-    said(
+    assert_lacks(&|host| fs::remove_file(host.path("config.toml")).unwrap(), &copied);
+    assert_lacks(
         &Host::make_older,
         &[&copied[..], &["is another one than that with which gnt-ha setup --apply was last run"]].concat(),
     );
-    said(&|host| fs::remove_file(host.path("secret")).unwrap(), &["config.toml", "the secrets"]);
+    assert_lacks(&|host| fs::remove_file(host.path("secret")).unwrap(), &["config.toml", "the secrets"]);
     let host = Host::regular();
     let copy = Copy::read(host.0.path(), &host.path("cib.xml"));
     let added = NodeName::new("n4.lab").unwrap();
@@ -247,7 +250,7 @@ fn the_parameter_and_foreign_programs_need_no_configuration() {
 /// The result is unknown without a device of ours, without Pacemaker's configuration (a remote node), or without
 /// Ganeti.
 #[test]
-fn who_does_not_know_says_nothing() {
+fn a_host_without_the_input_reports_nothing() {
     let host = Host::regular();
     fs::remove_file(host.path("ssconf_node_list")).unwrap();
     assert_eq!(host.may(), None);
@@ -258,9 +261,9 @@ fn who_does_not_know_says_nothing() {
     assert_eq!(host.may(), None);
 }
 
-/// Both hosts that were left said that they could fence, refused to run the program at the fencing, and the master stayed UNCLEAN.
+/// Without this check, both survivors report that they can fence, and then do not run the program: the master stays UNCLEAN.
 #[test]
-fn a_host_whose_program_others_could_exchange_is_not_said_to_fence() {
+fn a_host_whose_program_others_can_replace_does_not_report_that_it_can_fence() {
     let host = Host::regular();
     fs::create_dir(host.path("bin")).unwrap();
     host.mode("bin", 0o755);
@@ -274,8 +277,8 @@ fn a_host_whose_program_others_could_exchange_is_not_said_to_fence() {
     host.cib(&host.copy(), "");
     assert_eq!(host.may(), Some(MayFence::Yes));
     host.mode("bin", 0o775);
-    assert_eq!(host.may(), Some(MayFence::No), "its group may exchange the program");
+    assert_eq!(host.may(), Some(MayFence::No), "its group can replace the program");
     host.mode("bin", 0o755);
     fs::remove_file(&program).unwrap();
-    assert_eq!(host.may(), Some(MayFence::No), "it is not there");
+    assert_eq!(host.may(), Some(MayFence::No), "it is absent");
 }

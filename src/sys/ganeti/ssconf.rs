@@ -24,7 +24,7 @@ pub struct Ssconf {
 #[derive(Debug, thiserror::Error)]
 pub enum SsconfError {
     /// The file does not exist: this host is not a node of a Ganeti cluster.
-    #[error("there is no {}: this host is no node of a Ganeti cluster (or set data_dir)", .0.display())]
+    #[error("there is no {}: this host is not a node of a Ganeti cluster (or set data_dir)", .0.display())]
     Absent(PathBuf),
     /// The file exists and cannot be read.
     #[error("cannot read {}: {error}", path.display())]
@@ -35,7 +35,7 @@ pub enum SsconfError {
         error: io::Error,
     },
     /// The file is larger than Ganeti's limit, is not UTF-8 text, or has a value that is not valid.
-    #[error("{} is no file of Ganeti's: {reason}", path.display())]
+    #[error("{} is not a valid ssconf file: {reason}", path.display())]
     Bad {
         /// The path of the file.
         path: PathBuf,
@@ -67,7 +67,7 @@ impl Ssconf {
         if bytes.len() as u64 > LIMIT {
             return Err(SsconfError::Bad { path, reason: format!("it has more than {LIMIT} bytes") });
         }
-        ssconf::lines(&bytes).ok_or_else(|| SsconfError::Bad { path, reason: "it is no UTF-8 text".to_owned() })
+        ssconf::lines(&bytes).ok_or_else(|| SsconfError::Bad { path, reason: "it is not UTF-8 text".to_owned() })
     }
 
     /// Reads the first line of the file `ssconf_<key>`; `None` if the file has no line.
@@ -163,8 +163,8 @@ mod tests {
 
     #[test]
     fn no_master_is_nobody() {
-        let (_dir, nobody) = ssconf("master_node", b"NO MASTER\n");
-        assert_eq!(nobody.master().unwrap(), None);
+        let (_dir, no_master) = ssconf("master_node", b"NO MASTER\n");
+        assert_eq!(no_master.master().unwrap(), None);
         let (_dir, hostile) = ssconf("master_node", b"$(reboot)\n");
         assert!(matches!(hostile.master(), Err(SsconfError::Bad { .. })));
     }

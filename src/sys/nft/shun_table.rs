@@ -40,7 +40,7 @@ pub struct AppliedRules {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// The kernel had these rules already.
-    AlreadySo(AppliedRules),
+    Unchanged(AppliedRules),
     /// The kernel has changed its rules.
     Done(AppliedRules),
 }
@@ -50,7 +50,7 @@ impl Applied {
     #[must_use]
     pub const fn refused(&self) -> &AppliedRules {
         match self {
-            Self::AlreadySo(refused) | Self::Done(refused) => refused,
+            Self::Unchanged(refused) | Self::Done(refused) => refused,
         }
     }
 }
@@ -58,21 +58,25 @@ impl Applied {
 /// Makes the kernel shun exactly the addresses in `wanted`, and reads the rules back.
 ///
 /// Existing rules stay, with their ruleset id: only addresses are added and removed. If the kernel has other addresses
-/// than `told`, which was applied before, another program has changed them. All rules are made again then, with a new
+/// than `before`, which were applied last, another program has changed them. All rules are made again then, with a new
 /// ruleset id.
 ///
 /// # Errors
 /// [`ProgramError`] if `nft` fails, or the kernel does not have the rules afterwards.
-pub fn apply(told: &ShunnedAddresses, wanted: &ShunnedAddresses, deadline: Deadline) -> Result<Applied, ProgramError> {
+pub fn apply(
+    before: &ShunnedAddresses,
+    wanted: &ShunnedAddresses,
+    deadline: Deadline,
+) -> Result<Applied, ProgramError> {
     let bridged = has_bridge();
-    let before = read(bridged, deadline)?;
-    if wanted.is_empty() && before == Found::Nothing {
-        return Ok(Applied::AlreadySo(AppliedRules::default()));
+    let found = read(bridged, deadline)?;
+    if wanted.is_empty() && found == Found::Nothing {
+        return Ok(Applied::Unchanged(AppliedRules::default()));
     }
-    let commands = match &before {
-        Found::Whole(refused) if refused.addresses == *wanted => return Ok(Applied::AlreadySo(refused.clone())),
+    let commands = match &found {
+        Found::Whole(refused) if refused.addresses == *wanted => return Ok(Applied::Unchanged(refused.clone())),
         _ if wanted.is_empty() => remove(),
-        Found::Whole(refused) if refused.addresses == *told => change(&refused.addresses, wanted, bridged),
+        Found::Whole(refused) if refused.addresses == *before => change(&refused.addresses, wanted, bridged),
         Found::Nothing | Found::Damaged | Found::Whole(_) => {
             remove().into_iter().chain(make(wanted, bridged)).collect()
         }
@@ -84,11 +88,11 @@ pub fn apply(told: &ShunnedAddresses, wanted: &ShunnedAddresses, deadline: Deadl
         found => Err(ProgramError::Failed {
             what: format!("nft: reading back the table {TABLE}"),
             code: 0,
-            said: match found {
+            output: match found {
                 Found::Whole(_) => {
-                    "it refuses other addresses than it was told: does another program change it?".to_owned()
+                    "it has other addresses than were applied: does another program change it?".to_owned()
                 }
-                Found::Nothing => "it is not there: does another program flush all rules?".to_owned(),
+                Found::Nothing => "it is absent: does another program flush all rules?".to_owned(),
                 Found::Damaged => "its rules are not those that were made: does another program change it, or is /etc/protocols missing \
                      (Debian: netbase)?"
                         .to_owned(),
@@ -268,7 +272,7 @@ fn has_bridge() -> bool {
 }
 
 fn remove() -> Vec<Value> {
-    // The table is added first, so that the deletion succeeds if there is none.
+    // The table is added first, so that the deletion succeeds if it is absent.
     let table = |family: &str| json!({"table": {"family": family, "name": TABLE}});
     ["inet", "bridge"]
         .iter()

@@ -34,16 +34,16 @@ const EACH: Duration = Duration::from_secs(2);
 /// this saves time, and nothing depends on it. An address that is already unreachable keeps its remaining time.
 pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
     if !addresses.is_empty() {
-        told(nft::apply(&rules(addresses, time.as_secs()), Deadline::after(EACH)));
+        log_failure(nft::apply(&rules(addresses, time.as_secs()), Deadline::after(EACH)));
         connections::end(Which::TcpTo(NODED_PORT), addresses, Deadline::after(EACH));
     }
 }
 
 /// Ends all effects of [`make_unreachable`] that the kernel has not ended yet.
 pub fn make_reachable() {
-    // The table is added first, so that the deletion succeeds if there is none.
+    // The table is added first, so that the deletion succeeds if it is absent.
     let both = [json!({"add": {"table": table()}}), json!({"delete": {"table": table()}})];
-    told(nft::apply(&both, Deadline::after(EACH)));
+    log_failure(nft::apply(&both, Deadline::after(EACH)));
 }
 
 /// Returns whether [`make_unreachable`] has made this address unreachable and the kernel has not ended it yet. Returns
@@ -62,9 +62,9 @@ fn holds(object: &Value, address: IpAddr) -> bool {
     elements.into_iter().flatten().any(|element| element.pointer("/elem/val").unwrap_or(element) == address.as_str())
 }
 
-fn told(done: Result<(), ProgramError>) {
+fn log_failure(done: Result<(), ProgramError>) {
     if let Err(error) = done {
-        tracing::warn!(%error, "what is reachable is as it was");
+        tracing::warn!(%error, "the unreachable addresses were not changed");
     }
 }
 
