@@ -212,7 +212,7 @@ fn the_self_fence_answers_others_under_the_units_capabilities() {
         return;
     }
     let said = String::from_utf8_lossy(&ran.stdout);
-    assert!(said.contains("\"phase\":\"off\"") && said.contains("\"answers_nobody\":null"), "{ran:?}");
+    assert!(said.contains("\"phase\":\"off\"") && said.contains("\"echo_fault\":null"), "{ran:?}");
 }
 
 fn ask(address: SocketAddr, path: &str) -> String {

@@ -68,7 +68,7 @@ fn the_master_records_and_counts_it() {
 fn where_the_agents_look_it_is_left_to_them() {
     let cluster = where_we_are_master("");
     looked(&cluster, now());
-    assert_eq!(fence(&cluster, "n2.lab", ""), "left: the roles' next look records it");
+    assert_eq!(fence(&cluster, "n2.lab", ""), "left: the next reconciliation of the role agents records it");
     assert_eq!(breaker(&cluster)["down"], json!([]));
     // Agents that are gone record nothing any more, although their file is still being written.
     let at = now();

@@ -11,7 +11,7 @@ use crate::cli;
 use crate::core::config::Config;
 use crate::service::self_fence::arming::try_out;
 use crate::service::self_fence::daemon;
-use crate::service::self_fence::state::{DesiredState, Phase, Status, desired, said_now, set_desired};
+use crate::service::self_fence::state::{DesiredState, Phase, Status, current_status, desired, set_desired};
 use crate::sys::clock::Deadline;
 use crate::sys::config_file;
 use crate::sys::ganeti::files;
@@ -73,12 +73,12 @@ pub struct DisarmArguments {
 pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
     let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
     match command {
-        Command::Run => daemon::run(&config, Path::new(files::DATA_DIR)).map(|()| 0),
+        Command::Run => daemon::run(&config, Path::new(files::DATA_DIR)).map(|()| 0).map_err(|error| error.to_string()),
         Command::Status(arguments) => status(&config, arguments.json),
         Command::Arm => {
             let deadline = Deadline::after(TRIAL);
             let trial = try_out(Path::new(files::DATA_DIR), config.self_fence.port, deadline);
-            if let Some(why) = trial.map_or_else(Some, |trial| trial.why_not()) {
+            if let Some(why) = trial.map_or_else(|error| Some(error.to_string()), |trial| trial.objection()) {
                 return Err(format!("self-fence arm failed: {why}; nothing was changed"));
             }
             keep(&config, true)?;
@@ -106,7 +106,7 @@ fn keep(config: &Config, armed: bool) -> Result<(), String> {
 }
 
 fn read(config: &Config) -> Option<Status> {
-    said_now(&config.run)
+    current_status(&config.run)
 }
 
 fn status(config: &Config, json: bool) -> Result<u8, String> {
@@ -137,7 +137,7 @@ fn text(status: &Status) -> String {
         Phase::Waiting => "waiting for a first lease: not armed yet",
         Phase::Armed => "armed",
         Phase::Disarming => "being disarmed: still armed, as others may rely on it",
-        Phase::Free => "disarmed; the watchdog is petted whatever comes, until the next boot",
+        Phase::KeepaliveOnly => "disarmed; the watchdog is petted whatever comes, until the next boot",
         Phase::Lost => "LEASE LOST: this node is about to be reset",
     };
     let mut text = format!("{word}\n");
@@ -161,10 +161,10 @@ fn text(status: &Status) -> String {
     if !status.real_time {
         text.push_str("  priority   NOT real-time: start it by its unit, or by chrt --rr 50\n");
     }
-    if let Some(why) = &status.answers_nobody {
+    if let Some(why) = &status.echo_fault {
         text.push_str(&format!("  echo       NONE: {why}\n"));
     }
-    if let Some(why) = &status.why_not {
+    if let Some(why) = &status.not_armed_reason {
         text.push_str(&format!("  {why}\n"));
     }
     text
@@ -185,7 +185,7 @@ fn disarm(config: &Config, wait: bool) -> Result<u8, String> {
             cli::print("not running; it will not be armed at the next boot\n")?;
             return Ok(0);
         };
-        let over = matches!(status.phase, Phase::Off | Phase::Free);
+        let over = matches!(status.phase, Phase::Off | Phase::KeepaliveOnly);
         if over || !wait {
             cli::print(&text(&status))?;
             return Ok(0);

@@ -313,7 +313,7 @@ fn shortfalls(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Conf
 /// Returns the self-fencing times that the nodes reported last, and those that this host reports now.
 fn advertised(config: &Config, ganeti: &GanetiConfig) -> AdvertisedTimes {
     let told = peer_reports::peers(&config.state).into_iter();
-    let told = told.filter_map(|(node, told)| Some((node, peer_reports::attestation(&told)?.self_fence.terms)));
+    let told = told.filter_map(|(node, told)| Some((node, peer_reports::self_fence_report(&told)?.self_fence.terms)));
     let own = identity::node_among(&ganeti.names())
         .zip(peer_reports::own_self_fence(&config.run).map(|self_fence| self_fence.terms));
     told.chain(own).collect()

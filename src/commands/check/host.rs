@@ -71,7 +71,8 @@ pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenc
         newer_config: newer_config::read(&places.state_dir).map_err(|error| error.to_string()),
         systemd_watchdogs,
         not_enabled,
-        lease_lacks: lease_lacks.and_then(|trial| trial.map_or_else(Some, |trial| trial.why_not())),
+        lease_lacks: lease_lacks
+            .and_then(|trial| trial.map_or_else(|error| Some(error.to_string()), |trial| trial.objection())),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::core::config::Config;
 use crate::core::shun::expiry::{Measured, reset_within_ms};
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::measurement::{Before, Outcome, objection};
+use crate::service::self_fence::error::MeasureError;
 use crate::service::self_fence::measured;
 use crate::service::self_fence::state::{Phase, desired, last_status};
 use crate::sys::ganeti::files;
@@ -49,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<u8, String> 
 }
 
 fn show(config: &Config) -> Result<u8, String> {
-    let failed = |why: String| {
+    let failed = |why: MeasureError| {
         format!("self-fence measure failed: {why}; measure again: gnt-ha self-fence measure start --confirm")
     };
     let (text, code) = match measured::conclude(&config.state).map_err(failed)? {

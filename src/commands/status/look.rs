@@ -263,7 +263,7 @@ fn protected(
         }
         let told = peers.get(node)?;
         let age_ms = told_by::age_ms(told);
-        let kept = told_by::attestation(told)
+        let kept = told_by::self_fence_report(told)
             .map(|said| said.self_fence.terms.is_kept(said.age_ms, said.self_fence.guaranteed_for_ms));
         Some(age_ms.map_or(SelfFenceState::Unknown, |age_ms| SelfFenceState::of(age_ms, kept)))
     };

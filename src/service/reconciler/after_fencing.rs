@@ -15,9 +15,9 @@ use crate::sys::pacemaker::cib::{self, CibError};
 
 /// The reason why the node is not recorded here and now.
 #[derive(Debug, thiserror::Error)]
-pub enum Withheld {
+pub enum NotRecorded {
     /// A reconciler runs here regularly, with every guard.
-    #[error("the roles' next look records it")]
+    #[error("the next reconciliation of the role agents records it")]
     Watched,
     /// A guard prevents the record.
     #[error("{0}")]
@@ -30,7 +30,7 @@ pub enum Withheld {
         /// The least grade that the record requires.
         least: Grade,
     },
-    /// luxid did not take the job.
+    /// luxid did not accept the job.
     #[error(transparent)]
     Luxi(LuxiError),
     /// The input of the guards could not be read.
@@ -38,13 +38,13 @@ pub enum Withheld {
     Unknown(#[from] ReconcileError),
 }
 
-impl From<LockError> for Withheld {
+impl From<LockError> for NotRecorded {
     fn from(error: LockError) -> Self {
         Self::Unknown(error.into())
     }
 }
 
-impl From<CibError> for Withheld {
+impl From<CibError> for NotRecorded {
     fn from(error: CibError) -> Self {
         Self::Unknown(error.into())
     }
@@ -56,8 +56,8 @@ impl Reconciler {
     /// confirmed it in time.
     ///
     /// # Errors
-    /// [`Withheld::Watched`] if a reconciler runs here; [`Withheld::Refused`] or [`Withheld::Grade`] if a guard
-    /// prevents the record; [`Withheld::Luxi`] if luxid does not take the job; [`Withheld::Unknown`] if an input or a
+    /// [`NotRecorded::Watched`] if a reconciler runs here; [`NotRecorded::Refused`] or [`NotRecorded::Grade`] if a guard
+    /// prevents the record; [`NotRecorded::Luxi`] if luxid does not accept the job; [`NotRecorded::Unknown`] if an input or a
     /// state file cannot be used, or the lock cannot be taken.
     pub fn record_fenced(
         &self,
@@ -65,13 +65,13 @@ impl Reconciler {
         job: &OfflineJob,
         grade: Grade,
         deadline: Deadline,
-    ) -> Result<Option<u64>, Withheld> {
+    ) -> Result<Option<u64>, NotRecorded> {
         let _lock = self.lock(deadline)?;
         let mut memory = self.memory()?;
         let at = now();
         // The time of its last reconciliation counts, not that of the file, which is written here, too.
         if memory.is_fresh(at) {
-            return Err(Withheld::Watched);
+            return Err(NotRecorded::Watched);
         }
         self.check(grade)?;
         let mut submitted = self.submitted()?;
@@ -84,11 +84,12 @@ impl Reconciler {
             // It is written before the job, and also if the node is blocked: a program that forgets its action would
             // repeat it.
             self.write(MEMORY_FILE, &memory)?;
-            passed.map_err(Withheld::Refused)?;
+            passed.map_err(NotRecorded::Refused)?;
         }
         let verb = if job.sets_offline { "offline" } else { "power" };
         let what = format!("{verb}: {grade}, fenced just now");
-        let number = submit(&self.luxi, &[vec![job.opcode(&what, wall_nanos())]], deadline).map_err(Withheld::Luxi)?;
+        let number =
+            submit(&self.luxi, &[vec![job.opcode(&what, wall_nanos())]], deadline).map_err(NotRecorded::Luxi)?;
         submitted.insert(job.node.clone(), Submitted::new(what, at, number));
         // The job is submitted: if its entry cannot be kept, it is only submitted again.
         let _ = self.keep_submitted(&submitted);
@@ -97,17 +98,17 @@ impl Reconciler {
 
     /// Checks the guards that a single fencing can check. Pacemaker fences only with quorum; an administrator who
     /// fences by hand is responsible for it.
-    fn check(&self, grade: Grade) -> Result<(), Withheld> {
+    fn check(&self, grade: Grade) -> Result<(), NotRecorded> {
         let cib = cib::read(&self.cib, &self.power_agents)?;
         let least = self.settings.promised(cib.fencing.least_of_ours()).least_grade;
         if grade < least {
-            return Err(Withheld::Grade { grade, least });
+            return Err(NotRecorded::Grade { grade, least });
         }
         if let Some(pause) = self.pause()? {
-            return Err(Withheld::Refused(BlockReason::Paused(pause)));
+            return Err(NotRecorded::Refused(BlockReason::Paused(pause)));
         }
         if cib.maintenance {
-            return Err(Withheld::Refused(BlockReason::Maintenance));
+            return Err(NotRecorded::Refused(BlockReason::Maintenance));
         }
         Ok(())
     }
@@ -128,17 +129,17 @@ mod tests {
         "nodes": {"u1": {"name": "n1.lab", "group": "g"}, "u2": {"name": "n2.lab", "group": "g"},
                   "u3": {"name": "n3.lab", "group": "g"}, "u4": {"name": "n4.lab", "group": "g"}}}"#;
 
-    fn recorder(dir: &Path) -> Reconciler {
+    fn reconciler(dir: &Path) -> Reconciler {
         std::fs::write(dir.join("cib.xml"), "<cib><configuration/></cib>").unwrap();
-        let recorder = Reconciler::new(&dir.join("state"), &dir.join("data"), &dir.join("luxi"));
-        Reconciler { cib: dir.join("cib.xml"), ..recorder }
+        let reconciler = Reconciler::new(&dir.join("state"), &dir.join("data"), &dir.join("luxi"));
+        Reconciler { cib: dir.join("cib.xml"), ..reconciler }
     }
 
-    fn ask(recorder: &Reconciler, node: &str) -> Result<Option<u64>, Withheld> {
+    fn ask(reconciler: &Reconciler, node: &str) -> Result<Option<u64>, NotRecorded> {
         let config = GanetiConfig::parse(CONFIG).unwrap();
         let job =
             OfflineJob { node: NodeName::new(node).unwrap(), sets_offline: true, powered: None, auto_promote: false };
-        recorder.record_fenced(&config, &job, Grade::Off, Deadline::after(Duration::from_secs(5)))
+        reconciler.record_fenced(&config, &job, Grade::Off, Deadline::after(Duration::from_secs(5)))
     }
 
     /// Accepts `count` jobs.
@@ -158,17 +159,17 @@ mod tests {
 
     /// Ganeti shows a node online until its job has run, so two jobs under way and a third node are three.
     #[test]
-    fn jobs_that_are_on_their_way_count() {
+    fn jobs_that_are_under_way_count() {
         let dir = tempfile::tempdir().unwrap();
-        let recorder = recorder(dir.path());
-        let luxid = luxid(&recorder.luxi, 2);
+        let reconciler = reconciler(dir.path());
+        let luxid = luxid(&reconciler.luxi, 2);
         for node in ["n2.lab", "n3.lab"] {
-            assert_eq!(ask(&recorder, node).unwrap(), Some(42));
+            assert_eq!(ask(&reconciler, node).unwrap(), Some(42));
         }
-        let refused = ask(&recorder, "n4.lab").unwrap_err();
-        assert!(matches!(refused, Withheld::Refused(BlockReason::Breaker { .. })), "{refused}");
-        let noted = recorder.submitted().unwrap();
-        assert!(noted.keys().map(NodeName::as_str).eq(["n2.lab", "n3.lab"]), "no look hands them over again");
+        let refused = ask(&reconciler, "n4.lab").unwrap_err();
+        assert!(matches!(refused, NotRecorded::Refused(BlockReason::Breaker { .. })), "{refused}");
+        let noted = reconciler.submitted().unwrap();
+        assert!(noted.keys().map(NodeName::as_str).eq(["n2.lab", "n3.lab"]), "they are not submitted again");
         luxid.join().unwrap();
     }
 
@@ -176,49 +177,49 @@ mod tests {
     #[test]
     fn the_power_of_a_node_that_is_offline_already_passes_the_breaker() {
         let dir = tempfile::tempdir().unwrap();
-        let recorder = recorder(dir.path());
-        let luxid = luxid(&recorder.luxi, 3);
+        let reconciler = reconciler(dir.path());
+        let luxid = luxid(&reconciler.luxi, 3);
         for node in ["n2.lab", "n3.lab"] {
-            assert_eq!(ask(&recorder, node).unwrap(), Some(42));
+            assert_eq!(ask(&reconciler, node).unwrap(), Some(42));
         }
         let node = NodeName::new("n4.lab").unwrap();
         let job = OfflineJob { node: node.clone(), sets_offline: false, powered: Some(false), auto_promote: false };
         let config = GanetiConfig::parse(CONFIG).unwrap();
         let deadline = Deadline::after(Duration::from_secs(5));
-        assert_eq!(recorder.record_fenced(&config, &job, Grade::Off, deadline).unwrap(), Some(42));
-        assert!(!recorder.is_recording(&node).unwrap(), "it sets no flag offline");
+        assert_eq!(reconciler.record_fenced(&config, &job, Grade::Off, deadline).unwrap(), Some(42));
+        assert!(!reconciler.is_recording(&node).unwrap(), "it sets no flag offline");
         luxid.join().unwrap();
     }
 
-    /// A job that Ganeti did not take must be submitted again by the next reconciliation.
+    /// A job that Ganeti did not accept must be submitted again by the next reconciliation.
     #[test]
-    fn a_job_that_ganeti_did_not_take_is_not_on_its_way() {
+    fn a_job_that_ganeti_did_not_accept_is_not_under_way() {
         let dir = tempfile::tempdir().unwrap();
-        let recorder = recorder(dir.path());
-        assert!(matches!(ask(&recorder, "n2.lab"), Err(Withheld::Luxi(_))));
-        assert!(recorder.submitted().unwrap().is_empty());
+        let reconciler = reconciler(dir.path());
+        assert!(matches!(ask(&reconciler, "n2.lab"), Err(NotRecorded::Luxi(_))));
+        assert!(reconciler.submitted().unwrap().is_empty());
     }
 
     /// The record accepts a weaker grade only where the fence device in Pacemaker accepts it by name.
     #[test]
-    fn isolated_is_recorded_only_where_a_fence_device_is_content_with_it() {
+    fn isolated_is_recorded_only_where_a_fence_device_accepts_it() {
         let dir = tempfile::tempdir().unwrap();
-        let recorder = recorder(dir.path());
-        assert!(matches!(recorder.check(Grade::Isolated), Err(Withheld::Grade { least: Grade::Bounded, .. })));
+        let reconciler = reconciler(dir.path());
+        assert!(matches!(reconciler.check(Grade::Isolated), Err(NotRecorded::Grade { least: Grade::Bounded, .. })));
         let device = r#"<cib><configuration><resources><primitive id="f" class="stonith" type="fence_ganeti">
             <instance_attributes id="i"><nvpair id="n" name="minimum_grade" value="isolated"/></instance_attributes>
             </primitive></resources></configuration></cib>"#;
-        std::fs::write(&recorder.cib, device).unwrap();
-        recorder.check(Grade::Isolated).unwrap();
-        assert!(recorder.check(Grade::Unknown).is_err());
+        std::fs::write(&reconciler.cib, device).unwrap();
+        reconciler.check(Grade::Isolated).unwrap();
+        assert!(reconciler.check(Grade::Unknown).is_err());
     }
 
     #[test]
-    fn what_is_remembered_and_cannot_be_read_holds_back() {
+    fn a_memory_that_cannot_be_read_blocks_the_record() {
         let dir = tempfile::tempdir().unwrap();
-        let recorder = recorder(dir.path());
+        let reconciler = reconciler(dir.path());
         std::fs::create_dir(dir.path().join("state")).unwrap();
         std::fs::write(dir.path().join("state/reconcile-memory.json"), "{").unwrap();
-        assert!(matches!(ask(&recorder, "n2.lab"), Err(Withheld::Unknown(_))));
+        assert!(matches!(ask(&reconciler, "n2.lab"), Err(NotRecorded::Unknown(_))));
     }
 }

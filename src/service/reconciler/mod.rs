@@ -2,6 +2,8 @@
 //! submits jobs to Ganeti's luxid; its state is in the state directory.
 
 pub mod after_fencing;
+mod input;
+mod last_run;
 mod noded_check;
 pub mod peer_receipts;
 pub mod run;

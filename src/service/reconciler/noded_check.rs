@@ -124,13 +124,13 @@ mod tests {
         );
         drop(noded);
         let refused = check_nodeds(&asked, port, Kept, Deadline::after(CONNECT_TIMEOUT * 5));
-        assert_eq!(refused, BTreeMap::from([(node, true)]), "a host that refuses runs");
+        assert_eq!(refused, BTreeMap::from([(node, true)]), "a host that rejects the connection runs");
     }
 
     /// An entry of the shun list that the kernel does not apply does not block an answer. An address that the kernel
     /// shuns without an entry is not asked: the kernel's own reset would count as the answer of a running node.
     #[test]
-    fn who_is_asked_is_what_the_kernel_lets_through() {
+    fn only_nodes_that_the_kernel_does_not_shun_are_asked() {
         let node = |n: u8| NodeName::new(&format!("n{n}.lab")).unwrap();
         let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));
         let nodes: Addresses = [(node(1), both), (node(2), list), (node(3), kernel), (node(4), none)].into();
@@ -152,7 +152,7 @@ mod tests {
     /// A command that only reads changes nothing: a status once deleted the addresses that a running failover had made
     /// unreachable.
     #[test]
-    fn a_look_lifts_no_refusal_of_this_host() {
+    fn a_command_that_only_reads_leaves_addresses_unreachable() {
         let lifted = Cell::new(0);
         let lift = || lifted.set(lifted.get() + 1);
         let unreachable = || Some(Err(ErrorKind::HostUnreachable));

@@ -53,14 +53,14 @@ pub fn fetch<E: Display + Send>(
     let asked: Vec<(NodeName, Vec<NodeName>)> = asked.into_iter().collect();
     // All at once: each may be waited for, and a lost host does not answer.
     let answers = each(&asked, asked.len(), |(host, about)| ask(host, about));
-    for (said, (host, about)) in answers.into_iter().zip(asked) {
-        let said = said.unwrap_or_else(|error| {
+    for (answer, (host, about)) in answers.into_iter().zip(asked) {
+        let receipts = answer.unwrap_or_else(|error| {
             tracing::warn!(%host, %error, "its receipts are unknown: the weakest device counts");
             Receipts::new()
         });
-        let said = power_receipt::believed(said, &about);
+        let receipts = power_receipt::believed(receipts, &about);
         for node in nodes {
-            if let Some(receipts) = said.get(&node.name) {
+            if let Some(receipts) = receipts.get(&node.name) {
                 take(node, &host, receipts, peer_receipts::most(node, config.as_ref()));
             }
         }
@@ -86,13 +86,13 @@ mod tests {
         let ganeti = GanetiConfig::parse(ganeti.to_string().as_bytes()).unwrap();
         let [n1, n2, n3] = ["n1.lab", "n2.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap());
         let asked = BTreeMap::from([(n2.clone(), vec![n1.clone()]), (n3.clone(), vec![n1])]);
-        let mut told = Vec::new();
+        let mut hosts = Vec::new();
         let both = Barrier::new(2);
         let ask = |_: &NodeName, about: &[NodeName]| {
             both.wait();
             Ok::<_, ReceiptsError>(about.iter().map(|node| (node.clone(), Vec::new())).collect())
         };
-        fetch(asked, ganeti.nodes(), ask, |_, host, _, _| told.push(host.clone()));
-        assert_eq!(told, [n2, n3]);
+        fetch(asked, ganeti.nodes(), ask, |_, host, _, _| hosts.push(host.clone()));
+        assert_eq!(hosts, [n2, n3]);
     }
 }

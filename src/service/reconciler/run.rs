@@ -4,39 +4,30 @@
 //! The master runs it when it takes the role, at each monitor and on notifications. Every other candidate runs it to
 //! remember. It waits for no job: the next reconciliation reads the result of one.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::noded_check::{self, Addresses, OwnRefusal, check_nodeds};
 use crate::core::config::DEFAULT_PATH;
-use crate::core::ganeti::config::Node;
 use crate::core::ganeti::tags::Tags;
-use crate::core::history::join_entries;
-use crate::core::node::{self, NodeName};
+use crate::core::node::NodeName;
 use crate::core::pacemaker::cib::Cib;
 use crate::core::pacemaker::crm_mon::CrmMon;
-use crate::core::pacemaker::names::called;
-use crate::core::receipt::Timestamp;
-use crate::core::reconcile::jobs::DRAINED_BY_US;
-use crate::core::reconcile::{
-    BlockReason, Decision, Membership, Memory, NodeState, Pause, Plan, PowerReceipt, ReconcileInput, Settings,
-    peer_receipts, reconcile,
-};
+use crate::core::reconcile::{BlockReason, Decision, Memory, Pause, Plan, Settings, reconcile};
 use crate::service::shun::own::OwnRefusals;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::config_file;
-use crate::sys::ganeti::files::{self, GanetiFilesError};
+use crate::sys::ganeti::files::GanetiFilesError;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::lock::{Lock, LockError};
+use crate::sys::pacemaker::PacemakerError;
 use crate::sys::pacemaker::cib::{self, CibError};
-use crate::sys::pacemaker::{self, PacemakerError};
-use crate::sys::receipt_log::{ReceiptLog, ReceiptLogError};
+use crate::sys::receipt_log::ReceiptLogError;
+use crate::sys::state_file;
 use crate::sys::store::{PATIENCE, Store};
 use crate::sys::tcp_check::NODED_PORT;
-use crate::sys::{identity, state_file};
 
 /// The file of the administrator's pause of this host, in the state directory.
 pub const PAUSE_FILE: &str = "pause.json";
@@ -44,22 +35,9 @@ pub const PAUSE_FILE: &str = "pause.json";
 /// The file of what is remembered between reconciliations, in the state directory.
 pub(super) const MEMORY_FILE: &str = "reconcile-memory.json";
 
-/// How old the last reconciliation may be, in milliseconds since boot, before a monitor runs the next. One
-/// reconciliation costs as much as ten monitors, and what cannot wait comes with a notification.
-const QUIET_MS: u64 = 30_000;
-
-/// The same limit if the last reconciliation left something undone, or was needed at once and failed.
-const OPEN_MS: u64 = 2_000;
-
-/// For how long, in milliseconds, the same error of a reconciliation is not reported again.
-const SAID_MS: u64 = 600_000;
-
-/// How old the memory on the disk may be, in milliseconds, if only its time has changed. With [`QUIET_MS`] and a
+/// How old the memory on the disk may be, in milliseconds, if only its time has changed. With `QUIET_MS` and a
 /// monitor's interval it stays within the time for which the breaker counts this host as watched (60 s).
 const LATER_MS: u64 = 15_000;
-
-/// The file of the last reconciliation, in the state directory.
-const LOOKED_FILE: &str = "reconcile-last-run.json";
 
 /// The reconciler, with the places of its input and its settings.
 #[derive(Clone, Debug)]
@@ -94,7 +72,7 @@ pub enum ReconcileError {
     Cib(#[from] CibError),
     /// The receipt log could not be read.
     #[error(transparent)]
-    Ledger(#[from] ReceiptLogError),
+    ReceiptLog(#[from] ReceiptLogError),
     /// The lock is held, by another reconciliation for example.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -107,30 +85,8 @@ pub enum ReconcileError {
         error: std::io::Error,
     },
     /// This host is not a node of this cluster.
-    #[error("this host, {0}, is none of Ganeti's nodes")]
+    #[error("this host, {0}, is not one of Ganeti's nodes")]
     Stranger(String),
-}
-
-/// The last reconciliation: its time, what it left undone, and its error.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct LastRun {
-    at: Timestamp,
-    open: Vec<String>,
-    failed: Option<String>,
-    /// When the error was reported last, in milliseconds since boot.
-    #[serde(default)]
-    said_ms: u64,
-    /// Whether it failed and was needed at once.
-    #[serde(default)]
-    soon: bool,
-}
-
-impl LastRun {
-    fn is_due(&self, now: Timestamp) -> bool {
-        let patience = if self.open.is_empty() && !self.soon { QUIET_MS } else { OPEN_MS };
-        // The time since boot goes back at a boot.
-        now.boottime_ms.checked_sub(self.at.boottime_ms).is_none_or(|age_ms| age_ms >= patience)
-    }
 }
 
 impl Reconciler {
@@ -163,86 +119,25 @@ impl Reconciler {
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), ReconcileError> {
         let _lock = self.lock(deadline)?;
         let before = self.memory()?;
-        let (plan, addresses) = self.look_and_decide(OwnRefusal::Lifted, None, deadline)?;
+        let (plan, addresses) = self.collect_and_decide(OwnRefusal::Lifted, None, deadline)?;
         let is_young = before.age_ms(now()).is_some_and(|age_ms| age_ms < LATER_MS);
         if !(is_young && plan.memory.is_only_later_than(&before)) {
             // It is written before any job: a program that forgets its action would repeat it.
             self.write(MEMORY_FILE, &plan.memory)?;
         }
-        let mut lines = self.hand_over(&plan, &addresses, deadline)?;
+        let mut lines = self.submit_plan(&plan, &addresses, deadline)?;
         let open = plan.verdicts.iter().filter(|verdict| !matches!(verdict.decision, Decision::Nothing(_)));
         let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision));
         let open = open.chain(lines.iter().cloned()).collect();
         // The jobs are submitted: if the result cannot be kept, the next reconciliation only runs earlier.
-        let _ = self.keep_look(&LastRun { at: now(), open, ..LastRun::default() });
+        let _ = self.keep_open_lines(open);
         if self.store().is_until_boot(MEMORY_FILE) {
             let state = self.state_dir.display();
             lines.push(format!(
-                "{state} takes nothing: what is remembered is lost at the next boot of this host; make room there"
+                "{state} cannot be written: the memory of the reconciler is lost at the next boot of this host; free some space there"
             ));
         }
         Ok((plan, lines))
-    }
-
-    /// Runs as [`Reconciler::run`] for a caller that repeats it: only if the last run is some time ago, or left
-    /// something undone. Returns the lines that the last run did not have.
-    ///
-    /// # Errors
-    /// [`ReconcileError`] if it differs from the last error, or was last reported 10 minutes ago.
-    pub fn run_if_due(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
-        let last = self.last_look();
-        if last.as_ref().is_some_and(|last| !last.is_due(now())) {
-            return Ok(Vec::new());
-        }
-        self.run_and_tell(last, false, deadline)
-    }
-
-    /// Runs as [`Reconciler::run`] for a caller that has a reason to run it now. Returns the lines that the last run
-    /// did not have.
-    ///
-    /// # Errors
-    /// [`ReconcileError`] as for [`Reconciler::run`].
-    pub fn run_now(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
-        self.run_and_tell(self.last_look(), true, deadline)
-    }
-
-    fn run_and_tell(
-        &self,
-        last: Option<LastRun>,
-        has_reason: bool,
-        deadline: Deadline,
-    ) -> Result<Vec<String>, ReconcileError> {
-        let last = last.unwrap_or_default();
-        let error = match self.run(deadline) {
-            Ok(_) => {
-                let open = self.last_look().map(|look| look.open).unwrap_or_default();
-                let is_new = |line: &String| !last.open.iter().any(|said| says_the_same(said, line));
-                return Ok(open.into_iter().filter(is_new).collect());
-            }
-            Err(error) => error,
-        };
-        let (at, failed) = (now(), error.to_string());
-        let is_said = last.failed.as_ref().is_some_and(|said| says_the_same(said, &failed))
-            && at.boottime_ms.checked_sub(last.said_ms).is_some_and(|age_ms| age_ms < SAID_MS);
-        let is_told = has_reason || !is_said;
-        // The process that holds the lock may have read its input before the event that this one was called for.
-        let soon = has_reason || matches!(error, ReconcileError::Lock(LockError::Busy { .. }));
-        let said_ms = if is_told { at.boottime_ms } else { last.said_ms };
-        // Best effort: an entry that cannot be kept is only tried and reported again.
-        let _ = self.keep_look(&LastRun { at, open: last.open, failed: Some(failed), said_ms, soon });
-        if is_told { Err(error) } else { Ok(Vec::new()) }
-    }
-
-    /// Keeps the result of a reconciliation. If it is lost, the next one only runs earlier.
-    fn keep_look(&self, look: &LastRun) -> Result<(), ReconcileError> {
-        let path = self.state_dir.join(LOOKED_FILE);
-        let kept = self.store().write_unflushed(LOOKED_FILE, look);
-        kept.map(drop).map_err(|error| ReconcileError::State { path, error })
-    }
-
-    /// Reads the last reconciliation; `None` if there was none, or it cannot be read: then one is due.
-    fn last_look(&self) -> Option<LastRun> {
-        self.read(LOOKED_FILE).ok().flatten()
     }
 
     /// Collects the input and decides; changes nothing. Pacemaker is not asked if the caller has just read its status,
@@ -251,7 +146,7 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError`] if an input cannot be read.
     pub(super) fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, ReconcileError> {
-        self.look_and_decide(OwnRefusal::Kept, seen, deadline).map(|(plan, _)| plan)
+        self.collect_and_decide(OwnRefusal::Kept, seen, deadline).map(|(plan, _)| plan)
     }
 
     /// Returns what would be decided of `died` if it had been fenced just now, with no more proof than its devices give
@@ -260,19 +155,19 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError`] if an input cannot be read.
     pub(super) fn rehearse(&self, died: &NodeName, deadline: Deadline) -> Result<Option<Decision>, ReconcileError> {
-        let (state, _) = self.look(None, deadline)?;
+        let (state, _) = self.collect_input(None, deadline)?;
         let settings = self.promised()?;
         let plan = reconcile(&state.after_death(died), &settings, self.memory()?);
         Ok(plan.verdicts.into_iter().find(|verdict| verdict.node == *died).map(|verdict| verdict.decision))
     }
 
-    fn look_and_decide(
+    fn collect_and_decide(
         &self,
         own: OwnRefusal,
         seen: Option<&CrmMon>,
         deadline: Deadline,
     ) -> Result<(Plan, Addresses), ReconcileError> {
-        let (mut state, addresses) = self.look(seen, deadline)?;
+        let (mut state, addresses) = self.collect_input(seen, deadline)?;
         let settings = self.promised()?;
         let memory = self.memory()?;
         let plan = reconcile(&state, &settings, memory.clone());
@@ -283,8 +178,8 @@ impl Reconciler {
             .filter(|verdict| matches!(verdict.decision, Decision::Refused(BlockReason::NotAsked { .. })))
             .map(|verdict| &verdict.node)
             .collect();
-        let told = self.fetch_receipts(&mut state, &plan, deadline);
-        if unasked.is_empty() && !told {
+        let has_receipts = self.fetch_receipts(&mut state, &plan, deadline);
+        if unasked.is_empty() && !has_receipts {
             return Ok((plan, addresses));
         }
         let asked: Addresses =
@@ -301,24 +196,7 @@ impl Reconciler {
         Ok((reconcile(&state, &settings, memory), addresses))
     }
 
-    /// Fetches the receipts of other hosts, where a decision rests on a report of a device alone. Returns whether any
-    /// was added. A missing answer leaves the weakest grade.
-    fn fetch_receipts(&self, state: &mut ReconcileInput, plan: &Plan, deadline: Deadline) -> bool {
-        let all: Vec<NodeName> = state.nodes.iter().map(|node| node.ganeti.name.clone()).collect();
-        let asked = peer_receipts::to_ask(plan, &state.here, &all);
-        let nodes: Vec<Node> = state.nodes.iter().map(|node| node.ganeti.clone()).collect();
-        let before: usize = state.nodes.iter().map(|node| node.receipts.len()).sum();
-        let ask =
-            |host: &NodeName, about: &[NodeName]| super::peer_receipts::ask(&self.data_dir, host, about, deadline);
-        super::peer_receipts::fetch(asked, &nodes, ask, |node, host, receipts, most| {
-            for state in state.nodes.iter_mut().filter(|state| state.ganeti.name == node.name) {
-                peer_receipts::take(state, host, receipts, most, &all);
-            }
-        });
-        state.nodes.iter().map(|node| node.receipts.len()).sum::<usize>() > before
-    }
-
-    fn read_cib(&self) -> Result<Cib, CibError> {
+    pub(super) fn read_cib(&self) -> Result<Cib, CibError> {
         cib::read(&self.cib, &self.power_agents)
     }
 
@@ -381,66 +259,6 @@ impl Reconciler {
         self.write(MEMORY_FILE, &memory)
     }
 
-    fn look(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<(ReconcileInput, Addresses), ReconcileError> {
-        let config = files::read_config(&self.data_dir)?;
-        let here = self.here(config.nodes().iter().map(|node| &node.name))?;
-        let pacemaker = match seen {
-            Some(seen) => Cow::Borrowed(seen),
-            None => Cow::Owned(pacemaker::status(deadline)?),
-        };
-        let actions = join_entries(ReceiptLog::new(&self.state_dir).read()?.entries, None);
-        let Cib { held, fencing, .. } = self.read_cib()?;
-        let all = config.names();
-        let at = now();
-        let addresses = config
-            .nodes()
-            .iter()
-            .filter_map(|node| Some((node.name.clone(), config.notes(&node.name).primary_ip?)))
-            .collect();
-        let state = ReconcileInput {
-            now: at,
-            stack_started_ms: pacemaker::started_ms().unwrap_or(at.wall_ms),
-            quorum: pacemaker.quorum,
-            maintenance: pacemaker.maintenance,
-            role: pacemaker.master_role.clone(),
-            master: config.master().cloned(),
-            pause: self.pause()?,
-            candidate_pool_size: config.candidate_pool_size(),
-            here,
-            nodes: config
-                .nodes()
-                .iter()
-                .map(|node| NodeState {
-                    ganeti: node.clone(),
-                    changed_ms: config.notes(&node.name).changed_ms,
-                    drained_by_us: config.notes(&node.name).tags.iter().any(|tag| tag == DRAINED_BY_US),
-                    member: match pacemaker.membership(&node.name, &all) {
-                        // The node did not leave: an administrator has it on standby, or takes it back at this moment.
-                        Membership::Standby if called(&node.name, &held, &all).is_ok() => Membership::Online,
-                        member => member,
-                    },
-                    is_remote: pacemaker.called(&node.name, &all).is_ok_and(|name| pacemaker.remotes.contains(name)),
-                    member_since_ms: None,
-                    answers: None,
-                    fences: pacemaker.fences_of(&node.name, &all),
-                    receipts: PowerReceipt::all_of(&actions, &node.name, &all),
-                    ways: fencing.ways(&node.name, &all),
-                })
-                .collect(),
-        };
-        Ok((state, addresses))
-    }
-
-    /// Returns this host's name among Ganeti's nodes.
-    fn here<'a>(&self, names: impl IntoIterator<Item = &'a NodeName>) -> Result<NodeName, ReconcileError> {
-        let found = match &self.own_name {
-            Some(own) => node::find(own, names).ok().cloned(),
-            None => identity::node_among(names),
-        };
-        let name = || self.own_name.as_ref().map_or_else(identity::host, ToString::to_string);
-        found.ok_or_else(|| ReconcileError::Stranger(name()))
-    }
-
     /// Takes the lock of the reconciler: one process at a time writes the memory and submits jobs.
     pub(super) fn lock(&self, deadline: Deadline) -> Result<Lock, LockError> {
         self.store().lock("reconcile", deadline)
@@ -472,7 +290,7 @@ impl Reconciler {
         }
     }
 
-    fn store(&self) -> Store {
+    pub(super) fn store(&self) -> Store {
         Store::new(&self.state_dir)
     }
 }
@@ -484,17 +302,3 @@ impl Reconciler {
 pub fn remembered(state_dir: &Path) -> std::io::Result<Memory> {
     Ok(Store::new(state_dir).read(MEMORY_FILE)?.unwrap_or_default())
 }
-
-/// Returns whether two lines are the same, except for numbers of seconds.
-fn says_the_same(one: &str, other: &str) -> bool {
-    fn timeless(line: &str) -> impl Iterator<Item = &str> {
-        let next = line.split(' ').skip(1).chain([""]);
-        let is_time = |(word, next): &(&str, &str)| *next == "s" && word.parse::<f64>().is_ok();
-        line.split(' ').zip(next).map(move |pair| if is_time(&pair) { "" } else { pair.0 })
-    }
-    timeless(one).eq(timeless(other))
-}
-
-#[cfg(test)]
-#[path = "run_tests.rs"]
-mod tests;

@@ -60,18 +60,18 @@ pub(super) struct Submitted {
     /// Whether the node's noded was made unreachable for it.
     #[serde(default)]
     unreachable: bool,
-    /// Whether it was cancelled: then its failure is no reason to wait before it is submitted again.
+    /// Whether it was cancelled: then it is submitted again at once.
     #[serde(default)]
-    called_back: bool,
+    cancelled: bool,
     /// How often the same was submitted before and failed.
     #[serde(default)]
-    in_vain: u32,
+    failures: u32,
 }
 
 impl Submitted {
     /// Returns the entry of a job for `what` that is submitted now.
     pub(super) fn new(what: String, at: Timestamp, job: Option<u64>) -> Self {
-        Self { what, at_ms: at.boottime_ms, job, unreachable: false, called_back: false, in_vain: 0 }
+        Self { what, at_ms: at.boottime_ms, job, unreachable: false, cancelled: false, failures: 0 }
     }
 
     /// Returns whether the job may still do what it was submitted for.
@@ -81,12 +81,12 @@ impl Submitted {
 
     /// Returns the time from the submission of this job until it is submitted again if it fails, in milliseconds.
     fn again_ms(&self) -> u64 {
-        1_u64.checked_shl(self.in_vain).map_or(PATIENCE_MS, |times| AGAIN_MS.saturating_mul(times).min(PATIENCE_MS))
+        1_u64.checked_shl(self.failures).map_or(PATIENCE_MS, |times| AGAIN_MS.saturating_mul(times).min(PATIENCE_MS))
     }
 
     /// Returns how often `what` was submitted without success, including this job.
-    fn times_in_vain(&self, what: &str) -> u32 {
-        if is_same(&self.what, what) && !self.called_back { self.in_vain.saturating_add(1) } else { 0 }
+    fn failures_of(&self, what: &str) -> u32 {
+        if is_same(&self.what, what) && !self.cancelled { self.failures.saturating_add(1) } else { 0 }
     }
 
     fn is_younger(&self, age_ms: u64, now: Timestamp) -> bool {
@@ -99,9 +99,9 @@ impl Submitted {
         let same = is_same(&self.what, &decision.to_string());
         match state {
             Ok(Some(JobState::UnderWay)) => true,
-            Ok(Some(JobState::Done)) => same && self.is_pending(now) && !self.called_back,
-            Ok(Some(JobState::Failed(_))) => same && self.is_younger(self.again_ms(), now) && !self.called_back,
-            // luxid is not there, or does not answer in time: the state of the job is unknown.
+            Ok(Some(JobState::Done)) => same && self.is_pending(now) && !self.cancelled,
+            Ok(Some(JobState::Failed(_))) => same && self.is_younger(self.again_ms(), now) && !self.cancelled,
+            // luxid does not run, or does not answer in time: the state of the job is unknown.
             Err(LuxiError::Connect { .. } | LuxiError::Unconfirmed | LuxiError::Exchange(_)) => true,
             Ok(Some(JobState::Gone) | None) | Err(_) if same || may_spoil(verb(&self.what), decision) => {
                 self.is_pending(now)
@@ -123,7 +123,7 @@ pub(super) fn submit(luxi: &Path, jobs: &[Job], deadline: Deadline) -> Result<Op
 impl Reconciler {
     /// Submits the jobs of a plan that were not submitted yet, and cancels those that are not wanted any more. Returns
     /// one line for each.
-    pub(super) fn hand_over(
+    pub(super) fn submit_plan(
         &self,
         plan: &Plan,
         addresses: &Addresses,
@@ -136,7 +136,7 @@ impl Reconciler {
         for NodeDecision { node, decision } in &plan.verdicts {
             if let Some(pending) = before.get(node) {
                 let is_recorded = plan.memory.is_offline(node);
-                let (stays, line) = self.pursue(pending, decision, is_recorded, at, deadline);
+                let (stays, line) = self.follow_job(pending, decision, is_recorded, at, deadline);
                 lines.extend(line.map(|line| format!("{node}: {line}")));
                 if let Some(pending) = stays {
                     submitted.insert(node.clone(), pending);
@@ -156,18 +156,18 @@ impl Reconciler {
                 Ok(number) => {
                     lines.push(match number {
                         Some(number) => format!("{node}: {what}: job {number} is submitted"),
-                        None => format!("{node}: {what}: a job is handed over"),
+                        None => format!("{node}: {what}: a job is submitted, its number is unknown"),
                     });
                     let unreachable = unreachable.is_some();
-                    let in_vain = before.get(node).map_or(0, |last| last.times_in_vain(&what));
+                    let failures = before.get(node).map_or(0, |last| last.failures_of(&what));
                     submitted
-                        .insert(node.clone(), Submitted { unreachable, in_vain, ..Submitted::new(what, at, number) });
+                        .insert(node.clone(), Submitted { unreachable, failures, ..Submitted::new(what, at, number) });
                 }
                 Err(error) => {
                     if unreachable.is_some() {
                         make_reachable();
                     }
-                    lines.push(format!("{node}: {what}: not submitted, the next look tries again: {error}"));
+                    lines.push(format!("{node}: {what}: not submitted, the next reconciliation tries again: {error}"));
                 }
             }
         }
@@ -184,7 +184,7 @@ impl Reconciler {
 
     /// Decides about a submitted job of a node, for which `decision` holds now. Returns the entry that is kept, so that
     /// no other job is submitted for the node, and the line to report.
-    fn pursue(
+    fn follow_job(
         &self,
         pending: &Submitted,
         decision: &Decision,
@@ -209,16 +209,16 @@ impl Reconciler {
             return (Some(pending.clone()), is_waited_for.then(|| became_of(&pending, state)));
         }
         if !is_same && is_to_be_cancelled(verb(&pending.what), decision, is_recorded) {
-            let (is_cancelled, told) = self.call_back(pending, deadline);
-            let called_back = pending.called_back || is_cancelled;
-            let line = format!("{told}; it is not wanted any more ({decision})");
-            return (Some(Submitted { unreachable: false, called_back, ..pending.clone() }), Some(line));
+            let (is_cancelled, line) = self.cancel(pending, deadline);
+            let cancelled = pending.cancelled || is_cancelled;
+            let line = format!("{line}; it is not wanted any more ({decision})");
+            return (Some(Submitted { unreachable: false, cancelled, ..pending.clone() }), Some(line));
         }
         (Some(pending.clone()), is_waited_for.then(|| became_of(pending, state)))
     }
 
     /// Cancels a job, if that is possible. Returns whether it is cancelled, and the line to report.
-    fn call_back(&self, job: &Submitted, deadline: Deadline) -> (bool, String) {
+    fn cancel(&self, job: &Submitted, deadline: Deadline) -> (bool, String) {
         let what = &job.what;
         let Some(number) = job.job else {
             return (false, format!("a job may be under way that cannot be cancelled without its number: {what}"));
@@ -235,7 +235,7 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError::State`] if the file of the jobs cannot be read.
     pub fn wait_for_jobs(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
-        let is_waited_for = |job: &Submitted| job.job.is_some() && job.is_pending(now()) && !job.called_back;
+        let is_waited_for = |job: &Submitted| job.job.is_some() && job.is_pending(now()) && !job.cancelled;
         let pending = self.submitted()?.into_iter().filter(|(_, job)| is_waited_for(job));
         let ended = |(node, job): (NodeName, Submitted)| {
             let mut state = self.state_of(&job, deadline);
@@ -261,7 +261,7 @@ impl Reconciler {
         let submitted = self.submitted()?;
         Ok(submitted
             .get(node)
-            .is_some_and(|job| verb(&job.what) == "offline" && !job.called_back && job.is_younger(UNDER_WAY_MS, now())))
+            .is_some_and(|job| verb(&job.what) == "offline" && !job.cancelled && job.is_younger(UNDER_WAY_MS, now())))
     }
 
     pub(super) fn submitted(&self) -> Result<Submissions, ReconcileError> {
@@ -325,7 +325,7 @@ fn became_of(job: &Submitted, state: Result<Option<JobState>, LuxiError>) -> Str
         Ok(Some(JobState::Done)) => format!("job {number} is done: {what}"),
         Ok(Some(JobState::UnderWay)) => format!("job {number} is under way: {what}"),
         Ok(Some(JobState::Gone) | None) => format!("a job is under way: {what}"),
-        Err(error) => format!("a job is under way: {what} (not asked how far it is: {error})"),
+        Err(error) => format!("a job is under way: {what} (its state is unknown: {error})"),
     }
 }
 

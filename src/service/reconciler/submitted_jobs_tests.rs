@@ -14,7 +14,7 @@ use crate::core::reconcile::{BlockReason, Memory, PowerAction, Proof, ProofSourc
 
 /// A node that returns just after it was drained does not wait for the time limit of its drain's job.
 #[test]
-fn a_reason_makes_no_other_decision() {
+fn decisions_with_different_reasons_are_the_same() {
     assert!(is_same("drain: it left gracefully", "drain, auto_promote: it left gracefully"));
     assert!(is_same("offline, powered=no: off (a, receipt r1)", "offline: off, fenced just now"));
     assert!(!is_same(&Decision::UnDrain.to_string(), &Decision::Drain { auto_promote: false }.to_string()));
@@ -31,7 +31,7 @@ impl Luxid {
     fn at(path: PathBuf) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         let (asked, status) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new("waiting")));
-        let (noted, told) = (Arc::clone(&asked), Arc::clone(&status));
+        let (noted, shown) = (Arc::clone(&asked), Arc::clone(&status));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
@@ -48,7 +48,7 @@ impl Luxid {
                         assert_eq!(request["args"], json!([42, false]));
                         json!([true, "Job 42 has been canceled"])
                     }
-                    _ => json!({"data": [[[0, *told.lock().unwrap()], [0, [null]]]]}),
+                    _ => json!({"data": [[[0, *shown.lock().unwrap()], [0, [null]]]]}),
                 };
                 noted.lock().unwrap().push(method);
                 write!(stream, "{}\x03", json!({"success": true, "result": result})).unwrap();
@@ -57,7 +57,7 @@ impl Luxid {
         Self { asked, status }
     }
 
-    fn say(&self, status: &'static str) {
+    fn set_status(&self, status: &'static str) {
         *self.status.lock().unwrap() = status;
     }
 
@@ -67,35 +67,35 @@ impl Luxid {
     }
 }
 
-struct Scene {
+struct Fixture {
     dir: tempfile::TempDir,
-    recorder: Reconciler,
+    reconciler: Reconciler,
     luxid: Luxid,
 }
 
-impl Scene {
+impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let luxi = dir.path().join("luxi");
         let luxid = Luxid::at(luxi.clone());
-        let recorder = Reconciler::new(&dir.path().join("state"), &dir.path().join("data"), &luxi);
-        Self { dir, recorder, luxid }
+        let reconciler = Reconciler::new(&dir.path().join("state"), &dir.path().join("data"), &luxi);
+        Self { dir, reconciler, luxid }
     }
 
     /// Runs one reconciliation that decides `decision` for n3, and returns its lines.
-    fn look(&self, decision: Decision) -> Vec<String> {
+    fn run(&self, decision: Decision) -> Vec<String> {
         let node = NodeName::new("n3.lab").unwrap();
         let plan = Plan { verdicts: vec![NodeDecision { node, decision }], memory: Memory::default() };
-        self.recorder.hand_over(&plan, &Addresses::new(), Deadline::after(Duration::from_secs(5))).unwrap()
+        self.reconciler.submit_plan(&plan, &Addresses::new(), Deadline::after(Duration::from_secs(5))).unwrap()
     }
 
     /// Makes the submitted jobs older by this time.
     fn age(&self, by_ms: u64) {
-        let mut submitted = self.recorder.submitted().unwrap();
+        let mut submitted = self.reconciler.submitted().unwrap();
         for job in submitted.values_mut() {
             job.at_ms = job.at_ms.saturating_sub(by_ms);
         }
-        self.recorder.keep_submitted(&submitted).unwrap();
+        self.reconciler.keep_submitted(&submitted).unwrap();
     }
 }
 
@@ -116,29 +116,29 @@ fn offline(at_ms: u64, cycle: bool) -> Decision {
 /// A job that waits for its locks for minutes is still under way. A second one would record a node offline again after
 /// the administrator has taken it back.
 #[test]
-fn a_job_that_waits_for_long_is_handed_over_once() {
-    let scene = Scene::new();
-    assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"));
-    scene.age(PATIENCE_MS);
-    assert!(scene.look(offline(0, false))[0].contains("job 42 is under way"));
-    assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query"]);
-    scene.luxid.say("error");
-    assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"), "what failed is done again");
+fn a_job_that_waits_for_long_is_submitted_once() {
+    let fixture = Fixture::new();
+    assert!(fixture.run(offline(0, false))[0].ends_with("job 42 is submitted"));
+    fixture.age(PATIENCE_MS);
+    assert!(fixture.run(offline(0, false))[0].contains("job 42 is under way"));
+    assert_eq!(fixture.luxid.asked(), ["SubmitJob", "Query"]);
+    fixture.luxid.set_status("error");
+    assert!(fixture.run(offline(0, false))[0].ends_with("job 42 is submitted"), "a failed job is submitted again");
 }
 
 /// A node that was fenced and is back must not be recorded offline by a job that only now gets its lock.
 #[test]
 fn a_job_whose_reason_is_gone_is_cancelled() {
-    let scene = Scene::new();
-    scene.look(offline(0, false));
-    scene.age(PATIENCE_MS);
-    let told = scene.look(Decision::Refused(BlockReason::Returned));
-    assert!(told[0].starts_with("n3.lab: job 42 is cancelled: offline: off"), "{told:?}");
-    assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query", "CancelJob"]);
+    let fixture = Fixture::new();
+    fixture.run(offline(0, false));
+    fixture.age(PATIENCE_MS);
+    let lines = fixture.run(Decision::Refused(BlockReason::Returned));
+    assert!(lines[0].starts_with("n3.lab: job 42 is cancelled: offline: off"), "{lines:?}");
+    assert_eq!(fixture.luxid.asked(), ["SubmitJob", "Query", "CancelJob"]);
 
-    scene.luxid.say("canceled");
-    assert!(scene.look(Decision::Nothing(NoActionReason::AsItShould)).is_empty());
-    assert!(scene.recorder.submitted().unwrap().is_empty(), "it is over");
+    fixture.luxid.set_status("canceled");
+    assert!(fixture.run(Decision::Nothing(NoActionReason::AsItShould)).is_empty());
+    assert!(fixture.reconciler.submitted().unwrap().is_empty(), "it is over");
 }
 
 /// So must any job that waited until its reason was gone: the power of a node that is readmitted, or that has that power
@@ -170,64 +170,64 @@ fn a_job_is_cancelled_by_what_it_would_do_now() {
         assert_eq!(is_to_be_cancelled(verb, decision, is_recorded), cancelled, "{verb}, {decision}, {is_recorded}");
     }
 
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let Decision::Offline { job, proof, .. } = self::offline(0, false) else { unreachable!() };
     let job = OfflineJob { sets_offline: false, powered: Some(false), ..job };
-    scene.look(Decision::Powered { job, proof });
-    let told = scene.look(online);
-    assert!(told[0].contains("job 42 is cancelled"), "{told:?}");
-    assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query", "CancelJob"]);
+    fixture.run(Decision::Powered { job, proof });
+    let lines = fixture.run(online);
+    assert!(lines[0].contains("job 42 is cancelled"), "{lines:?}");
+    assert_eq!(fixture.luxid.asked(), ["SubmitJob", "Query", "CancelJob"]);
 }
 
 /// Ganeti's own jobs fail after 30 s while another, with its configuration locked, waits for a node that has just died.
 /// The record follows within seconds, and does not fill Ganeti's queue if a job always fails.
 #[test]
-fn a_job_that_failed_is_handed_over_again_soon_and_then_less_often() {
-    let scene = Scene::new();
-    scene.look(offline(0, false));
-    scene.luxid.say("error");
+fn a_failed_job_is_submitted_again_soon_and_then_less_often() {
+    let fixture = Fixture::new();
+    fixture.run(offline(0, false));
+    fixture.luxid.set_status("error");
     for again_ms in [AGAIN_MS, 2 * AGAIN_MS, 4 * AGAIN_MS, 8 * AGAIN_MS, 16 * AGAIN_MS, PATIENCE_MS, PATIENCE_MS] {
-        let told = scene.look(offline(0, false));
-        assert!(told[0].ends_with(&format!("it is tried again within {} s)", again_ms / 1000)), "{told:?}");
-        scene.age(again_ms);
-        assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"));
+        let lines = fixture.run(offline(0, false));
+        assert!(lines[0].ends_with(&format!("it is tried again within {} s)", again_ms / 1000)), "{lines:?}");
+        fixture.age(again_ms);
+        assert!(fixture.run(offline(0, false))[0].ends_with("job 42 is submitted"));
     }
-    scene.luxid.say("success");
-    scene.look(Decision::Nothing(NoActionReason::AsItShould));
-    assert!(scene.recorder.submitted().unwrap().is_empty(), "the next one begins anew");
+    fixture.luxid.set_status("success");
+    fixture.run(Decision::Nothing(NoActionReason::AsItShould));
+    assert!(fixture.reconciler.submitted().unwrap().is_empty(), "the next one begins anew");
 }
 
 /// A reason that is absent for a moment, such as a lost quorum, delays the record no longer than that.
 #[test]
-fn what_was_cancelled_is_handed_over_again_at_once() {
-    let scene = Scene::new();
-    scene.look(offline(0, false));
-    scene.look(Decision::Refused(BlockReason::NoQuorum));
-    scene.luxid.say("canceled");
+fn a_cancelled_job_is_submitted_again_at_once() {
+    let fixture = Fixture::new();
+    fixture.run(offline(0, false));
+    fixture.run(Decision::Refused(BlockReason::NoQuorum));
+    fixture.luxid.set_status("canceled");
     let deadline = Deadline::after(Duration::from_secs(5));
-    assert_eq!(scene.recorder.wait_for_jobs(deadline).unwrap(), [""; 0], "nobody waits for it");
-    assert!(scene.look(offline(0, false))[0].ends_with("job 42 is submitted"));
+    assert_eq!(fixture.reconciler.wait_for_jobs(deadline).unwrap(), [""; 0], "a cancelled job is not waited for");
+    assert!(fixture.run(offline(0, false))[0].ends_with("job 42 is submitted"));
 }
 
 /// A host that is not the master has no luxid to ask, and may be the master again before the job has its lock.
 #[test]
 fn a_job_is_not_forgotten_while_another_host_is_master() {
-    let scene = Scene::new();
-    scene.look(offline(0, false));
-    scene.age(PATIENCE_MS);
-    assert!(scene.look(Decision::Nothing(NoActionReason::NotMaster)).is_empty());
-    assert_eq!(scene.luxid.asked(), ["SubmitJob"]);
-    scene.look(Decision::Refused(BlockReason::Returned));
-    assert_eq!(scene.luxid.asked(), ["Query", "CancelJob"]);
+    let fixture = Fixture::new();
+    fixture.run(offline(0, false));
+    fixture.age(PATIENCE_MS);
+    assert!(fixture.run(Decision::Nothing(NoActionReason::NotMaster)).is_empty());
+    assert_eq!(fixture.luxid.asked(), ["SubmitJob"]);
+    fixture.run(Decision::Refused(BlockReason::Returned));
+    assert_eq!(fixture.luxid.asked(), ["Query", "CancelJob"]);
 }
 
 /// A drain's second step sets the tag of gnt-ha: it must not be cancelled when the first step is seen done.
 #[test]
 fn a_drain_that_is_half_done_is_not_cancelled() {
-    let scene = Scene::new();
-    scene.look(Decision::Drain { auto_promote: false });
-    assert!(scene.look(Decision::Nothing(NoActionReason::AlreadyDrained)).is_empty());
-    assert_eq!(scene.luxid.asked(), ["SubmitJob", "Query"]);
+    let fixture = Fixture::new();
+    fixture.run(Decision::Drain { auto_promote: false });
+    assert!(fixture.run(Decision::Nothing(NoActionReason::AlreadyDrained)).is_empty());
+    assert_eq!(fixture.luxid.asked(), ["SubmitJob", "Query"]);
 }
 
 /// luxid confirms a job too late if Ganeti is busy, and its number is not known then. A node that leaves the cluster
@@ -259,24 +259,24 @@ fn a_drain_does_not_wait_for_an_un_drain_that_was_not_confirmed() {
 /// A host whose luxid is away is not the master for the moment, and its noded does not have to be silent for a record.
 #[test]
 fn a_noded_is_reachable_again_where_no_luxid_is() {
-    let mut scene = Scene::new();
-    scene.look(offline(0, false));
+    let mut fixture = Fixture::new();
+    fixture.run(offline(0, false));
     let node = NodeName::new("n3.lab").unwrap();
-    let mut submitted = scene.recorder.submitted().unwrap();
+    let mut submitted = fixture.reconciler.submitted().unwrap();
     submitted.get_mut(&node).unwrap().unreachable = true;
-    scene.recorder.keep_submitted(&submitted).unwrap();
-    scene.recorder = Reconciler::new(
-        &scene.dir.path().join("state"),
-        &scene.dir.path().join("data"),
-        &scene.dir.path().join("no-luxi"),
+    fixture.reconciler.keep_submitted(&submitted).unwrap();
+    fixture.reconciler = Reconciler::new(
+        &fixture.dir.path().join("state"),
+        &fixture.dir.path().join("data"),
+        &fixture.dir.path().join("no-luxi"),
     );
-    scene.look(offline(0, false));
-    assert!(!scene.recorder.submitted().unwrap()[&node].unreachable);
+    fixture.run(offline(0, false));
+    assert!(!fixture.reconciler.submitted().unwrap()[&node].unreachable);
 }
 
 /// noded is asked from a minute after the fencing on, and our own rules would look like a missing answer.
 #[test]
-fn what_may_be_asked_soon_is_not_made_unreachable() {
+fn a_node_that_is_asked_soon_is_not_made_unreachable() {
     let now = Timestamp { wall_ms: 1_000_000, boottime_ms: 5 };
     let age = |age_ms| offline(now.wall_ms - age_ms, false);
     assert!(may_be_unreachable(&age(UNREACHABLE_UNTIL_MS), now));
@@ -287,13 +287,13 @@ fn what_may_be_asked_soon_is_not_made_unreachable() {
 
 /// A Ganeti hook reports to Pacemaker a node that is recorded offline by hand; a record by gnt-ha is not one by hand.
 #[test]
-fn our_own_record_is_known_as_ours() {
-    let scene = Scene::new();
-    let is_ours = |node: &str| scene.recorder.is_recording(&NodeName::new(node).unwrap()).unwrap();
+fn a_record_of_gnt_ha_is_distinguished_from_one_by_hand() {
+    let fixture = Fixture::new();
+    let is_ours = |node: &str| fixture.reconciler.is_recording(&NodeName::new(node).unwrap()).unwrap();
     assert!(!is_ours("n3.lab"));
-    scene.look(offline(0, false));
+    fixture.run(offline(0, false));
     assert!(is_ours("n3.lab") && !is_ours("n2.lab"));
-    scene.luxid.say("success");
-    scene.look(Decision::Drain { auto_promote: false });
-    assert!(!is_ours("n3.lab"), "a drain is no record of a loss");
+    fixture.luxid.set_status("success");
+    fixture.run(Decision::Drain { auto_promote: false });
+    assert!(!is_ours("n3.lab"), "a drain does not record a loss");
 }

@@ -13,10 +13,10 @@ use crate::sys::clock::Deadline;
 pub struct View(Reconciler);
 
 impl View {
-    /// Returns the read-only part of `recorder`.
+    /// Returns the read-only part of `reconciler`.
     #[must_use]
-    pub const fn of(recorder: Reconciler) -> Self {
-        Self(recorder)
+    pub const fn of(reconciler: Reconciler) -> Self {
+        Self(reconciler)
     }
 
     /// Returns the settings of the administrator.

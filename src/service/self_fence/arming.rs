@@ -11,12 +11,12 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use super::daemon::{address, candidates};
+use super::daemon::{candidates, own_address};
+use super::error::SelfFenceError;
 use crate::core::shun::lease::majority;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::confd::{Confd, PORT, Salts};
 use crate::sys::ganeti::ssconf::Ssconf;
-use crate::sys::identity;
 use crate::sys::signed_echo::{EchoKey, Nonce};
 
 /// The time between two questions to a candidate that has not answered; also the wait for answers.
@@ -38,11 +38,11 @@ pub struct Trial {
 impl Trial {
     /// Returns why self-fencing must not be armed here; `None` if it may.
     #[must_use]
-    pub fn why_not(&self) -> Option<String> {
+    pub fn objection(&self) -> Option<String> {
         let (all, least) = (self.candidates.len(), majority(self.candidates.len()));
         if self.candidates.is_empty() {
             return Some(
-                "no master candidate is known here (ssconf_master_candidates_ips): nobody could grant a lease"
+                "this host has no list of master candidates (ssconf_master_candidates_ips): no candidate could grant a lease"
                     .to_owned(),
             );
         }
@@ -71,24 +71,22 @@ impl Trial {
 /// all have answered or at the deadline. Changes nothing.
 ///
 /// # Errors
-/// A message, if no candidate was asked: a file of Ganeti cannot be read, this host is not a node of the cluster, or
-/// its address or random numbers cannot be used.
-pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, String> {
+/// [`SelfFenceError`] if no candidate was asked: a file of Ganeti cannot be read, this host is not a node of the cluster,
+/// or its address or random numbers cannot be used.
+pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, SelfFenceError> {
     let ssconf = Ssconf::new(data_dir);
-    let nodes = ssconf.names("node_list").map_err(|error| error.to_string())?;
-    let node = identity::node_among(&nodes)
-        .ok_or_else(|| format!("this host, {}, is not a node of this cluster (ssconf_node_list)", identity::host()))?;
-    let own = address(&ssconf, &node).ok_or_else(|| format!("{node} has no address in ssconf_node_primary_ips"))?;
-    let confd = Confd::new(data_dir).map_err(|error| error.to_string())?;
-    let socket = UdpSocket::bind(SocketAddr::new(own, 0)).map_err(|error| format!("cannot use {own}: {error}"))?;
-    socket.set_nonblocking(true).map_err(|error| error.to_string())?;
-    let key = EchoKey::new(&confd).map_err(|error| error.to_string())?;
-    let salts = Salts::new().map_err(|error| format!("no random number: {error}"))?;
+    let (node, own) = own_address(&ssconf)?;
+    let confd = Confd::new(data_dir)?;
+    let unusable = |error| SelfFenceError::Address { address: own, error };
+    let socket = UdpSocket::bind(SocketAddr::new(own, 0)).map_err(unusable)?;
+    socket.set_nonblocking(true).map_err(unusable)?;
+    let key = EchoKey::new(&confd).map_err(SelfFenceError::EchoKey)?;
+    let salts = Salts::new().map_err(SelfFenceError::Random)?;
     let mut nonces: BTreeMap<IpAddr, Nonce> = BTreeMap::new();
     let mut trial = Trial { candidates: candidates(&ssconf), port, ..Trial::default() };
     for candidate in &trial.candidates {
         let mut nonce = Nonce::default();
-        getrandom::fill(&mut nonce).map_err(|error| format!("no random number: {error}"))?;
+        getrandom::fill(&mut nonce).map_err(|error| SelfFenceError::Random(error.into()))?;
         nonces.insert(*candidate, nonce);
     }
     loop {
@@ -128,6 +126,7 @@ pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::identity;
     use crate::sys::signed_echo::Responder;
 
     fn list(numbers: &[u8]) -> BTreeSet<IpAddr> {
@@ -139,7 +138,7 @@ mod tests {
     fn both_kinds_of_answer_have_to_come_from_a_majority() {
         let of = |signed: &[u8], echoed: &[u8]| {
             let trial = Trial { candidates: list(&[1, 2, 3]), signed: list(signed), echoed: list(echoed), port: 1817 };
-            trial.why_not().unwrap_or_default()
+            trial.objection().unwrap_or_default()
         };
         assert_eq!(of(&[1, 2, 3], &[1, 2, 3]), "");
         assert_eq!(of(&[1, 2], &[2, 3]), "");
@@ -148,14 +147,14 @@ mod tests {
         assert!(one.contains("silent: 192.0.2.2, 192.0.2.3"), "{one}");
         assert!(one.contains("let UDP port 1817 pass") && one.contains("start gnt-ha-self-fence"), "{one}");
         assert!(of(&[1], &[1, 2, 3]).contains("signed answers of confd came from 1 of 3"));
-        assert!(of(&[1, 7, 8, 9], &[1, 2, 3]).contains("from 1 of 3"), "whoever else answers");
-        assert!(Trial::default().why_not().unwrap().contains("no master candidate is known"));
+        assert!(of(&[1, 7, 8, 9], &[1, 2, 3]).contains("from 1 of 3"), "other hosts answer");
+        assert!(Trial::default().objection().unwrap().contains("no list of master candidates"));
     }
 
     /// The candidates answer by the real protocol: one both questions, one only the echo, one the echo with another
     /// key.
     #[test]
-    fn a_trial_tells_who_answers_and_how() {
+    fn a_trial_reports_which_candidates_answer_and_how() {
         let dir = tempfile::tempdir().unwrap();
         let (at, host) = (dir.path(), identity::host());
         let cluster_key = "0123456789".repeat(4) + "\n";
@@ -192,6 +191,6 @@ mod tests {
         });
         assert_eq!(trial.candidates, [both, echo, foreign].into());
         assert_eq!((&trial.signed, &trial.echoed), (&[both].into(), &[both, echo].into()));
-        assert!(trial.why_not().unwrap().contains("signed answers of confd came from 1 of 3"));
+        assert!(trial.objection().unwrap().contains("signed answers of confd came from 1 of 3"));
     }
 }

@@ -31,13 +31,13 @@ pub(super) fn stop_instances(program: Option<&Path>, deadline: Deadline) {
     if let Some(program) = program
         && let Err(error) = run(program, &[], &[], deadline)
     {
-        log_everywhere(&format!("before the watchdog bites: {error}"));
+        log_everywhere(&format!("before the reset: {error}"));
     }
 }
 
 /// Writes a line to the console, to the kernel's log, to the system's log and to stderr.
 pub(super) fn log_everywhere(line: &str) {
     output::to_console(&format!("gnt-ha self-fence: {line}"));
-    warn_system("gnt-ha", &format!("self_fence: {line}"));
+    warn_system("gnt-ha", &format!("self-fence: {line}"));
     output::print_error(&format!("gnt-ha: self-fencing: {line}"));
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 
+use super::error::MeasureError;
 use crate::core::shun::expiry::Measured;
 use crate::core::shun::measurement::{Began, OVER, Outcome, Reader, outcome};
 use crate::sys::clock::now;
@@ -85,20 +86,21 @@ pub fn run(watchdog: &mut dyn Watchdog, state: &Path, limit: Duration) -> io::Re
 /// boot is kept from then on, and its notes are removed.
 ///
 /// # Errors
-/// A message, if the notes prove nothing, which stay on the disk then, or if the result cannot be kept.
-pub fn conclude(state: &Path) -> Result<Option<Outcome>, String> {
+/// [`MeasureError::Notes`] if the notes prove nothing: they stay on the disk. [`MeasureError::Unreadable`] or
+/// [`MeasureError::NotKept`] if the file system fails.
+pub fn conclude(state: &Path) -> Result<Option<Outcome>, MeasureError> {
     let path = notes_file(state);
     let notes = match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        read => read.map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+        read => read.map_err(|error| MeasureError::Unreadable { path: path.clone(), error })?,
     };
     let now = now();
     let reader =
         Reader { boot_id: &identity::incarnation(), began_wall_ms: now.wall_ms.saturating_sub(now.boottime_ms) };
-    let outcome = outcome(&notes, reader).map_err(|error| error.to_string())?;
+    let outcome = outcome(&notes, reader)?;
     if let Outcome::Reset(measured) = &outcome {
         let kept = state_file::write(&file(state), measured).and_then(|()| fs::remove_file(&path));
-        kept.map_err(|error| format!("cannot keep what was measured: {}: {error}", file(state).display()))?;
+        kept.map_err(|error| MeasureError::NotKept { path: file(state), error })?;
     }
     Ok(Some(outcome))
 }
@@ -136,7 +138,7 @@ mod tests {
     fn the_next_boot_keeps_what_the_last_one_noted() {
         let dir = tempfile::tempdir().unwrap();
         let state = dir.path().join("state");
-        assert_eq!(conclude(&state), Ok(None));
+        assert_eq!(conclude(&state).unwrap(), None);
         run(&mut Lame, &state, Duration::from_millis(150)).unwrap();
         assert!(matches!(conclude(&state), Ok(Some(Outcome::NoReset { .. }))));
         assert_eq!(read(&state), None);
@@ -144,11 +146,11 @@ mod tests {
         let notes = fs::read_to_string(notes_file(&state)).unwrap();
         let cut = notes.trim_end_matches("over\n").to_owned();
         fs::write(notes_file(&state), &cut).unwrap();
-        assert_eq!(conclude(&state), Ok(Some(Outcome::Runs)), "the boot that is measured");
+        assert_eq!(conclude(&state).unwrap(), Some(Outcome::Runs), "the boot that is measured");
         fs::write(notes_file(&state), cut.replace(&identity::incarnation(), "another")).unwrap();
         let Ok(Some(Outcome::Reset(measured))) = conclude(&state) else { panic!("{cut}") };
         assert!(measured.reset_within_ms > measured.ran_ms && measured.ran_ms >= 100, "{measured:?}");
         assert_eq!(read(&state), Some(measured));
-        assert_eq!(conclude(&state), Ok(None));
+        assert_eq!(conclude(&state).unwrap(), None);
     }
 }

@@ -10,6 +10,7 @@
 pub mod arming;
 mod before_reset;
 pub mod daemon;
+pub mod error;
 pub mod host;
 pub mod measured;
 mod rounds;

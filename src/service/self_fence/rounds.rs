@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::error::SelfFenceError;
 use crate::core::node::NodeName;
 use crate::core::shun::lease::{CandidateAnswer, Lease};
 use crate::sys::ganeti::confd::{Confd, ConfdNodeRole, PORT, Salts};
@@ -35,19 +36,19 @@ struct Round {
     salts: Salts,
     sent: Duration,
     named: BTreeSet<IpAddr>,
-    words: BTreeMap<IpAddr, CandidateAnswer>,
+    answers: BTreeMap<IpAddr, CandidateAnswer>,
     nonces: BTreeMap<IpAddr, Nonce>,
 }
 
 impl Rounds {
     /// Returns the rounds of `node`. Questions are sent from its own address, as the others shun that one. `own` also
     /// has the port at which all nodes answer echoes.
-    pub(super) fn new(node: &NodeName, own: SocketAddr, data_dir: &Path) -> Result<Self, String> {
-        let confd = Confd::new(data_dir).map_err(|error| error.to_string())?;
-        let keys = EchoKeys::new(EchoKey::new(&confd).map_err(|error| error.to_string())?);
-        let at = SocketAddr::new(own.ip(), 0);
-        let socket = UdpSocket::bind(at).map_err(|error| format!("cannot use {}: {error}", own.ip()))?;
-        socket.set_nonblocking(true).map_err(|error| error.to_string())?;
+    pub(super) fn new(node: &NodeName, own: SocketAddr, data_dir: &Path) -> Result<Self, SelfFenceError> {
+        let confd = Confd::new(data_dir)?;
+        let keys = EchoKeys::new(EchoKey::new(&confd).map_err(SelfFenceError::EchoKey)?);
+        let unusable = |error| SelfFenceError::Address { address: own.ip(), error };
+        let socket = UdpSocket::bind(SocketAddr::new(own.ip(), 0)).map_err(unusable)?;
+        socket.set_nonblocking(true).map_err(unusable)?;
         // A node that cannot answer others still asks them.
         let responder = Responder::new(own);
         let (node, data_dir) = (node.clone(), data_dir.to_owned());
@@ -90,7 +91,7 @@ impl Rounds {
             salts,
             sent,
             named: named.clone(),
-            words: BTreeMap::new(),
+            answers: BTreeMap::new(),
             nonces: BTreeMap::new(),
         });
         if self.rounds.len() > REMEMBERED {
@@ -102,7 +103,7 @@ impl Rounds {
     pub(super) fn echo(&mut self, in_force: &BTreeSet<IpAddr>) {
         let Some(round) = self.rounds.back_mut() else { return };
         for address in round.named.union(in_force) {
-            if round.words.contains_key(address) {
+            if round.answers.contains_key(address) {
                 continue;
             }
             let mut nonce = Nonce::default();
@@ -126,7 +127,7 @@ impl Rounds {
         // A flood of packets must not delay the keepalives.
         for _ in 0..AT_ONCE {
             match self.socket.recv_from(&mut buffer) {
-                Ok((length, from)) => touched.extend(self.hear(&buffer[..length], from)),
+                Ok((length, from)) => touched.extend(self.read_answer(&buffer[..length], from)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // An ICMP error for an earlier packet comes as an error of a later call.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
@@ -138,24 +139,25 @@ impl Rounds {
             }
         }
         for round in self.rounds.iter().filter(|round| touched.contains(&round.sent)) {
-            lease.round(round.sent, &round.named, &round.words);
+            lease.round(round.sent, &round.named, &round.answers);
         }
         failed.map_or(Ok(()), Err)
     }
 
     /// Reads one datagram. Returns when its round was sent; `None` if it is not an answer of a remembered round.
-    fn hear(&mut self, datagram: &[u8], from: SocketAddr) -> Option<Duration> {
+    fn read_answer(&mut self, datagram: &[u8], from: SocketAddr) -> Option<Duration> {
         if let Some((salt, role)) = self.confd.role(datagram) {
             let round = self.rounds.iter_mut().find(|round| round.salts.is_answer(&salt, from))?;
-            let word = if role == ConfdNodeRole::Offline { CandidateAnswer::Denied } else { CandidateAnswer::Granted };
-            round.words.insert(from.ip(), word);
+            let answer =
+                if role == ConfdNodeRole::Offline { CandidateAnswer::Denied } else { CandidateAnswer::Granted };
+            round.answers.insert(from.ip(), answer);
             return Some(round.sent);
         }
         let nonce =
             self.keys.answered(datagram, self.own.ip(), from.ip()).filter(|_| from.port() == self.own.port())?;
         let round = self.rounds.iter_mut().find(|round| round.nonces.get(&from.ip()) == Some(&nonce))?;
         // A signed answer of confd counts more than an echo, in either order.
-        round.words.entry(from.ip()).or_insert(CandidateAnswer::Alive);
+        round.answers.entry(from.ip()).or_insert(CandidateAnswer::Alive);
         Some(round.sent)
     }
 
@@ -166,22 +168,22 @@ impl Rounds {
         round
             .named
             .iter()
-            .map(|address| (*address, round.words.get(address).copied().unwrap_or(CandidateAnswer::Silent)))
+            .map(|address| (*address, round.answers.get(address).copied().unwrap_or(CandidateAnswer::Silent)))
             .collect()
     }
 
     /// Returns the candidates that do not grant the lease, each with its answer, as text for the log.
     pub(super) fn who_does_not_grant(&self) -> String {
-        let last = self.last().into_iter().filter(|(_, word)| !word.grants());
-        last.map(|(address, word)| format!("{address} {}", text(word))).collect::<Vec<_>>().join(", ")
+        let last = self.last().into_iter().filter(|(_, answer)| !answer.grants());
+        last.map(|(address, answer)| format!("{address} {}", text(answer))).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// Returns the answer as text for the status.
-pub(super) const fn text(word: CandidateAnswer) -> &'static str {
-    match word {
-        CandidateAnswer::Granted => "may run",
-        CandidateAnswer::Denied => "refuses",
+pub(super) const fn text(answer: CandidateAnswer) -> &'static str {
+    match answer {
+        CandidateAnswer::Granted => "granted",
+        CandidateAnswer::Denied => "denied",
         CandidateAnswer::Alive => "alive",
         CandidateAnswer::Silent => "silent",
     }

@@ -71,7 +71,7 @@ fn uptime() -> Duration {
 pub fn boot(state: &Path, run: &Path) -> Boot {
     let holds = |status: Status| matches!(status.phase, Phase::Armed | Phase::Disarming | Phase::Lost);
     Boot {
-        is_armed: said_now(run).is_some_and(holds),
+        is_armed: current_status(run).is_some_and(holds),
         is_wanted: desired(state).map_or(true, |wanted| wanted.armed),
         was_promised: promise_file(state).exists(),
         uptime: uptime(),
@@ -91,7 +91,7 @@ pub enum Phase {
     /// Self-fencing is not wanted any more; its promise to other nodes is not over.
     Disarming,
     /// Its promise is over. The watchdog cannot be closed, and gets keepalives without a lease.
-    Free,
+    KeepaliveOnly,
     /// The lease has ended: the watchdog gets no keepalives.
     Lost,
 }
@@ -119,7 +119,7 @@ pub struct Status {
     pub in_force: BTreeSet<IpAddr>,
     /// For how long the lease lasts from now, in milliseconds; `None` without a lease.
     pub lease_left_ms: Option<u64>,
-    /// The last answer of each candidate: `may run`, `refuses`, `alive`, `silent`.
+    /// The last answer of each candidate: `granted`, `denied`, `alive`, `silent`.
     pub candidates: BTreeMap<IpAddr, String>,
     /// Until when the promise to other nodes lasts, in milliseconds of the clock since boot, while self-fencing is
     /// being disarmed.
@@ -127,12 +127,12 @@ pub struct Status {
     /// The shortest times that were reported to other nodes since self-fencing was armed. A process that is started
     /// later keeps none longer.
     #[serde(default)]
-    pub told: Option<LeaseTimes>,
+    pub advertised_times: Option<LeaseTimes>,
     /// The reason why self-fencing is not armed, or why other nodes cannot rely on it.
-    pub why_not: Option<String>,
+    pub not_armed_reason: Option<String>,
     /// The reason why this node cannot answer the echoes of other nodes.
     #[serde(default)]
-    pub answers_nobody: Option<String>,
+    pub echo_fault: Option<String>,
     /// Whether the service runs with real-time priority.
     pub real_time: bool,
 }
@@ -165,7 +165,7 @@ const FRESH_MS: u64 = 5_000;
 
 /// Reads the present report of self-fencing; `None` if it does not run.
 #[must_use]
-pub fn said_now(run: &Path) -> Option<Status> {
+pub fn current_status(run: &Path) -> Option<Status> {
     let status = last_status(run)?;
     (now().boottime_ms.saturating_sub(status.at_boottime_ms) <= FRESH_MS).then_some(status)
 }
@@ -186,11 +186,11 @@ mod tests {
 
     /// A boot that is not armed starts no instance while other nodes may take it for armed, also after it was disarmed.
     #[test]
-    fn a_promise_outlives_the_wish_and_the_boot() {
+    fn a_promise_outlives_the_desired_state_and_the_boot() {
         let dir = tempfile::tempdir().unwrap();
         let (state, run) = (dir.path(), dir.path());
         let early = |boot: Boot| may_serve(Boot { uptime: Duration::ZERO, ..boot }, Duration::from_secs(600));
-        assert!(early(boot(state, run)), "nothing was ever wanted");
+        assert!(early(boot(state, run)), "no state was ever set");
         set_desired(state, DesiredState { armed: false }).unwrap();
         assert!(early(boot(state, run)), "there was nothing to disarm");
         set_desired(state, DesiredState { armed: true }).unwrap();
@@ -202,6 +202,6 @@ mod tests {
         forget_promise(state, Duration::ZERO);
         assert!(early(boot(state, run)));
         std::fs::write(wanted_file(state), "{").unwrap();
-        assert!(!early(boot(state, run)), "what is wanted is not known");
+        assert!(!early(boot(state, run)), "the desired state is unknown");
     }
 }

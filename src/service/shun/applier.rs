@@ -32,7 +32,7 @@ use crate::sys::store::{Kept, Store};
 /// For how long the master IP of a master that has stopped is made unreachable.
 const GONE_MASTER: Duration = Duration::from_secs(60);
 
-/// Keeps the register of this host.
+/// Keeps the shun list of this host, and applies it to the kernel.
 #[derive(Debug)]
 pub struct ShunApplier<'a> {
     config: &'a Config,
@@ -83,14 +83,14 @@ impl<'a> ShunApplier<'a> {
     /// # Errors
     /// [`ShunError`] if the list cannot be read or written, or the rules cannot be applied. A list that was written is
     /// applied at the next occasion.
-    pub fn tell(&self, question: &PeerRequest, deadline: Deadline) -> Result<PeerReport, ShunError> {
+    pub fn merge_and_apply(&self, question: &PeerRequest, deadline: Deadline) -> Result<PeerReport, ShunError> {
         self.take(question, deadline, |_| Ok(Belief { accepted: question.register.clone(), ..Belief::default() }))
     }
 
-    /// Carries out the orders of another node, as far as they count, and answers as [`ShunApplier::tell`].
+    /// Carries out the orders of another node, as far as they count, and answers as [`ShunApplier::merge_and_apply`].
     ///
     /// # Errors
-    /// [`ShunError::Disbelieved`] if nothing of the request counts; otherwise as [`ShunApplier::tell`].
+    /// [`ShunError::Disbelieved`] if nothing of the request counts; otherwise as [`ShunApplier::merge_and_apply`].
     pub fn obey(&self, question: &PeerRequest, by: Channel, deadline: Deadline) -> Result<PeerReport, ShunError> {
         let roll = self.roll();
         let is_master_ip = |address: &IpAddr| roll.is_master_ip(*address);
@@ -103,33 +103,33 @@ impl<'a> ShunApplier<'a> {
     /// statement that does not count, and for each node that is not shunned here as the list has it.
     ///
     /// # Errors
-    /// [`ShunError`] as for [`ShunApplier::tell`].
-    pub fn learn(&self, said: &BTreeMap<NodeName, ShunList>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
+    /// [`ShunError`] as for [`ShunApplier::merge_and_apply`].
+    pub fn learn(&self, lists: &BTreeMap<NodeName, ShunList>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
         let roll = self.roll();
         let mut lines = Vec::new();
         let report = self.take(&PeerRequest::requested_by(self.here.clone()), deadline, |own| {
             let mut all = Belief::default();
             // The list of a node that was shunned before has an entry of the node itself; only the others decide about
             // that.
-            for (speaker, said) in said {
-                match roll.believe(speaker, Channel::Answer, said, own) {
+            for (sender, list) in lists {
+                match roll.believe(sender, Channel::Answer, list, own) {
                     Ok(belief) => {
                         all.accepted.merge(&belief.accepted);
                         let foreign = belief.rejected.iter().filter(|(node, _)| **node != self.here);
                         lines.extend(
-                            foreign.map(|(node, why)| format!("{speaker}: what it says of {node} is not taken: {why}")),
+                            foreign.map(|(node, why)| format!("{sender}: its entry of {node} is rejected: {why}")),
                         );
                     }
-                    Err(why) => lines.push(format!("what {speaker} says of others is not taken: {why}")),
+                    Err(why) => lines.push(format!("{sender}: its shun list is rejected: {why}")),
                 }
             }
             Ok(all)
         })?;
-        lines.extend(report.not_applied.iter().map(|(node, why)| format!("{node}: is not refused here: {why}")));
+        lines.extend(report.not_applied.iter().map(|(node, why)| format!("{node}: not shunned on this host: {why}")));
         Ok(lines)
     }
 
-    /// Answers as [`ShunApplier::tell`] with the shun list of this host and what its kernel shuns now. Changes nothing,
+    /// Answers as [`ShunApplier::merge_and_apply`] with the shun list of this host and what its kernel shuns now. Changes nothing,
     /// and takes nothing of the request.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl<'a> ShunApplier<'a> {
             |(node, entry): (&NodeName, &ShunEntry)| Some((node.clone(), protected.why_in_part(node, entry)?));
         let not_applied = register.shunned().filter_map(in_part).collect();
         let is_until_boot = Store::new(&self.config.state).is_until_boot(FILE);
-        let not_durable = is_until_boot.then(|| format!("{} did not take all of it", self.file().display()));
+        let not_durable = is_until_boot.then(|| format!("{} does not have all of it", self.file().display()));
         let refused = self.refused(deadline)?;
         Ok(PeerReport { not_durable, ..self.report(register, &refused, not_applied, question) })
     }
@@ -169,12 +169,14 @@ impl<'a> ShunApplier<'a> {
             }
         }
         for (node, why) in &not_applied {
-            tracing::warn!(from = %question.from, %node, why, "is not taken, though it was asked for");
+            tracing::warn!(from = %question.from, %node, why, "an entry of the request is rejected");
         }
         for (node, entry) in &accepted.0 {
             let own = register.epoch(node);
             if entry.epoch.is_shunned() && !own.is_shunned() {
-                not_applied.entry(node.clone()).or_insert_with(|| format!("it is readmitted here, in epoch {own}"));
+                not_applied
+                    .entry(node.clone())
+                    .or_insert_with(|| format!("it is readmitted on this host, in epoch {own}"));
             }
         }
         for (node, entry) in register.shunned() {
@@ -218,7 +220,7 @@ impl<'a> ShunApplier<'a> {
     /// Nodes that Ganeti has recorded offline meanwhile are added to the list.
     ///
     /// # Errors
-    /// [`ShunError`] as for [`ShunApplier::tell`].
+    /// [`ShunError`] as for [`ShunApplier::merge_and_apply`].
     pub fn apply(&self, deadline: Deadline) -> Result<Applied, ShunError> {
         let _lock = self.lock(deadline)?;
         let before = self.register()?;
@@ -293,15 +295,15 @@ impl<'a> ShunApplier<'a> {
             let why = kept.map_or_else(|error| Some(error.to_string()), Kept::why_not_on_disk);
             not_durable = why.map(|why| format!("{}: {why}", self.file().display()));
             if let Some(why) = &not_durable {
-                tracing::warn!(why, "who is refused is forgotten at the next boot");
+                tracing::warn!(why, "the shun list is lost at the next boot");
             }
         }
-        let is_refused = |node: &NodeName, address: IpAddr| protected.why_left_out(node, address).is_none();
-        let (told, wanted) = (wanted(before, is_refused), wanted(register, is_refused));
-        let applied = shun_table::apply(&told, &wanted, deadline)?;
+        let is_target = |node: &NodeName, address: IpAddr| protected.why_left_out(node, address).is_none();
+        let (before, wanted) = (wanted(before, is_target), wanted(register, is_target));
+        let applied = shun_table::apply(&before, &wanted, deadline)?;
         // An address whose rules were lost and are made again may have been connected in between.
-        let is_anew = matches!(applied, Applied::Done(_)) && told == wanted;
-        let is_new = |address: &IpAddr, reach: &ShunScope| is_anew || told.get(address) < Some(reach);
+        let is_anew = matches!(applied, Applied::Done(_)) && before == wanted;
+        let is_new = |address: &IpAddr, reach: &ShunScope| is_anew || before.get(address) < Some(reach);
         for (of, which) in [(ShunScope::All, Which::All), (ShunScope::Tcp, Which::Tcp)] {
             let new = wanted.iter().filter(|(address, reach)| **reach == of && is_new(address, reach));
             connections::end(which, &new.map(|(address, _)| *address).collect::<Vec<_>>(), deadline);
@@ -363,7 +365,7 @@ impl<'a> ShunApplier<'a> {
         };
         let scopes = all.iter().map(|(node, entry)| ((*node).clone(), scope(entry))).collect();
         let peers = if question.about.is_empty() { BTreeMap::new() } else { peer_reports::peers(&self.config.state) };
-        let attested = |node: &NodeName| Some((node.clone(), peer_reports::attestation(peers.get(node)?)?));
+        let reported = |node: &NodeName| Some((node.clone(), peer_reports::self_fence_report(peers.get(node)?)?));
         let denied = |node: &NodeName| Some((node.clone(), peer_reports::denial(peers.get(node)?)?));
         let boot_id = identity::incarnation();
         PeerReport {
@@ -377,7 +379,7 @@ impl<'a> ShunApplier<'a> {
             scopes,
             not_applied,
             self_fence: peer_reports::own_self_fence(&self.config.run),
-            self_fences: question.about.iter().filter_map(attested).collect(),
+            self_fences: question.about.iter().filter_map(reported).collect(),
             denials: question.about.iter().filter_map(denied).collect(),
             serial: files::read_config_text(&self.data_dir).ok().and_then(|text| serial_of(&text)),
             instances: running_instances::instances(),

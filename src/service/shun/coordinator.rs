@@ -229,7 +229,7 @@ impl<'a> ShunCoordinator<'a> {
         let asked = Duration::from_millis(now().boottime_ms);
         let own = match self.is_reading {
             true => self.keeper.look(question, deadline),
-            false => self.keeper.tell(question, deadline),
+            false => self.keeper.merge_and_apply(question, deadline),
         };
         let own = own?;
         // If the target was readmitted here meanwhile, the caller that sees the epoch shuns it again.
@@ -326,7 +326,7 @@ impl<'a> ShunCoordinator<'a> {
             denials: reports().filter_map(|report| report.denials.get(&self.target).cloned()).collect(),
         }
         .later(took);
-        held.reports.extend(own.and_then(peer_reports::attestation));
+        held.reports.extend(own.and_then(peer_reports::self_fence_report));
         held.denials.extend(own.and_then(peer_reports::denial));
         held
     }

@@ -144,7 +144,8 @@ impl Device for Shun {
     fn health(&mut self, _deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
         let coordinator = self.coordinator()?;
         let stored = crate::service::shun::peer_reports::peers(&self.config.state);
-        let self_fence = stored.get(coordinator.target()).and_then(crate::service::shun::peer_reports::attestation);
+        let self_fence =
+            stored.get(coordinator.target()).and_then(crate::service::shun::peer_reports::self_fence_report);
         let health = if self_fence.is_some() { Health::Ok } else { Health::Unknown };
         Ok(vec![HealthItem("self-fencing".to_owned(), health)])
     }

@@ -1,4 +1,4 @@
-//! What can go wrong when a node is shunned, or readmitted, on this host.
+//! The reasons why this host does not shun or readmit a node.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,56 +10,56 @@ use crate::core::shun::messages::VERSION;
 use crate::sys::command::ProgramError;
 use crate::sys::lock::LockError;
 
-/// Why a node is not refused, or readmitted, here.
+/// The reason why this host's shun list or its rules were not changed as requested.
 #[derive(Debug, thiserror::Error)]
 pub enum ShunError {
     /// This host has a name that cannot be a node's.
     #[error("this host's name: {0}")]
     HostName(#[from] BadNodeName),
-    /// Another version of this program asks.
+    /// The request comes from another version of gnt-ha.
     #[error(
-        "it was asked in version {0} of the words, and this program knows version {VERSION}: install the same one everywhere"
+        "the request has version {0}, and this program accepts version {VERSION}: install the same gnt-ha on all nodes"
     )]
     Version(u32),
-    /// Whoever asks is not obeyed.
+    /// Nothing of the request counts.
     #[error("refused: {0}")]
     Disbelieved(#[from] Disbelief),
-    /// What would be kept could not be read again.
+    /// The list would be larger than what is read again.
     #[error("nothing was changed: {0}")]
     Limits(#[from] RegisterError),
-    /// The register cannot be read: what it holds must not be forgotten.
+    /// The shun list cannot be read. It does not count as empty: its entries must not be lost.
     #[error(
-        "cannot use {}: {error}; nothing was changed (repair it, or remove it{} once you know that nobody is shunned)",
+        "cannot use {}: {error}; nothing was changed (repair it, or remove it{} once no node has to be shunned)",
         path.display(),
         and_beside(beside.as_deref())
     )]
     Register {
         /// The file that cannot be read.
         path: PathBuf,
-        /// The other file of the two that hold the list, where there is one.
+        /// The other of the two files that hold the list, if it exists.
         beside: Option<PathBuf>,
-        /// Why.
+        /// The error of the file system, or of the parser.
         error: io::Error,
     },
-    /// A master candidate was to forget something.
+    /// A master candidate was to remove entries, and the other nodes follow its list.
     #[error(
-        "this host is a master candidate, or may be one, and the others go by its list; readmit the node instead: gnt-ha readmit \
+        "this host is a master candidate, or may be one, and the others follow its list; readmit the node instead: gnt-ha readmit \
          NODE --force --reason TEXT"
     )]
     Candidate,
-    /// The disk has still what was to be forgotten.
+    /// The entries that were to be removed are still on the disk.
     #[error("cannot write {}: {why}; nothing was changed", path.display())]
     NotForgotten {
-        /// The file.
+        /// The path of the shun list.
         path: PathBuf,
-        /// Why.
+        /// The error of the disk.
         why: String,
     },
-    /// Somebody else was at it.
+    /// Another process held the lock, or it cannot be opened.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The kernel's rules.
-    #[error("the rules are not as they should be: {0}")]
+    /// The kernel's rules cannot be read or changed.
+    #[error("the shun rules are not applied: {0}")]
     Rules(#[from] ProgramError),
 }
 

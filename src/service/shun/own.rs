@@ -38,7 +38,7 @@ impl OwnRefusals {
     #[must_use]
     pub fn read(state: &Path, deadline: Deadline) -> Self {
         let kernel = shun_table::refused_if_known(deadline.at_most(KERNEL)).unwrap_or_else(|error| {
-            tracing::warn!(%error, "what this host's kernel refuses is not known");
+            tracing::warn!(%error, "the rules of this host's kernel are unknown");
             None
         });
         Self { listed: shunned_addresses(state), kernel: kernel.map(|refused| refused.addresses.into_keys().collect()) }
@@ -78,10 +78,10 @@ pub fn shunned_or_refused(state: &Path, deadline: Deadline) -> BTreeSet<IpAddr> 
 mod tests {
     use super::*;
 
-    /// An entry of the list that the kernel does not apply is no reason not to ask. A drop that the kernel may cause is
+    /// A node whose entry the kernel does not apply is asked. A drop that the kernel may cause is
     /// not an answer.
     #[test]
-    fn the_kernel_decides_and_the_list_only_where_it_is_not_known() {
+    fn the_kernel_decides_and_the_list_only_if_the_kernel_is_unknown() {
         let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));
         let own = OwnRefusals { listed: [both, list].into(), kernel: Some([both, kernel].into()) };
         let of = |own: &OwnRefusals| [both, list, kernel, none].map(|address| own.of(address));

@@ -44,7 +44,7 @@ impl<'a> Protected<'a> {
             return Some("it is this node itself".to_owned());
         }
         if entry.addresses.is_empty() {
-            return Some("it names no address: nothing would be refused".to_owned());
+            return Some("it has no address: nothing would be shunned".to_owned());
         }
         entry.addresses.iter().find_map(|address| Some(format!("{address} {}", self.why_no_target(node, *address)?)))
     }
@@ -67,7 +67,7 @@ impl<'a> Protected<'a> {
     pub(super) fn why_left_out(&self, node: &NodeName, address: IpAddr) -> Option<String> {
         let broadcast = matches!(address, IpAddr::V4(address) if address.is_broadcast());
         if address.is_loopback() || address.is_unspecified() || address.is_multicast() || broadcast {
-            return Some("is no address of a node".to_owned());
+            return Some("is not an address of a node".to_owned());
         }
         if self.own.as_ref().is_some_and(|own| own.contains(&address)) {
             return Some("is an address of this host".to_owned());
@@ -161,7 +161,7 @@ mod tests {
 
     /// This host never cuts off itself, nor a host that was not meant.
     #[test]
-    fn what_would_cut_this_host_or_another_off_is_no_target() {
+    fn an_address_of_this_host_or_of_another_is_never_shunned() {
         let data = tempfile::tempdir().unwrap();
         for (key, text) in [
             ("node_primary_ips", "n1 198.18.0.1\nn2 198.18.0.2\nn3 198.18.0.3\n"),
@@ -197,9 +197,9 @@ mod tests {
         assert!(why("n3", &["2001:db8::fe"]).contains("gateway"));
         assert!(why("n1", &["198.18.0.1"]).contains("this node itself"));
         assert!(why("n3", &[]).contains("no address"));
-        assert!(why("n3", &["127.0.0.1"]).contains("no address of a node"));
-        assert!(why("n3", &["224.0.0.1"]).contains("no address of a node"));
-        assert!(why("n3", &["255.255.255.255"]).contains("no address of a node"));
+        assert!(why("n3", &["127.0.0.1"]).contains("not an address of a node"));
+        assert!(why("n3", &["224.0.0.1"]).contains("not an address of a node"));
+        assert!(why("n3", &["255.255.255.255"]).contains("not an address of a node"));
         assert!(why("n3", &["198.18.0.100"]).contains("master IP"));
         assert!(why("n3", &["203.0.113.7"]).contains("protected"));
         assert!(why("n3", &["192.0.2.3"]).contains("a BMC's"));

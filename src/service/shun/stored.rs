@@ -81,16 +81,16 @@ mod tests {
         std::fs::create_dir(&state).unwrap();
         std::fs::write(file(&state), "{}").unwrap();
         std::fs::write(&memory, "{").unwrap();
-        let said = |damaged: &Path, other: &Path| {
-            let said = register(&state).unwrap_err().to_string();
-            assert!(said.starts_with(&format!("cannot use {}: ", damaged.display())), "{said}");
-            assert!(said.contains(&format!("remove it and {} once", other.display())), "{said}");
+        let check = |damaged: &Path, other: &Path| {
+            let error = register(&state).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("cannot use {}: ", damaged.display())), "{error}");
+            assert!(error.contains(&format!("remove it and {} once", other.display())), "{error}");
         };
-        said(&memory, &file(&state));
+        check(&memory, &file(&state));
         std::fs::write(file(&state), "{").unwrap();
-        said(&file(&state), &memory);
+        check(&file(&state), &memory);
         std::fs::remove_file(&memory).unwrap();
         let alone = register(&state).unwrap_err().to_string();
-        assert!(alone.contains("remove it once you know"), "{alone}");
+        assert!(alone.contains("remove it once no node"), "{alone}");
     }
 }

@@ -8,7 +8,7 @@ use crate::core::node::NodeName;
 use crate::core::shun::list::{ShunList, not_refused};
 use crate::core::shun::messages::{PeerReport, PeerRequest};
 use crate::service::shun::applier::ShunApplier;
-use crate::service::shun::peer_reports::{self, Peers, Told};
+use crate::service::shun::peer_reports::{self, Peers, StoredPeerReport};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::identity;
 
@@ -57,7 +57,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
     let network = network::read(data_dir)?;
     let question = |register: ShunList| PeerRequest { register, ..PeerRequest::requested_by(keeper.here().clone()) };
     // This also checks this host's own rules: another program may have flushed them.
-    let own = keeper.tell(&question(ShunList::default()), deadline)?;
+    let own = keeper.merge_and_apply(&question(ShunList::default()), deadline)?;
     let refused = |node: &NodeName| register.epoch(node).is_shunned();
     let readmitted = |node: &NodeName| is_readmitted(&register, node);
     let peers: BTreeMap<_, _> = network
@@ -87,7 +87,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
                     learnt.insert(node.clone(), report.register.clone());
                 }
                 reports.insert(node.clone(), report.clone());
-                told.insert(node, Told { asked_boottime_ms, boot_id: identity::incarnation(), report });
+                told.insert(node, StoredPeerReport { asked_boottime_ms, boot_id: identity::incarnation(), report });
             }
             Err(why) => synced.failed.push(format!("{node}: {why}")),
         }

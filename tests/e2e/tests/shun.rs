@@ -95,7 +95,7 @@ impl Scene {
         };
         let register = ShunList(BTreeMap::from([(node("n3"), entry)]));
         let question = PeerRequest { register, ..PeerRequest::requested_by(node("n1")) };
-        keeper.tell(&question, Deadline::after(Duration::from_secs(5))).unwrap()
+        keeper.merge_and_apply(&question, Deadline::after(Duration::from_secs(5))).unwrap()
     }
 
     fn apply(&self) -> Applied {

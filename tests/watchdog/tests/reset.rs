@@ -67,7 +67,7 @@ fn a_machine_without_a_lease_is_reset_within_the_wait_time() {
     assert_eq!((leased.driver.as_deref(), leased.nowayout), (Some("i6300ESB timer"), Some(true)));
     assert_eq!(leased.watchdog_ms, Some(TERMS.watchdog_ms), "as the device reports");
     assert!(console.contains("@@ kernel i6300ESB timer 3\n"), "{console}");
-    assert!(leased.candidates.values().all(|word| word == "may run"), "{leased:?}");
+    assert!(leased.candidates.values().all(|word| word == "granted"), "{leased:?}");
 
     let echo = all("echo").pop().and_then(|report| report.status.as_ref()).unwrap();
     assert!(echo.candidates.values().all(|word| word == "alive"), "{echo:?}");
