@@ -42,11 +42,30 @@ pub fn print_error(program: &str, line: &str) {
     output::print_error(&format!("{program}: {line}"));
 }
 
+/// Stdout cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to stdout: {0}")]
+pub struct PrintError(#[from] io::Error);
+
+/// The reason why an administrator's confirmation does not count.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfirmError {
+    /// Stdin is not a terminal.
+    #[error("there is no terminal to ask at: --yes says that you are sure")]
+    NoTerminal,
+    /// Stdin cannot be read.
+    #[error(transparent)]
+    Stdin(#[from] io::Error),
+    /// The administrator has typed another line than this.
+    #[error("the answer was not {0}")]
+    Different(String),
+}
+
 /// Prints text on stdout and flushes it. A closed reader (`| head`) is not an error.
 ///
 /// # Errors
-/// The line to print if stdout cannot be written.
-pub fn print(text: &str) -> Result<(), String> {
+/// [`PrintError`] if stdout cannot be written.
+pub fn print(text: &str) -> Result<(), PrintError> {
     show(&Text::from(text))
 }
 
@@ -54,37 +73,31 @@ pub fn print(text: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// The same as for [`print()`].
-pub fn show(text: &Text) -> Result<(), String> {
+pub fn show(text: &Text) -> Result<(), PrintError> {
     is_read(text).map(drop)
 }
 
 /// Prints text on stdout and flushes it. Returns whether the reader still exists.
 ///
 /// # Errors
-/// The line to print if stdout cannot be written.
-pub fn is_read(text: &Text) -> Result<bool, String> {
-    output::print(text).map_err(|error| unwritten(&error))
-}
-
-/// Returns the error line for a stdout that cannot be written.
-#[must_use]
-pub fn unwritten(error: &io::Error) -> String {
-    format!("cannot write to stdout: {error}")
+/// The same as for [`print()`].
+pub fn is_read(text: &Text) -> Result<bool, PrintError> {
+    Ok(output::print(text)?)
 }
 
 /// Asks `question` at the terminal and reads one line, which must be equal to `answer`.
 ///
 /// # Errors
-/// One line with the reason, if stdin is not a terminal, cannot be read, or the line is different.
-pub fn confirm(question: &str, answer: &str) -> Result<(), String> {
+/// [`ConfirmError`] if stdin is not a terminal, cannot be read, or the line is different.
+pub fn confirm(question: &str, answer: &str) -> Result<(), ConfirmError> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
-        return Err("there is no terminal to ask at: --yes says that you are sure".to_owned());
+        return Err(ConfirmError::NoTerminal);
     }
     output::print_error(question);
     let mut line = String::new();
-    stdin.lock().read_line(&mut line).map_err(|error| error.to_string())?;
-    if line.trim() == answer { Ok(()) } else { Err(format!("the answer was not {answer}")) }
+    stdin.lock().read_line(&mut line)?;
+    if line.trim() == answer { Ok(()) } else { Err(ConfirmError::Different(answer.to_owned())) }
 }
 
 /// Prints the fault of a command line in one line; or prints the help or the version that was requested.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use gnt_ha::cli;
+use gnt_ha::commands::error::CommandError;
 use gnt_ha::commands::{
     Cli, Command, check, confirm_off, drill, history, hook, pause, readmit, reconcile, rehearse, report, self_fence,
     setup, shun, status,
@@ -38,12 +39,12 @@ fn main() -> ExitCode {
         Command::Hook(arguments) => match hook::run(arguments, &parsed.config) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
-            Err(line) => Err(line),
+            Err(error) => Err(error),
         },
         Command::Shun(arguments) => match shun::run(arguments, &parsed.config) {
             Ok(true) => Ok(()),
             Ok(false) => return ExitCode::FAILURE,
-            Err(line) => Err(line),
+            Err(error) => Err(error),
         },
         Command::Report(arguments) => report::run(arguments),
         Command::Reconcile(arguments) => reconcile::run(arguments),
@@ -53,19 +54,19 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(line) => {
-            cli::print_error(PROGRAM, &line);
+        Err(error) => {
+            cli::print_error(PROGRAM, &error.to_string());
             ExitCode::FAILURE
         }
     }
 }
 
 /// Returns the exit code for a result. With an error the result is unknown, and the code is that of [`Level::Unknown`].
-fn coded(result: Result<u8, String>) -> ExitCode {
+fn coded(result: Result<u8, CommandError>) -> ExitCode {
     match result {
         Ok(code) => code.into(),
-        Err(line) => {
-            cli::print_error(PROGRAM, &line);
+        Err(error) => {
+            cli::print_error(PROGRAM, &error.to_string());
             Level::Unknown.code().into()
         }
     }

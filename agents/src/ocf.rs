@@ -1,6 +1,7 @@
 //! Runs an agent from its arguments to its exit code; the same for both agents.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use gnt_ha::cli;
@@ -57,9 +58,12 @@ fn answer(agent: &Agent, call: &Call, run: fn(&Call, &AgentPaths) -> OcfResult) 
 }
 
 fn print_metadata(agent: &Agent) -> OcfResult {
-    let printed = metadata::document(agent).map_err(|error| error.to_string()).and_then(|text| cli::print(&text));
-    match printed {
-        Ok(()) => OcfResult::plain(OcfCode::Success),
-        Err(error) => OcfResult::because(OcfCode::ErrGeneric, error),
+    let failed = |error: &dyn Display| OcfResult::because(OcfCode::ErrGeneric, error.to_string());
+    match metadata::document(agent) {
+        Err(error) => failed(&error),
+        Ok(text) => match cli::print(&text) {
+            Ok(()) => OcfResult::plain(OcfCode::Success),
+            Err(error) => failed(&error),
+        },
     }
 }

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let text: String = report.stdout.iter().map(|line| format!("{line}\n")).collect();
     if let Err(error) = cli::print(&text) {
         // The output is lost; a fencing that succeeded stays a success.
-        complain(&error);
+        complain(&error.to_string());
     }
     report.code.into()
 }

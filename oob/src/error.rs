@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use gnt_ha::cli::PrintError;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::power::error::PowerError;
 use gnt_ha::service::power_action::ActionError;
@@ -81,6 +82,6 @@ pub enum CommandError {
     #[error("cannot write the answer as JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// The result cannot be printed.
-    #[error("{0}")]
-    Print(String),
+    #[error(transparent)]
+    Print(#[from] PrintError),
 }

@@ -189,7 +189,7 @@ fn print_json(answer: &impl serde::Serialize) -> Result<(), CommandError> {
 }
 
 fn print(text: &str) -> Result<(), CommandError> {
-    cli::print(text).map_err(|error| CommandError::Print(error.to_string()))
+    Ok(cli::print(text)?)
 }
 
 fn complain(line: &str) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
 use crate::core::confirm_off::{NodeEvidence, objection};
@@ -48,22 +49,23 @@ pub struct Arguments {
 /// Confirms the node as off, unless there is evidence that it runs.
 ///
 /// # Errors
-/// One line with the reason, if the evidence contradicts the confirmation, or Pacemaker did not accept it.
-pub fn run(arguments: &Arguments) -> Result<(), String> {
+/// [`CommandError::NotConfirmedOff`] if the evidence contradicts the confirmation or cannot be collected,
+/// [`CommandError::ConfirmOff`] if Pacemaker did not accept it.
+pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let ssconf = Ssconf::new(&arguments.places.data_dir);
-    let names = ssconf.names("node_list").map_err(|error| error.to_string())?;
-    let node = node::find(&arguments.node, &names).map_err(|error| error.to_string())?.clone();
-    let refused = |why: &str| format!("{node}: not confirmed as off: {why}");
-    let (seen, name) = seen(&arguments.places, &ssconf, &node, &names).map_err(|why| refused(&why))?;
+    let names = ssconf.names("node_list")?;
+    let node = node::find(&arguments.node, &names)?.clone();
+    let refused = |error| CommandError::NotConfirmedOff { node: node.clone(), error: Box::new(error) };
+    let (seen, name) = seen(&arguments.places, &ssconf, &node, &names).map_err(refused)?;
     if let Some(why) = objection(seen) {
-        return Err(refused(why));
+        return Err(refused(CommandError::Objection(why.to_owned())));
     }
     if !arguments.yes {
         // A name that is typed twice is rarely wrong.
         let question = format!(
             "If {node} still runs, two hosts can write to its disks. To confirm that it is off, type its full name:"
         );
-        cli::confirm(&question, node.as_str()).map_err(|why| refused(&why))?;
+        cli::confirm(&question, node.as_str()).map_err(|error| refused(error.into()))?;
     }
     let user = identity::asker().user;
     let mut action = RecordedAction::begin(ReceiptLog::new(&arguments.places.state_dir), "gnt-ha", Action::Off, &node);
@@ -91,15 +93,16 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         record: None,
     });
     warnings.iter().for_each(|warning| cli::print_error("gnt-ha", warning));
-    let shown = name.as_ref().map_or(node.as_str(), PacemakerName::as_str);
-    told.map_err(|error| {
-        format!("{node}: confirm-off failed: {error}; look at crm_mon --one-shot, and while it shows {shown} UNCLEAN: the same again")
+    told.map_err(|error| CommandError::ConfirmOff {
+        node: node.clone(),
+        shown: name.as_ref().map_or(node.as_str(), PacemakerName::as_str).to_owned(),
+        error: Box::new(error),
     })?;
     let then = match name {
         Some(_) => "Pacemaker goes on, and Ganeti's master records it",
         None => "Pacemaker does not know it; Ganeti's master records it",
     };
-    cli::print(&format!("{node}: off, at your word; {then}\n"))
+    Ok(cli::print(&format!("{node}: off, at your word; {then}\n"))?)
 }
 
 /// Returns the evidence about the node, and its name in Pacemaker; `None` if Pacemaker has no such node.
@@ -108,15 +111,15 @@ fn seen(
     ssconf: &Ssconf,
     node: &NodeName,
     all: &[NodeName],
-) -> Result<(NodeEvidence, Option<PacemakerName>), String> {
+) -> Result<(NodeEvidence, Option<PacemakerName>), CommandError> {
     let deadline = Deadline::after(LIMIT);
-    let status = pacemaker::status(deadline).map_err(|error| error.to_string())?;
+    let status = pacemaker::status(deadline)?;
     let name = match status.called(node, all) {
         Ok(name) => Some(name.clone()),
         Err(NoPacemakerName::Unknown { .. }) => None,
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(error.into()),
     };
-    let addresses = ssconf.name_addresses("node_primary_ips").map_err(|error| error.to_string())?;
+    let addresses = ssconf.name_addresses("node_primary_ips")?;
     let address = addresses.into_iter().find(|(name, _)| name == node).map(|(_, address)| address);
     let refusals = OwnRefusals::read(&places.state_dir, deadline.at_most(THERE));
     let (answers, was_asked) = address.map_or((false, false), |address| {

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
+use super::error::CommandError;
 use super::paths::Paths;
 use super::rehearse::{Rehearsal, rehearse, shown};
-use crate::cli;
+use crate::cli::{self, ConfirmError};
 use crate::core::budget::pacemaker::waited;
 use crate::core::drill::{After, Before, differences, objection};
 use crate::core::ganeti::instances::running_on;
@@ -22,7 +23,7 @@ use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
 use crate::sys::pacemaker::fence::Fencing;
-use crate::sys::pacemaker::{self, fence};
+use crate::sys::pacemaker::{self, PacemakerError, fence};
 
 /// The version of the format of `--json`.
 const VERSION: u32 = 1;
@@ -89,14 +90,15 @@ struct Report<'a> {
 /// Rehearses, asks for confirmation, fences and watches. Returns whether the result was as rehearsed.
 ///
 /// # Errors
-/// One line with the reason why there was no drill, or the result of a fencing that failed.
-pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
+/// [`CommandError::NoDrill`] if nothing was done, [`CommandError::Drill`] if the fencing failed; otherwise the error of
+/// the rehearsal or of the output.
+pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(BEFORE))?;
     let node = &rehearsal.node;
-    let no_drill = |why: &str| format!("{node}: no drill: {why}; nothing was changed");
+    let no_drill = |error| CommandError::NoDrill { node: node.clone(), error: Box::new(error) };
     let print = |text: &str| if arguments.json { Ok(()) } else { cli::print(text) };
     print(&shown(&rehearsal))?;
-    let status = read_status().map_err(|error| no_drill(&error))?;
+    let status = read_status().map_err(|error| no_drill(error.into()))?;
     let before = Before {
         node,
         name: &rehearsal.name,
@@ -108,15 +110,15 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         rehearsed: &rehearsal.steps,
     };
     if let Some(why) = objection(&before) {
-        return Err(no_drill(&why));
+        return Err(no_drill(CommandError::Objection(why)));
     }
-    let instances = instances(&arguments.places, node).map_err(|error| no_drill(&error))?;
+    let instances = instances(&arguments.places, node).map_err(no_drill)?;
     if arguments.dry_run {
         print(&format!("{node} would be fenced now, and {}; nothing was changed\n", instances_die(&instances)))?;
         return Ok(true);
     }
     if !arguments.yes {
-        confirm_twice(node, &instances).map_err(|why| no_drill(&why))?;
+        confirm_twice(node, &instances).map_err(|error| no_drill(error.into()))?;
     }
     let (begun_at, begun) = (now(), Instant::now());
     let elapsed = || millis(begun.elapsed());
@@ -126,9 +128,8 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         None => Ok(()),
     };
     let ended = Deadline::after(waited(FENCING, rehearsal.times.delay) + MORE);
-    fence::fence(&rehearsal.name, Fencing::Reboot, FENCING, ended).map_err(|error| {
-        format!("{node}: not fenced, its state is unknown: {error} (gnt-ha history {node}, gnt-ha status)")
-    })?;
+    fence::fence(&rehearsal.name, Fencing::Reboot, FENCING, ended)
+        .map_err(|error| CommandError::Drill { node: node.clone(), error })?;
     let mut course = Course { fenced_ms: Some(elapsed()), ..Course::default() };
     report(course.fenced_ms, &format!("{node} is fenced"))?;
     let mut last = status;
@@ -175,7 +176,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
             course: &course,
             differences: &differences,
         };
-        serde_json::to_string_pretty(&json).map_err(|error| error.to_string())? + "\n"
+        serde_json::to_string_pretty(&json)? + "\n"
     } else {
         end(node, &course, &differences)
     })?;
@@ -226,8 +227,8 @@ impl DrillState {
     }
 }
 
-fn read_status() -> Result<CrmMon, String> {
-    pacemaker::status(Deadline::after(READ_LIMIT)).map_err(|error| error.to_string())
+fn read_status() -> Result<CrmMon, PacemakerError> {
+    pacemaker::status(Deadline::after(READ_LIMIT))
 }
 
 /// Returns the nodes whose fencing has succeeded since then. Pacemaker stores whole seconds.
@@ -239,11 +240,11 @@ fn fenced_since(status: &CrmMon, begun: Timestamp) -> Vec<NodeName> {
     fenced.map(|(target, _)| target.clone()).collect()
 }
 
-fn instances(places: &Paths, node: &NodeName) -> Result<Vec<String>, String> {
+fn instances(places: &Paths, node: &NodeName) -> Result<Vec<String>, CommandError> {
     let path = places.data_dir.join(files::CONFIG);
     let text = files::read_config_text(&places.data_dir)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    running_on(&text, node).map_err(|error| format!("cannot use {}: {error}", path.display()))
+        .map_err(|error| CommandError::InstancesUnread { path: path.clone(), error })?;
+    running_on(&text, node).map_err(|error| CommandError::InstancesUnparsed { path, error })
 }
 
 fn instances_die(instances: &[String]) -> String {
@@ -255,7 +256,7 @@ fn instances_die(instances: &[String]) -> String {
 }
 
 /// Asks for the node's name and for a second word: a typed name is rarely wrong, and a second question is read again.
-fn confirm_twice(node: &NodeName, instances: &[String]) -> Result<(), String> {
+fn confirm_twice(node: &NodeName, instances: &[String]) -> Result<(), ConfirmError> {
     let dies = instances_die(instances);
     cli::confirm(&format!("{node} will lose its power now; {dies}. To go on, type its full name:"), node.as_str())?;
     cli::confirm("This is not a rehearsal. To fence the node, type: drill", "drill")

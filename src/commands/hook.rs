@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::error::CommandError;
 use super::paths::Paths;
 use super::{check, setup};
 use crate::core::check::Severity;
@@ -21,14 +22,14 @@ use crate::core::reconcile::{BlockReason, Decision, Fence, FenceStatus};
 use crate::core::setup::is_in_use;
 use crate::core::shun::list::ShunScope;
 use crate::core::shun::readiness::may_serve;
-use crate::service::reconciler::run::ReconcileError;
+use crate::service::reconciler::run::{ReconcileError, Reconciler};
 use crate::service::self_fence::daemon::promise;
 use crate::service::self_fence::state as self_fence;
 use crate::service::shun::applier::{self, ShunApplier};
 use crate::service::shun::manual::shun_by_hand;
 use crate::service::shun::sync::sync;
 use crate::sys::clock::{Deadline, now};
-use crate::sys::config_file;
+use crate::sys::config_file::{self, ConfigFileError};
 use crate::sys::corosync;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::luxi::{self, Luxi};
@@ -75,22 +76,22 @@ pub struct Arguments {
 /// Does the steps for an event of Ganeti's. Returns whether `gnt-cluster verify` is to show what was printed.
 ///
 /// # Errors
-/// One line with the failures. The line also goes to the system's log, as Ganeti does not show the output of every
-/// hook.
-pub fn run(arguments: &Arguments, config_path: &Path) -> Result<bool, String> {
+/// [`CommandError`], for failed steps [`CommandError::Steps`]. It also goes to the system's log, as Ganeti does not show
+/// the output of every hook.
+pub fn run(arguments: &Arguments, config_path: &Path) -> Result<bool, CommandError> {
     let done = if arguments.later.is_empty() {
         hook(&arguments.places, config_path)
     } else {
         detached::settle();
         do_all(&arguments.later, &arguments.places, config_path).and_then(|all| nothing_failed(all.failed, all.is_well))
     };
-    if let Err(line) = &done {
-        warn_system("gnt-ha", &format!("hook: {line}"));
+    if let Err(error) = &done {
+        warn_system("gnt-ha", &format!("hook: {error}"));
     }
     done
 }
 
-fn hook(places: &Paths, config_path: &Path) -> Result<bool, String> {
+fn hook(places: &Paths, config_path: &Path) -> Result<bool, CommandError> {
     let Some(event) = Event::read(|name| std::env::var(name).ok()) else { return Ok(true) };
     if event.hook == Hook::Instance {
         return instance(&event, places, config_path).map(|()| true);
@@ -103,28 +104,29 @@ fn hook(places: &Paths, config_path: &Path) -> Result<bool, String> {
     }) else {
         return Ok(true);
     };
-    let Plan { now: at_once, later, remarks } = plan(&event, &state).map_err(|error| error.to_string())?;
+    let Plan { now: at_once, later, remarks } = plan(&event, &state)?;
     let Done { mut failed, is_well } = do_all(&at_once, places, config_path)?;
-    failed.extend(remarks);
+    failed.extend(remarks.into_iter().map(CommandError::Remark));
     if !later.is_empty() {
         let config = config_path.display().to_string();
         let mut words = vec!["--config".to_owned(), config, "hook".to_owned()];
         words.extend(later.iter().map(ToString::to_string));
         let started = detached::start(&words);
-        failed.extend(started.err().map(|error| format!("cannot start gnt-ha hook {}: {error}", words[3..].join(" "))));
+        let not_started = |error| CommandError::StepsNotStarted { steps: words[3..].join(" "), error };
+        failed.extend(started.err().map(not_started));
     }
     nothing_failed(failed, is_well)
 }
 
 /// Handles the start of an instance; an error stops Ganeti's job.
-fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), String> {
+fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), CommandError> {
     let names = Ssconf::new(&places.data_dir).names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names).filter(|here| event.is_pre && event.is_to_run_on(here)) else {
         return Ok(());
     };
     // A configuration that cannot be used is found elsewhere, and is no reason to stop who never armed anything.
-    let config = config_file::load_or_default(config_path).or_else(|_| Config::parse("", config_path));
-    let config = config.map_err(|error| error.to_string())?;
+    let config = config_file::load_or_default(config_path);
+    let config = config.or_else(|_| Config::parse("", config_path).map_err(ConfigFileError::from))?;
     let (boot, promise) = (self_fence::boot(&config.state, &config.run), promise(config.self_fence.terms()));
     if !boot.is_wanted {
         self_fence::forget_promise(&config.state, promise);
@@ -132,19 +134,15 @@ fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), Str
     if may_serve(boot, promise) {
         return Ok(());
     }
-    Err(format!(
-        "{here}: no instance may start yet: its self-fencing is not armed since it has booted, and other nodes may rely on it for \
-         {} s more; see gnt-ha self-fence status on {here}",
-        promise.saturating_sub(boot.uptime).as_secs()
-    ))
+    Err(CommandError::InstanceTooEarly { here, left_s: promise.saturating_sub(boot.uptime).as_secs() })
 }
 
-fn nothing_failed(failed: Vec<String>, is_well: bool) -> Result<bool, String> {
-    if failed.is_empty() { Ok(is_well) } else { Err(failed.join("; ")) }
+fn nothing_failed(failed: Vec<CommandError>, is_well: bool) -> Result<bool, CommandError> {
+    if failed.is_empty() { Ok(is_well) } else { Err(CommandError::Steps(failed)) }
 }
 
 /// Collects only the input that the event needs; `None` on a host that is not a node of Ganeti's.
-fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<HookInput>, String> {
+fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<HookInput>, CommandError> {
     let ssconf = Ssconf::new(&places.data_dir);
     let names = ssconf.names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names) else { return Ok(None) };
@@ -155,10 +153,10 @@ fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<Hook
     if !is_master && !event.is_pre && !matches!(event.hook, Hook::Watcher | Hook::MasterIpTurnup) {
         return Ok(None);
     }
-    let resources = cib::resources(&places.cib).map_err(|error| error.to_string())?;
+    let resources = cib::resources(&places.cib)?;
     let in_use = resources.as_ref().is_some_and(is_in_use);
-    let config = config_file::load_or_default(config_path).map_err(|error| error.to_string())?;
-    let register = applier::register(&config.state).map_err(|error| error.to_string())?;
+    let config = config_file::load_or_default(config_path)?;
+    let register = applier::register(&config.state)?;
     let mut state = HookInput {
         here,
         is_master,
@@ -185,7 +183,7 @@ fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<Hook
     };
     // Only this host's own copy is current at once; the copies of other hosts follow later.
     if is_master || event.hook == Hook::MasterIpTurnup {
-        let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string())?;
+        let ganeti = files::read_config(&places.data_dir)?;
         state.nodes = ganeti.nodes().iter().map(|node| node.name.clone()).collect();
         state.offline = ganeti.nodes().iter().filter(|node| node.offline).map(|node| node.name.clone()).collect();
     }
@@ -211,24 +209,24 @@ fn of_ours(resources: &Resources) -> BTreeSet<PacemakerName> {
 
 /// The result of the steps.
 struct Done {
-    failed: Vec<String>,
+    failed: Vec<CommandError>,
     is_well: bool,
 }
 
 /// Does all steps one after the other; a step that fails does not stop the others.
-fn do_all(steps: &[HookStep], places: &Paths, config_path: &Path) -> Result<Done, String> {
-    let config = config_file::load_or_default(config_path).map_err(|error| error.to_string())?;
+fn do_all(steps: &[HookStep], places: &Paths, config_path: &Path) -> Result<Done, CommandError> {
+    let config = config_file::load_or_default(config_path)?;
     let mut done = Done { failed: Vec::new(), is_well: true };
     for step in steps {
         match one(step, places, config_path, &config) {
             Ok(is_well) => done.is_well &= is_well,
-            Err(line) => done.failed.push(line),
+            Err(error) => done.failed.push(error),
         }
     }
     Ok(done)
 }
 
-fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> Result<bool, String> {
+fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> Result<bool, CommandError> {
     let soon = Deadline::after(EACH);
     match step {
         HookStep::Check => {
@@ -237,64 +235,62 @@ fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> 
             return Ok(found < Severity::Error);
         }
         HookStep::ApplyRules => {
-            let applier = ShunApplier::new(config, &places.data_dir);
-            applier.and_then(|applier| applier.apply(soon)).map_err(|error| error.to_string())?;
+            ShunApplier::new(config, &places.data_dir)?.apply(soon)?;
         }
         HookStep::Sync => {
-            let synced =
-                sync(config, &places.data_dir, soon.at_most(config.deadline)).map_err(|error| error.to_string())?;
+            let synced = sync(config, &places.data_dir, soon.at_most(config.deadline))?;
             if let Some(failure) = synced.failure() {
                 // Ganeti prints the output of a hook only if the hook fails: then the notes belong to the reason.
-                return Err([vec![failure], synced.notes].concat().join("; "));
+                return Err(CommandError::Sync { failure, notes: synced.notes });
             }
         }
         HookStep::Shun(node) => {
             let (reason, until) = ("recorded offline in Ganeti", soon.at_most(config.deadline));
-            shun_by_hand(config, &places.data_dir, node, reason, ShunScope::Tcp, until)
-                .map_err(|error| error.to_string())?;
+            shun_by_hand(config, &places.data_dir, node, reason, ShunScope::Tcp, until)?;
         }
         HookStep::UpdateSetup => drop(setup::update(places, false, Deadline::after(FOLLOW))?),
         HookStep::Standby(node) => {
             let (name, _) = in_pacemaker(node, places)?;
-            standby::set(&name, soon).map_err(|error| {
-                format!(
-                    "{node}: Pacemaker was not told: {error} (crm_attribute --node {name} --name standby --update on)"
-                )
+            standby::set(&name, soon).map_err(|error| CommandError::NotOnStandby {
+                node: node.clone(),
+                name,
+                error,
             })?;
         }
         HookStep::ClearStandby(node) => release(node, places, soon)?,
-        HookStep::Fence(node) => fence(node, places)?,
+        HookStep::Fence(node) => fence(node, places)
+            .map_err(|error| CommandError::NotFenced { node: node.clone(), error: Box::new(error) })?,
         HookStep::Reconcile => record(places)?,
     }
     Ok(true)
 }
 
-fn release(node: &NodeName, places: &Paths, deadline: Deadline) -> Result<(), String> {
+fn release(node: &NodeName, places: &Paths, deadline: Deadline) -> Result<(), CommandError> {
     let (name, attributes) = in_pacemaker(node, places)?;
-    standby::end(&name, own(&attributes), deadline).map_err(|error| {
-        format!("{node}: is still on standby: {error} (crm_attribute --node {name} --name standby --delete)")
-    })
+    let ended = standby::end(&name, own(&attributes), deadline);
+    ended.map_err(|error| CommandError::StillOnStandby { node: node.clone(), name, error })
 }
 
 /// Returns the name of one of Ganeti's nodes in Pacemaker, and its permanent attributes there.
-fn in_pacemaker(node: &NodeName, places: &Paths) -> Result<(PacemakerName, Pairs), String> {
-    let told = |error: String| format!("{node}: Pacemaker was not told: {error}");
-    let resources = cib::resources(&places.cib).map_err(|error| told(error.to_string()))?.unwrap_or_default();
-    let all = files::read_config(&places.data_dir).map_err(|error| told(error.to_string()))?.names();
-    let name = resources.called(node, &all).map_err(|error| told(error.to_string()))?;
-    Ok((name.clone(), resources.attributes.get(name).cloned().unwrap_or_default()))
+fn in_pacemaker(node: &NodeName, places: &Paths) -> Result<(PacemakerName, Pairs), CommandError> {
+    let find = || -> Result<_, CommandError> {
+        let resources = cib::resources(&places.cib)?.unwrap_or_default();
+        let all = files::read_config(&places.data_dir)?.names();
+        let name = resources.called(node, &all)?;
+        Ok((name.clone(), resources.attributes.get(name).cloned().unwrap_or_default()))
+    };
+    find().map_err(|error| CommandError::PacemakerNotTold { node: node.clone(), error: Box::new(error) })
 }
 
-/// Fences the node, unless the conditions of the plan no longer hold.
-fn fence(node: &NodeName, places: &Paths) -> Result<(), String> {
-    let refused = |why: String| format!("{node}: is not fenced: {why}");
-    let ganeti = files::read_config(&places.data_dir).map_err(|error| refused(error.to_string()))?;
+/// Fences the node, unless the conditions of the plan no longer hold. The error follows the node's name.
+fn fence(node: &NodeName, places: &Paths) -> Result<(), CommandError> {
+    let ganeti = files::read_config(&places.data_dir)?;
     if !ganeti.find(node).is_ok_and(|found| found.offline) {
-        return Err(refused("Ganeti has it online again".to_owned()));
+        return Err(CommandError::OnlineAgain);
     }
-    let seen = pacemaker::status(Deadline::after(EACH)).map_err(|error| refused(error.to_string()))?;
+    let seen = pacemaker::status(Deadline::after(EACH))?;
     let all = ganeti.names();
-    let name = seen.called(node, &all).map_err(|error| refused(error.to_string()))?;
+    let name = seen.called(node, &all)?;
     if !seen.of(name).is_member() {
         return Ok(());
     }
@@ -308,37 +304,38 @@ fn fence(node: &NodeName, places: &Paths) -> Result<(), String> {
     if seen.fences_of(node, &all).iter().any(is_under_way) {
         return Ok(());
     }
-    let by_hand = |why: String| refused(format!("{why} (stonith_admin --fence {name})"));
+    let by_hand = |error| CommandError::FenceByHand { name: name.clone(), error: Box::new(error) };
     // A remote node has no corosync node id.
     let id = cib::resources(&places.cib).ok().flatten().and_then(|resources| resources.ids.get(name).copied());
     let votes = id.and_then(|id| Some(corosync::quorum(Deadline::after(COROSYNC)).ok()?.without(&[id])));
     if let Some(why) = why_not_fenced(name, &seen, votes) {
-        return Err(by_hand(why));
+        return Err(by_hand(CommandError::Objection(why)));
     }
-    pacemaker::fence::fence(name, Fencing::Off, GIVEN, Deadline::after(FENCING))
-        .map_err(|error| by_hand(error.to_string()))
+    pacemaker::fence::fence(name, Fencing::Off, GIVEN, Deadline::after(FENCING)).map_err(|error| by_hand(error.into()))
 }
 
 /// Reconciles the record, once the new master accepts jobs and Pacemaker's next monitor has seen its role. The monitors
 /// of the master do the rest.
-fn record(places: &Paths) -> Result<(), String> {
+fn record(places: &Paths) -> Result<(), CommandError> {
     let deadline = Deadline::after(TAKE_OVER);
-    let recorder = places.reconciler();
+    let reconciler = places.reconciler();
     loop {
-        let looked =
-            Luxi::connect(&recorder.luxi, deadline.at_most(LOOK)).map_err(|error| error.to_string()).and_then(|_| {
-                match recorder.run(deadline.at_most(LOOK)) {
-                    Err(ReconcileError::Pacemaker(PacemakerError::NotHere)) => Ok(true),
-                    looked => Ok(!looked.map_err(|error| error.to_string())?.0.verdicts.iter().any(|verdict| {
-                        matches!(verdict.decision, Decision::Refused(BlockReason::MasterElsewhere { .. }))
-                    })),
-                }
-            });
-        match looked {
+        match try_to_record(&reconciler, deadline) {
             Ok(true) => return Ok(()),
             Ok(false) if deadline.passed() => return Ok(()),
-            Err(line) if deadline.passed() => return Err(format!("nothing is recorded yet: {line}")),
+            Err(error) if deadline.passed() => return Err(CommandError::NothingRecorded(Box::new(error))),
             _ => deadline.sleep(PAUSE),
         }
     }
+}
+
+/// Reconciles once. Returns whether Pacemaker has seen the role of this host, or does not run here.
+fn try_to_record(reconciler: &Reconciler, deadline: Deadline) -> Result<bool, CommandError> {
+    Luxi::connect(&reconciler.luxi, deadline.at_most(LOOK))?;
+    let plan = match reconciler.run(deadline.at_most(LOOK)) {
+        Err(ReconcileError::Pacemaker(PacemakerError::NotHere)) => return Ok(true),
+        run => run?.0,
+    };
+    let is_elsewhere = |decision: &Decision| matches!(decision, Decision::Refused(BlockReason::MasterElsewhere { .. }));
+    Ok(!plan.verdicts.iter().any(|verdict| is_elsewhere(&verdict.decision)))
 }

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod confirm_off;
 pub mod drill;
+pub mod error;
 pub mod history;
 pub mod hook;
 pub mod paths;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
 use crate::core::reconcile::Pause;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::identity;
-use crate::sys::pacemaker::{self, cib};
+use crate::sys::pacemaker::{self, PacemakerError, cib};
 
 /// The time limit for Pacemaker's tool and for reading the change back.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -31,52 +32,46 @@ pub struct Arguments {
 /// the other.
 ///
 /// # Errors
-/// One line, also if only this host is paused.
-pub fn pause(arguments: &Arguments) -> Result<(), String> {
-    let pause = Pause::new(&arguments.reason, &identity::asker().user, now().wall_ms).map_err(text)?;
+/// [`CommandError`], also if only this host is paused ([`CommandError::OnlyHostPaused`]).
+pub fn pause(arguments: &Arguments) -> Result<(), CommandError> {
+    let pause = Pause::new(&arguments.reason, &identity::asker().user, now().wall_ms)?;
     let reconciler = arguments.places.reconciler();
-    reconciler.set_pause(&pause).map_err(text)?;
+    reconciler.set_pause(&pause)?;
     let in_cluster = match pacemaker::started_ms() {
-        None => Err("Pacemaker does not run on this host".to_owned()),
-        Some(_) => cib::set_pause(&arguments.places.cib, &pause, Deadline::after(LIMIT)).map_err(text),
+        None => Err(PacemakerError::NotHere.into()),
+        Some(_) => cib::set_pause(&arguments.places.cib, &pause, Deadline::after(LIMIT)).map_err(CommandError::from),
     };
-    if let Err(why) = in_cluster {
-        return Err(format!(
-            "only this host is paused, and another one that is or becomes Ganeti's master is not: {why} (run it on a \
-             host where Pacemaker runs)"
-        ));
-    }
-    reconciler.resume().map_err(text)?;
-    cli::print("The cluster is paused: no node is recorded offline or drained until gnt-ha resume. Fencing goes on.\n")
+    in_cluster.map_err(|error| CommandError::OnlyHostPaused(Box::new(error)))?;
+    reconciler.resume()?;
+    cli::print(
+        "The cluster is paused: no node is recorded offline or drained until gnt-ha resume. Fencing goes on.\n",
+    )?;
+    Ok(())
 }
 
 /// Resumes reconciliation in the whole cluster.
 ///
 /// # Errors
-/// One line, also if the pause of the cluster cannot be reached from this host.
-pub fn resume(places: &Paths) -> Result<(), String> {
-    let was_here = places.reconciler().resume().map_err(text)?;
-    let here = if was_here { "the pause of this host is over" } else { "there was no pause of this host alone" };
+/// [`CommandError`], also if the pause of the cluster cannot be reached from this host
+/// ([`CommandError::OnlyHostResumed`]) or was not ended ([`CommandError::NotResumed`]).
+pub fn resume(places: &Paths) -> Result<(), CommandError> {
+    let was_paused = places.reconciler().resume()?;
     if pacemaker::started_ms().is_none() {
-        return Err(format!(
-            "{here}; Pacemaker does not run on this host: if the cluster is paused, it still is (run it on a host where \
-             Pacemaker runs)"
-        ));
+        return Err(CommandError::OnlyHostResumed { was_paused });
     }
-    let in_cluster = cib::read(&places.cib, &BTreeSet::new()).map_err(text).and_then(|before| {
-        cib::delete_pause(&places.cib, Deadline::after(LIMIT)).map_err(text)?;
-        Ok(before.pause)
-    });
+    let in_cluster =
+        end_pause(places).map_err(|error| CommandError::NotResumed { was_paused, error: Box::new(error) })?;
     match in_cluster {
-        Err(why) => Err(format!("{here}; if the cluster is paused, it still is: {why}")),
-        Ok(Some(pause)) => {
-            cli::print(&format!("Resumed on every host. It was paused by {}: {}\n", pause.by, pause.reason))
-        }
-        Ok(None) if was_here => cli::print("Resumed. Only this host was paused.\n"),
-        Ok(None) => cli::print("There was no pause.\n"),
-    }
+        Some(pause) => cli::print(&format!("Resumed on every host. It was paused by {}: {}\n", pause.by, pause.reason)),
+        None if was_paused => cli::print("Resumed. Only this host was paused.\n"),
+        None => cli::print("There was no pause.\n"),
+    }?;
+    Ok(())
 }
 
-fn text(error: impl ToString) -> String {
-    error.to_string()
+/// Ends the pause of the cluster. Returns the pause, if there was one.
+fn end_pause(places: &Paths) -> Result<Option<Pause>, CommandError> {
+    let before = cib::read(&places.cib, &BTreeSet::new())?;
+    cib::delete_pause(&places.cib, Deadline::after(LIMIT))?;
+    Ok(before.pause)
 }

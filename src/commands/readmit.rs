@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::error::CommandError;
 use crate::cli;
 use crate::core::node::NodeName;
 use crate::service::shun::readmit::readmit_by_hand;
@@ -34,13 +35,13 @@ pub struct Arguments {
 /// Readmits the node.
 ///
 /// # Errors
-/// One line with the reason why the node is not readmitted, and what to do.
-pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
+/// [`CommandError::ManualOrder`] if the node is not readmitted, with what to do; [`CommandError::Config`] if the
+/// configuration cannot be used.
+pub fn run(arguments: &Arguments, config: &Path) -> Result<(), CommandError> {
     let Arguments { node, reason, .. } = arguments;
-    let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
+    let config = config_file::load_or_default(config)?;
     let deadline = Deadline::after(LIMIT.min(config.deadline));
-    let readmission = readmit_by_hand(&config, Path::new(files::DATA_DIR), node, reason.as_deref(), deadline)
-        .map_err(|error| error.to_string())?;
+    let readmission = readmit_by_hand(&config, Path::new(files::DATA_DIR), node, reason.as_deref(), deadline)?;
     readmission.missing().iter().for_each(|line| cli::print_error("gnt-ha", line));
-    cli::print(&format!("{readmission}\n"))
+    Ok(cli::print(&format!("{readmission}\n"))?)
 }

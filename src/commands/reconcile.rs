@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::error::CommandError;
 use super::paths::Paths;
-use crate::cli;
+use crate::cli::{self, PrintError};
 use crate::core::reconcile::Plan;
 use crate::core::status::RecordChange;
 use crate::sys::clock::Deadline;
@@ -39,36 +40,35 @@ pub enum BreakerCommand {
 /// Collects the state, decides and submits jobs. Prints the decision for each node, and how the jobs ended.
 ///
 /// # Errors
-/// One line, if the state cannot be read or the jobs cannot be submitted.
-pub fn run(arguments: &Arguments) -> Result<(), String> {
+/// [`CommandError::Reconcile`] if the state cannot be read or the jobs cannot be submitted.
+pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let deadline = Deadline::after(LIMIT);
     if arguments.dry_run {
-        let planned = arguments.places.view().plan(None, deadline);
-        return planned.map_err(|error| error.to_string()).and_then(|plan| show(&plan));
+        return Ok(show(&arguments.places.view().plan(None, deadline)?)?);
     }
     let reconciler = arguments.places.reconciler();
-    let (plan, lines) = reconciler.run(deadline).map_err(|error| error.to_string())?;
+    let (plan, lines) = reconciler.run(deadline)?;
     show(&plan)?;
     print_lines(&lines)?;
-    let ended = reconciler.wait_for_jobs(deadline).map_err(|error| error.to_string())?;
-    print_lines(&ended.into_iter().filter(|line| !lines.contains(line)).collect::<Vec<_>>())
+    let ended = reconciler.wait_for_jobs(deadline)?;
+    Ok(print_lines(&ended.into_iter().filter(|line| !lines.contains(line)).collect::<Vec<_>>())?)
 }
 
 /// Resets the breaker of this host.
 ///
 /// # Errors
-/// One line, if the memory of the reconciler cannot be changed.
-pub fn breaker(command: &BreakerCommand) -> Result<(), String> {
+/// [`CommandError::Reconcile`] if the memory of the reconciler cannot be changed.
+pub fn breaker(command: &BreakerCommand) -> Result<(), CommandError> {
     let BreakerCommand::Reset(places) = command;
-    places.reconciler().reset_breaker(Deadline::after(LIMIT)).map_err(|error| error.to_string())?;
-    cli::print("The breaker of this host is reset.\n")
+    places.reconciler().reset_breaker(Deadline::after(LIMIT))?;
+    Ok(cli::print("The breaker of this host is reset.\n")?)
 }
 
-fn print_lines(lines: &[String]) -> Result<(), String> {
+fn print_lines(lines: &[String]) -> Result<(), PrintError> {
     cli::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
 
-fn show(plan: &Plan) -> Result<(), String> {
+fn show(plan: &Plan) -> Result<(), PrintError> {
     let width = plan.verdicts.iter().map(|verdict| verdict.node.as_str().len()).max().unwrap_or_default();
     let mut text = String::new();
     for verdict in &plan.verdicts {

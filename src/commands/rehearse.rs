@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
+use super::error::CommandError;
 use super::paths::Paths;
-use super::simulation::{simulate, votes_without};
+use super::simulation::{SimulationError, simulate, votes_without};
 use crate::cli;
 use crate::core::budget::detection::Detection;
 use crate::core::budget::recovery::{self, RecoveryTimes};
@@ -15,7 +16,7 @@ use crate::core::config::DEFAULT_RUN;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
-use crate::core::node::{self, NodeName};
+use crate::core::node::{self, NoSuchNode, NodeName};
 use crate::core::pacemaker::fence_score::fencers;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
@@ -24,13 +25,14 @@ use crate::core::quorum::Quorum;
 use crate::core::rehearsal::{ProofAnswer, RehearsalInput, RehearsalStep, provable, steps};
 use crate::core::setup::{MEMBERS, full_members};
 use crate::power::check::{Checked, check};
+use crate::power::error::PowerError;
 use crate::power::owner::all_shared;
 use crate::service::shun::device::open;
 use crate::sys::clock::{Deadline, millis};
-use crate::sys::config_file;
-use crate::sys::corosync;
+use crate::sys::config_file::{self, ConfigFileError};
+use crate::sys::corosync::{self, CorosyncError};
 use crate::sys::ganeti::files;
-use crate::sys::oob_program::OobProgram;
+use crate::sys::oob_program::{OobError, OobProgram};
 use crate::sys::pacemaker::cibadmin::{self, Trial};
 
 /// The version of the format of `--json`.
@@ -88,14 +90,14 @@ pub(super) struct Rehearsal {
 /// Runs the command. Returns whether no step is blocked.
 ///
 /// # Errors
-/// One line with the reason why the failure cannot be rehearsed.
-pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
+/// [`CommandError`] if the failure cannot be rehearsed, or the rehearsal cannot be printed.
+pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(LIMIT))?;
     let Rehearsal { node, steps, unseen, .. } = &rehearsal;
     let text = if arguments.json {
         let counts_from = if unseen.is_none() { "death" } else { "loss" };
         let report = Report { version: VERSION, node, counts_from, steps };
-        serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"
+        serde_json::to_string_pretty(&report)? + "\n"
     } else {
         let blocked = steps.iter().filter(|step| step.blocked).count();
         let end = match blocked {
@@ -111,21 +113,21 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
 /// Rehearses the failure of the node `given`.
 ///
 /// # Errors
-/// One line with the reason, if Ganeti's or Pacemaker's configuration cannot be read, or the simulation fails.
+/// [`CommandError`] if Ganeti's or Pacemaker's configuration cannot be read, or the simulation fails.
 pub(super) fn rehearse(
     places: &Paths,
     config: &Path,
     given: &NodeName,
     deadline: Deadline,
-) -> Result<Rehearsal, String> {
-    let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string())?;
-    let found = ganeti.find(given).map_err(|error| error.to_string())?;
+) -> Result<Rehearsal, CommandError> {
+    let ganeti = files::read_config(&places.data_dir)?;
+    let found = ganeti.find(given)?;
     let node = found.name.clone();
-    let cib = cibadmin::query(deadline).map_err(|error| error.to_string())?;
-    let resources =
-        Resources::parse(&cib).map_err(|error| format!("cannot use what cibadmin --query says: {error}"))?;
+    let cib = cibadmin::query(deadline)?;
+    let resources = Resources::parse(&cib)?;
     let all = ganeti.names();
-    let name = resources.called(&node, &all).map_err(|error| format!("{node}: not rehearsed: {error}"))?;
+    let name =
+        resources.called(&node, &all).map_err(|error| CommandError::NotRehearsed { node: node.clone(), error })?;
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
     let votes = quorum.as_ref().map_err(ToString::to_string);
     let votes = votes.and_then(|quorum| votes_without(quorum, &resources, name).map_err(|error| error.to_string()));
@@ -140,8 +142,8 @@ pub(super) fn rehearse(
     };
     let proof = proof(&ganeti, &node, places, config, deadline);
     let is_armed = proof.as_ref().is_ok_and(|proof| proof.by_self_fence);
-    let proof = proof.map(|proof| proof.answers);
-    let seen = seen(&resources, name, quorum.as_ref().ok(), deadline);
+    let proof = proof.map(|proof| proof.answers).map_err(|error| error.to_string());
+    let seen = seen(&resources, name, quorum.as_ref().ok(), deadline).map_err(|error| error.to_string());
     // The levels of another program are unknown.
     let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
     let members = config_file::load_or_default(config).map_or(MEMBERS, |config| config.members);
@@ -179,16 +181,16 @@ fn seen(
     node: &PacemakerName,
     quorum: Option<&Quorum>,
     deadline: Deadline,
-) -> Result<Detection, String> {
+) -> Result<Detection, DetectionError> {
     let remote = resources.remotes().find(|remote| remote.id == node.as_str());
     if let Some(remote) = remote {
-        let interval = recovery::interval(&remote.id, resources).ok_or("its connection has no recurring monitor")?;
+        let interval = recovery::interval(&remote.id, resources).ok_or(DetectionError::NoMonitor)?;
         return Ok(Detection::by_monitor(
             millis(interval),
             millis(recovery::operation(&remote.id, "monitor", resources)),
         ));
     }
-    let totem = corosync::totem(deadline.at_most(COROSYNC)).map_err(|error| error.to_string())?;
+    let totem = corosync::totem(deadline.at_most(COROSYNC))?;
     let lost = resources.ids.get(node).copied();
     Ok(quorum.map_or_else(|| Detection::by_corosync(totem), |quorum| Detection::by_votes(totem, quorum, lost)))
 }
@@ -199,16 +201,41 @@ fn outlook(
     node: &PacemakerName,
     keeps_quorum: bool,
     deadline: Deadline,
-) -> Result<Simulation, String> {
-    let copy = Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(|error| error.to_string())?;
+) -> Result<Simulation, SimulationError> {
+    let copy = Trial::begin(Path::new(DEFAULT_RUN), cib)?;
     // A remote node fails by its connection, and only Pacemaker knows the host of the connection.
     let death = match resources.remotes().next() {
-        Some(_) => {
-            Death::of(node, &simulate(&copy, None, true, deadline).map_err(|error| error.to_string())?, resources)
-        }
+        Some(_) => Death::of(node, &simulate(&copy, None, true, deadline)?, resources),
         None => Death::Member(node.clone()),
     };
-    simulate(&copy, Some(&death), keeps_quorum, deadline).map_err(|error| error.to_string())
+    simulate(&copy, Some(&death), keeps_quorum, deadline)
+}
+
+/// The reason why the detection time of a failure is unknown.
+#[derive(Debug, thiserror::Error)]
+enum DetectionError {
+    #[error("its connection has no recurring monitor")]
+    NoMonitor,
+    #[error(transparent)]
+    Corosync(#[from] CorosyncError),
+}
+
+/// The reason why no proof of a node's failure could be given.
+#[derive(Debug, thiserror::Error)]
+enum ProofError {
+    #[error(transparent)]
+    Node(#[from] NoSuchNode),
+    #[error("Ganeti has no OOB program for it (gnt-ha setup)")]
+    NoProgram,
+    #[error(transparent)]
+    Program(#[from] OobError),
+    #[error(transparent)]
+    Config(#[from] ConfigFileError),
+    #[error(transparent)]
+    Power(#[from] PowerError),
+    /// No level proves it, with the answer of each device.
+    #[error("{0}")]
+    Levels(String),
 }
 
 /// The proof that could be given of a node's death.
@@ -226,14 +253,13 @@ fn proof(
     places: &Paths,
     config: &Path,
     deadline: Deadline,
-) -> Result<NodeProof, String> {
-    let found = ganeti.find(node).map_err(|error| error.to_string())?;
-    let path = found.oob_program.as_ref().ok_or("Ganeti has no OOB program for it (gnt-ha setup)")?;
-    let program = OobProgram::find(path).map_err(|error| error.to_string())?;
+) -> Result<NodeProof, ProofError> {
+    let found = ganeti.find(node)?;
+    let path = found.oob_program.as_ref().ok_or(ProofError::NoProgram)?;
+    let program = OobProgram::find(path)?;
     if is_ours(path) {
-        let config = config_file::load(config).map_err(|error| error.to_string())?;
-        let checked = check(&config, Some(node), config.deadline.min(deadline.left()), open)
-            .map_err(|error| error.to_string())?;
+        let config = config_file::load(config)?;
+        let checked = check(&config, Some(node), config.deadline.min(deadline.left()), open)?;
         let by_self_fence = checked.iter().filter_map(|one| one.result.as_ref().ok()).any(|one| one.by_self_fence);
         let answer = |checked: Checked| {
             let is_ok = checked.result.is_ok();
@@ -244,9 +270,9 @@ fn proof(
         let mut answers: Vec<ProofAnswer> = checked.into_iter().map(answer).collect();
         let shared = all_shared(&config, Some(node), &places.data_dir).into_iter();
         answers.extend(shared.map(|shared| ProofAnswer { level: None, is_ok: false, text: format!("ERROR {shared}") }));
-        return Ok(NodeProof { answers: provable(answers)?, by_self_fence });
+        return Ok(NodeProof { answers: provable(answers).map_err(ProofError::Levels)?, by_self_fence });
     }
-    let status = program.status(node, deadline).map_err(|error| error.to_string())?;
+    let status = program.status(node, deadline)?;
     let text = format!("{} answers: {}", path.display(), status.power);
     Ok(NodeProof { answers: vec![ProofAnswer { level: None, is_ok: true, text }], by_self_fence: false })
 }

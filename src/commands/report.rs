@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::error::{CommandError, NotInCluster, ReportError};
 use super::paths::Paths;
 use super::status;
-use crate::cli;
+use crate::cli::{self, PrintError};
 use crate::core::report::envelope::{CATEGORY, KIND, NAME, Report};
 use crate::core::report::http::{Endpoint, HttpError, LIMIT, answer, parse_request_line};
 use crate::core::report::openmetrics::{CONTENT_TYPE, openmetrics};
@@ -65,8 +66,9 @@ enum Form {
 /// Collects the status and exports it.
 ///
 /// # Errors
-/// One line, if this host is a node of neither cluster, or the export cannot be written.
-pub fn run(arguments: &Arguments) -> Result<(), String> {
+/// [`CommandError::NotInCluster`] if this host is a node of neither cluster; [`CommandError::Report`],
+/// [`CommandError::Print`] or [`CommandError::Json`] if the export cannot be written.
+pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     if arguments.http {
         return answer_http(&arguments.places);
     }
@@ -76,25 +78,26 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         Form::Openmetrics => openmetrics(&status, now().wall_ms),
     };
     match &arguments.output {
-        None => cli::print(&text),
-        Some(file) => state_file::publish(file, &lines(&text))
-            .map_err(|error| format!("cannot write {}: {error}", file.display())),
+        None => cli::print(&text)?,
+        Some(file) => {
+            state_file::publish(file, &lines(&text)).map_err(|error| ReportError::File { file: file.clone(), error })?
+        }
     }
+    Ok(())
 }
 
-fn mond(status: &Status, at_ms: u64) -> Result<String, String> {
-    serde_json::to_string(&Report::new(status, at_ms)).map_err(|error| error.to_string())
+fn mond(status: &Status, at_ms: u64) -> Result<String, serde_json::Error> {
+    serde_json::to_string(&Report::new(status, at_ms))
 }
 
-fn answer_http(places: &Paths) -> Result<(), String> {
+fn answer_http(places: &Paths) -> Result<(), CommandError> {
     let readers = Readers::default();
     let collect = || status::look(places, false);
     let answer = |line: &str| answered(line, || readers.status(collect));
     let mut stdin = io::stdin().lock();
     if http::is_listening(&stdin) {
-        let socket = stdin.as_fd().try_clone_to_owned().map_err(|error| format!("cannot use the socket: {error}"))?;
-        return http::serve(&TcpListener::from(socket), LIMIT, &answer)
-            .map_err(|error| format!("cannot serve on the socket: {error}"));
+        let socket = stdin.as_fd().try_clone_to_owned().map_err(ReportError::Socket)?;
+        return Ok(http::serve(&TcpListener::from(socket), LIMIT, &answer).map_err(ReportError::Serve)?);
     }
     // A reader that does not accept the answer delays only this process.
     std::thread::spawn(|| {
@@ -102,8 +105,9 @@ fn answer_http(places: &Paths) -> Result<(), String> {
         cli::print_error("gnt-ha", "report --http: the request was not over in time");
         std::process::exit(1);
     });
-    let line = http::first_line(&mut stdin, LIMIT).map_err(|error| format!("no request came: {error}"))?;
-    output::print_http(&answer(&line)).map(drop).map_err(|error| cli::unwritten(&error))
+    let line = http::first_line(&mut stdin, LIMIT).map_err(ReportError::NoRequest)?;
+    output::print_http(&answer(&line)).map_err(PrintError::from)?;
+    Ok(())
 }
 
 /// The last status, shared by all readers.
@@ -111,12 +115,12 @@ fn answer_http(places: &Paths) -> Result<(), String> {
 struct Readers(Mutex<Option<(Instant, SharedStatus)>>);
 
 /// A status with its time in ms since 1970, or the reason why there is no status.
-type SharedStatus = Result<Arc<(Status, u64)>, String>;
+type SharedStatus = Result<Arc<(Status, u64)>, NotInCluster>;
 
 impl Readers {
     /// Returns the status and its time, in ms since 1970. One reader collects it, and readers that arrive meanwhile
     /// wait for it.
-    fn status(&self, look: impl Fn() -> Result<Status, String>) -> SharedStatus {
+    fn status(&self, look: impl Fn() -> Result<Status, NotInCluster>) -> SharedStatus {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, seen)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return seen.clone();
@@ -129,8 +133,8 @@ impl Readers {
 }
 
 fn answered(line: &str, look: impl Fn() -> SharedStatus) -> String {
-    let report = || look().and_then(|seen| mond(&seen.0, seen.1));
-    let body_of = |wanted: Endpoint| -> Result<(&str, String), String> {
+    let report = || look().map_err(CommandError::from).and_then(|seen| Ok(mond(&seen.0, seen.1)?));
+    let body_of = |wanted: Endpoint| -> Result<(&str, String), CommandError> {
         Ok(match wanted {
             Endpoint::Versions => (JSON, json!([1]).to_string()),
             Endpoint::Nothing => (JSON, json!(null).to_string()),
@@ -144,7 +148,7 @@ fn answered(line: &str, look: impl Fn() -> SharedStatus) -> String {
         |why: HttpError, body: &str| answer(&why.to_string(), "text/plain; charset=utf-8", &format!("{body}\n"));
     match parse_request_line(line).map(body_of) {
         Ok(Ok((kind, body))) => answer("200 OK", kind, &body),
-        Ok(Err(line)) => refused(HttpError::Unknown, &line),
+        Ok(Err(error)) => refused(HttpError::Unknown, &error.to_string()),
         Err(why) => refused(why, "there are /1/list/collectors, /1/report/all and /metrics"),
     }
 }
@@ -153,14 +157,18 @@ fn answered(line: &str, look: impl Fn() -> SharedStatus) -> String {
 mod tests {
     use super::*;
 
+    fn neither() -> NotInCluster {
+        NotInCluster { ganeti: "/ssconf_node_list".into(), pacemaker: "/cib.xml".into() }
+    }
+
     /// An unknown state is not a success, for a monitoring program either.
     #[test]
     fn a_host_without_a_status_answers_with_the_reason() {
-        let nothing = || Err("this host has neither".to_owned());
+        let nothing = || Err(neither());
         let answer = answered("GET /metrics HTTP/1.1\r\n", nothing);
         assert!(
             answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n")
-                && answer.ends_with("\r\n\r\nthis host has neither\n")
+                && answer.ends_with(&format!("\r\n\r\n{}\n", neither()))
         );
         let listed = answered("GET /1/list/collectors HTTP/1.1\r\n", nothing);
         assert!(
@@ -177,7 +185,7 @@ mod tests {
         let collections = std::sync::atomic::AtomicUsize::new(0);
         let look = || {
             collections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            Err("nothing is known".to_owned())
+            Err(neither())
         };
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -1,5 +1,6 @@
 //! `gnt-ha self-fence`: controls the watchdog that resets this node when its lease ends.
 
+pub mod error;
 mod measure;
 
 use std::path::Path;
@@ -7,6 +8,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use self::error::ArmError;
+use super::error::CommandError;
 use crate::cli;
 use crate::core::config::Config;
 use crate::service::self_fence::arming::try_out;
@@ -69,17 +72,21 @@ pub struct DisarmArguments {
 /// Runs the command. Returns the exit code.
 ///
 /// # Errors
-/// One line with the reason, if the command failed; nothing was changed unless the line says otherwise.
-pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
-    let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
+/// [`CommandError`] if the command failed; nothing was changed unless its text says otherwise.
+pub fn run(command: &Command, config: &Path) -> Result<u8, CommandError> {
+    let config = config_file::load_or_default(config)?;
     match command {
-        Command::Run => daemon::run(&config, Path::new(files::DATA_DIR)).map(|()| 0).map_err(|error| error.to_string()),
+        Command::Run => {
+            daemon::run(&config, Path::new(files::DATA_DIR))?;
+            Ok(0)
+        }
         Command::Status(arguments) => status(&config, arguments.json),
         Command::Arm => {
             let deadline = Deadline::after(TRIAL);
-            let trial = try_out(Path::new(files::DATA_DIR), config.self_fence.port, deadline);
-            if let Some(why) = trial.map_or_else(|error| Some(error.to_string()), |trial| trial.objection()) {
-                return Err(format!("self-fence arm failed: {why}; nothing was changed"));
+            let trial =
+                try_out(Path::new(files::DATA_DIR), config.self_fence.port, deadline).map_err(ArmError::from)?;
+            if let Some(why) = trial.objection() {
+                return Err(ArmError::Objection(why).into());
             }
             keep(&config, true)?;
             let bound = config.self_fence.terms().wait_time();
@@ -100,17 +107,17 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, String> {
     }
 }
 
-fn keep(config: &Config, armed: bool) -> Result<(), String> {
+fn keep(config: &Config, armed: bool) -> Result<(), CommandError> {
     set_desired(&config.state, DesiredState { armed })
-        .map_err(|error| format!("cannot keep it in {}: {error}", config.state.display()))
+        .map_err(|error| CommandError::DesiredStateNotKept { path: config.state.clone(), error })
 }
 
 fn read(config: &Config) -> Option<Status> {
     current_status(&config.run)
 }
 
-fn status(config: &Config, json: bool) -> Result<u8, String> {
-    let is_wanted = desired(&config.state).map_err(|error| error.to_string())?.armed;
+fn status(config: &Config, json: bool) -> Result<u8, CommandError> {
+    let is_wanted = desired(&config.state).map_err(CommandError::DesiredState)?.armed;
     let status = read(config);
     let code = match status.as_ref().map(|status| status.phase) {
         Some(Phase::Armed) => 0,
@@ -119,7 +126,7 @@ fn status(config: &Config, json: bool) -> Result<u8, String> {
         _ => 1,
     };
     let text = if json {
-        serde_json::to_string(&status).map_err(|error| error.to_string())? + "\n"
+        serde_json::to_string(&status)? + "\n"
     } else {
         match &status {
             Some(status) => text(status),
@@ -175,7 +182,7 @@ fn seconds(ms: u64) -> f64 {
     ms as f64 / 1_000.0
 }
 
-fn disarm(config: &Config, wait: bool) -> Result<u8, String> {
+fn disarm(config: &Config, wait: bool) -> Result<u8, CommandError> {
     const LOOK: Duration = Duration::from_secs(1);
     keep(config, false)?;
     loop {

@@ -1,6 +1,7 @@
 //! `gnt-ha setup`: configures Pacemaker for the Ganeti cluster. Shows the changes, tries them on a copy, and then
 //! applies them.
 
+pub mod error;
 mod update;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use self::error::{SetupError, TrialError};
+use super::error::CommandError;
 use super::paths::Paths;
 use super::simulation::{simulate, votes_without};
 use crate::cli;
@@ -18,7 +21,6 @@ use crate::core::budget::{self, AdvertisedTimes, Figures, TimeBudget};
 use crate::core::config::{Config, DEFAULT_RUN, DIGEST_PROPERTY, Digest, names_to_resolve, shared, with_levels};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
-use crate::core::ganeti::programs::PROPERTY;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation, unexpected_fencing};
@@ -144,33 +146,31 @@ struct Report<'a> {
 /// Runs the command. Returns whether there is nothing to change.
 ///
 /// # Errors
-/// One line, if the input cannot be read, the times do not fit together, or a change failed.
-pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
+/// [`CommandError::Setup`] if the times do not fit together or a change failed; otherwise the error of the input or of
+/// the output.
+pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     if arguments.update {
         return update(&arguments.places, arguments.dry_run, Deadline::after(LIMIT));
     }
-    let ganeti = files::read_config(&arguments.places.data_dir)
-        .map_err(|error| format!("{error}; run it on a master candidate: only those hold Ganeti's configuration"))?;
+    let ganeti = files::read_config(&arguments.places.data_dir).map_err(SetupError::Ganeti)?;
     let is_master = is_master(&ganeti);
     if !is_master && Copy::read(&arguments.places.data_dir, &arguments.places.cib).denies(&ganeti) {
-        return Err(not_named(&arguments.places.data_dir));
+        return Err(SetupError::NotNamed(arguments.places.data_dir.join(files::CONFIG)).into());
     }
     let deaths = u32::try_from(ganeti.nodes().len()).unwrap_or(u32::MAX);
     let deadline = Deadline::after(LIMIT.saturating_add(DEATH.saturating_mul(deaths)));
-    let cib = cibadmin::query(deadline).map_err(|error| error.to_string())?;
-    let resources = read(&cib)?;
+    let cib = cibadmin::query(deadline)?;
+    let resources = Resources::parse(&cib)?;
     if arguments.remove {
         return remove(&resources, arguments, deadline);
     }
     let path = config;
     let members = config_file::load_or_default(path).map_or(MEMBERS, |config| config.members);
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
-    let has_device = match &quorum {
+    let has_device = match quorum {
         Ok(quorum) => quorum.device.is_some(),
         // With more than two full members the quorum device makes no difference.
-        Err(why) if full_members(&resources, &ganeti, members) == 2 => {
-            return Err(format!("{why}; of two full members it decides whether the one with the master is preferred"));
-        }
+        Err(error) if full_members(&resources, &ganeti, members) == 2 => return Err(SetupError::Votes(error).into()),
         Err(_) => false,
     };
     let config = usable(&ganeti, path)?;
@@ -198,7 +198,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
     }
     if arguments.json {
         let report = Report { version: VERSION, open, parts: &parts, too_short: &too_short };
-        cli::print(&(serde_json::to_string_pretty(&report).map_err(|error| error.to_string())? + "\n"))?;
+        cli::print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
         return Ok(open == 0 && is_whole && too_short.is_empty());
     }
     cli::show(&shown(&parts, arguments.format))?;
@@ -209,10 +209,8 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
         if arguments.format != Form::Xml {
             cli::print(&sums.lines().map(comment).collect::<String>())?;
         }
-        let which = too_short.iter().map(|sum| format!("{}: {}", sum.about, sum.of)).collect::<Vec<_>>().join(", ");
-        return Err(format!(
-            "nothing was changed: the times do not hold together ({which} has too little); change what the sum names, then again"
-        ));
+        let which = too_short.iter().map(|sum| format!("{}: {}", sum.about, sum.of)).collect();
+        return Err(SetupError::Shortfalls(which).into());
     }
     match (open, arguments.apply) {
         (0, _) => {
@@ -239,26 +237,15 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
 
 /// Returns why a full member may have another key for remote nodes than this host.
 fn key_of_others(resources: &Resources, ganeti: &GanetiConfig, config: &Path, deadline: Deadline) -> Option<String> {
-    let ask = || {
-        let loaded = config_file::load_or_default(config).map_err(|error| error.to_string())?;
+    let ask = || -> Result<_, CommandError> {
+        let loaded = config_file::load_or_default(config)?;
         let until = deadline.at_most(SURVEY.min(loaded.deadline));
-        survey(&loaded, config, Path::new(files::DATA_DIR), until).map_err(|error| error.to_string())
+        Ok(survey(&loaded, config, Path::new(files::DATA_DIR), until)?)
     };
     match ask() {
         Ok(survey) => other_key(resources, ganeti, identity::node_among(&ganeti.names()).as_ref(), &survey),
         Err(error) => Some(format!("the full members were not asked for their keys for remote nodes: {error}")),
     }
-}
-
-/// Returns the error for a host that has Ganeti's configuration in `data_dir`, and is not named as a candidate. There
-/// are two possible reasons, which this host cannot distinguish.
-fn not_named(data_dir: &Path) -> String {
-    format!(
-        "nothing was changed: {} has this host as a master candidate, and Pacemaker's configuration (property {PROPERTY}) has not: either \
-         that file is old, as the host was lost meanwhile, or Ganeti has just made it a candidate and the property does not follow yet; \
-         run it on Ganeti's master",
-        data_dir.join("config.data").display()
-    )
 }
 
 /// Returns the line for a digest that is not changed from this host, although it differs from that of the configuration
@@ -279,15 +266,15 @@ fn left_out(ganeti: &GanetiConfig, resources: &Resources, here: Digest) -> Optio
 }
 
 /// Reads gnt-ha's configuration, if the program of a node reads it. A configuration with faults is an error.
-fn usable(ganeti: &GanetiConfig, path: &Path) -> Result<Option<Config>, String> {
+fn usable(ganeti: &GanetiConfig, path: &Path) -> Result<Option<Config>, CommandError> {
     if !is_read(ganeti) || !path.exists() {
         return Ok(None);
     }
-    let config = config_file::load(path).map_err(|error| error.to_string())?;
+    let config = config_file::load(path)?;
     let nodes = with_levels(ganeti, &config);
     let resolved = resolve::addresses(&names_to_resolve(&nodes, None), Deadline::after(RESOLVE));
-    match shared(&nodes, &resolved).first() {
-        Some(pair) => Err(format!("nothing was changed: {pair}; give each its own in {}", path.display())),
+    match shared(&nodes, &resolved).into_iter().next() {
+        Some(shared) => Err(SetupError::Shared { shared: Box::new(shared), path: path.to_owned() }.into()),
         None => Ok(Some(config)),
     }
 }
@@ -319,10 +306,6 @@ fn advertised(config: &Config, ganeti: &GanetiConfig) -> AdvertisedTimes {
     told.chain(own).collect()
 }
 
-fn read(cib: &str) -> Result<Resources, String> {
-    Resources::parse(cib).map_err(|error| format!("cannot use what cibadmin --query says: {error}"))
-}
-
 fn count_open(parts: &[Part]) -> usize {
     parts.iter().filter(|part| part.state.is_open()).count()
 }
@@ -335,58 +318,53 @@ fn apply(
     ganeti: &GanetiConfig,
     again: impl Fn(&Resources) -> Vec<Part>,
     deadline: Deadline,
-) -> Result<(), String> {
-    let untouched = |error: String| format!("nothing was changed: {error}");
+) -> Result<(), SetupError> {
     let tells_ganeti = parts.iter().any(|part| part.section == GANETI && part.state.is_open());
     if tells_ganeti && !is_master(ganeti) {
-        let master = ganeti.master().map_or("Ganeti's master", |master| master.as_str());
-        return Err(untouched(format!("Ganeti's part can be changed on its master only: run this on {master}")));
+        return Err(TrialError::NotMaster { master: ganeti.master().cloned() }.into());
     }
-    try_out(cib, parts, deadline).map_err(untouched)?;
+    try_out(cib, parts, deadline)?;
     // The device needs the settings in Ganeti first, to find its nodes.
     for command in parts.iter().filter(|part| part.section == GANETI && part.state.is_open()).flat_map(|part| &part.pcs)
     {
         let words: Vec<&str> = command.split(' ').collect();
         let [name, words @ ..] = words.as_slice() else { continue };
         command::run(Path::new(name), words, &[], deadline)
-            .map_err(|error| format!("Pacemaker's configuration was not changed: {command}: {error}"))?;
+            .map_err(|error| SetupError::GanetiCommand { command: command.clone(), error })?;
     }
-    cibadmin::merge(&fragment(parts), deadline).map_err(|error| error.to_string())?;
+    cibadmin::merge(&fragment(parts), deadline)?;
     for element in outdated(parts) {
-        cibadmin::delete(element, deadline).map_err(|error| format!("what is wanted was added; {error}"))?;
+        cibadmin::delete(element, deadline).map_err(SetupError::NotDeleted)?;
     }
-    let after = cibadmin::query(deadline).map_err(|error| error.to_string())?;
-    let open = again(&read(&after)?).into_iter().filter(|part| part.section != GANETI && part.state.is_open());
-    match open.map(|part| part.what).collect::<Vec<_>>().join(", ") {
-        open if open.is_empty() => Ok(()),
-        open => Err(format!("cibadmin succeeded, but the configuration does not contain: {open} (cibadmin --query)")),
-    }
+    let after = Resources::parse(&cibadmin::query(deadline)?)?;
+    let open = again(&after).into_iter().filter(|part| part.section != GANETI && part.state.is_open());
+    let open: Vec<String> = open.map(|part| part.what).collect();
+    if open.is_empty() { Ok(()) } else { Err(SetupError::NotContained(open)) }
 }
 
-fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> {
-    let error = |error: pacemaker::PacemakerError| error.to_string();
-    let status = pacemaker::status(deadline).map_err(error)?;
-    let copy = Trial::begin(Path::new(DEFAULT_RUN), cib).map_err(error)?;
-    copy.merge(&fragment(parts), deadline).map_err(error)?;
+fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), TrialError> {
+    let status = pacemaker::status(deadline)?;
+    let copy = Trial::begin(Path::new(DEFAULT_RUN), cib)?;
+    copy.merge(&fragment(parts), deadline)?;
     for element in outdated(parts) {
-        copy.delete(element, deadline).map_err(error)?;
+        copy.delete(element, deadline)?;
     }
-    copy.verify(deadline).map_err(error)?;
+    copy.verify(deadline)?;
     // A hook has 30 s for this, and with hundreds of nodes each simulated death takes more than a second.
     if parts.iter().filter(|part| part.state.is_open()).all(is_only_kept) {
         return Ok(());
     }
     let online = status.nodes.iter().filter(|(_, membership)| *membership == Membership::Online);
-    let resources = read(cib)?;
+    let resources = Resources::parse(cib)?;
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
-    let now = simulate(&copy, None, true, deadline).map_err(|error| error.to_string())?;
+    let now = simulate(&copy, None, true, deadline)?;
     unsurprised(None, &now)?;
     for (node, _) in online {
         let death = Death::of(node, &now, &resources);
         // A partition without quorum does not fence, whatever is configured.
         let left = quorum.as_ref().ok().and_then(|quorum| votes_without(quorum, &resources, node).ok());
         let keeps = left.is_none_or(|left| left.keeps);
-        let outlook = simulate(&copy, Some(&death), keeps, deadline).map_err(|error| error.to_string())?;
+        let outlook = simulate(&copy, Some(&death), keeps, deadline)?;
         if keeps || !outlook.fenced().is_empty() {
             unsurprised(Some(node), &outlook)?;
         }
@@ -394,14 +372,13 @@ fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), String> 
     Ok(())
 }
 
-fn unsurprised(died: Option<&PacemakerName>, outlook: &Simulation) -> Result<(), String> {
-    let why = |why| format!("{why}, says crm_simulate on a copy (gnt-ha check tells what is in the way)");
-    unexpected_fencing(died, &outlook.fenced()).map_or(Ok(()), |surprise| Err(why(surprise)))
+fn unsurprised(died: Option<&PacemakerName>, outlook: &Simulation) -> Result<(), TrialError> {
+    unexpected_fencing(died, &outlook.fenced()).map_or(Ok(()), |surprise| Err(TrialError::Unexpected(surprise)))
 }
 
 /// Shows or deletes everything that setup has made. Deletes only in maintenance mode, in which Pacemaker stops no
 /// daemon of Ganeti.
-fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> Result<bool, String> {
+fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> Result<bool, CommandError> {
     let all = deletions(resources);
     let shown: String = all.iter().map(|element| format!("- {element}\n")).collect();
     cli::print(&shown)?;
@@ -414,14 +391,10 @@ fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> R
         return Ok(false);
     }
     if resources.property(&["maintenance-mode"]).is_none_or(|value| value != "true") {
-        return Err(
-            "nothing was changed: Pacemaker stops what is taken away, and Ganeti's master with it; first have it \
-                    leave everything alone: crm_attribute --type crm_config --name maintenance-mode --update true"
-                .to_owned(),
-        );
+        return Err(SetupError::NotInMaintenance.into());
     }
     for (done, element) in all.iter().enumerate() {
-        cibadmin::delete(element, deadline).map_err(|error| format!("after {done} of {}: {error}", all.len()))?;
+        cibadmin::delete(element, deadline).map_err(|error| SetupError::Remove { done, all: all.len(), error })?;
     }
     if resources.property_ids.get("node-health-strategy").is_some_and(|id| id.starts_with(PREFIX)) {
         cli::print("Ganeti keeps the tag by which health is published: gnt-cluster remove-tags ocf:health:on\n")?;
@@ -489,7 +462,7 @@ mod tests {
     /// A promoted host and a lost one look the same from here: the error names both reasons.
     #[test]
     fn who_is_not_named_as_a_candidate_reads_both_reasons() {
-        let said = not_named(Path::new("/var/lib/ganeti"));
+        let error = SetupError::NotNamed("/var/lib/ganeti/config.data".into()).to_string();
         for part in [
             "/var/lib/ganeti/config.data",
             "gnt-ha-oob-programs",
@@ -497,7 +470,7 @@ mod tests {
             "has just made it a candidate",
             "on Ganeti's master",
         ] {
-            assert!(said.contains(part), "{said}");
+            assert!(error.contains(part), "{error}");
         }
     }
 

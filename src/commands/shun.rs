@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::error::CommandError;
 use crate::cli;
 use crate::core::config::Config;
 use crate::core::node::{self, NodeName};
@@ -114,35 +115,32 @@ struct StatusArguments {
 /// Runs the command. Returns whether this host shuns every node that it should.
 ///
 /// # Errors
-/// One line with the reason, if the shun list or the kernel's rules cannot be read or changed.
-pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, String> {
+/// [`CommandError`] if the shun list or the kernel's rules cannot be read or changed.
+pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     match (&arguments.command, &arguments.node, &arguments.reason) {
         (Some(command), None, None) if !arguments.all_traffic => here(command, config),
-        (Some(_), ..) => {
-            Err("a NODE or an option before apply, sync, status or release is not valid (see gnt-ha shun --help)"
-                .to_owned())
-        }
+        (Some(_), ..) => Err(CommandError::BeforeSubcommand),
         (None, Some(node), Some(reason)) => {
-            let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
+            let config = config_file::load_or_default(config)?;
             let scope = if arguments.all_traffic { ShunScope::All } else { ShunScope::Tcp };
             let deadline = Deadline::after(TELL.min(config.deadline));
-            let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, scope, deadline)
-                .map_err(|error| error.to_string())?;
-            cli::print(&format!("{shunned}\n")).map(|()| true)
+            let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, scope, deadline)?;
+            cli::print(&format!("{shunned}\n"))?;
+            Ok(true)
         }
         // clap requires both, so this case does not occur.
-        (None, ..) => Err("a node and a reason are needed".to_owned()),
+        (None, ..) => Err(CommandError::NoNodeOrReason),
     }
 }
 
-fn here(command: &Command, config: &Path) -> Result<bool, String> {
-    let config = config_file::load_or_default(config).map_err(|error| error.to_string())?;
-    let keeper = ShunApplier::new(&config, Path::new(files::DATA_DIR)).map_err(|error| error.to_string())?;
+fn here(command: &Command, config: &Path) -> Result<bool, CommandError> {
+    let config = config_file::load_or_default(config)?;
+    let keeper = ShunApplier::new(&config, Path::new(files::DATA_DIR))?;
     let deadline = Deadline::after(LIMIT);
     match command {
         Command::Sync => send_list(&config).map(|()| true),
         Command::Apply => {
-            let applied = keeper.apply(deadline).map_err(|error| error.to_string())?;
+            let applied = keeper.apply(deadline)?;
             let (word, refused) = match &applied {
                 Applied::Unchanged(refused) => ("already so", refused),
                 Applied::Done(refused) => ("done", refused),
@@ -155,34 +153,28 @@ fn here(command: &Command, config: &Path) -> Result<bool, String> {
     }
 }
 
-fn send_list(config: &Config) -> Result<(), String> {
+fn send_list(config: &Config) -> Result<(), CommandError> {
     let deadline = Deadline::after(TELL.min(config.deadline));
-    let synced = sync(config, Path::new(files::DATA_DIR), deadline).map_err(|error| error.to_string())?;
+    let synced = sync(config, Path::new(files::DATA_DIR), deadline)?;
     synced.notes.iter().for_each(|line| cli::print_error("gnt-ha", line));
-    synced.failure().map_or(Ok(()), Err)
+    synced.failure().map_or(Ok(()), |failure| Err(CommandError::Sync { failure, notes: Vec::new() }))
 }
 
-fn release(keeper: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: Deadline) -> Result<bool, String> {
-    let register = keeper.register().map_err(|error| error.to_string())?;
+fn release(keeper: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: Deadline) -> Result<bool, CommandError> {
+    let register = keeper.register()?;
     let shunned: Vec<&NodeName> = register.shunned().map(|(node, _)| node).collect();
     let find = |given: &NodeName| {
         let found = node::find(given, shunned.iter().copied());
-        found.cloned().map_err(|error| format!("{given}: is not shunned here: {error}; see gnt-ha shun status"))
+        found.cloned().map_err(|error| CommandError::NotShunnedHere { given: given.clone(), error })
     };
-    let nodes = arguments.nodes.iter().map(find).collect::<Result<BTreeSet<NodeName>, String>>()?;
-    let names = nodes.iter().map(NodeName::as_str).collect::<Vec<_>>();
+    let nodes = arguments.nodes.iter().map(find).collect::<Result<BTreeSet<NodeName>, _>>()?;
     let Some(reason) = &arguments.reason else {
-        return Err(format!(
-            "shun release failed: {} would reach this host again, and this host it, whatever runs there; nothing was changed; if \
-             that is right: gnt-ha shun release {} --force --reason TEXT",
-            names.join(", "),
-            names.join(" ")
-        ));
+        return Err(CommandError::NotReleased(nodes.into_iter().collect()));
     };
-    keeper.forget(&nodes, deadline).map_err(|error| format!("shun release failed: {error}"))?;
+    keeper.forget(&nodes, deadline).map_err(CommandError::Release)?;
     let line = format!(
         "{}: not shunned any more on {}, by {}: {reason}",
-        names.join(", "),
+        nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", "),
         keeper.here(),
         identity::asker().user
     );
@@ -201,9 +193,9 @@ struct Line<'a> {
     left_out: Option<String>,
 }
 
-fn status(keeper: &ShunApplier<'_>, json: bool, deadline: Deadline) -> Result<bool, String> {
-    let register = keeper.register().map_err(|error| error.to_string())?;
-    let kernel = keeper.refused(deadline).map_err(|error| error.to_string())?;
+fn status(keeper: &ShunApplier<'_>, json: bool, deadline: Deadline) -> Result<bool, CommandError> {
+    let register = keeper.register()?;
+    let kernel = keeper.refused(deadline)?;
     let left_out = keeper.left_out();
     let line = |(node, entry)| {
         let ShunEntry { addresses, reach, .. }: &ShunEntry = entry;

@@ -11,7 +11,7 @@ use crate::sys::pacemaker::cibadmin::Trial;
 
 /// The reason why a failure cannot be simulated.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SimulationError {
+pub enum SimulationError {
     /// `crm_simulate` failed, or its copy cannot be written.
     #[error(transparent)]
     Pacemaker(#[from] PacemakerError),

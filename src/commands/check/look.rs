@@ -2,9 +2,11 @@
 //! program, and the reports of the other nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::super::error::NotInCluster;
 use super::super::paths::Paths;
 use super::host;
 use crate::core::check::CheckInput;
@@ -18,6 +20,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::fence_score::lacking;
 use crate::core::pacemaker::resources::Resources;
+use crate::core::pacemaker::tree::BadCib;
 use crate::core::power::Power;
 use crate::core::survey::{DeviceAnswer, power_of};
 use crate::power::query_nodes;
@@ -42,15 +45,20 @@ const COROSYNC: Duration = Duration::from_secs(2);
 /// The time limit for resolving the names of BMCs and PDUs.
 const RESOLVE: Duration = Duration::from_secs(5);
 
+/// The reason why the resources are unknown.
+#[derive(Debug, thiserror::Error)]
+enum ResourcesError {
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("cannot use {}: {error}", path.display())]
+    Bad { path: PathBuf, error: BadCib },
+}
+
 /// Collects the whole input. With `devices`, also asks the nodes' OOB programs.
-pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration) -> Result<CheckInput, String> {
+pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration) -> Result<CheckInput, NotInCluster> {
     let deadline = Deadline::after(time);
     if !places.cib.exists() && !places.data_dir.join("ssconf_node_list").exists() {
-        return Err(format!(
-            "this host has neither Ganeti (no {}) nor Pacemaker (no {}): run it on a node of the cluster",
-            places.data_dir.join("ssconf_node_list").display(),
-            places.cib.display()
-        ));
+        return Err(NotInCluster { ganeti: places.data_dir.join("ssconf_node_list"), pacemaker: places.cib.clone() });
     }
     let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string());
     let ssconf = Ssconf::new(&places.data_dir);
@@ -83,7 +91,7 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
     });
     let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
     Ok(CheckInput {
-        resources: resources(&places.cib),
+        resources: resources(&places.cib).map_err(|error| error.to_string()),
         pacemaker: pacemaker::status(deadline).map_err(|error| error.to_string()),
         // The file does not contain what each node has reported, so `cibadmin` is asked. If Pacemaker does not answer,
         // another finding reports that.
@@ -146,9 +154,10 @@ fn power(ganeti: &GanetiConfig, config: Option<&Config>, deadline: Deadline) -> 
     (power, devices)
 }
 
-fn resources(cib: &Path) -> Result<Resources, String> {
-    let text = std::fs::read_to_string(cib).map_err(|error| format!("cannot read {}: {error}", cib.display()))?;
-    Resources::parse(&text).map_err(|error| format!("cannot use {}: {error}", cib.display()))
+fn resources(cib: &Path) -> Result<Resources, ResourcesError> {
+    let path = || cib.to_owned();
+    let text = std::fs::read_to_string(cib).map_err(|error| ResourcesError::Unreadable { path: path(), error })?;
+    Resources::parse(&text).map_err(|error| ResourcesError::Bad { path: path(), error })
 }
 
 /// Returns each OOB program with the reason why it cannot be run, if there is one.

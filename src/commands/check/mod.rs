@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
 use crate::core::check::{Finding, Severity, check, notes};
@@ -50,8 +51,9 @@ impl Arguments {
 /// Collects the state, checks it and prints the findings. Changes nothing.
 ///
 /// # Errors
-/// One line, if this host is a node of neither cluster, or stdout cannot be written.
-pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, String> {
+/// [`CommandError::NotInCluster`] if this host is a node of neither cluster; [`CommandError::Print`] or
+/// [`CommandError::Json`] if the findings cannot be printed.
+pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, CommandError> {
     let time = Duration::from_secs(arguments.timeout);
     let view = look::look(&arguments.places, config, !arguments.no_devices, time)?;
     let findings = check(&view);
@@ -59,7 +61,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, String> {
     let notes = notes(&view);
     let report = Report::new(&view, level, &findings, &notes);
     let text = if arguments.json {
-        Text::from((serde_json::to_string(&report).map_err(|error| error.to_string())? + "\n").as_str())
+        Text::from((serde_json::to_string(&report)? + "\n").as_str())
     } else {
         report.text(terminal::width())
     };

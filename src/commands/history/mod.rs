@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::tz::TimeZone;
 
+use super::error::{CommandError, IncidentError};
 use crate::cli;
 use crate::core::config::{DEFAULT_PATH, DEFAULT_STATE};
 use crate::core::history::{ActionRecord, join_entries};
@@ -17,7 +18,7 @@ use crate::core::receipt::Action;
 use crate::core::reconcile::Fence;
 use crate::core::timeline::{Event, joined};
 use crate::sys::clock::Deadline;
-use crate::sys::config_file;
+use crate::sys::config_file::{self, ConfigFileError};
 use crate::sys::output::Text;
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::receipt_log::ReceiptLog;
@@ -64,12 +65,11 @@ pub struct Arguments {
 /// Reads the receipts of this host and Pacemaker's fence history, and prints them, oldest first.
 ///
 /// # Errors
-/// One line, if the receipt log cannot be read, or the requested incident is not unique.
-pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
+/// [`CommandError`] if the receipt log cannot be read, or the requested incident is not unique.
+pub fn run(arguments: &Arguments, config: &Path) -> Result<(), CommandError> {
     let dir = state_dir(arguments, config)?;
     let count = if arguments.all || arguments.incident.is_some() { usize::MAX } else { SHOWN };
-    let (contents, older) =
-        ReceiptLog::new(&dir).read_last(count, arguments.node.as_ref()).map_err(|error| error.to_string())?;
+    let (contents, older) = ReceiptLog::new(&dir).read_last(count, arguments.node.as_ref())?;
     for line in &contents.unreadable {
         cli::print_error("gnt-ha", &format!("left out {line}"));
     }
@@ -82,14 +82,14 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
     }
     if arguments.html {
         let page = events.iter().find_map(|event| Some(page::page(event.action.as_ref()?, event, &TimeZone::system())));
-        return cli::print(&page.unwrap_or_default());
+        return Ok(cli::print(&page.unwrap_or_default())?);
     }
     if arguments.json {
-        return cli::print(&json_lines(&events)?);
+        return Ok(cli::print(&json_lines(&events)?)?);
     }
     if events.is_empty() {
         let whom = arguments.node.as_ref().map_or_else(|| "any node".to_owned(), ToString::to_string);
-        return cli::print(&format!("This host has no receipt of an action on {whom} ({}).\n", dir.display()));
+        return Ok(cli::print(&format!("This host has no receipt of an action on {whom} ({}).\n", dir.display()))?);
     }
     let format = TextFormat { zone: TimeZone::system() };
     let mut text = Text::default();
@@ -100,20 +100,20 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), String> {
         format.push_event(event, &mut text);
         text.push_str("\n");
     }
-    cli::show(&text)
+    Ok(cli::show(&text)?)
 }
 
 /// Returns the incident that `wanted` means: a receipt's id, the beginning of one, or `last`.
-fn the_incident(events: Vec<Event>, wanted: &str, dir: &Path) -> Result<Event, String> {
+fn the_incident(events: Vec<Event>, wanted: &str, dir: &Path) -> Result<Event, IncidentError> {
     let is_fencing = |action: &ActionRecord| action.intent.action != Action::On;
     let is_meant = |action: &ActionRecord| if wanted == "last" { is_fencing(action) } else { action.has_id(wanted) };
     let mut meant: Vec<Event> =
         events.into_iter().filter(|event| event.action.as_ref().is_some_and(is_meant)).collect();
     match (meant.len(), wanted) {
-        (0, "last") => Err(format!("this host has no receipt of a fencing ({})", dir.display())),
-        (0, _) => Err(format!("no receipt {wanted} in {} (gnt-ha history --all lists them)", dir.display())),
+        (0, "last") => Err(IncidentError::NoFencing { dir: dir.to_owned() }),
+        (0, _) => Err(IncidentError::NoReceipt { wanted: wanted.to_owned(), dir: dir.to_owned() }),
         (1, _) | (_, "last") => Ok(meant.swap_remove(meant.len() - 1)),
-        (some, _) => Err(format!("{some} receipts begin with {wanted}: give more characters")),
+        (count, _) => Err(IncidentError::Several { wanted: wanted.to_owned(), count }),
     }
 }
 
@@ -131,7 +131,7 @@ fn fences() -> Vec<(NodeName, Fence)> {
 
 /// Returns the directory of the receipts. A missing or broken configuration is not an error at its default path, as the
 /// history is needed then as well.
-fn state_dir(arguments: &Arguments, config: &Path) -> Result<PathBuf, String> {
+fn state_dir(arguments: &Arguments, config: &Path) -> Result<PathBuf, ConfigFileError> {
     if let Some(dir) = &arguments.state_dir {
         return Ok(dir.clone());
     }
@@ -143,14 +143,14 @@ fn state_dir(arguments: &Arguments, config: &Path) -> Result<PathBuf, String> {
             }
             Ok(DEFAULT_STATE.into())
         }
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error),
     }
 }
 
-fn json_lines(events: &[Event]) -> Result<String, String> {
+fn json_lines(events: &[Event]) -> Result<String, serde_json::Error> {
     let mut text = String::new();
     for event in events {
-        text.push_str(&serde_json::to_string(event).map_err(|error| error.to_string())?);
+        text.push_str(&serde_json::to_string(event)?);
         text.push('\n');
     }
     Ok(text)

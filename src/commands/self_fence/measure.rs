@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::super::error::CommandError;
+use super::error::MeasureStartError;
 use crate::cli;
 use crate::core::config::Config;
 use crate::core::shun::expiry::{Measured, reset_within_ms};
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::measurement::{Before, Outcome, objection};
-use crate::service::self_fence::error::MeasureError;
 use crate::service::self_fence::measured;
 use crate::service::self_fence::state::{Phase, desired, last_status};
 use crate::sys::ganeti::files;
@@ -42,18 +43,15 @@ enum Step {
 }
 
 /// Runs the command. Returns the exit code.
-pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<u8, String> {
+pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<u8, CommandError> {
     match arguments.step {
         None => show(config),
         Some(Step::Start { confirm }) => start(config, confirm),
     }
 }
 
-fn show(config: &Config) -> Result<u8, String> {
-    let failed = |why: MeasureError| {
-        format!("self-fence measure failed: {why}; measure again: gnt-ha self-fence measure start --confirm")
-    };
-    let (text, code) = match measured::conclude(&config.state).map_err(failed)? {
+fn show(config: &Config) -> Result<u8, CommandError> {
+    let (text, code) = match measured::conclude(&config.state)? {
         Some(Outcome::Runs) => ("this boot is being measured, or the measurement was ended\n".to_owned(), 1),
         Some(Outcome::NoReset { began, ran_ms }) => (
             format!(
@@ -111,24 +109,16 @@ fn text(measured: &Measured, terms: LeaseTimes) -> String {
     text
 }
 
-fn start(config: &Config, is_confirmed: bool) -> Result<u8, String> {
-    let failed = |why: &str| format!("self-fence measure start failed: {why}");
+fn start(config: &Config, is_confirmed: bool) -> Result<u8, CommandError> {
     if let Some(why) = objection(before(config)?) {
-        return Err(failed(&format!("{why}; nothing was changed")));
+        return Err(MeasureStartError::Objection(why).into());
     }
     if !is_confirmed {
-        return Err(failed(
-            "it resets this host, without a shutdown; if it may be reset now: gnt-ha self-fence measure start --confirm",
-        ));
+        return Err(MeasureStartError::NotConfirmed.into());
     }
     let device = &config.self_fence.watchdog_device;
-    let mut watchdog = watchdog::open(device, config.self_fence.watchdog_timeout.0).map_err(|error| {
-        failed(&format!(
-            "cannot open {}: {error}; if it is busy, another program sends its keepalives (systemctl stop gnt-ha-self-fence; \
-             RuntimeWatchdogSec of systemd)",
-            device.display()
-        ))
-    })?;
+    let mut watchdog = watchdog::open(device, config.self_fence.watchdog_timeout.0)
+        .map_err(|error| MeasureStartError::Open { device: device.clone(), error })?;
     let set = Duration::from_millis(watchdog.timeout_ms());
     cli::print(&format!(
         "{}, set to {} s: no keepalives any more; after the boot: gnt-ha self-fence measure\n",
@@ -137,22 +127,20 @@ fn start(config: &Config, is_confirmed: bool) -> Result<u8, String> {
     ))?;
     let limit = set * 4 + Duration::from_secs(60);
     // A signal would end the notes before the host is reset.
-    measured::hold_signals().map_err(|error| failed(&error.to_string()))?;
+    measured::hold_signals().map_err(MeasureStartError::Signals)?;
     let ran = measured::run(watchdog.as_mut(), &config.state, limit);
     // A watchdog that cannot be closed stays armed.
     let is_closed = watchdog.disarm().is_ok();
-    let armed = if is_closed { "it is closed now" } else { "it may still be armed: boot this host" };
-    match ran {
-        Ok(()) => {
-            Err(failed(&format!("{} did not reset this host within {} s; {armed}", device.display(), limit.as_secs())))
-        }
-        Err(error) => Err(failed(&format!("{}: {error}; {armed}", config.state.display()))),
-    }
+    let failed = match ran {
+        Ok(()) => MeasureStartError::NoReset { device: device.clone(), limit_s: limit.as_secs(), is_closed },
+        Err(error) => MeasureStartError::Notes { state: config.state.clone(), error, is_closed },
+    };
+    Err(failed.into())
 }
 
-fn before(config: &Config) -> Result<Before, String> {
+fn before(config: &Config) -> Result<Before, CommandError> {
     let ssconf = Ssconf::new(Path::new(files::DATA_DIR));
-    let nodes = ssconf.names("node_list").map_err(|error| error.to_string())?;
+    let nodes = ssconf.names("node_list")?;
     let here = identity::node_among(&nodes);
     let master = ssconf.master().ok().flatten();
     let is_open = last_status(&config.run)
@@ -162,7 +150,7 @@ fn before(config: &Config) -> Result<Before, String> {
         instances: running_instances::instances(),
         drbd_primaries: running_instances::drbd_primaries(),
         runs_pacemaker: pacemaker::started_ms().is_some(),
-        is_relied_on: is_open || desired(&config.state).map_err(|error| error.to_string())?.armed,
+        is_relied_on: is_open || desired(&config.state).map_err(CommandError::DesiredState)?.armed,
     })
 }
 

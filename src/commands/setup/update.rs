@@ -1,8 +1,10 @@
 //! `gnt-ha setup --update`: brings what setup has made in line with Ganeti's nodes.
 
+use super::super::error::CommandError;
 use super::super::paths::Paths;
-use super::{Form, apply, read, shown};
+use super::{Form, apply, shown};
 use crate::cli;
+use crate::core::pacemaker::resources::Resources;
 use crate::core::setup::{has_made, of_nodes};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
@@ -12,17 +14,17 @@ use crate::sys::pacemaker::{PacemakerError, cibadmin};
 /// holds its locks, and so submits no job.
 ///
 /// # Errors
-/// One line, if a configuration cannot be read, or the change was not made.
-pub fn update(places: &Paths, dry_run: bool, deadline: Deadline) -> Result<bool, String> {
+/// [`CommandError`] if a configuration cannot be read, or the change was not made.
+pub fn update(places: &Paths, dry_run: bool, deadline: Deadline) -> Result<bool, CommandError> {
     let cib = match cibadmin::query(deadline) {
         Err(PacemakerError::NotHere) => return Ok(true),
-        cib => cib.map_err(|error| error.to_string())?,
+        cib => cib?,
     };
-    let resources = read(&cib)?;
+    let resources = Resources::parse(&cib)?;
     if !has_made(&resources) {
         return Ok(true);
     }
-    let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string())?;
+    let ganeti = files::read_config(&places.data_dir)?;
     let mut parts = of_nodes(&resources, &ganeti);
     parts.retain(|part| part.state.is_open());
     if parts.is_empty() {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use super::super::error::NotInCluster;
 use super::super::paths::Paths;
 use crate::core::config::DEFAULT_RUN;
 use crate::core::ganeti::tags;
@@ -46,17 +47,13 @@ struct Ganeti {
 }
 
 /// Collects the status. With `power`, also asks each node's OOB program for the power.
-pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, String> {
+pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, NotInCluster> {
     let deadline = Deadline::after(LIMIT);
     let recorder = places.view();
     let mut notes = Vec::new();
     let (ganeti, pacemaker) = match (ganeti(places, power, deadline, &mut notes), pacemaker::status(deadline)) {
         (Err(SsconfError::Absent(file)), Err(_)) if !places.cib.exists() => {
-            return Err(format!(
-                "this host has neither Ganeti (no {}) nor Pacemaker (no {}): run it on a node of the cluster",
-                file.display(),
-                places.cib.display()
-            ));
+            return Err(NotInCluster { ganeti: file, pacemaker: places.cib.clone() });
         }
         (ganeti, pacemaker) => (known(ganeti, "ganeti", &mut notes), known(pacemaker, "pacemaker", &mut notes)),
     };
@@ -326,7 +323,7 @@ mod tests {
     #[test]
     fn a_host_of_no_cluster_is_told_so() {
         let dir = tempfile::tempdir().unwrap();
-        let error = look(&places(dir.path()), false).unwrap_err();
+        let error = look(&places(dir.path()), false).unwrap_err().to_string();
         assert!(error.starts_with("this host has neither Ganeti (no ") && error.contains("nor Pacemaker"), "{error}");
     }
 

@@ -10,8 +10,9 @@ use std::time::Duration;
 use clap::Args;
 use jiff::tz::TimeZone;
 
+use super::error::CommandError;
 use super::paths::Paths;
-use crate::cli;
+use crate::cli::{self, PrintError};
 use crate::core::status::Level;
 use crate::sys::clock::now;
 use crate::sys::output::{self, Text};
@@ -55,10 +56,11 @@ pub struct Arguments {
 /// Collects the status and prints it. Changes nothing.
 ///
 /// # Errors
-/// One line, if this host is a node of neither cluster, or stdout cannot be written.
-pub fn run(arguments: &Arguments) -> Result<Level, String> {
+/// [`CommandError::NotInCluster`] if this host is a node of neither cluster; [`CommandError::Print`] or
+/// [`CommandError::Json`] if the status cannot be printed.
+pub fn run(arguments: &Arguments) -> Result<Level, CommandError> {
     if arguments.watch {
-        return watch(arguments);
+        return Ok(watch(arguments)?);
     }
     let (level, text) = collect_text(arguments)?;
     cli::show(&text)?;
@@ -66,30 +68,30 @@ pub fn run(arguments: &Arguments) -> Result<Level, String> {
 }
 
 /// Repeats until the reader of stdout is gone. Returns the level of the last status.
-fn watch(arguments: &Arguments) -> Result<Level, String> {
+fn watch(arguments: &Arguments) -> Result<Level, PrintError> {
     let is_terminal = terminal::is_terminal();
     loop {
-        let (level, mut text) = collect_text(arguments).unwrap_or_else(|line| {
+        let (level, mut text) = collect_text(arguments).unwrap_or_else(|error| {
             if arguments.json {
-                cli::print_error("gnt-ha", &line);
+                cli::print_error("gnt-ha", &error.to_string());
                 return (Level::Unknown, Text::default());
             }
-            (Level::Unknown, Text::from(format!("{line}\n").as_str()))
+            (Level::Unknown, Text::from(format!("{error}\n").as_str()))
         });
         if !is_terminal && !arguments.json {
             text.push_str("\n");
         }
-        if !output::clear().map_err(|error| cli::unwritten(&error))? || !cli::is_read(&text)? {
+        if !output::clear().map_err(PrintError::from)? || !cli::is_read(&text)? {
             return Ok(level);
         }
         std::thread::sleep(AGAIN);
     }
 }
 
-fn collect_text(arguments: &Arguments) -> Result<(Level, Text), String> {
+fn collect_text(arguments: &Arguments) -> Result<(Level, Text), CommandError> {
     let status = look(&arguments.places, arguments.power)?;
     let text = if arguments.json {
-        Text::from((serde_json::to_string(&status).map_err(|error| error.to_string())? + "\n").as_str())
+        Text::from((serde_json::to_string(&status)? + "\n").as_str())
     } else {
         Table { now_ms: now().wall_ms, zone: TimeZone::system(), width: terminal::width() }.text(&status)
     };
