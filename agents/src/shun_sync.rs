@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use gnt_ha::core::config::DEFAULT_PATH;
 use gnt_ha::service::shun::applier;
+use gnt_ha::service::shun::order_error::OrderError;
 use gnt_ha::service::shun::sync::sync;
 use gnt_ha::sys::clock::{Deadline, now};
-use gnt_ha::sys::config_file;
+use gnt_ha::sys::config_file::{self, ConfigFileError};
 use gnt_ha::sys::output::print_error;
 
 use crate::paths::AgentPaths;
@@ -25,6 +26,15 @@ const LIMIT: Duration = Duration::from_secs(4);
 /// The note with the time of the last run, in ms of the clock since boot.
 const NOTE: &str = "shun-synced";
 
+/// The reason why no node was asked.
+#[derive(Debug, thiserror::Error)]
+enum SyncError {
+    #[error(transparent)]
+    Config(#[from] ConfigFileError),
+    #[error(transparent)]
+    Order(#[from] OrderError),
+}
+
 /// Runs the sync if it is due. A failure is printed on stderr, and the sync is tried again at its next time.
 pub fn sync_if_due(paths: &AgentPaths, deadline: Deadline) {
     let shuns = applier::remembers(&paths.state_dir);
@@ -38,14 +48,13 @@ pub fn sync_if_due(paths: &AgentPaths, deadline: Deadline) {
     if paths.markers.write_note(NOTE, &now_ms.to_string()).is_err() {
         return;
     }
-    let lines = sync_now(paths, deadline.at_most(LIMIT)).unwrap_or_else(|why| vec![why]);
+    let lines = sync_now(paths, deadline.at_most(LIMIT)).unwrap_or_else(|error| vec![error.to_string()]);
     lines.iter().for_each(|line| print_error(&format!("shun: {line}")));
 }
 
 /// Returns the lines to report: a sync without a failure also has notes, for example of a shunning that is not durable.
-fn sync_now(paths: &AgentPaths, deadline: Deadline) -> Result<Vec<String>, String> {
-    let config = config_file::load_or_default(Path::new(DEFAULT_PATH)).map_err(|error| error.to_string())?;
-    let synced =
-        sync(&config, &paths.data_dir, deadline.at_most(config.deadline)).map_err(|error| error.to_string())?;
+fn sync_now(paths: &AgentPaths, deadline: Deadline) -> Result<Vec<String>, SyncError> {
+    let config = config_file::load_or_default(Path::new(DEFAULT_PATH))?;
+    let synced = sync(&config, &paths.data_dir, deadline.at_most(config.deadline))?;
     Ok(synced.notes.iter().cloned().chain(synced.failure()).collect())
 }

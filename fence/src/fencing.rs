@@ -37,7 +37,7 @@ pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadli
     let work = deadline.earlier(budget::receipt(deadline.left()));
 
     let (finish, mut report) = match lock(options, &node, work) {
-        Err(why) => failed(&node, requested, Outcome::Unknown, why),
+        Err(error) => failed(&node, requested, Outcome::Unknown, format!("timed out: {error}")),
         // The lock is held to the end: another agent must not take the off phase of a reboot for an off.
         Ok(_lock) => act(cluster, &target, requested, options, work, &mut recorded),
     };
@@ -83,11 +83,14 @@ const fn requested(action: Action) -> Requested {
 
 /// Takes the lock of the node on this host, for one action at a time. A lock file that cannot be made does not stop
 /// fencing.
-fn lock(options: &Options, node: &NodeName, deadline: Deadline) -> Result<Option<Lock>, String> {
+///
+/// # Errors
+/// [`LockError::Busy`] if another action holds the lock until the deadline.
+fn lock(options: &Options, node: &NodeName, deadline: Deadline) -> Result<Option<Lock>, LockError> {
     let path = options.state_dir.join("lock").join(format!("node-{node}"));
     match Lock::take(&path, deadline) {
         Ok(lock) => Ok(Some(lock)),
-        Err(error @ LockError::Busy { .. }) => Err(format!("timed out: {error}")),
+        Err(error @ LockError::Busy { .. }) => Err(error),
         Err(error @ LockError::Open { .. }) => {
             tracing::warn!(%error, "goes on without a lock");
             Ok(None)

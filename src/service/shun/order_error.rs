@@ -3,6 +3,7 @@
 use crate::core::grade::Grade;
 use crate::core::node::{NoSuchNode, NodeName};
 use crate::core::shun::list::{Epoch, EpochError};
+use crate::core::shun::memory::MemoryError;
 use crate::core::shun::verdict::Missing;
 use crate::sys::command::ProgramError;
 use crate::sys::ganeti::network::NetworkError;
@@ -74,7 +75,7 @@ pub enum OrderError {
     Missing(Vec<Missing>),
     /// Too few candidates have the readmission.
     #[error("it is not readmitted by enough nodes yet: {0}; do it again when they answer")]
-    TooFew(String),
+    TooFew(MemoryError),
     /// The node's answer does not permit a readmission.
     #[error("{objection}; when you have seen that it may: gnt-ha readmit {node} --force --reason TEXT")]
     Objection {

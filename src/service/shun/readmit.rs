@@ -136,7 +136,7 @@ fn known_to_enough(
 ) -> Result<Answers, OrderError> {
     let epoch = entry.epoch;
     let seen = coordinator.tell(entry, deadline)?;
-    seen.is_known_to_enough(coordinator.target(), epoch).map_err(|why| OrderError::TooFew(why.to_string()))?;
+    seen.is_known_to_enough(coordinator.target(), epoch).map_err(OrderError::TooFew)?;
     Ok(seen.answers)
 }
 

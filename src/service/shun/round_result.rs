@@ -7,7 +7,7 @@ use crate::core::ganeti::network::ClusterNetwork;
 use crate::core::node::NodeName;
 use crate::core::shun::last_state::Held;
 use crate::core::shun::list::Epoch;
-use crate::core::shun::memory;
+use crate::core::shun::memory::{self, MemoryError};
 use crate::core::shun::messages::PeerReport;
 use crate::core::shun::verdict::{Missing, Round};
 use crate::sys::ganeti::peer_channel::{Answers, PeerError};
@@ -30,18 +30,17 @@ impl RoundResult {
     /// Checks that what this host remembers of a shunned node still holds by these answers.
     ///
     /// # Errors
-    /// The reason why it may not hold.
-    pub fn still_holds(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
+    /// [`MemoryError`] if it may not hold.
+    pub fn still_holds(&self, node: &NodeName, epoch: Epoch) -> Result<(), MemoryError> {
         memory::still_holds(epoch, &answered(&self.network, &self.answers, node), &electorate(&self.network, node))
-            .map_err(|error| error.to_string())
     }
 
     /// Checks that so many candidates have `node` in `epoch`, or in a later one, that no older memory prevails. A
     /// candidate that loses the entry at its next boot does not count: the older entry on its disk would hold then.
     ///
     /// # Errors
-    /// The number of candidates that have it, if there are too few.
-    pub fn is_known_to_enough(&self, node: &NodeName, epoch: Epoch) -> Result<(), String> {
+    /// [`MemoryError`] if too few candidates have it.
+    pub fn is_known_to_enough(&self, node: &NodeName, epoch: Epoch) -> Result<(), MemoryError> {
         let is_durable =
             |answer: &Result<PeerReport, PeerError>| answer.as_ref().is_ok_and(|report| report.not_durable.is_none());
         let durable = self.answers.iter().filter(|(_, answer)| is_durable(answer));
@@ -51,7 +50,7 @@ impl RoundResult {
             .filter(|(_, theirs)| *theirs >= epoch)
             .map(|(from, _)| from)
             .collect();
-        memory::is_known_to_enough(&informed, &electorate(&self.network, node)).map_err(|error| error.to_string())
+        memory::is_known_to_enough(&informed, &electorate(&self.network, node))
     }
 
     /// Returns the nodes that shun the target only until their next boot, because their disk could not be written; as
