@@ -127,7 +127,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
     // drains.
     wishes.sort_by_key(|(node, wish)| (wish.rank(), node.ganeti.master_candidate));
     let mut pool = Pool::new(state);
-    let verdicts = wishes
+    let verdicts: Vec<NodeDecision> = wishes
         .into_iter()
         .map(|(node, wish)| NodeDecision {
             node: node.ganeti.name.clone(),
@@ -149,6 +149,9 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
             },
         })
         .collect();
+    for verdict in verdicts.iter().filter(|verdict| verdict.decision == Decision::UnDrain) {
+        memory.un_drain(&verdict.node);
+    }
     Plan { verdicts, memory }
 }
 

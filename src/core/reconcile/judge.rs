@@ -105,7 +105,6 @@ impl<'a> Judge<'a> {
             open.iter().for_each(|proof| known.settle(proof));
             let (wish, awaited) = offline_already(node, of_power, self.settings.power_too);
             known.await_power(awaited);
-            known.was_back = false;
             wish
         } else {
             known.await_power(None);
@@ -119,6 +118,8 @@ impl<'a> Judge<'a> {
             wish
         };
         known.offline = Some(node.ganeti.offline);
+        known.had_tag = node.drained_by_us;
+        known.un_drained &= known.had_tag && !node.ganeti.offline;
         // A node that is readmitted and does not join has not left.
         known.was_member = !node.ganeti.offline && (known.was_member || node.member.is_member());
         known.tidy(&seen, waiting);
@@ -218,11 +219,16 @@ impl<'a> Judge<'a> {
     fn without_proof(&self, node: &NodeState, known: &mut NodeMemory) -> Intention {
         let ours = node.drained_by_us;
         known.was_member |= node.member.is_member();
-        known.was_back = ours && (known.was_back || node.member == Membership::Online);
+        // A new tag is a new drain. A master takes the tag away before it drains again, and another host may not have
+        // seen that moment.
+        let is_new = !known.had_tag || self.state.master.as_ref() != Some(&self.state.here);
+        if ours && node.ganeti.drained && is_new {
+            known.drain_undone = false;
+        }
         if ours && !node.ganeti.drained {
-            // A node that was online since has its tag from gnt-ha's own un-drain, half done, or that makes no
-            // difference, even if it has left again by now. It may be drained again.
-            known.drain_undone = !known.was_back;
+            // A node that is online again has its tag from gnt-ha's own un-drain, half done, or that makes no
+            // difference; and it may have left again by now. It may be drained again.
+            known.drain_undone = node.member != Membership::Online && !known.un_drained;
             return Intention::ForgetDrain;
         }
         if !ours && node.member == Membership::Online {
@@ -343,13 +349,14 @@ mod tests {
         }
     }
 
-    /// Returns the decision about n3 after the last of these states of it, which follow each other by 10 s.
-    fn after_all(states: impl IntoIterator<Item = NodeState>) -> Decision {
+    /// Returns the decision about n3 after the last of these states of it, which follow each other by 10 s. `change`
+    /// changes the rest of what is read for a state, by its place.
+    fn after_all(states: &[NodeState], change: impl Fn(usize, &mut ReconcileInput)) -> Decision {
         let mut memory = Memory::default();
         let mut last = None;
-        for (state, at_ms) in states.into_iter().zip((0..).step_by(10_000)) {
+        for (place, (state, at_ms)) in states.iter().zip((0..).step_by(10_000)).enumerate() {
             let master = node("n1.lab", Membership::Online, false);
-            let input = ReconcileInput {
+            let mut input = ReconcileInput {
                 now: Timestamp { wall_ms: NOW + at_ms, boottime_ms: 10_000_000 + at_ms },
                 stack_started_ms: NOW - 10_000_000,
                 quorum: true,
@@ -359,8 +366,9 @@ mod tests {
                 role: MasterRoleState::Unmanaged,
                 pause: None,
                 candidate_pool_size: 1,
-                nodes: vec![master, state],
+                nodes: vec![master, state.clone()],
             };
+            change(place, &mut input);
             let plan = reconcile(&input, &Settings::default(), memory);
             last = plan.verdicts.into_iter().find(|verdict| verdict.node.as_str() == "n3.lab");
             memory = plan.memory;
@@ -370,26 +378,54 @@ mod tests {
 
     /// Returns the decision about a node that was a member at one reconciliation and is `member` 10 s later.
     fn after(member: Membership, is_remote: bool) -> Decision {
-        after_all([Membership::Online, member].map(|member| node("n3.lab", member, is_remote)))
+        after_all(&[Membership::Online, member].map(|member| node("n3.lab", member, is_remote)), |_, _| {})
+    }
+
+    fn drained(member: Membership, drained: bool, drained_by_us: bool) -> NodeState {
+        let mut state = node("n3.lab", member, false);
+        (state.ganeti.drained, state.drained_by_us) = (drained, drained_by_us);
+        state
+    }
+
+    const ONLINE: Membership = Membership::Online;
+    const AWAY: Membership = Membership::Standby;
+
+    /// The node was a member, left, and was drained by gnt-ha.
+    fn left() -> Vec<NodeState> {
+        vec![drained(ONLINE, false, false), drained(AWAY, false, false), drained(AWAY, true, true)]
+    }
+
+    /// The drain is undone, and then the tag taken away, while the node is not online.
+    fn undone() -> Vec<NodeState> {
+        vec![drained(AWAY, false, true), drained(AWAY, false, false)]
     }
 
     /// Ganeti shows a node without its drain before gnt-ha's tag is gone. One that leaves again between the two is
     /// drained again; a drain that the administrator undoes while the node is away is not repeated.
     #[test]
     fn a_node_that_leaves_during_our_un_drain_is_drained_again() {
-        let state = |member, drained, drained_by_us| {
-            let mut state = node("n3.lab", member, false);
-            (state.ganeti.drained, state.drained_by_us) = (drained, drained_by_us);
-            state
+        let back = vec![drained(ONLINE, true, true)];
+        let again = [left(), back, undone()].concat();
+        assert!(matches!(after_all(&again, |_, _| {}), Decision::Drain { .. }));
+        let by_hand = [left(), undone()].concat();
+        assert_eq!(after_all(&by_hand, |_, _| {}), Decision::Nothing(NoActionReason::LeftAlone));
+        // In a pause gnt-ha did not undo it.
+        let is_back = |place, input: &mut ReconcileInput| input.maintenance = place == 3;
+        assert_eq!(after_all(&again, is_back), Decision::Nothing(NoActionReason::LeftAlone));
+    }
+
+    /// A host that is not master may see the node in the middle of an un-drain, and not online before. The next drain is
+    /// gnt-ha's to undo, also when this host has become master.
+    #[test]
+    fn the_next_master_knows_a_new_drain_as_ours() {
+        let missed = [left(), vec![drained(AWAY, false, true), drained(AWAY, true, true), drained(AWAY, true, true)]];
+        let becomes_master = |place, input: &mut ReconcileInput| {
+            if place < 5 {
+                input.here = NodeName::new("n3.lab").unwrap();
+            }
         };
-        let (online, away) = (Membership::Online, Membership::Standby);
-        let left = [state(online, false, false), state(away, false, false), state(away, true, true)];
-        let half_undone = [state(away, false, true), state(away, false, false)];
-        let back = [state(online, true, true)];
-        let again = left.iter().chain(&back).chain(&half_undone);
-        assert!(matches!(after_all(again.cloned()), Decision::Drain { .. }));
-        let by_hand = left.iter().chain(&half_undone);
-        assert_eq!(after_all(by_hand.cloned()), Decision::Nothing(NoActionReason::LeftAlone));
+        let decision = after_all(&missed.concat(), becomes_master);
+        assert_eq!(decision, Decision::Nothing(NoActionReason::AlreadyDrained));
     }
 
     /// A stop of the connection is seen twice: while it is being stopped, and after. The node runs all the time.

@@ -56,9 +56,12 @@ pub(super) struct NodeMemory {
     pub(super) was_member: bool,
     /// Whether another program or the administrator undid gnt-ha's drain: a drain of now is not gnt-ha's.
     pub(super) drain_undone: bool,
-    /// Whether the node was seen online in Pacemaker since gnt-ha drained it: then its drain is gnt-ha's to undo.
+    /// Whether the node had gnt-ha's tag at the last reconciliation.
     #[serde(default)]
-    pub(super) was_back: bool,
+    pub(super) had_tag: bool,
+    /// Whether this host has decided to undo gnt-ha's drain since the node has the tag.
+    #[serde(default)]
+    pub(super) un_drained: bool,
 }
 
 impl Memory {
@@ -88,6 +91,13 @@ impl Memory {
     #[must_use]
     pub fn is_offline(&self, node: &NodeName) -> bool {
         self.nodes.get(node).is_some_and(|known| known.offline == Some(true))
+    }
+
+    /// Notes that gnt-ha's drain of the node is being undone.
+    pub(super) fn un_drain(&mut self, node: &NodeName) {
+        if let Some(known) = self.nodes.get_mut(node) {
+            known.un_drained = true;
+        }
     }
 
     /// Returns what the node's unsettled fencings were worth when they were first seen, by their devices alone.

@@ -202,8 +202,8 @@ impl Reconciler {
         }
         let is_same = is_same(&pending.what, &decision.to_string());
         let is_waited_for = !matches!(decision, Decision::Nothing(_) | Decision::Refused(_));
-        if matches!(state, Err(LuxiError::Connect { .. })) {
-            // Where no luxid answers there is nothing to cancel, and nothing that a noded could delay: this host is not
+        if matches!(&state, Err(error) if error.is_absence()) {
+            // Where no luxid is there is nothing to cancel, and nothing that a noded could delay: this host is not
             // the master, or not for the moment.
             let pending = Submitted { unreachable: false, ..pending.clone() };
             return (Some(pending.clone()), is_waited_for.then(|| became_of(&pending, state)));
@@ -295,7 +295,7 @@ fn is_to_be_cancelled(verb: &str, decision: &Decision, is_recorded: bool) -> boo
 }
 
 /// Returns whether a job whose end is not seen could undo what is wanted now. A drain could set a node online that is
-/// recorded offline meanwhile. A drain and an un-drain in the wrong order are corrected by the next reconciliation.
+/// recorded offline meanwhile. Ganeti runs a drain and an un-drain, which take the same locks, in their order.
 fn may_spoil(verb: &str, decision: &Decision) -> bool {
     match verb {
         "drain" => !matches!(decision, Decision::UnDrain | Decision::ForgetDrain),

@@ -69,6 +69,14 @@ pub struct Luxi {
     deadline: Deadline,
 }
 
+impl LuxiError {
+    /// Returns whether no luxid is there. One that has no time to accept the connection is.
+    #[must_use]
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::Connect { error, .. } if error.kind() != io::ErrorKind::WouldBlock)
+    }
+}
+
 impl Luxi {
     /// Connects to luxid. Neither this call nor a later request waits past `deadline`, not even for a luxid that is
     /// stopped.
@@ -389,7 +397,9 @@ mod tests {
             assert!(waiting.len() < 100, "a backlog without an end");
         }
         assert!(is_listening(&path, soon()));
+        assert!(Luxi::connect(&path, soon()).is_err_and(|error| !error.is_absence()));
         drop((listener, waiting));
+        assert!(Luxi::connect(&path, soon()).is_err_and(|error| error.is_absence()));
         assert!(!is_listening(&path, soon()));
     }
 
