@@ -41,7 +41,7 @@ fn only_what_can_be_connected_to_is_added(lab: &Lab, master: &Host) {
     assert!(connection(master, "n5").contains("port 3121: Connection refused"));
     shell(&n5, &format!("mv /etc/pacemaker/authkey /root/; date >/etc/pacemaker/authkey; {REMOTED}"));
     lab.wait_until("n5 answers with another key", std::time::Duration::from_secs(30), || {
-        Ok(connection(master, "n5").contains("does not take the key"))
+        Ok(connection(master, "n5").contains("does not accept the key"))
     })
     .unwrap();
     assert!(connection(master, "n4").starts_with("+ add"));
