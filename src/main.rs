@@ -2,6 +2,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -12,7 +13,10 @@ use gnt_ha::commands::{
     setup, shun, status,
 };
 use gnt_ha::core::check::Severity;
+use gnt_ha::core::config::DEFAULT_STATE;
 use gnt_ha::core::status::Level;
+use gnt_ha::sys::ganeti::files;
+use gnt_ha::sys::startup::{harden_process, is_refused};
 
 const PROGRAM: &str = "gnt-ha";
 
@@ -20,12 +24,16 @@ const PROGRAM: &str = "gnt-ha";
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    gnt_ha::sys::startup::harden_process();
+    harden_process();
     let parsed = match Cli::try_parse() {
         Ok(parsed) => parsed,
         Err(error) if cli::print_usage_error(PROGRAM, &error) => return USAGE.into(),
         Err(_) => return ExitCode::SUCCESS,
     };
+    if is_refused(&[Path::new(DEFAULT_STATE), &Path::new(files::DATA_DIR).join(files::CONFIG)]) {
+        cli::print_error(PROGRAM, "run it as root: this user may not read the state of this host; nothing was changed");
+        return Level::Unknown.code().into();
+    }
     let result = match &parsed.command {
         Command::Status(arguments) => return coded(status::run(arguments).map(Level::code)),
         Command::Check(arguments) => return coded(check::run(arguments, &parsed.config).map(Severity::code)),

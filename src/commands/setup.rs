@@ -173,6 +173,9 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         Err(error) if full_members(&resources, &ganeti, members) == 2 => return Err(SetupError::Votes(error).into()),
         Err(_) => false,
     };
+    if arguments.apply && is_read(&ganeti) && !path.exists() {
+        return Err(SetupError::NoConfig(path.to_owned()).into());
+    }
     let config = usable(&ganeti, path)?;
     let here = config.as_ref().map(Config::digest);
     let left_out = here.filter(|_| !is_master).and_then(|here| left_out(&ganeti, &resources, here));

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use crate::core::budget::share;
-use crate::core::config::{Config, Driver, Level};
+use crate::core::config::{Config, Level};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
@@ -15,6 +15,7 @@ use crate::sys::ganeti::files;
 use crate::sys::recorded_action::{ActionResult, RecordedAction};
 use serde::Serialize;
 
+use crate::core::budget::levels::has_shun;
 use crate::power::device::OpenShun;
 use crate::power::error::{PowerError, joined};
 use crate::power::level::{DeviceReading, Proven, change_power_all, read_all, restore_power};
@@ -195,10 +196,6 @@ pub fn cycle(
         }
         Err(error) => failed(Outcome::Unknown, error.to_string()),
     }
-}
-
-fn has_shun(level: &Level) -> bool {
-    level.iter().any(|device| matches!(device.driver, Driver::Shun))
 }
 
 fn proven(want: Power, proven: Proven, failed_before: &[PowerError]) -> ActionResult {

@@ -1,4 +1,8 @@
-//! The first step of every program: changes process-wide settings.
+//! The first step of every program: changes process-wide settings, and tests for the rights that it needs.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
@@ -14,4 +18,11 @@ pub fn harden_process() {
     // SAFETY: SIG_DFL is not a handler.
     #[allow(unsafe_code, reason = "the signature is unsafe because of handlers")]
     let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+}
+
+/// Returns whether the kernel refuses one of these files or directories to this process. A file that is missing is not
+/// refused.
+#[must_use]
+pub fn is_refused(paths: &[&Path]) -> bool {
+    paths.iter().any(|path| File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied))
 }

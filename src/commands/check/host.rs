@@ -39,8 +39,9 @@ const SYSTEMD: Duration = Duration::from_secs(2);
 /// The time limit for asking the master candidates for what a lease needs.
 const CANDIDATES: Duration = Duration::from_secs(1);
 
-/// Collects the state of this host. `self_fence` is the configuration of self-fencing.
-pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenceConfig) -> Host {
+/// Collects the state of this host. `self_fence` is the configuration of self-fencing; `shuns` is true if a fencing may
+/// shun a node.
+pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenceConfig, shuns: bool) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let dir = places.state_dir.join(simulate::DIR);
     let recorder = places.view();
@@ -50,7 +51,8 @@ pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenc
     let register = known(applier::register(&places.state_dir), &mut unreadable).unwrap_or_default();
     // If the desired state cannot be read, self-fencing counts as armed.
     let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
-    let (systemd_watchdogs, not_enabled) = of_systemd(is_armed, !register.0.is_empty(), &self_fence.watchdog_device);
+    let (systemd_watchdogs, not_enabled) =
+        of_systemd(is_armed, shuns || !register.0.is_empty(), &self_fence.watchdog_device);
     let lease_lacks = is_armed.then(|| try_out(&places.data_dir, self_fence.port, Deadline::after(CANDIDATES)));
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
@@ -86,7 +88,7 @@ fn of_systemd(is_armed: bool, shuns: bool, watchdog: &Path) -> (Vec<String>, Vec
     let watchdogs = if is_armed { systemd::watchdogs(watchdog, deadline).unwrap_or_default() } else { Vec::new() };
     // An armed node relies on the others' echoes, and they rely on its echoes: the rules must be applied before the
     // network is up.
-    let mut units = vec!["gnt-ha-shun.service"];
+    let mut units = vec!["gnt-ha-shun.service", "gnt-ha-shun-sync.timer"];
     units.extend(is_armed.then_some("gnt-ha-self-fence.service"));
     (watchdogs, systemd::not_enabled(&units, deadline).unwrap_or_default())
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::super::error::NotInCluster;
 use super::super::paths::Paths;
 use super::host;
+use crate::core::budget::levels::has_shun;
 use crate::core::check::CheckInput;
 use crate::core::check::input::CandidateState;
 use crate::core::config::{Config, Resolved, SelfFenceConfig, names_to_resolve, with_levels};
@@ -82,6 +83,7 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
         Some(Ok(config)) => config.self_fence.clone(),
         _ => SelfFenceConfig::default(),
     };
+    let shuns = ganeti.as_ref().is_ok_and(|ganeti| valid.is_some_and(|config| may_shun(ganeti, config)));
     let quorum = corosync::quorum(deadline.at_most(COROSYNC)).map_err(|error| error.to_string());
     let device = quorum.as_ref().ok().and_then(|quorum| quorum.device.as_ref()?.host.clone());
     let device_addresses = resolve::addresses(&device.into_iter().collect(), deadline.at_most(RESOLVE));
@@ -107,10 +109,15 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
         programs,
         power,
         devices: devices_of,
-        host: host::look(places, node, &self_fence),
+        host: host::look(places, node, &self_fence, shuns),
         not_isolated: not_isolated(places, ganeti.as_ref().ok()),
         ganeti,
     })
+}
+
+/// Returns whether a fencing may shun a node, by a level or after its power-off.
+fn may_shun(ganeti: &GanetiConfig, config: &Config) -> bool {
+    config.shun.after_off || with_levels(ganeti, config).iter().any(|(_, levels)| levels.iter().any(has_shun))
 }
 
 /// Returns the nodes that shunning does not isolate, with the reason, from the disks in Ganeti's configuration.

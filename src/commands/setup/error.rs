@@ -31,6 +31,12 @@ pub enum SetupError {
     /// corosync's votes are unknown, and with two full members they decide.
     #[error("{0}; of two full members it decides whether the one with the master is preferred")]
     Votes(CorosyncError),
+    /// No node could be fenced by gnt-ha's OOB program.
+    #[error(
+        "nothing was changed: there is no {}, so that no host could fence; write it first (gnt-ha-config.toml(5)) and copy it to all \
+         nodes: gnt-cluster copyfile {}", .0.display(), .0.display()
+    )]
+    NoConfig(PathBuf),
     /// Two nodes have devices of one machine.
     #[error("nothing was changed: {shared}; give each its own in {}", path.display())]
     Shared { shared: Box<Shared>, path: PathBuf },

@@ -1,6 +1,6 @@
 //! `gnt-ha setup`: from a bare Ganeti and a bare Pacemaker to a cluster that survives its master, and back.
 
-use e2e::install::{GNT_HA, OOB_PROGRAM, install_hooks};
+use e2e::install::{CONFIG, GNT_HA, OOB_PROGRAM, install_hooks};
 use lab::Host;
 use serde_json::Value;
 
@@ -132,6 +132,23 @@ fn assert_shortfalls_are_rejected(host: &Host) {
     host.check(&[&timeout[..], &["--delete"]].concat()).unwrap();
 }
 
+/// Without a configuration no host could fence: fencing is not switched on then. A user who is not root is not told
+/// that files and daemons are missing that he may not see.
+fn assert_what_is_missing_is_named(host: &Host) {
+    let away = format!("{CONFIG}.away");
+    host.check(&["mv", CONFIG, &away]).unwrap();
+    let refused = setup(host, &["--apply"]);
+    assert!(refused.code == 2 && refused.stderr.contains(&format!("there is no {CONFIG}")), "{}", refused.text());
+    assert!(!host.check(&["cibadmin", "--query"]).unwrap().stdout.contains("gnt-ha-fence"));
+    host.check(&["mv", &away, CONFIG]).unwrap();
+    for command in ["status", "check", "setup"] {
+        let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", GNT_HA, command];
+        let refused = host.run(&nobody).unwrap();
+        assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{}", refused.text());
+        assert!(refused.stderr.starts_with("gnt-ha: run it as root: "), "{}", refused.text());
+    }
+}
+
 /// Two commands lead from two running clusters to a `check` without findings. The configuration works as intended. A
 /// second run changes nothing, and `setup` can remove the configuration, while Ganeti runs on.
 #[test]
@@ -149,6 +166,8 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     let elsewhere = setup(&lab.host("n2").unwrap(), &["--apply"]);
     assert_eq!(elsewhere.code, 2, "{}", elsewhere.text());
     assert!(elsewhere.stderr.contains("nothing was changed") && elsewhere.stderr.contains("run this on n1.lab"));
+
+    assert_what_is_missing_is_named(&host);
 
     let applied = setup(&host, &["--apply"]);
     assert!(applied.success(), "{applied:?}");
