@@ -114,23 +114,26 @@ fn what_must_not_be_done_and_what_was_not_is_one_line() {
             "since_ms": 1, "by": "the test"}}"#,
     );
     let back = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "False")];
-    let (code, said) = site.hook("node-modify", "pre", &back);
+    let (code, printed) = site.hook("node-modify", "pre", &back);
     assert_eq!(code, Some(1));
-    assert_eq!(said, "gnt-ha: gone.lab: the other nodes shun it; readmit it first: gnt-ha readmit gone.lab\n");
+    assert_eq!(printed, "gnt-ha: gone.lab: the other nodes shun it; readmit it first: gnt-ha readmit gone.lab\n");
 
     // No Pacemaker has such a node, and most machines have no Pacemaker.
     let off = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "True")];
     assert_eq!(site.hook("node-modify", "pre", &off), (Some(0), String::new()));
-    let (code, said) = site.hook("node-modify", "post", &off);
-    assert_eq!((code, said.matches('\n').count()), (Some(1), 1), "{said}");
-    assert!(said.starts_with("gnt-ha: ") && said.contains("gone.lab: whether Pacemaker has it running"), "{said}");
+    let (code, printed) = site.hook("node-modify", "post", &off);
+    assert_eq!((code, printed.matches('\n').count()), (Some(1), 1), "{printed}");
+    assert!(
+        printed.starts_with("gnt-ha: ") && printed.contains("gone.lab: whether Pacemaker has it running"),
+        "{printed}"
+    );
 
     let damaged = Site::node(true);
     damaged.write("cib.xml", CIB);
     damaged.write("state/shun-list.json", "{");
     assert_eq!(damaged.hook("node-modify", "pre", &back), (Some(0), String::new()), "Ganeti is not held up");
-    let (code, said) = damaged.hook("node-modify", "post", &off);
-    assert!(code == Some(1) && said.contains("shun-list.json"), "{said}");
+    let (code, printed) = damaged.hook("node-modify", "post", &off);
+    assert!(code == Some(1) && printed.contains("shun-list.json"), "{printed}");
 }
 
 /// The output names the postponed actions in a form that the same program reads, and nothing else.

@@ -160,23 +160,27 @@ fn a_host_that_shuns_everybody_is_released_where_it_is_said_so() {
         command.arg(&data).arg(&config).arg(env!("CARGO_BIN_EXE_gnt-ha")).args(["shun", "release", "gone"]);
         command.args(words).output().unwrap()
     };
-    let said = |ran: &Output| String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    let printed =
+        |ran: &Output| String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
     let candidate = release(&["--force", "--reason", "the test"]);
     if candidate.status.code() == Some(99) {
         eprintln!("SKIPPED: /var/lib/ganeti is not there, or nothing can be mounted on it");
         return;
     }
-    assert!(said(&candidate).contains("this host is a master candidate"), "{candidate:?}");
+    assert!(printed(&candidate).contains("this host is a master candidate"), "{candidate:?}");
     site.write("data/ssconf_master_candidates", "gone.lab\n");
-    let unsaid = release(&[]);
-    assert!(said(&unsaid).contains("--force --reason TEXT") && said(&unsaid).contains("192.0.2.77"), "{unsaid:?}");
-    for refused in [&candidate, &unsaid] {
+    let unforced = release(&[]);
+    assert!(
+        printed(&unforced).contains("--force --reason TEXT") && printed(&unforced).contains("192.0.2.77"),
+        "{unforced:?}"
+    );
+    for refused in [&candidate, &unforced] {
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     }
     let list = site.path("state/shun-list.json");
     assert!(std::fs::read_to_string(&list).unwrap().contains("gone.lab"));
     let released = release(&["--force", "--reason", "the test"]);
-    assert!(released.status.success() && !said(&released).contains("192.0.2.77"), "{released:?}");
+    assert!(released.status.success() && !printed(&released).contains("192.0.2.77"), "{released:?}");
     assert!(!std::fs::read_to_string(&list).unwrap().contains("gone.lab"));
 }
 
@@ -196,7 +200,7 @@ fn the_self_fence_answers_others_under_the_units_capabilities() {
         ip link set lo up || exit 99
         setpriv --no-new-privs --bounding-set "$capabilities" "$program" --config "$config" self-fence run &
         daemon=$!
-        # Its first word of itself; a daemon that ended says none.
+        # Its first status; a daemon that ended has none.
         while kill -0 $daemon && "$program" --config "$config" self-fence status --json | grep -qx null; do sleep 0.1; done
         "$program" --config "$config" self-fence status --json
         kill $daemon; wait $daemon"#;
@@ -211,8 +215,8 @@ fn the_self_fence_answers_others_under_the_units_capabilities() {
         eprintln!("SKIPPED: /var/lib/ganeti is not there, nothing can be mounted on it, or there is no ip");
         return;
     }
-    let said = String::from_utf8_lossy(&ran.stdout);
-    assert!(said.contains("\"phase\":\"off\"") && said.contains("\"echo_fault\":null"), "{ran:?}");
+    let printed = String::from_utf8_lossy(&ran.stdout);
+    assert!(printed.contains("\"phase\":\"off\"") && printed.contains("\"echo_fault\":null"), "{ran:?}");
 }
 
 fn ask(address: SocketAddr, path: &str) -> String {

@@ -71,29 +71,30 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let mut action = RecordedAction::begin(ReceiptLog::new(&arguments.places.state_dir), "gnt-ha", Action::Off, &node);
     let warnings = action.take_warnings();
     warnings.iter().for_each(|warning| cli::print_error("gnt-ha", warning));
-    action.step(&user, "says that it is off", &arguments.reason);
-    let told = match &name {
+    action.step(&user, "confirms that it is off", &arguments.reason);
+    let confirmed = match &name {
         Some(name) => fence::confirm(name, Deadline::after(LIMIT)),
         None => Ok(()),
     };
     match &name {
         Some(name) => {
-            let saw =
-                told.as_ref().map_or_else(ToString::to_string, |()| format!("{name} is off, and no longer UNCLEAN"));
-            action.step("Pacemaker", "is told that it is off", &saw);
+            let saw = confirmed
+                .as_ref()
+                .map_or_else(ToString::to_string, |()| format!("{name} is off, and no longer UNCLEAN"));
+            action.step("Pacemaker", "is notified that it is off", &saw);
         }
         None => action.step("Pacemaker", "is asked what it calls the node", "it has no such node"),
     }
-    let is_told = told.is_ok();
+    let is_accepted = confirmed.is_ok();
     let warnings = action.finish(ActionResult {
-        outcome: if is_told { Outcome::Done } else { Outcome::Unknown },
-        grade: if is_told { Grade::Off } else { Grade::Unknown },
+        outcome: if is_accepted { Outcome::Done } else { Outcome::Unknown },
+        grade: if is_accepted { Grade::Off } else { Grade::Unknown },
         proven_by: format!("{user}, who says: {}", arguments.reason),
-        reason: told.as_ref().err().map(ToString::to_string),
+        reason: confirmed.as_ref().err().map(ToString::to_string),
         record: None,
     });
     warnings.iter().for_each(|warning| cli::print_error("gnt-ha", warning));
-    told.map_err(|error| CommandError::ConfirmOff {
+    confirmed.map_err(|error| CommandError::ConfirmOff {
         node: node.clone(),
         shown: name.as_ref().map_or(node.as_str(), PacemakerName::as_str).to_owned(),
         error: Box::new(error),
@@ -102,7 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         Some(_) => "Pacemaker goes on, and Ganeti's master records it",
         None => "Pacemaker does not know it; Ganeti's master records it",
     };
-    Ok(cli::print(&format!("{node}: off, at your word; {then}\n"))?)
+    Ok(cli::print(&format!("{node}: confirmed as off; {then}\n"))?)
 }
 
 /// Returns the evidence about the node, and its name in Pacemaker; `None` if Pacemaker has no such node.
@@ -152,8 +153,8 @@ mod tests {
 
     use super::*;
 
-    /// A reset by this host's own kernel is no sign that the node runs. A shun list that the kernel does not apply is
-    /// no reason to ignore the node's answer.
+    /// A reset by this host's own kernel does not show that the node runs. If the kernel
+    /// does not apply the shun list, the answer of a node on that list counts.
     #[test]
     fn a_connection_that_the_own_kernel_refuses_speaks_against_no_word() {
         let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));
@@ -165,8 +166,8 @@ mod tests {
         let (by_itself, by_the_kernel) = ((true, true), (false, false));
         assert_eq!(of(&known, true, false), [by_the_kernel, by_itself, by_the_kernel, by_itself], "refused");
         assert_eq!(of(&unknown, true, false), [by_the_kernel, by_the_kernel, by_itself, by_itself], "refused");
-        let (heard, silent) = ((true, false), (false, true));
-        assert_eq!(of(&known, true, true), [heard, by_itself, heard, by_itself], "accepted");
+        let (answers, silent) = ((true, false), (false, true));
+        assert_eq!(of(&known, true, true), [answers, by_itself, answers, by_itself], "accepted");
         assert_eq!(of(&known, false, false), [by_the_kernel, silent, by_the_kernel, silent], "silent");
     }
 }

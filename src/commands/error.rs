@@ -113,7 +113,7 @@ pub enum CommandError {
     NotConfirmedOff { node: NodeName, error: Box<CommandError> },
     /// Pacemaker did not accept the confirmation.
     #[error(
-        "{node}: confirm-off failed: {error}; look at crm_mon --one-shot, and while it shows {shown} UNCLEAN: the same again"
+        "{node}: confirm-off failed: {error}; repeat the command while crm_mon --one-shot shows {shown} as UNCLEAN"
     )]
     ConfirmOff { node: NodeName, shown: String, error: Box<NotConfirmed> },
 
@@ -173,10 +173,10 @@ pub enum CommandError {
     )]
     InstanceTooEarly { here: NodeName, left_s: u64 },
     /// A node's change was not passed on to Pacemaker.
-    #[error("{node}: Pacemaker was not told: {error}")]
+    #[error("{node}: Pacemaker was not notified: {error}")]
     PacemakerNotTold { node: NodeName, error: Box<CommandError> },
     /// A node was not put on standby.
-    #[error("{node}: Pacemaker was not told: {error} (crm_attribute --node {name} --name standby --update on)")]
+    #[error("{node}: standby failed: {error} (crm_attribute --node {name} --name standby --update on)")]
     NotOnStandby { node: NodeName, name: PacemakerName, error: ProgramError },
     /// The standby of a node was not ended.
     #[error("{node}: is still on standby: {error} (crm_attribute --node {name} --name standby --delete)")]

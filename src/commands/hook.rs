@@ -124,7 +124,7 @@ fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), Com
     let Some(here) = identity::node_among(&names).filter(|here| event.is_pre && event.is_to_run_on(here)) else {
         return Ok(());
     };
-    // A configuration that cannot be used is found elsewhere, and is no reason to stop who never armed anything.
+    // A configuration that cannot be used is reported elsewhere. It does not stop a host that never armed self-fencing.
     let config = config_file::load_or_default(config_path);
     let config = config.or_else(|_| Config::parse("", config_path).map_err(ConfigFileError::from))?;
     let (boot, promise) = (self_fence::boot(&config.state, &config.run), promise(config.self_fence.terms()));

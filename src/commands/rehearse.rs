@@ -131,7 +131,8 @@ pub(super) fn rehearse(
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
     let votes = quorum.as_ref().map_err(ToString::to_string);
     let votes = votes.and_then(|quorum| votes_without(quorum, &resources, name).map_err(|error| error.to_string()));
-    let outlook = outlook(&cib, &resources, name, votes.as_ref().map_or(true, |left| left.keeps), deadline)?;
+    let simulation =
+        simulate_failure(&cib, &resources, name, votes.as_ref().map_or(true, |left| left.keeps), deadline)?;
     let role = resources.agents("ganeti-master-role").next();
     let role = role.map(|role| role.id.clone()).filter(|_| ganeti.master() == Some(&node));
     let decision = places.view().rehearse(&node, deadline).map_err(|error| error.to_string());
@@ -156,7 +157,7 @@ pub(super) fn rehearse(
     let ways = resources.fencing.with(&power_agents).ways(&node, &all);
     let known = RehearsalInput {
         died: name,
-        simulation: &outlook,
+        simulation: &simulation,
         role: role.as_deref(),
         proof,
         least: levels.map(|(_, config)| config.minimum_grade).max(resources.least_grade()).unwrap_or(Grade::Bounded),
@@ -168,7 +169,7 @@ pub(super) fn rehearse(
         fencers: fencers(&cib, &resources, name),
     };
     let steps = steps(&known);
-    let new_master = role.and_then(|role| outlook.promoted_on(&role)).and_then(|host| NodeName::new(host).ok());
+    let new_master = role.and_then(|role| simulation.promoted_on(&role)).and_then(|host| NodeName::new(host).ok());
     // The result names nodes by Ganeti's names.
     let new_master = new_master.map(|host| node::find(&host, &all).cloned().unwrap_or(host));
     let name = name.clone();
@@ -195,7 +196,7 @@ fn seen(
     Ok(quorum.map_or_else(|| Detection::by_corosync(totem), |quorum| Detection::by_votes(totem, quorum, lost)))
 }
 
-fn outlook(
+fn simulate_failure(
     cib: &str,
     resources: &Resources,
     node: &PacemakerName,

@@ -37,11 +37,11 @@ pub enum Command {
     /// gnt-ha-self-fence (UDP port 1817, or what `[self_fence] port` says) come from a majority of them. So the unit gnt-ha-self-fence has to run
     /// there before.
     Arm,
-    /// Let go of the watchdog, once nobody relies on it any more
+    /// Close the watchdog, once no other node relies on it any more
     ///
-    /// Whoever was told that this node is armed may rely on it for 10 minutes, so for that long the discipline is kept.
-    /// A watchdog that is loaded with nowayout cannot be closed: it is petted from then on until the next boot, whatever
-    /// comes.
+    /// Other nodes may rely on self-fencing of this node for 10 minutes after its last report, and for that time it
+    /// stays armed. A watchdog that is loaded with nowayout cannot be closed: from then on until the next boot, it gets
+    /// its keepalives also without a lease.
     Disarm(DisarmArguments),
     /// Measure after which time the watchdog resets this host, and show it
     ///
@@ -96,7 +96,7 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, CommandError> {
                 "; self-fencing does not run yet: start the unit gnt-ha-self-fence"
             };
             cli::print(&format!(
-                "armed from the first lease on: a node that nobody lets run is reset, and is proven to have stopped {:.1} s after \
+                "armed from the first lease on: a node without a lease is reset, and is proven to have stopped {:.1} s after \
                  it was shunned{runs}\n",
                 bound.as_secs_f64()
             ))?;
@@ -144,7 +144,7 @@ fn text(status: &Status) -> String {
         Phase::Waiting => "waiting for a first lease: not armed yet",
         Phase::Armed => "armed",
         Phase::Disarming => "being disarmed: still armed, as others may rely on it",
-        Phase::KeepaliveOnly => "disarmed; the watchdog is petted whatever comes, until the next boot",
+        Phase::KeepaliveOnly => "disarmed; the watchdog gets its keepalives without a lease, until the next boot",
         Phase::Lost => "LEASE LOST: this node is about to be reset",
     };
     let mut text = format!("{word}\n");
@@ -156,8 +156,8 @@ fn text(status: &Status) -> String {
         Some(ms) => text.push_str(&format!("  lease      {:.1} s left\n", seconds(ms))),
         None => text.push_str("  lease      none\n"),
     }
-    for (address, said) in &status.candidates {
-        text.push_str(&format!("  candidate  {address}  {said}\n"));
+    for (address, state) in &status.candidates {
+        text.push_str(&format!("  candidate  {address}  {state}\n"));
     }
     if let Some(until) = status.guaranteed_until_ms {
         text.push_str(&format!(

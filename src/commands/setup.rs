@@ -220,7 +220,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
             if table && is_left {
                 cli::print("what is marked with ! is to be done by hand; then again\n")?;
             } else if table && is_whole {
-                cli::print("Pacemaker has everything that it needs; gnt-ha check looks at all the rest\n")?;
+                cli::print("Pacemaker has everything that it needs; continue with gnt-ha check\n")?;
             }
             Ok(is_whole)
         }
@@ -302,11 +302,12 @@ fn shortfalls(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Conf
 
 /// Returns the self-fencing times that the nodes reported last, and those that this host reports now.
 fn advertised(config: &Config, ganeti: &GanetiConfig) -> AdvertisedTimes {
-    let told = peer_reports::peers(&config.state).into_iter();
-    let told = told.filter_map(|(node, told)| Some((node, peer_reports::self_fence_report(&told)?.self_fence.terms)));
+    let reported = peer_reports::peers(&config.state).into_iter();
+    let reported =
+        reported.filter_map(|(node, report)| Some((node, peer_reports::self_fence_report(&report)?.self_fence.terms)));
     let own = identity::node_among(&ganeti.names())
         .zip(peer_reports::own_self_fence(&config.run).map(|self_fence| self_fence.terms));
-    told.chain(own).collect()
+    reported.chain(own).collect()
 }
 
 fn count_open(parts: &[Part]) -> usize {
@@ -367,16 +368,16 @@ fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), TrialErr
         // A partition without quorum does not fence, whatever is configured.
         let left = quorum.as_ref().ok().and_then(|quorum| votes_without(quorum, &resources, node).ok());
         let keeps = left.is_none_or(|left| left.keeps);
-        let outlook = simulate(&copy, Some(&death), keeps, deadline)?;
-        if keeps || !outlook.fenced().is_empty() {
-            unsurprised(Some(node), &outlook)?;
+        let simulation = simulate(&copy, Some(&death), keeps, deadline)?;
+        if keeps || !simulation.fenced().is_empty() {
+            unsurprised(Some(node), &simulation)?;
         }
     }
     Ok(())
 }
 
-fn unsurprised(died: Option<&PacemakerName>, outlook: &Simulation) -> Result<(), TrialError> {
-    unexpected_fencing(died, &outlook.fenced()).map_or(Ok(()), |surprise| Err(TrialError::Unexpected(surprise)))
+fn unsurprised(died: Option<&PacemakerName>, simulation: &Simulation) -> Result<(), TrialError> {
+    unexpected_fencing(died, &simulation.fenced()).map_or(Ok(()), |surprise| Err(TrialError::Unexpected(surprise)))
 }
 
 /// Shows or deletes everything that setup has made. Deletes only in maintenance mode, in which Pacemaker stops no
@@ -481,7 +482,7 @@ mod tests {
     #[test]
     fn a_digest_that_is_left_out_is_told_with_the_reason() {
         let digest: Digest = "0000000000000000000000000000000a".parse().unwrap();
-        let said = |master: &str, kept: &str| {
+        let left_out_line = |master: &str, kept: &str| {
             let text = serde_json::json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},
                                           "nodes": {"u1": {"name": master, "group": "g", "master_candidate": true}}});
             let ganeti = GanetiConfig::parse(text.to_string().as_bytes()).unwrap();
@@ -493,16 +494,16 @@ mod tests {
         };
         let here = format!("{}.lab", identity::host().split('.').next().unwrap());
         for kept in ["", "0000000000000000000000000000000b"] {
-            let silent = said(&here, kept).unwrap();
+            let silent = left_out_line(&here, kept).unwrap();
             assert!(
                 silent.starts_with("left out: property gnt-ha-config-digest: luxid on this host does not answer"),
                 "{silent}"
             );
             assert!(silent.ends_with("gnt-ha setup --apply"), "{silent}");
-            let elsewhere = said("other.lab", kept).unwrap();
+            let elsewhere = left_out_line("other.lab", kept).unwrap();
             assert!(elsewhere.ends_with("on other.lab: gnt-ha setup --apply"), "{elsewhere}");
         }
-        assert_eq!(said(&here, &digest.to_string()), None);
+        assert_eq!(left_out_line(&here, &digest.to_string()), None);
     }
 
     #[test]

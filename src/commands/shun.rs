@@ -46,7 +46,7 @@ pub struct Arguments {
     #[arg(value_name = "NODE", required = true)]
     node: Option<NodeName>,
 
-    /// Why, for whoever finds it refused
+    /// Why the node is shunned; the shun list keeps it
     #[arg(long, value_name = "TEXT", required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: Option<String>,
 
@@ -73,14 +73,14 @@ enum Command {
     /// Exit codes: 0 every node that answered shuns the shunned nodes, 1 a node does not, or did not answer while a node
     /// is shunned.
     Sync,
-    /// Show which nodes this host refuses, since when, at whose word, and whether its kernel does
+    /// Show which nodes this host shuns, since when and by whom, and whether its kernel does
     ///
-    /// Exit code: 0 it refuses whom it should, 1 it does not.
+    /// Exit code: 0 the kernel shuns each of them, 1 it does not.
     Status(StatusArguments),
     /// Stop shunning nodes on this host alone: for a host that shuns every master candidate that is left, so that none can tell it
     ///
-    /// Removes them from this host's list and from its kernel's rules, and tells nobody. A node that the master candidates still
-    /// shun is shunned here again when they tell this host. Refused on a master candidate, where gnt-ha readmit NODE --force
+    /// Removes them from this host's list and from its kernel's rules, and notifies no other host. A node that the master
+    /// candidates still shun is shunned here again when they send their lists. Refused on a master candidate, where gnt-ha readmit NODE --force
     /// --reason TEXT readmits a node everywhere.
     Release(ReleaseArguments),
 }
@@ -211,7 +211,7 @@ fn status(keeper: &ShunApplier<'_>, json: bool, deadline: Deadline) -> Result<bo
 
 fn table(lines: &[Line<'_>]) -> String {
     if lines.is_empty() {
-        return "this host refuses nobody\n".to_owned();
+        return "this host shuns no node\n".to_owned();
     }
     let zone = TimeZone::system();
     let mut text = String::new();

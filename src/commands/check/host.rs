@@ -44,10 +44,10 @@ const CANDIDATES: Duration = Duration::from_secs(1);
 pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenceConfig, shuns: bool) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let dir = places.state_dir.join(simulate::DIR);
-    let recorder = places.view();
+    let view = places.view();
     let mut unreadable = Vec::new();
-    let pause = known(recorder.pause(), &mut unreadable).flatten();
-    let memory = known(recorder.memory(), &mut unreadable);
+    let pause = known(view.pause(), &mut unreadable).flatten();
+    let memory = known(view.memory(), &mut unreadable);
     let register = known(applier::register(&places.state_dir), &mut unreadable).unwrap_or_default();
     // If the desired state cannot be read, self-fencing counts as armed.
     let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
@@ -123,7 +123,7 @@ fn hooks(dirs: &Path) -> BTreeMap<PathBuf, String> {
         };
         let why = match (installed(&path), path.exists()) {
             (Installed::Program | Installed::Script, _) => return None,
-            (Installed::Missing, true) => "it is no executable file".to_owned(),
+            (Installed::Missing, true) => "it is not an executable file".to_owned(),
             (Installed::Missing, false) => match dotted() {
                 Some(name) => format!("it is called {name}: Ganeti passes over a name with a dot"),
                 None => "there is no such file".to_owned(),
@@ -165,7 +165,7 @@ mod tests {
         let own = Path::new(DIRS[0]).join(FILE);
         let path = dir.path().join(&own);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(hooks(dir.path()), [(own.clone(), "it is no executable file".to_owned())].into());
+        assert_eq!(hooks(dir.path()), [(own.clone(), "it is not an executable file".to_owned())].into());
         fs::rename(&path, path.with_extension("sh")).unwrap();
         assert!(hooks(dir.path())[&own].contains("gnt-ha.sh"), "{:?}", hooks(dir.path()));
     }

@@ -182,11 +182,11 @@ fn candidates(places: &Paths, ssconf: &Ssconf, deadline: Deadline) -> BTreeMap<N
         .filter(|(name, _)| names.contains(name) && !offline.contains(name))
         .map(|(name, address)| (name, CandidateState { address, master: None }))
         .collect();
-    let peers: Vec<_> = asked.values().map(|said| said.address).collect();
+    let peers: Vec<_> = asked.values().map(|candidate| candidate.address).collect();
     let answers = Confd::new(&places.data_dir).and_then(|confd| confd.masters(&peers, deadline.at_most(CONFD)));
     for answer in answers.unwrap_or_default() {
-        for said in asked.values_mut().filter(|said| said.address == answer.from) {
-            said.master = Some((answer.master.clone(), answer.serial));
+        for candidate in asked.values_mut().filter(|candidate| candidate.address == answer.from) {
+            candidate.master = Some((answer.master.clone(), answer.serial));
         }
     }
     asked

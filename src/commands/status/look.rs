@@ -21,7 +21,7 @@ use crate::core::status::{
 use crate::power::query_nodes::{self, Answers};
 use crate::service::reconciler::run::ReconcileError;
 use crate::service::reconciler::view::View;
-use crate::service::shun::{applier, peer_reports as told_by};
+use crate::service::shun::{applier, peer_reports};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::corosync;
 use crate::sys::ganeti::files::{self, GanetiFilesError};
@@ -49,7 +49,7 @@ struct Ganeti {
 /// Collects the status. With `power`, also asks each node's OOB program for the power.
 pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, NotInCluster> {
     let deadline = Deadline::after(LIMIT);
-    let recorder = places.view();
+    let view = places.view();
     let mut notes = Vec::new();
     let (ganeti, pacemaker) = match (ganeti(places, power, deadline, &mut notes), pacemaker::status(deadline)) {
         (Err(SsconfError::Absent(file)), Err(_)) if !places.cib.exists() => {
@@ -57,26 +57,25 @@ pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, N
         }
         (ganeti, pacemaker) => (known(ganeti, "ganeti", &mut notes), known(pacemaker, "pacemaker", &mut notes)),
     };
-    let decided = decisions(&recorder, pacemaker.as_ref(), deadline, &mut notes);
+    let decided = decisions(&view, pacemaker.as_ref(), deadline, &mut notes);
     if let Some(pacemaker) = &pacemaker {
-        of_pacemaker(pacemaker, ganeti.as_ref(), &recorder, &mut notes);
+        of_pacemaker(pacemaker, ganeti.as_ref(), &view, &mut notes);
     }
-    let pause = known(recorder.pause(), "pause", &mut notes).flatten();
+    let pause = known(view.pause(), "pause", &mut notes).flatten();
     if let Some(pause) = &pause {
         let alone = cib::read(&places.cib, &BTreeSet::new()).is_ok_and(|cib| cib.pause.is_none());
         let whom = if alone { "this host alone is " } else { "" };
         notes.push(Note::new(Level::Attention, "pause", format!("{whom}{}", BlockReason::Paused(pause.clone()))));
     }
-    let breaker =
-        known(recorder.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.open_state().cloned());
+    let breaker = known(view.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.open_state().cloned());
     if let Some(latch) = &breaker {
         notes.push(Note::new(Level::Attention, "breaker", BlockReason::from(latch).to_string()));
     }
     let register = known(applier::register(&places.state_dir), "shun", &mut notes).unwrap_or_default();
     of_this_host(places, &register, &mut notes);
-    let told =
+    let actions =
         ReceiptLog::new(&places.state_dir).read_last_of_each().map(|contents| join_entries(contents.entries, None));
-    let told = known(told, "receipts", &mut notes).unwrap_or_default();
+    let actions = known(actions, "receipts", &mut notes).unwrap_or_default();
     let quorum = pacemaker.as_ref().and_then(|_| corosync::quorum(deadline.at_most(COROSYNC)).ok());
     let quorum_device = quorum.as_ref().and_then(DeviceVote::of);
     notes.extend(quorum_device.as_ref().map(DeviceVote::note));
@@ -90,7 +89,7 @@ pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, N
         maintenance: pacemaker.as_ref().map(|pacemaker| pacemaker.maintenance),
         pause,
         breaker,
-        nodes: lines(ganeti.as_ref(), pacemaker.as_ref(), &told, &decided),
+        nodes: lines(ganeti.as_ref(), pacemaker.as_ref(), &actions, &decided),
         notes,
     };
     let status = protected(status, places, &register, ganeti.map(|ganeti| ganeti.power).unwrap_or_default());
@@ -136,7 +135,7 @@ fn ganeti(places: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>
         powered: None,
     };
     let nodes = all.iter().map(|node| (node.clone(), flags(node))).collect();
-    let text = "this host is no master candidate: what is decided of each node, and more of its flags, is seen on one";
+    let text = "this host is not a master candidate: only those show each decision and all flags";
     notes.push(Note::new(Level::Ok, "ganeti", text));
     Ok(Ganeti { master, nodes, power: Answers::new() })
 }
@@ -144,12 +143,12 @@ fn ganeti(places: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>
 /// Returns the decisions that `gnt-ha reconcile --dry-run` shows. Adds a note for a failure only if no other note
 /// reports it.
 fn decisions(
-    recorder: &View,
+    view: &View,
     pacemaker: Option<&CrmMon>,
     deadline: Deadline,
     notes: &mut Vec<Note>,
 ) -> BTreeMap<NodeName, Decision> {
-    match recorder.plan(pacemaker, deadline) {
+    match view.plan(pacemaker, deadline) {
         Ok(plan) => return plan.verdicts.into_iter().map(|verdict| (verdict.node, verdict.decision)).collect(),
         Err(ReconcileError::Ganeti(_)) => {}
         Err(ReconcileError::Pacemaker(_)) if pacemaker.is_none() => {}
@@ -160,7 +159,7 @@ fn decisions(
     BTreeMap::new()
 }
 
-fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, notes: &mut Vec<Note>) {
+fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, view: &View, notes: &mut Vec<Note>) {
     if !pacemaker.quorum {
         notes.push(Note::new(Level::Attention, "quorum", BlockReason::NoQuorum.to_string()));
     }
@@ -178,7 +177,7 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, recorder: &View, no
     };
     notes.extend(elsewhere.map(|text| Note::new(Level::Attention, "role", text)));
     let age_ms = pacemaker::started_ms().map(|started_ms| now().wall_ms.saturating_sub(started_ms));
-    let left_ms = recorder.settings().start_up_grace_ms.saturating_sub(age_ms.unwrap_or_default());
+    let left_ms = view.settings().start_up_grace_ms.saturating_sub(age_ms.unwrap_or_default());
     if left_ms > 0 {
         let text = format!(
             "this host's cluster stack has only started: for {} s more only what was fenced since is recorded here",
@@ -217,7 +216,7 @@ fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
 fn lines(
     ganeti: Option<&Ganeti>,
     pacemaker: Option<&CrmMon>,
-    told: &[ActionRecord],
+    actions: &[ActionRecord],
     decided: &BTreeMap<NodeName, Decision>,
 ) -> Vec<NodeStatus> {
     let nodes = ganeti.map(|ganeti| ganeti.nodes.as_slice()).unwrap_or_default();
@@ -231,7 +230,7 @@ fn lines(
     of_ganeti
         .chain(others.map(|name| (name, None)))
         .map(|(name, flags)| {
-            let last = told.iter().rev().find(|action| node::means(&action.intent.node, name, &all));
+            let last = actions.iter().rev().find(|action| node::means(&action.intent.node, name, &all));
             let member = pacemaker.map(|pacemaker| pacemaker.membership(name, &all));
             NodeStatus::new(
                 name.clone(),
@@ -251,17 +250,17 @@ fn protected(
     register: &ShunList,
     mut power: Answers<crate::core::ganeti::oob::Status, OobError>,
 ) -> Status {
-    let peers = told_by::peers(&places.state_dir);
+    let peers = peer_reports::peers(&places.state_dir);
     let own = identity::node_among(status.nodes.iter().map(|line| &line.node));
-    let own_self_fence = told_by::own_self_fence(Path::new(DEFAULT_RUN));
+    let own_self_fence = peer_reports::own_self_fence(Path::new(DEFAULT_RUN));
     let self_fence = |node: &NodeName| {
         if own.as_ref() == Some(node) {
             return own_self_fence.as_ref().map(|_| SelfFenceState::Armed);
         }
-        let told = peers.get(node)?;
-        let age_ms = told_by::age_ms(told);
-        let kept = told_by::self_fence_report(told)
-            .map(|said| said.self_fence.terms.is_kept(said.age_ms, said.self_fence.guaranteed_for_ms));
+        let report = peers.get(node)?;
+        let age_ms = peer_reports::age_ms(report);
+        let kept = peer_reports::self_fence_report(report)
+            .map(|dated| dated.self_fence.terms.is_kept(dated.age_ms, dated.self_fence.guaranteed_for_ms));
         Some(age_ms.map_or(SelfFenceState::Unknown, |age_ms| SelfFenceState::of(age_ms, kept)))
     };
     let lines = std::mem::take(&mut status.nodes);
@@ -363,9 +362,9 @@ mod tests {
         assert_eq!(levels(&status, "pause"), [Level::Attention]);
         assert_eq!(levels(&status, "breaker"), [Level::Attention]);
         assert_eq!(levels(&status, "simulated"), [Level::Attention, Level::Attention]);
-        let told = |about: &str| status.notes.iter().find(|note| note.about == about).unwrap().text.clone();
-        assert_eq!(told("pause"), "this host alone is paused by root: a fan (gnt-ha resume)");
-        assert!(told("breaker").starts_with("the breaker holds back n3.lab"), "{}", told("breaker"));
+        let note = |about: &str| status.notes.iter().find(|note| note.about == about).unwrap().text.clone();
+        assert_eq!(note("pause"), "this host alone is paused by root: a fan (gnt-ha resume)");
+        assert!(note("breaker").starts_with("the breaker holds back n3.lab"), "{}", note("breaker"));
     }
 
     /// The line shows shunning and self-fencing with the grade. A report from before this boot does not count.
@@ -376,10 +375,10 @@ mod tests {
             "by": "x"}, "n2.lab": {"epoch": 2, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1, "by": "x"}}"#;
         let report =
             r#"{"version": 1, "node": "n2.lab", "boot_id": "b", "register": {}, "refuses": {}, "ruleset_id": ""}"#;
-        let told = |boot: &str| {
+        let kept = |boot: &str| {
             format!(r#"{{"asked_boottime_ms": {}, "boot_id": "{boot}", "report": {report}}}"#, now().boottime_ms)
         };
-        let peers = format!(r#"{{"n2.lab": {}, "n1.lab": {}}}"#, told(&identity::incarnation()), told("another"));
+        let peers = format!(r#"{{"n2.lab": {}, "n1.lab": {}}}"#, kept(&identity::incarnation()), kept("another"));
         let status = node(dir.path(), &[("state/shun-list.json", register), ("state/peer-reports.json", &peers)]);
         let of = |name: &str| status.nodes.iter().find(|line| line.node.as_str() == name).unwrap().protection.clone();
         let expected = |shun, self_fence, grade| Protection { seen: None, shun, self_fence, grade };

@@ -247,8 +247,8 @@ mod tests {
         for width in [200, 120, 80, 60, 45] {
             let text = Table { width: Some(width), ..TABLE }.text(&status()).plain();
             assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
-            let told = text.replace("\n  ", " ");
-            assert!(told.contains("refused: lost, and not fenced yet: nothing is proven"), "{width}:\n{text}");
+            let joined = text.replace("\n  ", " ");
+            assert!(joined.contains("refused: lost, and not fenced yet: nothing is proven"), "{width}:\n{text}");
             assert!(text.contains("! n33.lab  "), "{text}");
             assert_eq!(text.contains("LAST ACTION HERE"), width >= 100, "{width}:\n{text}");
             assert_eq!(text.contains("UNCLEAN"), width >= 60, "{width}:\n{text}");

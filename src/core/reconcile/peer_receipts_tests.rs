@@ -128,11 +128,11 @@ fn the_power_of_a_node_that_is_offline_already_is_asked_for_too() {
     assert!(to_ask(&decided(&elsewhere), &name("n1.lab"), &all()).is_empty(), "n2.lab is not the master");
 
     take(&mut state.nodes[2], &name("n2.lab"), &[receipt("a-1", NOW - 6_000, Grade::Off)], Grade::Off, &all());
-    let told = again(&later(&state, 70), silent.memory);
-    assert_eq!(of_n3(&told), "power, powered=no: off (bmc, as n2.lab tells, receipt a-1)");
+    let received = again(&later(&state, 70), silent.memory);
+    assert_eq!(of_n3(&received), "power, powered=no: off (bmc, as n2.lab tells, receipt a-1)");
     // Its job may fail. The decision stays until the record has the flag.
-    let failed = again(&later(&state, 80), told.memory.clone());
-    assert_eq!(of_n3(&failed), of_n3(&told));
+    let failed = again(&later(&state, 80), received.memory.clone());
+    assert_eq!(of_n3(&failed), of_n3(&received));
     let mut written = later(&state, 70);
     written.nodes[2].changed_ms = Some(NOW + 61_000);
     assert_eq!(

@@ -173,7 +173,7 @@ mod tests {
         luxid.join().unwrap();
     }
 
-    /// The power of a node that is recorded offline already is no further loss: the breaker does not count it.
+    /// The power of a node that is recorded offline already is not a further loss: the breaker does not count it.
     #[test]
     fn the_power_of_a_node_that_is_offline_already_passes_the_breaker() {
         let dir = tempfile::tempdir().unwrap();

@@ -285,7 +285,7 @@ fn is_to_be_cancelled(verb: &str, decision: &Decision, is_recorded: bool) -> boo
         // The node is back, or the administrator does not want the record.
         "offline" => !is_recorded,
         // The node is back, or its power is recorded or not known any more. A receipt that cannot be read at this moment
-        // is no reason, nor is a pause.
+        // does not cancel the job, nor does a pause.
         "power" => !is_recorded || *decision == Decision::Nothing(NoActionReason::AlreadyOffline),
         // Ganeti would drain the node and set it online. And a node that was fenced since is recorded before that.
         "drain" => is_recorded || matches!(decision, Decision::Offline { .. }),

@@ -69,9 +69,10 @@ impl ShunCoordinator<'_> {
             held.newest().map(|newest| DatedSelfFenceReport { age_ms: newest.age_ms.saturating_sub(since), ..newest });
         let entry = self.entry().ok().flatten();
         // If this host has never asked the target, a node that has asked it knows its boot as well as this host would.
-        let attested = self_fence.as_ref().ok().map(|attestation| attestation.self_fence.boot_id.clone());
-        let lists: Vec<_> = attested.iter().flat_map(|boot| held.lists(boot)).filter(|list| !list.is_empty()).collect();
-        let boot_id = entry.as_ref().and_then(|entry| entry.boot_id.clone()).or(attested);
+        let reported_boot = self_fence.as_ref().ok().map(|report| report.self_fence.boot_id.clone());
+        let lists: Vec<_> =
+            reported_boot.iter().flat_map(|boot| held.lists(boot)).filter(|list| !list.is_empty()).collect();
+        let boot_id = entry.as_ref().and_then(|entry| entry.boot_id.clone()).or(reported_boot);
         let addresses = entry.map_or_else(|| self.member.addresses.clone(), |entry| entry.addresses);
         Some(evaluate_proof(
             &first.look,
@@ -130,8 +131,8 @@ impl ShunCoordinator<'_> {
         if entry.boot_id.is_none() {
             let kept: BTreeMap<NodeName, Kept> =
                 state_file::read(&looks_file(&self.config.run)).ok().flatten().unwrap_or_default();
-            let attested = kept.get(self.target()).and_then(|kept| kept.self_fence.newest().ok());
-            entry.boot_id = attested.map(|attestation| attestation.self_fence.boot_id);
+            let report = kept.get(self.target()).and_then(|kept| kept.self_fence.newest().ok());
+            entry.boot_id = report.map(|report| report.self_fence.boot_id);
         }
         self.tell(entry, deadline).map(drop)
     }

@@ -73,7 +73,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
     let mut learnt: BTreeMap<NodeName, ShunList> = BTreeMap::new();
     let mut reports = BTreeMap::from([(keeper.here().clone(), own)]);
     let mut synced = SyncResult::default();
-    let mut told = Peers::new();
+    let mut received = Peers::new();
     let not_durable = |node: &NodeName, report: &PeerReport| {
         let why = report.not_durable.as_ref()?;
         Some(format!("{node}: its shun list is kept until its next boot only: {why}"))
@@ -87,7 +87,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
                     learnt.insert(node.clone(), report.register.clone());
                 }
                 reports.insert(node.clone(), report.clone());
-                told.insert(node, StoredPeerReport { asked_boottime_ms, boot_id: identity::incarnation(), report });
+                received.insert(node, StoredPeerReport { asked_boottime_ms, boot_id: identity::incarnation(), report });
             }
             Err(why) => synced.failed.push(format!("{node}: {why}")),
         }
@@ -95,7 +95,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
     synced.notes.extend(reports.iter().filter_map(|(node, report)| not_durable(node, report)));
     synced.notes.extend(keeper.learn(&learnt, deadline)?);
     if let Err(error) =
-        peer_reports::keep_peers(&config.state, told, |node| network.members.contains_key(node), deadline)
+        peer_reports::keep_peers(&config.state, received, |node| network.members.contains_key(node), deadline)
     {
         synced.notes.push(format!("the reports of the nodes are not kept: {error}"));
     }

@@ -208,7 +208,7 @@ fn self_fencing_is_armed_and_disarmed(scene: &Scene) {
     let n4 = scene.host("n4");
     let armed = succeed(&n4, &["self-fence", "status"]);
     assert!(armed.starts_with("armed\n") && armed.contains("candidate  192.0.2.1  "), "{armed}");
-    // A node that was told so may rely on it for ten minutes.
+    // A node that has its report may rely on self-fencing for ten minutes.
     succeed(&n4, &["self-fence", "disarm"]);
     assert_eq!(gnt_ha(&n4, &["self-fence", "status"]).code, 1);
     succeed(&n4, &["self-fence", "arm"]);

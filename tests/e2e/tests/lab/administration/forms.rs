@@ -39,7 +39,7 @@ pub(crate) fn each_is_so(scene: &Scene, host: &Host) {
     }
 }
 
-/// Removes the configuration of `setup`, and the properties that a removal keeps.
+/// Removes the configuration of `setup`, and the properties that `setup --remove` keeps.
 pub(crate) fn take_away(scene: &Scene, host: &Host) {
     let maintenance = ["crm_attribute", "--type", "crm_config", "--name", "maintenance-mode"];
     host.check(&[&maintenance[..], &["--update", "true"]].concat()).unwrap();
