@@ -132,8 +132,8 @@ fn assert_shortfalls_are_rejected(host: &Host) {
     host.check(&[&timeout[..], &["--delete"]].concat()).unwrap();
 }
 
-/// Without a configuration no host could fence: fencing is not switched on then. A user who is not root is not told
-/// that files and daemons are missing that he may not see.
+/// Without a configuration no host could fence: fencing is not switched on then. A user who is not root gets
+/// no findings about files and daemons that he may not see.
 fn assert_what_is_missing_is_named(host: &Host) {
     let away = format!("{CONFIG}.away");
     host.check(&["mv", CONFIG, &away]).unwrap();
@@ -142,8 +142,8 @@ fn assert_what_is_missing_is_named(host: &Host) {
     assert!(!host.check(&["cibadmin", "--query"]).unwrap().stdout.contains("gnt-ha-fence"));
     host.check(&["mv", &away, CONFIG]).unwrap();
     for command in ["status", "check", "setup"] {
-        let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", GNT_HA, command];
-        let refused = host.run(&nobody).unwrap();
+        let as_user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", GNT_HA, command];
+        let refused = host.run(&as_user).unwrap();
         assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{}", refused.text());
         assert!(refused.stderr.starts_with("gnt-ha: run it as root: "), "{}", refused.text());
     }
