@@ -101,7 +101,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     } else {
         let blocked = steps.iter().filter(|step| step.blocked).count();
         let end = match blocked {
-            0 => "nothing is in the way; nothing was changed\n".to_owned(),
+            0 => "no step is blocked; nothing was changed\n".to_owned(),
             some => format!("{some} of {} would not happen (!); nothing was changed\n", steps.len()),
         };
         shown(&rehearsal) + &end

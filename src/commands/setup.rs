@@ -391,7 +391,7 @@ fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> R
         return Ok(true);
     }
     if !arguments.apply {
-        cli::print(&format!("{} to be taken away: gnt-ha setup --remove --apply\n", all.len()))?;
+        cli::print(&format!("{} to be removed: gnt-ha setup --remove --apply\n", all.len()))?;
         return Ok(false);
     }
     if resources.property(&["maintenance-mode"]).is_none_or(|value| value != "true") {

@@ -75,7 +75,7 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findin
     if candidates < 2 && ganeti.nodes().len() > 1 {
         findings.add("one-candidate", "ganeti", format!("{candidates} master candidate is online"));
     } else if ganeti.candidates_missing() > 0 {
-        let what = format!("{} of the master candidates that it wants are missing", ganeti.candidates_missing());
+        let what = format!("{} more master candidates are wanted than there are", ganeti.candidates_missing());
         findings.add("candidates-missing", "ganeti", what);
     }
     for (owner, options) in ganeti.drbd_options() {

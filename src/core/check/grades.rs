@@ -60,7 +60,7 @@ impl AchievableGrade {
 }
 
 const SHARED_WHY: &str = "a power supply that dies takes such a BMC along: nothing proves its host off then, the fencing fails, and \
-     Pacemaker waits for a person";
+     Pacemaker waits for the administrator";
 
 const SHARED_FIX: &str = "a second level: a PDU, or driver \"shun\" and self-fencing; or, each time, when you have seen that the host \
      has no power: gnt-ha confirm-off NODE --reason TEXT. A BMC with a supply of its own: shares_power = false";
@@ -89,7 +89,7 @@ pub fn notes(view: &CheckInput) -> Vec<Note> {
     found.iter_mut().for_each(|note| note.nodes.sort());
     if !shared.is_empty() {
         shared.sort();
-        let what = "only a BMC can prove it, which loses its power with its host".to_owned();
+        let what = "its only proof is a BMC, which loses its power with its host".to_owned();
         let (why, fix) = (Some(SHARED_WHY), Some(SHARED_FIX));
         found.push(Note { note: "shared-power", nodes: shared, grade: Grade::Off, what, why, fix });
     }

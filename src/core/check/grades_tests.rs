@@ -38,7 +38,7 @@ fn says(self_fence: Option<DatedSelfFenceReport>) -> NodeSurvey {
     NodeSurvey::Answered { program: Some(program), skew_ms: 0, self_fence }
 }
 
-const SHARED: &str = "only a BMC can prove it, which loses its power with its host";
+const SHARED: &str = "its only proof is a BMC, which loses its power with its host";
 
 /// A BMC that accepts the better cipher suite need not be asked with the other one: one note for all nodes whose BMC
 /// does.

@@ -28,7 +28,7 @@ fn by_score(resources: &Resources) -> Part {
         None => PartState::Add,
     };
     Part {
-        what: "the device runs where a node says that it has what is needed, on master candidates first".to_owned(),
+        what: "the device runs only on nodes that can fence, on master candidates first".to_owned(),
         section: "constraints",
         xml: format!(
             "  <rsc_location id=\"{id}\" rsc=\"{device}\">\n    <rule id=\"{id}-rule\" score-attribute=\"{ATTRIBUTE}\">\n      \

@@ -207,7 +207,7 @@ fn alert(resources: &Resources) -> Part {
     let ours = resources.alerts.iter().find(|(id, _)| id == ALERT);
     let theirs = resources.alerts.iter().find(|(id, path)| id != ALERT && path == ALERT_AGENT);
     Part {
-        what: "the alert agent, which says what happened in the system's log".to_owned(),
+        what: "the alert agent, which writes events to the system's log".to_owned(),
         section: "alerts",
         xml: format!("  <alert id=\"{ALERT}\" path=\"{ALERT_AGENT}\"/>"),
         pcs: vec![format!("pcs alert create path={ALERT_AGENT} id={ALERT}")],

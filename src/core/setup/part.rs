@@ -23,7 +23,7 @@ pub struct SetupOptions {
     pub has_device: bool,
     /// How many nodes may all be full members; of more, those that are no master candidates are to be remote nodes.
     pub members: usize,
-    /// The configuration by which hosts fence that are no master candidates; `None` leaves what is there.
+    /// The configuration for fencing by hosts that are not master candidates; `None` leaves what is there.
     pub digest: Option<Digest>,
 }
 

@@ -90,7 +90,7 @@ pub(super) fn programs(resources: &Resources, ganeti: &GanetiConfig, otherwise: 
     };
     let gone = "Ganeti has no program that can be kept there";
     Some(Part {
-        what: format!("property {PROPERTY}{is}, by which hosts fence that are no master candidates"),
+        what: format!("property {PROPERTY}{is}, for fencing by hosts that are not master candidates"),
         ..copied(resources, PROPERTY, wanted.as_ref().map(Programs::to_property), differs, gone)?
     })
 }
@@ -103,7 +103,7 @@ pub(super) fn digest(resources: &Resources, wanted: Digest) -> Option<Part> {
     let part = copied(resources, DIGEST_PROPERTY, Some(wanted.to_string()), differs, "")?;
     Some(Part {
         what: format!(
-            "property {DIGEST_PROPERTY}, by which hosts that are no master candidates know the right config.toml"
+            "property {DIGEST_PROPERTY}, by which hosts that are not master candidates know the right config.toml"
         ),
         ..part
     })

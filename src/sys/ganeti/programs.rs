@@ -68,7 +68,7 @@ pub enum Lacks {
     )]
     Other(PathBuf),
     /// This host cannot use any device that `config.toml` names.
-    #[error("no node can be switched by {}: this host needs the secrets and the programs that it names, all of them root's (gnt-cluster copyfile; ganeti-oob check says which)", .0.display())]
+    #[error("no node can be switched by {}: this host needs the secrets and the programs that it names, all of them root's (gnt-cluster copyfile; /usr/lib/gnt-ha/ganeti-oob check says which)", .0.display())]
     Devices(PathBuf),
 }
 

@@ -20,37 +20,37 @@ pub(super) const RULES: &[Rule] = &[
         "device-no-answer",
         Error,
         "this node cannot be fenced by its OOB program as it is now",
-        "ganeti-oob check {} asks each of its devices, and shows what to do",
+        "/usr/lib/gnt-ha/ganeti-oob check {} asks each of its devices, and shows what to do",
     ),
     rule_of(
         "level-no-answer",
         Warning,
         "one level less can prove this node off: when the other levels fail too, this node is not recorded offline",
-        "ganeti-oob check {} asks each of its devices, and shows what to do",
+        "/usr/lib/gnt-ha/ganeti-oob check {} asks each of its devices, and shows what to do",
     ),
     rule_of(
         "machine-shared",
         Error,
         "a machine belongs to one node: to fence one would switch the other off, so neither is fenced",
-        "give {} a BMC, an outlet or an address of its own in /etc/gnt-ha/config.toml: ganeti-oob check {}",
+        "give {} a BMC, an outlet or an address of its own in /etc/gnt-ha/config.toml: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
         "levels-disagree",
         Error,
         "one of them switches something else: another host would lose its power, and this one be taken for off while it runs",
-        "find out which outlet feeds {}, and correct /etc/gnt-ha/config.toml: ganeti-oob check {}",
+        "find out which outlet feeds {}, and correct /etc/gnt-ha/config.toml: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
         "grade-too-weak",
         Error,
         "the fencing of this node fails, whatever is done: the best that can be proven is less than what is taken for off",
-        "on {}: gnt-ha self-fence arm (docs/shunning.md), or give it a level with a BMC or a PDU; then ganeti-oob check {}",
+        "on {}: gnt-ha self-fence arm (docs/shunning.md), or give it a level with a BMC or a PDU; then /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
         "configuration-wrong",
         Error,
         "ganeti-oob can switch no node from this host",
-        "correct it, then: ganeti-oob check",
+        "correct it, then: /usr/lib/gnt-ha/ganeti-oob check",
     ),
     rule_of(
         "no-levels",
@@ -86,7 +86,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "candidate-no-answer",
         Warning,
-        "its confd does not answer: a stale node cannot be recognized, and after a death its master claim is missing",
+        "when the master dies, the candidates ask each confd who is master, and this answer would be missing",
         "on {}: /usr/lib/ganeti/daemon-util start ganeti-confd",
     ),
     rule_of(

@@ -270,7 +270,7 @@ pub(super) const RULES: &[Rule] = &[
         "fencing-failed",
         Warning,
         "the last fencing of this node failed",
-        "ganeti-oob check {} shows what its devices answer; gnt-ha history {} shows what was tried",
+        "/usr/lib/gnt-ha/ganeti-oob check {} shows what its devices answer; gnt-ha history {} shows what was tried",
     ),
     rule_of(
         "health-unused",
