@@ -336,6 +336,6 @@ fn try_to_record(reconciler: &Reconciler, deadline: Deadline) -> Result<bool, Co
         Err(ReconcileError::Pacemaker(PacemakerError::NotHere)) => return Ok(true),
         run => run?.0,
     };
-    let is_elsewhere = |decision: &Decision| matches!(decision, Decision::Refused(BlockReason::MasterElsewhere { .. }));
+    let is_elsewhere = |decision: &Decision| matches!(decision, Decision::Blocked(BlockReason::MasterElsewhere { .. }));
     Ok(!plan.verdicts.iter().any(|verdict| is_elsewhere(&verdict.decision)))
 }

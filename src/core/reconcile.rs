@@ -78,7 +78,7 @@ pub enum Decision {
     /// No change is needed.
     Nothing(NoActionReason),
     /// A change is needed and blocked.
-    Refused(BlockReason),
+    Blocked(BlockReason),
 }
 
 impl fmt::Display for Decision {
@@ -102,7 +102,7 @@ impl fmt::Display for Decision {
             Self::UnDrain => f.write_str("un-drain: it is back, and the drain was ours"),
             Self::ForgetDrain => f.write_str("forget our drain: it was undone or replaced"),
             Self::Nothing(why) => write!(f, "nothing: {why}"),
-            Self::Refused(why) => write!(f, "refused: {why}"),
+            Self::Blocked(why) => write!(f, "blocked: {why}"),
         }
     }
 }
@@ -119,7 +119,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
     memory.breaker.look(is_whole(state, &memory), state.now);
 
     let is_master = state.master.as_ref() == Some(&state.here);
-    let general = general_refusal(state);
+    let general = general_block(state);
     if is_master && general.is_none() {
         hold_back(&mut wishes, state, settings, &mut memory);
     }
@@ -136,15 +136,15 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
                 (_, Intention::AskPower(_)) if !is_master => Decision::Nothing(NoActionReason::AlreadyOffline),
                 (_, Intention::AskPower(proof)) => Decision::Nothing(NoActionReason::PowerUnknown(proof.word)),
                 // The master itself is lost and not fenced: no other host reports why nothing happens.
-                (_, Intention::Refuse(refusal @ BlockReason::NotFenced { .. }))
+                (_, Intention::Block(reason @ BlockReason::NotFenced { .. }))
                     if state.quorum && state.master.as_ref() == Some(&node.ganeti.name) =>
                 {
-                    Decision::Refused(refusal)
+                    Decision::Blocked(reason)
                 }
                 _ if !is_master => Decision::Nothing(NoActionReason::NotMaster),
                 // The reason that concerns this node alone comes before the general one.
-                (_, Intention::Refuse(refusal)) => Decision::Refused(refusal),
-                (Some(refusal), _) => Decision::Refused(refusal.clone()),
+                (_, Intention::Block(reason)) => Decision::Blocked(reason),
+                (Some(reason), _) => Decision::Blocked(reason.clone()),
                 (None, wish) => decide(node, wish, &mut pool, settings.power_too),
             },
         })
@@ -179,12 +179,12 @@ fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: Pow
         Intention::ForgetDrain => Decision::ForgetDrain,
         Intention::AskPower(proof) => Decision::Nothing(NoActionReason::PowerUnknown(proof.word)),
         Intention::Leave(quiet) => Decision::Nothing(quiet),
-        Intention::Refuse(refusal) => Decision::Refused(refusal),
+        Intention::Block(reason) => Decision::Blocked(reason),
     }
 }
 
 /// Returns the reason that blocks every change by this host, if there is one.
-fn general_refusal(state: &ReconcileInput) -> Option<BlockReason> {
+fn general_block(state: &ReconcileInput) -> Option<BlockReason> {
     if !state.quorum {
         return Some(BlockReason::NoQuorum);
     }
@@ -216,9 +216,9 @@ fn hold_back(wishes: &mut [(&NodeState, Intention)], state: &ReconcileInput, set
     let Err(latch) = memory.breaker.pass(&offline, settings.limits, state.nodes.len(), state.now) else {
         return;
     };
-    let refusal = BlockReason::from(latch);
+    let reason = BlockReason::from(latch);
     for (_, wish) in wishes.iter_mut().filter(|(_, wish)| matches!(wish, Intention::Offline(_) | Intention::Drain)) {
-        *wish = Intention::Refuse(refusal.clone());
+        *wish = Intention::Block(reason.clone());
     }
 }
 

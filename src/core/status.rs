@@ -236,7 +236,7 @@ impl LastAction {
 /// The decision about a node's record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecordChange {
-    /// `offline`, `power`, `drain`, `undrain`, `forget-drain`, `nothing`, `refused`.
+    /// `offline`, `power`, `drain`, `undrain`, `forget-drain`, `nothing`, `blocked`.
     pub decision: &'static str,
     /// The decision as text, with the reason.
     pub text: String,
@@ -253,7 +253,7 @@ impl RecordChange {
             Decision::UnDrain => "undrain",
             Decision::ForgetDrain => "forget-drain",
             Decision::Nothing(_) => "nothing",
-            Decision::Refused(_) => "refused",
+            Decision::Blocked(_) => "blocked",
         };
         Self { decision: word, text: decision.to_string() }
     }
@@ -263,7 +263,7 @@ impl RecordChange {
     pub fn mark(&self) -> char {
         match self.decision {
             "nothing" => ' ',
-            "refused" => '!',
+            "blocked" => '!',
             _ => '*',
         }
     }
@@ -307,8 +307,8 @@ impl NodeStatus {
             Some(Membership::Absent) => is_online && !is_drained,
             _ => false,
         };
-        let is_refused = next.as_ref().is_some_and(|next| next.mark() == '!');
-        let level = if is_lost || is_refused { Level::Attention } else { Level::Ok };
+        let is_blocked = next.as_ref().is_some_and(|next| next.mark() == '!');
+        let level = if is_lost || is_blocked { Level::Attention } else { Level::Ok };
         let protection = Protection::default();
         Self { node, level, pacemaker: member.map(word), ganeti, receipt, next, protection }
     }

@@ -7,13 +7,13 @@ fn line(member: Membership, offline: bool, next: Option<&Decision>) -> NodeStatu
 }
 
 #[test]
-fn what_is_lost_or_refused_needs_a_look() {
+fn a_lost_node_and_a_blocked_change_need_attention() {
     let quiet = Decision::Nothing(NoActionReason::AsItShould);
-    let refused = Decision::Refused(BlockReason::NoQuorum);
+    let blocked = Decision::Blocked(BlockReason::NoQuorum);
     let level = |member, offline, next| line(member, offline, Some(next)).level;
     assert_eq!(level(Membership::Online, false, &quiet), Level::Ok);
     assert_eq!(level(Membership::Standby, false, &quiet), Level::Ok);
-    assert_eq!(level(Membership::Online, false, &refused), Level::Attention);
+    assert_eq!(level(Membership::Online, false, &blocked), Level::Attention);
     assert_eq!(level(Membership::Unclean, true, &quiet), Level::Attention);
     assert_eq!(level(Membership::Absent, false, &quiet), Level::Attention);
     assert_eq!(level(Membership::Absent, true, &quiet), Level::Ok, "recorded offline: nothing is left to report");

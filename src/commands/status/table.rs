@@ -191,7 +191,7 @@ mod tests {
             LastAction { action: Action::Reboot, outcome: Some(Outcome::Unknown), grade: Grade::Unknown, at_ms: 0 };
         let pause = Pause { reason: "a fan".into(), by: "root".into(), since_ms: 60_000 };
         let quiet = Decision::Nothing(NoActionReason::IsMaster);
-        let refused = Decision::Refused(BlockReason::NotFenced { failed: 0 });
+        let blocked = Decision::Blocked(BlockReason::NotFenced { failed: 0 });
         Status {
             version: VERSION,
             host: "n1.lab".into(),
@@ -204,7 +204,7 @@ mod tests {
             breaker: None,
             nodes: vec![
                 line("n1.lab", DisplayedRole::Master, Membership::Online, &quiet, None),
-                line("n33.lab", DisplayedRole::Regular, Membership::Unclean, &refused, Some(last)),
+                line("n33.lab", DisplayedRole::Regular, Membership::Unclean, &blocked, Some(last)),
             ],
             notes: vec![
                 Note::new(Level::Ok, "start-up", "young"),
@@ -222,7 +222,7 @@ mod tests {
             text,
             "  NODE     PACEMAKER  GANETI   POWER  LAST ACTION HERE          RECORD IN GANETI\n  \
                n1.lab   online     master   on     -                         nothing: the master's flags do not change\n\
-             ! n33.lab  UNCLEAN    regular  on     reboot 3 min ago: FAILED  refused: lost, and not fenced yet: nothing is \
+             ! n33.lab  UNCLEAN    regular  on     reboot 3 min ago: FAILED  blocked: lost, and not fenced yet: nothing is \
              proven\n\n\
              ! paused by root: a fan (gnt-ha resume); since 1970-01-01 00:01:00 UTC\n  young\n"
         );
@@ -248,7 +248,7 @@ mod tests {
             let text = Table { width: Some(width), ..TABLE }.text(&status()).plain();
             assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
             let joined = text.replace("\n  ", " ");
-            assert!(joined.contains("refused: lost, and not fenced yet: nothing is proven"), "{width}:\n{text}");
+            assert!(joined.contains("blocked: lost, and not fenced yet: nothing is proven"), "{width}:\n{text}");
             assert!(text.contains("! n33.lab  "), "{text}");
             assert_eq!(text.contains("LAST ACTION HERE"), width >= 100, "{width}:\n{text}");
             assert_eq!(text.contains("UNCLEAN"), width >= 60, "{width}:\n{text}");

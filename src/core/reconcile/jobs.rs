@@ -52,7 +52,7 @@ pub fn jobs(node: &NodeName, decision: &Decision, now: u64) -> Vec<Job> {
         Decision::Drain { auto_promote } => vec![vec![drained(true, *auto_promote), tag("OP_TAGS_SET")]],
         Decision::UnDrain => vec![vec![drained(false, false), tag("OP_TAGS_DEL")]],
         Decision::ForgetDrain => vec![vec![tag("OP_TAGS_DEL")]],
-        Decision::Nothing(_) | Decision::Refused(_) => Vec::new(),
+        Decision::Nothing(_) | Decision::Blocked(_) => Vec::new(),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) enum Intention {
     UnDrain,
     ForgetDrain,
     Leave(NoActionReason),
-    Refuse(BlockReason),
+    Block(BlockReason),
 }
 
 impl Intention {
@@ -52,7 +52,7 @@ impl Intention {
             Self::Drain => 2,
             Self::UnDrain => 3,
             Self::ForgetDrain => 4,
-            Self::Refuse(_) => 5,
+            Self::Block(_) => 5,
             Self::Leave(_) | Self::AskPower(_) => 6,
         }
     }
@@ -153,24 +153,24 @@ impl<'a> Judge<'a> {
                 known.was_member = false;
             }
             if !moment_ago.is_empty() {
-                return Intention::Refuse(if is_master { BlockReason::OwnNode } else { BlockReason::StillSeen });
+                return Intention::Block(if is_master { BlockReason::OwnNode } else { BlockReason::StillSeen });
             }
             if !over.is_empty() && !is_master {
-                return Intention::Refuse(BlockReason::Returned);
+                return Intention::Block(BlockReason::Returned);
             }
             open = Vec::new();
         }
         if is_master {
             return if !open.is_empty() {
-                Intention::Refuse(BlockReason::OwnNode)
+                Intention::Block(BlockReason::OwnNode)
             } else if node.member == Membership::Unclean {
-                Intention::Refuse(BlockReason::NotFenced { failed: failed(node) })
+                Intention::Block(BlockReason::NotFenced { failed: failed(node) })
             } else {
                 Intention::Leave(NoActionReason::IsMaster)
             };
         }
         if node.member == Membership::Unclean {
-            return Intention::Refuse(if open.is_empty() {
+            return Intention::Block(if open.is_empty() {
                 BlockReason::NotFenced { failed: failed(node) }
             } else {
                 BlockReason::Unclean
@@ -178,14 +178,14 @@ impl<'a> Judge<'a> {
         }
         // The strongest first; of equally strong ones, the newer. An old one must not hide a newer one that is enough.
         open.sort_by_key(|proof| std::cmp::Reverse((proof.grade, proof.at_ms)));
-        let mut refusal = None;
+        let mut reason = None;
         for proof in open {
             match self.against(node, &proof, known) {
-                Some(why) => refusal = refusal.or(Some(why)),
+                Some(why) => reason = reason.or(Some(why)),
                 None => return Intention::Offline(proof),
             }
         }
-        refusal.map_or_else(|| self.without_proof(node, known), Intention::Refuse)
+        reason.map_or_else(|| self.without_proof(node, known), Intention::Block)
     }
 
     /// Returns the reason why a proof does not lead to a record offline, if there is one.
@@ -264,7 +264,7 @@ impl<'a> Judge<'a> {
         let age_ms = self.state.now.wall_ms.saturating_sub(self.state.stack_started_ms);
         match self.settings.start_up_grace_ms.saturating_sub(age_ms) {
             0 => Intention::Drain,
-            left_ms => Intention::Refuse(BlockReason::StartUp { left_ms }),
+            left_ms => Intention::Block(BlockReason::StartUp { left_ms }),
         }
     }
 

@@ -28,7 +28,7 @@ pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeNa
     for NodeDecision { node, decision } in &plan.verdicts {
         let word = match decision {
             Decision::Offline { proof, .. } | Decision::Powered { proof, .. } => &proof.word,
-            Decision::Refused(BlockReason::Grade { word, .. }) => word,
+            Decision::Blocked(BlockReason::Grade { word, .. }) => word,
             Decision::Nothing(NoActionReason::PowerUnknown(word)) => word,
             _ => continue,
         };

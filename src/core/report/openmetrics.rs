@@ -30,7 +30,7 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     family("collected_timestamp_seconds", "When this host looked", one(now_ms / 1_000));
     family(
         "level",
-        "0 all is well, 1 something is refused or needs a look, 2 something cannot be known",
+        "0 all is well, 1 something is blocked or needs attention, 2 something is unknown",
         one(u64::from(status.level.code())),
     );
     family("quorum", "Pacemaker has quorum here", known(status.quorum));
@@ -61,13 +61,17 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     family("node_recorded_drained", "Ganeti has it drained", nodes(&|line| line.ganeti?.drained.map(u64::from)));
     family("node_recorded_powered", "Ganeti has it powered", nodes(&|line| line.ganeti?.powered.map(u64::from)));
     let shunned = |line: &NodeStatus| line.protection.shun.map(|shun| u64::from(shun == ShunState::Shunned));
-    family("node_shunned", "This host refuses it; without a sample it never did", nodes(&shunned));
+    family("node_shunned", "This host shuns it; without a sample it never did", nodes(&shunned));
     let armed =
         |line: &NodeStatus| line.protection.self_fence.map(|self_fence| u64::from(self_fence == SelfFenceState::Armed));
     family("node_self_fence_armed", "Its self-fencing is armed, by its own last word", nodes(&armed));
     family("node_is_master", "Ganeti's master", nodes(&|line| Some(u64::from(status.master.as_ref()? == &line.node))));
     let blocked = |line: &NodeStatus| Some(u64::from(line.next.as_ref()?.mark() == '!'));
-    family("node_record_blocked", "Its record is not what it should be, and that is refused", nodes(&blocked));
+    family(
+        "node_record_blocked",
+        "Its record is not what it should be, and a guard prevents the change",
+        nodes(&blocked),
+    );
     let receipts = status.nodes.iter().filter_map(|line| {
         let last = line.receipt.as_ref()?;
         let outcome = last.outcome.map_or("none", Outcome::word);

@@ -49,10 +49,10 @@ fn status(nodes: Vec<NodeStatus>, notes: Vec<Note>) -> Status {
 }
 
 fn lost() -> Status {
-    let refused = Decision::Refused(BlockReason::NoQuorum);
+    let blocked = Decision::Blocked(BlockReason::NoQuorum);
     let nodes = vec![
         line("n1.lab", Membership::Online, &Decision::Nothing(NoActionReason::AsItShould)),
-        line("n3.lab", Membership::Unclean, &refused)
+        line("n3.lab", Membership::Unclean, &blocked)
             .protected(Protection { shun: Some(ShunState::Shunned), ..Protection::default() }),
     ];
     let quorum_device = Some(DeviceVote { host: "192.0.2.200".into(), votes: false });

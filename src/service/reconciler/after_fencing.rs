@@ -21,7 +21,7 @@ pub enum NotRecorded {
     Watched,
     /// A guard prevents the record.
     #[error("{0}")]
-    Refused(BlockReason),
+    Blocked(BlockReason),
     /// The proof is weaker than the record requires.
     #[error("it is only proven {grade}, and at least {least} is asked for")]
     Grade {
@@ -56,7 +56,7 @@ impl Reconciler {
     /// confirmed it in time.
     ///
     /// # Errors
-    /// [`NotRecorded::Watched`] if a reconciler runs here; [`NotRecorded::Refused`] or [`NotRecorded::Grade`] if a guard
+    /// [`NotRecorded::Watched`] if a reconciler runs here; [`NotRecorded::Blocked`] or [`NotRecorded::Grade`] if a guard
     /// prevents the record; [`NotRecorded::Luxi`] if luxid does not accept the job; [`NotRecorded::Unknown`] if an input or a
     /// state file cannot be used, or the lock cannot be taken.
     pub fn record_fenced(
@@ -84,7 +84,7 @@ impl Reconciler {
             // It is written before the job, and also if the node is blocked: a program that forgets its action would
             // repeat it.
             self.write(MEMORY_FILE, &memory)?;
-            passed.map_err(NotRecorded::Refused)?;
+            passed.map_err(NotRecorded::Blocked)?;
         }
         let verb = if job.sets_offline { "offline" } else { "power" };
         let what = format!("{verb}: {grade}, fenced just now");
@@ -105,10 +105,10 @@ impl Reconciler {
             return Err(NotRecorded::Grade { grade, least });
         }
         if let Some(pause) = self.pause()? {
-            return Err(NotRecorded::Refused(BlockReason::Paused(pause)));
+            return Err(NotRecorded::Blocked(BlockReason::Paused(pause)));
         }
         if cib.maintenance {
-            return Err(NotRecorded::Refused(BlockReason::Maintenance));
+            return Err(NotRecorded::Blocked(BlockReason::Maintenance));
         }
         Ok(())
     }
@@ -166,8 +166,8 @@ mod tests {
         for node in ["n2.lab", "n3.lab"] {
             assert_eq!(ask(&reconciler, node).unwrap(), Some(42));
         }
-        let refused = ask(&reconciler, "n4.lab").unwrap_err();
-        assert!(matches!(refused, NotRecorded::Refused(BlockReason::Breaker { .. })), "{refused}");
+        let blocked = ask(&reconciler, "n4.lab").unwrap_err();
+        assert!(matches!(blocked, NotRecorded::Blocked(BlockReason::Breaker { .. })), "{blocked}");
         let noted = reconciler.submitted().unwrap();
         assert!(noted.keys().map(NodeName::as_str).eq(["n2.lab", "n3.lab"]), "they are not submitted again");
         luxid.join().unwrap();

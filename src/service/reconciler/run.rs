@@ -175,7 +175,7 @@ impl Reconciler {
         let unasked: BTreeSet<&NodeName> = plan
             .verdicts
             .iter()
-            .filter(|verdict| matches!(verdict.decision, Decision::Refused(BlockReason::NotAsked { .. })))
+            .filter(|verdict| matches!(verdict.decision, Decision::Blocked(BlockReason::NotAsked { .. })))
             .map(|verdict| &verdict.node)
             .collect();
         let has_receipts = self.fetch_receipts(&mut state, &plan, deadline);

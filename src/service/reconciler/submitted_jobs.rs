@@ -201,7 +201,7 @@ impl Reconciler {
             return (None, None);
         }
         let is_same = is_same(&pending.what, &decision.to_string());
-        let is_waited_for = !matches!(decision, Decision::Nothing(_) | Decision::Refused(_));
+        let is_waited_for = !matches!(decision, Decision::Nothing(_) | Decision::Blocked(_));
         if matches!(&state, Err(error) if error.is_absence()) {
             // Where no luxid is there is nothing to cancel, and nothing that a noded could delay: this host is not
             // the master, or not for the moment.

@@ -132,7 +132,7 @@ fn a_job_whose_reason_is_gone_is_cancelled() {
     let fixture = Fixture::new();
     fixture.run(offline(0, false));
     fixture.age(PATIENCE_MS);
-    let lines = fixture.run(Decision::Refused(BlockReason::Returned));
+    let lines = fixture.run(Decision::Blocked(BlockReason::Returned));
     assert!(lines[0].starts_with("n3.lab: job 42 is cancelled: offline: off"), "{lines:?}");
     assert_eq!(fixture.luxid.asked(), ["SubmitJob", "Query", "CancelJob"]);
 
@@ -150,7 +150,7 @@ fn a_job_is_cancelled_by_what_it_would_do_now() {
     let online = Decision::Nothing(NoActionReason::AsItShould);
     let source = ProofSource::Device(Some(NodeName::new("n2.lab").unwrap()));
     let asked = Decision::Nothing(NoActionReason::PowerUnknown(source));
-    let paused = Decision::Refused(BlockReason::Maintenance);
+    let paused = Decision::Blocked(BlockReason::Maintenance);
     for (verb, decision, is_recorded, cancelled) in [
         ("offline", &online, false, true),
         ("offline", &offline_now, true, false),
@@ -202,7 +202,7 @@ fn a_failed_job_is_submitted_again_soon_and_then_less_often() {
 fn a_cancelled_job_is_submitted_again_at_once() {
     let fixture = Fixture::new();
     fixture.run(offline(0, false));
-    fixture.run(Decision::Refused(BlockReason::NoQuorum));
+    fixture.run(Decision::Blocked(BlockReason::NoQuorum));
     fixture.luxid.set_status("canceled");
     let deadline = Deadline::after(Duration::from_secs(5));
     assert_eq!(fixture.reconciler.wait_for_jobs(deadline).unwrap(), [""; 0], "a cancelled job is not waited for");
@@ -217,7 +217,7 @@ fn a_job_is_not_forgotten_while_another_host_is_master() {
     fixture.age(PATIENCE_MS);
     assert!(fixture.run(Decision::Nothing(NoActionReason::NotMaster)).is_empty());
     assert_eq!(fixture.luxid.asked(), ["SubmitJob"]);
-    fixture.run(Decision::Refused(BlockReason::Returned));
+    fixture.run(Decision::Blocked(BlockReason::Returned));
     assert_eq!(fixture.luxid.asked(), ["Query", "CancelJob"]);
 }
 

@@ -58,11 +58,11 @@ fn the_master_records_a_node_that_another_host_fenced_and_only_with_proof() {
     let unclean = || Ok(lab.crm_mon()?.node("n3").is_some_and(|n3| n3.unclean));
     lab.wait_until("n3 is lost", Duration::from_secs(30), unclean).unwrap();
     let output = reconcile(&n1);
-    assert!(line_of(&output, "n3.lab").contains("refused: lost, and not fenced yet"), "{output}");
+    assert!(line_of(&output, "n3.lab").contains("blocked: lost, and not fenced yet"), "{output}");
     assert!(!is_offline(&n1, "n3.lab"));
     let (code, output) = status(&n1);
     let line = line_of(&output, "n3.lab");
-    assert!(code == 1 && line.starts_with('!') && line.contains("UNCLEAN") && line.contains("refused"), "{output}");
+    assert!(code == 1 && line.starts_with('!') && line.contains("UNCLEAN") && line.contains("blocked"), "{output}");
 
     // A confirmation during a pause is found afterwards. The pause holds for the whole cluster, on whichever node it is
     // set.
@@ -76,7 +76,7 @@ fn the_master_records_a_node_that_another_host_fenced_and_only_with_proof() {
     let clean = || Ok(lab.crm_mon()?.node("n3").is_some_and(|n3| !n3.unclean));
     lab.wait_until("n3 is clean", Duration::from_secs(60), clean).unwrap();
     let output = reconcile(&n1);
-    assert!(line_of(&output, "n3.lab").contains("refused: paused by root: changing a \"fan\""), "{output}");
+    assert!(line_of(&output, "n3.lab").contains("blocked: paused by root: changing a \"fan\""), "{output}");
     let json = n1.run(&["gnt-ha", "status", "--json"]).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&json["pause"]["by"], &json["master"]), (&"root".into(), &"n1.lab".into()), "{json}");

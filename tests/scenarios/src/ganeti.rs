@@ -168,7 +168,7 @@ impl World {
                 self.hosts[node].marked = false;
                 self.hosts[node].changed = self.now;
             }
-            Decision::Nothing(_) | Decision::Refused(_) => return Ok(()),
+            Decision::Nothing(_) | Decision::Blocked(_) => return Ok(()),
         }
         if self.roles.is_some() {
             self.configuration_changed();

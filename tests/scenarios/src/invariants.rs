@@ -10,7 +10,7 @@ use crate::world::World;
 
 /// Whether a decision changes something.
 pub(crate) const fn acts(decision: &Decision) -> bool {
-    !matches!(decision, Decision::Nothing(_) | Decision::Refused(_))
+    !matches!(decision, Decision::Nothing(_) | Decision::Blocked(_))
 }
 
 /// Checks a plan of `here`, before it is carried out.
@@ -145,7 +145,7 @@ fn settles(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Re
     }
     let again = reconcile(state, settings, plan.memory.clone());
     for (first, second) in plan.verdicts.iter().zip(sorted_as(plan, &again)) {
-        let told_once = matches!(first.decision, Decision::Refused(BlockReason::Returned) | Decision::Powered { .. });
+        let told_once = matches!(first.decision, Decision::Blocked(BlockReason::Returned) | Decision::Powered { .. });
         if acts(&first.decision) && !told_once && first.decision != second.decision {
             return Err(format!("I6: {} then {}", first.decision, second.decision));
         }

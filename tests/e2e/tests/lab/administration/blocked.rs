@@ -80,6 +80,6 @@ impl Scene {
 
 /// Whether a line reports that the record of this node is blocked for this reason.
 fn is_blocked(text: &str, node: &str, reason: &str) -> bool {
-    let line = format!("refused: {reason}");
+    let line = format!("blocked: {reason}");
     text.lines().any(|of_node| of_node.contains(&format!("{node}.lab")) && of_node.contains(&line))
 }
