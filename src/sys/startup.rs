@@ -7,6 +7,7 @@ use std::path::Path;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::unistd::geteuid;
 
 /// Disables core dumps, so that the process can keep a secret, and restores the default of SIGCHLD, so that it can wait
 /// for its children.
@@ -20,9 +21,10 @@ pub fn harden_process() {
     let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
 }
 
-/// Returns whether the kernel refuses one of these files or directories to this process. A file that is missing is not
-/// refused.
+/// Returns whether the kernel refuses one of these files or directories to this process, because it is not root's. A file
+/// that is missing is not refused. Root is never kept from starting: a daemon that sends keepalives has to run.
 #[must_use]
 pub fn is_refused(paths: &[&Path]) -> bool {
-    paths.iter().any(|path| File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied))
+    !geteuid().is_root()
+        && paths.iter().any(|path| File::open(path).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied))
 }
