@@ -109,6 +109,7 @@ endif
 # Uses a target directory of its own: cargo runs one command at a time in a directory, and the tests are built meanwhile.
 lint:
 	tests/glossary
+	tests/doc-comments
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(LINT) \

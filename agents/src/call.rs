@@ -20,7 +20,7 @@ const META: &str = "OCF_RESKEY_CRM_meta_";
 /// One call of an agent.
 #[derive(Debug)]
 pub struct Call {
-    /// The action's name.
+    /// The action that Pacemaker requests, such as `monitor`: the first argument of the program.
     pub action: String,
     /// The time by which the agent must end. It is before Pacemaker's own timeout, at which Pacemaker kills the agent.
     pub deadline: Deadline,

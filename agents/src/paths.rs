@@ -25,7 +25,7 @@ use crate::markers::{Marker, Markers};
 /// The directories that the agent's parameters name.
 #[derive(Debug)]
 pub struct AgentPaths {
-    /// Ganeti's data directory.
+    /// Ganeti's data directory, with `config.data` and the ssconf files.
     pub data_dir: PathBuf,
     /// The directory of pidfiles and sockets of Ganeti's daemons.
     pub run_dir: PathBuf,

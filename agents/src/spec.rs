@@ -28,7 +28,7 @@ pub struct Parameter {
 /// An action, as the metadata describes it.
 #[derive(Debug)]
 pub struct Action {
-    /// The action's name.
+    /// The name of the action, as Pacemaker passes it.
     pub name: &'static str,
     /// Recommended timeout in s. It also holds if Pacemaker gives none.
     pub timeout: u64,
@@ -38,7 +38,7 @@ pub struct Action {
     pub role: Option<&'static str>,
 }
 
-/// An OCF agent.
+/// An OCF resource agent, as its metadata describes it (OCF Resource Agent API 1.1).
 #[derive(Debug)]
 pub struct Agent {
     /// The agent's name, which is also the name of its program.
@@ -117,7 +117,7 @@ const fn monitor(timeout: u64, interval: u64, role: Option<&'static str>) -> Act
     Action { name: "monitor", timeout, interval: Some(interval), role }
 }
 
-/// The agent `ganeti-master-role`.
+/// `ganeti-master-role`, which moves the master role when the master's node fails.
 pub const MASTER_ROLE: Agent = Agent {
     name: "ganeti-master-role",
     short: "Ganeti's master role",
@@ -143,7 +143,7 @@ pub const MASTER_ROLE: Agent = Agent {
     ],
 };
 
-/// The agent `ganeti-node-role`.
+/// `ganeti-node-role`, which brings Ganeti's record of the nodes to what is proven.
 pub const NODE_ROLE: Agent = Agent {
     name: "ganeti-node-role",
     short: "Ganeti's node role",

@@ -49,7 +49,7 @@ pub fn from_lines(text: &str) -> Given {
 /// The reason why the options on stdin are unknown.
 #[derive(Debug, thiserror::Error)]
 pub enum StdinError {
-    /// stdin cannot be read.
+    /// stdin could not be read to its end, so that options may be absent.
     #[error("cannot read the options on stdin: {0}")]
     Read(io::Error),
     /// Some options would be lost.

@@ -70,7 +70,7 @@ impl Action {
 /// Option values as text, by their names in [`OPTIONS`].
 pub type Given = BTreeMap<&'static str, String>;
 
-/// The typed options.
+/// The options of one call, parsed and with their defaults, from the command line or from stdin.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The action that is requested.
@@ -111,7 +111,7 @@ pub struct Options {
     pub fanout: usize,
     /// Whether a node that was fenced is recorded in Ganeti.
     pub record: bool,
-    /// Ganeti's data directory.
+    /// Ganeti's data directory, in which the names of nodes are looked up.
     pub data_dir: PathBuf,
     /// The directory of the receipts.
     pub state_dir: PathBuf,
@@ -134,7 +134,7 @@ pub enum OptionError {
     /// The value does not have the type of the option.
     #[error("option {name} cannot be {value:?}: give {wanted}")]
     Value {
-        /// The name of the option.
+        /// The name of the option, as it is given on stdin.
         name: &'static str,
         /// The value that was given, at most 60 characters of it.
         value: String,

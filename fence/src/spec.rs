@@ -9,11 +9,11 @@ pub enum Kind {
     Flag,
     /// One of these words, on the command line, too.
     Truth,
-    /// Any text.
+    /// Any text, which is not interpreted.
     Text,
     /// A time in seconds.
     Second,
-    /// A whole number.
+    /// A whole number that is not negative.
     Integer,
     /// One of the listed words.
     Select(&'static [&'static str]),

@@ -49,7 +49,7 @@ pub enum TargetError {
     Node {
         /// The result of the search.
         error: NoSuchNode,
-        /// Ganeti's data directory.
+        /// The directory of the configuration that was searched.
         data_dir: PathBuf,
     },
     /// Pacemaker wants another node fenced than the device's options name.

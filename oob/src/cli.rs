@@ -27,7 +27,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What to do.
+/// The commands of `ganeti-oob`: those of Ganeti's contract, and `check` and the hidden `peer`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Switch the node on and prove it by reading the power back

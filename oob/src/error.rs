@@ -17,9 +17,9 @@ pub enum CommandError {
     /// The configuration file cannot be used for the node.
     #[error("{node}: {error}")]
     NodeConfig {
-        /// The node of the command.
+        /// The node that the command was given.
         node: NodeName,
-        /// The fault.
+        /// The fault in the file, with its line where there is one.
         error: ConfigFileError,
     },
     /// The configuration file cannot be used.
@@ -31,17 +31,17 @@ pub enum CommandError {
     /// No level shows the power.
     #[error("{node}: its power is unknown: {error}")]
     Status {
-        /// The node.
+        /// The node whose power was to be read.
         node: NodeName,
-        /// The failures.
+        /// The failures of its levels and devices.
         error: PowerError,
     },
     /// No device shows its health.
     #[error("{node}: its health is unknown: {error}")]
     Health {
-        /// The node.
+        /// The node whose health was to be read.
         node: NodeName,
-        /// The failures.
+        /// The failures of its levels and devices.
         error: PowerError,
     },
     /// The devices of a node cannot be asked.

@@ -28,7 +28,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// The time limit for the node to show that it runs.
 const THERE: Duration = Duration::from_secs(2);
 
-/// The command line.
+/// The command line of `confirm-off`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The node, full or short

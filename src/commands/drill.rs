@@ -42,7 +42,7 @@ const AFTER: Duration = Duration::from_secs(180);
 const READ_LIMIT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// The command line.
+/// The command line of `drill`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Name of the node, full or short

@@ -62,7 +62,7 @@ const TAKE_OVER: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_secs(3);
 
-/// The command line.
+/// The command line of `hook`, which Ganeti's hook script builds.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// What a hook has put off, as it must not hold Ganeti up

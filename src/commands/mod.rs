@@ -35,7 +35,7 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What to do.
+/// The commands of `gnt-ha`; what each does is its help text.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show the state of each node, its pending record change and what blocks it

@@ -16,7 +16,7 @@ use crate::sys::ganeti::files;
 /// The time limit for everything.
 const LIMIT: Duration = Duration::from_secs(55);
 
-/// The command line.
+/// The command line of `readmit`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The node

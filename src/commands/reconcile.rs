@@ -25,7 +25,7 @@ pub struct Arguments {
     places: Paths,
 }
 
-/// The commands of `breaker`.
+/// The commands of `breaker`, whose state belongs to one host.
 #[derive(Debug, Subcommand)]
 pub enum BreakerCommand {
     /// Close the breaker of this host, so that it records nodes again

@@ -44,7 +44,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The time limit for corosync's tools, which answer from memory.
 const COROSYNC: Duration = Duration::from_secs(2);
 
-/// The command line.
+/// The command line of `rehearse`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Name of the node, full or short

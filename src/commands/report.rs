@@ -30,7 +30,7 @@ const FRESH: Duration = Duration::from_secs(2);
 
 const JSON: &str = "application/json";
 
-/// The command line.
+/// The command line of `report`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Format of the export

@@ -22,7 +22,7 @@ use crate::sys::ganeti::files;
 /// The time limit for the candidates' answers before arming.
 const TRIAL: Duration = Duration::from_secs(3);
 
-/// What to do.
+/// The commands of `self-fence`, all about the node on which they run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Hold self-fencing, and tell other nodes that this one is there; started by the unit gnt-ha-self-fence, at each boot

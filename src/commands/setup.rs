@@ -74,7 +74,7 @@ const FOR_THE_SHELL: &str =
 /// The time limit for resolving the names of BMCs and PDUs.
 const RESOLVE: Duration = Duration::from_secs(5);
 
-/// The command line.
+/// The command line of `setup`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Make the changes, after crm_verify and, where Pacemaker acts on what changes, a crm_simulate of every host's death

@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// The time limit for sending the shun list to all nodes.
 const TELL: Duration = Duration::from_secs(55);
 
-/// The command line.
+/// The command line of `shun`.
 #[derive(Debug, Args)]
 #[command(
     subcommand_negates_reqs = true,

@@ -55,11 +55,11 @@ pub struct Breaker {
 pub struct OpenState {
     /// Since when it is open, in milliseconds since 1970 (wall clock).
     pub since_ms: u64,
-    /// The nodes that are blocked.
+    /// The nodes that it blocks: they were about to be recorded offline when it opened.
     pub held: BTreeSet<NodeName>,
     /// The nodes that were recorded offline when it opened.
     pub down: BTreeSet<NodeName>,
-    /// The limit that was exceeded.
+    /// The number of nodes at a time that the breaker lets be recorded, which was exceeded.
     pub limit: usize,
 }
 

@@ -17,7 +17,7 @@ pub const OURS: &str = "fence_ganeti";
 /// The id and the delegate of Pacemaker's watchdog fencing (`STONITH_WATCHDOG_ID`).
 pub const WATCHDOG: &str = "watchdog";
 
-/// The kind of a fence device.
+/// The kind of a fence device, which decides what its success proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// `fence_ganeti`: its receipt has the grade.

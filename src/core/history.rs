@@ -55,7 +55,7 @@ pub struct TimedStep<'a> {
     pub at_ms: u64,
     /// How many programs of gnt-ha called each other above the one that did the step.
     pub depth: usize,
-    /// The step itself.
+    /// The request and the response, as the receipt has them; its own `at_ms` counts from the program that did it.
     pub step: &'a ActionStep,
 }
 

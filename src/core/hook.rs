@@ -17,7 +17,7 @@ mod step;
 
 pub use step::{HookStep, ParseHookStepError};
 
-/// The kind of a hook.
+/// The kind of a hook, by Ganeti's name for the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     /// `gnt-cluster verify` has checked the nodes.
@@ -35,13 +35,13 @@ pub enum Hook {
     NodeAdd,
     /// A node's flags were changed.
     NodeModify,
-    /// A node was removed.
+    /// A node was removed from the cluster.
     NodeRemove,
     /// ganeti-watcher runs, every five minutes.
     Watcher,
 }
 
-/// A call of a hook's script.
+/// A call of a hook's script: which event of Ganeti, and the variables that count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The kind of the hook.
@@ -149,7 +149,7 @@ pub struct HookInput {
     pub by_hand: OfflineByHand,
 }
 
-/// The steps of a hook.
+/// The steps of a hook, and what is to be printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The steps that run at once.
@@ -171,7 +171,7 @@ pub enum ChangeError {
         if *answered { "" } else { " (Pacemaker did not answer here: try again, or where it runs)" }
     )]
     WouldBeFenced {
-        /// The node.
+        /// The node that Ganeti is about to record offline.
         node: NodeName,
         /// The resource of its connection.
         resource: PacemakerName,

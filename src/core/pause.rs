@@ -12,7 +12,7 @@ const LONGEST: usize = 200;
 /// Why a text is not a valid reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadReason {
-    /// The reason is empty.
+    /// The reason has no character other than white space.
     #[error("the reason is empty: say why, for the administrator who finds it")]
     Empty,
     /// The reason has this many characters, more than the maximum.
@@ -26,9 +26,9 @@ pub enum BadReason {
 /// Automation is paused by an administrator, for a reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Why.
+    /// Why reconciliation is paused, in one line; the value itself if other means than `gnt-ha pause` set it.
     pub reason: String,
-    /// Who.
+    /// The user who paused it; `operator` if other means than `gnt-ha pause` set it.
     pub by: String,
     /// Since when, in milliseconds since 1970.
     pub since_ms: u64,

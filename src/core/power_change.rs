@@ -29,7 +29,7 @@ pub struct Rules {
     pub patience: Duration,
 }
 
-/// What the caller does next.
+/// The next step of a power change, which the caller carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PowerChangeStep {
     /// Wait for this time, then read the state and pass it to [`PowerChange::read`].

@@ -22,7 +22,7 @@ const TEXT_MOST: usize = 200;
 pub struct PowerReceipt {
     /// The id of its intent and its receipt.
     pub id: String,
-    /// The requested action.
+    /// The action on the power that the intent requested; only an off can prove that the node was stopped.
     pub action: Action,
     /// How the action ended; [`Outcome::Unknown`] if it left no receipt.
     pub outcome: Outcome,

@@ -28,12 +28,12 @@ pub struct Quorum {
     pub device: Option<Device>,
 }
 
-/// A member of the cluster.
+/// A full member of the cluster, as corosync counts it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Voter {
-    /// Its corosync node id.
+    /// The node id (`nodeid` in corosync.conf(5)), which stays when the name changes.
     pub id: u32,
-    /// Its name in corosync.
+    /// The name in corosync's node list, which may differ from Ganeti's.
     pub name: String,
     /// The number of its votes.
     pub votes: u64,
@@ -56,9 +56,9 @@ pub enum Standing {
 /// The configuration of a quorum device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// The model: `net`.
+    /// The model of the device: `net` is the only one that corosync-qdevice(8) has.
     pub model: String,
-    /// The host with qnetd.
+    /// The host that runs corosync-qnetd; `None` if the configuration names none.
     pub host: Option<String>,
     /// The algorithm: `ffsplit` or `lms`.
     pub algorithm: String,

@@ -26,13 +26,13 @@ pub enum LogEntry {
     Receipt(Receipt),
 }
 
-/// The requested action.
+/// What a caller requests of a node's power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// Switch the power on.
+    /// Switch the power on, and read that back.
     On,
-    /// Switch the power off.
+    /// Switch the power off, hard, and prove it.
     Off,
     /// Off, proven, then on, requested from an OOB program (`power-cycle`).
     Cycle,
@@ -51,7 +51,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// The process that requested an action.
+/// The process that requested an action, as procfs shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// The name of the parent process of gnt-ha's program.
@@ -82,7 +82,7 @@ pub struct Timestamp {
     pub boottime_ms: u64,
 }
 
-/// The entry before an action.
+/// The entry before an action, flushed to the disk before anything is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intent {
     /// The version of the entry's format ([`VERSION`]).
@@ -91,7 +91,7 @@ pub struct Intent {
     pub id: String,
     /// The name of the program that acts.
     pub program: String,
-    /// The requested action.
+    /// The action that was requested, which may still fail.
     pub action: Action,
     /// The node that the action is about.
     pub node: NodeName,
@@ -136,7 +136,7 @@ impl Outcome {
     }
 }
 
-/// The entry after an action.
+/// The entry after an action, with its result and each step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The version of the entry's format ([`VERSION`]).
@@ -145,7 +145,7 @@ pub struct Receipt {
     pub id: String,
     /// The node that the action was about.
     pub node: NodeName,
-    /// How the action ended.
+    /// How the action ended; [`Outcome::Unknown`] without a proof.
     pub outcome: Outcome,
     /// How strongly it is proven that the node was stopped; `unknown` for a power-on.
     pub grade: Grade,
@@ -165,7 +165,7 @@ pub struct Receipt {
     pub duration_ms: u64,
 }
 
-/// One attempt in an action.
+/// One attempt in an action: who was asked, the request and the response.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionStep {
     /// Milliseconds since the action began (monotonic clock).

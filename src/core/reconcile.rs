@@ -38,7 +38,7 @@ pub struct Plan {
     pub memory: Memory,
 }
 
-/// The decision about one node.
+/// The decision about one node, as `gnt-ha reconcile --dry-run` prints it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeDecision {
     /// The node's name, as Ganeti has it.

@@ -14,12 +14,12 @@ use super::pacemaker::simulation::{SimulatedAction as Move, Simulation, unexpect
 use super::quorum::Left;
 use super::reconcile::Decision;
 
-/// One step of a rehearsal.
+/// One consequence of the node's death, in the order in which `gnt-ha rehearse` prints them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RehearsalStep {
     /// What would do it: `Pacemaker`, `proof`, `Ganeti's record`; `corosync` for a loss of quorum.
     pub who: &'static str,
-    /// The step as text.
+    /// The step in words of one line, with the figures that it rests on.
     pub what: String,
     /// Whether the step would not happen, or not as it should; the text has the reason.
     pub blocked: bool,
@@ -69,16 +69,16 @@ pub struct ProofAnswer {
     pub level: Option<usize>,
     /// Whether the device could prove the death.
     pub is_ok: bool,
-    /// The answer as text.
+    /// The prediction of the device, or why it could not be asked, as one line.
     pub text: String,
 }
 
-/// The state before the death.
+/// The state of both clusters before the death of the node.
 #[derive(Debug)]
 pub struct RehearsalInput<'a> {
     /// The node that dies, by Pacemaker's name.
     pub died: &'a PacemakerName,
-    /// Pacemaker's actions by `crm_simulate`.
+    /// What Pacemaker would do, as `crm_simulate` plans it.
     pub simulation: &'a Simulation,
     /// The resource of Ganeti's master role, if the dead host had it.
     pub role: Option<&'a str>,
@@ -104,7 +104,7 @@ pub struct RehearsalInput<'a> {
 const NO_FENCER: &str = "finds no other host that may fence it: each lacks what is needed (its node attribute gnt-ha-fence-score is \
                          -INFINITY) or is kept off by a location constraint";
 
-/// Returns the steps, in their order.
+/// Returns the steps of a rehearsal, in the order in which they would happen.
 #[must_use]
 pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     const PACEMAKER: &str = "Pacemaker";

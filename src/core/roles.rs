@@ -62,27 +62,27 @@ impl OcfCode {
 /// The result of an action of an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OcfResult {
-    /// The exit code.
+    /// The exit code, by which Pacemaker decides about the resource.
     pub code: OcfCode,
     /// The reason, if it is not a plain success: Pacemaker shows it with the failure.
     pub reason: Option<String>,
 }
 
 impl OcfResult {
-    /// Returns a result without a reason.
+    /// Returns a result that needs no reason: Pacemaker shows only the exit code.
     #[must_use]
     pub const fn plain(code: OcfCode) -> Self {
         Self { code, reason: None }
     }
 
-    /// Returns a result with a reason.
+    /// Returns a result with a reason, which Pacemaker shows with the exit code.
     #[must_use]
     pub fn because(code: OcfCode, reason: impl Into<String>) -> Self {
         Self { code, reason: Some(reason.into()) }
     }
 }
 
-/// How Pacemaker runs `ganeti-master-role`.
+/// How Pacemaker runs `ganeti-master-role`, which decides what its `start` and `stop` mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunAs {
     /// As one resource: the node on which it is started is the master.

@@ -26,7 +26,7 @@ pub enum Level {
     Ok,
     /// A change is blocked, or something needs attention.
     Attention,
-    /// Something is unknown.
+    /// A part of the state could not be read: it is never taken for good.
     Unknown,
 }
 
@@ -66,7 +66,7 @@ pub struct Status {
     pub quorum_device: Option<DeviceVote>,
     /// Whether Pacemaker is in maintenance mode; null if it could not be asked.
     pub maintenance: Option<bool>,
-    /// The administrator's pause.
+    /// The pause of reconciliation that an administrator has set; null without one.
     pub pause: Option<Pause>,
     /// The state of this host's breaker, if it is open.
     pub breaker: Option<OpenState>,
@@ -130,12 +130,12 @@ pub struct Note {
     /// `ganeti`, `pacemaker`, `quorum`, `quorum-device`, `maintenance`, `role`, `pause`, `breaker`, `start-up`,
     /// `simulated`, `shun`, `tag`, `record`, `power`.
     pub about: &'static str,
-    /// The note as text.
+    /// The fact in one line, with the command that helps where there is one.
     pub text: String,
 }
 
 impl Note {
-    /// Makes a note.
+    /// Makes a note of this level about one part of the cluster (see [`Note::about`] for the names).
     #[must_use]
     pub fn new(level: Level, about: &'static str, text: impl Into<String>) -> Self {
         Self { level, about, text: text.into() }
@@ -150,7 +150,7 @@ pub enum DisplayedRole {
     Master,
     /// The node is a master candidate, and not the master.
     Candidate,
-    /// The node is neither.
+    /// The node is neither of both, and cannot become the master.
     Regular,
 }
 
@@ -196,7 +196,7 @@ impl Flags {
 /// The last action of this host on a node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LastAction {
-    /// The requested action.
+    /// The action that was requested by this host's programs.
     pub action: Action,
     /// How the action ended; null if it was interrupted, or still runs.
     pub outcome: Option<Outcome>,
@@ -233,7 +233,7 @@ impl LastAction {
     }
 }
 
-/// The decision about a node's record.
+/// The decision about a node's record, in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RecordChange {
     /// `offline`, `power`, `drain`, `undrain`, `forget-drain`, `nothing`, `blocked`.
@@ -269,7 +269,7 @@ impl RecordChange {
     }
 }
 
-/// The state of one node.
+/// The state of one node: one line of the table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeStatus {
     /// The node's name in Ganeti, or in Pacemaker if Ganeti does not have the node.

@@ -8,7 +8,7 @@ use super::node::NodeName;
 use super::power::{Power, combined};
 use super::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport};
 
-/// The result of a survey.
+/// The answers of all nodes to one survey.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Survey {
     /// The report of this host's own program.
@@ -20,12 +20,12 @@ pub struct Survey {
     pub nodes: BTreeMap<NodeName, NodeSurvey>,
 }
 
-/// The answer of one node.
+/// The answer of one node to a survey, or why it has none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(clippy::large_enum_variant, reason = "one of them a node, and nearly all of them are the large one")]
 pub enum NodeSurvey {
-    /// The node answered.
+    /// The node answered in time, with a valid report.
     Answered {
         /// The program that answered; `None` from a version that does not report it.
         program: Option<Program>,
@@ -71,7 +71,7 @@ pub struct DeviceAnswer {
     pub advice: Option<String>,
 }
 
-/// Returns the devices of each level.
+/// Returns the devices of each level, in the order of the levels.
 pub fn levels(asked: &[DeviceAnswer]) -> impl Iterator<Item = &[DeviceAnswer]> {
     asked.chunk_by(|a, b| a.level == b.level)
 }
@@ -86,7 +86,7 @@ pub fn level_power(level: &[DeviceAnswer]) -> Option<Power> {
 /// A reason why the power state of a node is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PowerUnknown {
-    /// No device was asked.
+    /// The configuration has no device for the node, so that no power state can be read.
     #[error("it has no device")]
     NoDevice,
     /// No level has a power state; each silent device with its answer.

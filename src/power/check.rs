@@ -14,7 +14,7 @@ use crate::power::error::PowerError;
 /// The result for one device of one node.
 #[derive(Debug)]
 pub struct Checked {
-    /// The node's name.
+    /// The name of the node that uses the device.
     pub node: NodeName,
     /// The number of the level, from 1.
     pub level: usize,

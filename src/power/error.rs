@@ -27,12 +27,12 @@ pub enum PowerError {
     /// A level has no device.
     #[error("the level has no device")]
     NoDevice,
-    /// A device failed.
+    /// A device could not be reached, or rejected the request.
     #[error("{device}: {error}")]
     Device {
         /// The device's name in the configuration.
         device: String,
-        /// The failure.
+        /// The error of the device's driver.
         error: DeviceError,
     },
     /// The power change of a device is not proven.
@@ -54,7 +54,7 @@ pub enum PowerError {
     Level {
         /// The number of the level, from 1.
         level: usize,
-        /// The failure.
+        /// The failures of the level's devices.
         error: Box<PowerError>,
     },
     /// Several devices or levels failed.

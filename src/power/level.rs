@@ -52,7 +52,7 @@ pub struct Proven {
     pub already: bool,
     /// The weakest grade of the devices.
     pub grade: Grade,
-    /// The devices' names.
+    /// The names of the devices in the configuration, on which the proof rests.
     pub devices: Vec<String>,
 }
 

@@ -25,7 +25,7 @@ pub enum ProgramError {
     /// The program ended with an exit code other than 0, or by a signal.
     #[error("{what} ended with {code}: {output}")]
     Failed {
-        /// The command line.
+        /// The program with its arguments, as it was run.
         what: String,
         /// The exit code. For a signal, [`run`] sets 128 plus its number.
         code: i32,
@@ -43,7 +43,7 @@ pub enum ProgramError {
     /// The program was still running at the deadline.
     #[error("{what} did not end within {seconds:.1} s: {output}")]
     TimedOut {
-        /// The command line.
+        /// The program with its arguments, as it was run.
         what: String,
         /// The time that the program had, in seconds.
         seconds: f64,

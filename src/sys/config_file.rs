@@ -12,7 +12,7 @@ pub enum ConfigFileError {
     /// The file cannot be read, or a user other than root may write it: it names programs that root runs.
     #[error("cannot use the configuration {}: {error}", path.display())]
     Unreadable {
-        /// The file.
+        /// The path of the configuration file.
         path: PathBuf,
         /// The error of the read, or the check that failed.
         error: TrustedFileError,

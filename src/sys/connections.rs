@@ -20,7 +20,7 @@ const AT_ONCE: usize = 200;
 pub enum Which {
     /// All TCP and UDP connections.
     All,
-    /// All TCP connections.
+    /// All TCP connections with the address, in both directions.
     Tcp,
     /// TCP connections from this host to this port of the address.
     TcpTo(u16),

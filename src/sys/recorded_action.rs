@@ -34,7 +34,7 @@ pub struct RecordedAction {
 /// The result of an action, for the receipt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActionResult {
-    /// The outcome of the action.
+    /// How the action ended, as the receipt will have it.
     pub outcome: Outcome,
     /// The strength of the proof that the node was stopped.
     pub grade: Grade,

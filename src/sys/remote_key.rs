@@ -45,7 +45,7 @@ pub enum RemoteKeyError {
     /// The file cannot be read.
     #[error("{}: {error}", path.display())]
     Unreadable {
-        /// The path of the key.
+        /// The path of the key file.
         path: PathBuf,
         /// The error of the file system.
         error: io::Error,

@@ -18,7 +18,7 @@ pub struct Event {
     pub at_s: Option<u64>,
 }
 
-/// The kinds of events.
+/// What happened in Pacemaker, as the alert's variables describe it (Pacemaker Explained, "Alert Agents").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Corosync's membership changed, or the connection to a remote node.
@@ -33,7 +33,7 @@ pub enum Kind {
     },
     /// An operation on a resource ended.
     Resource {
-        /// The resource's id.
+        /// The id of the resource (`CRM_alert_rsc`).
         id: String,
         /// The operation's name, such as `start` or `monitor`.
         operation: String,

@@ -22,9 +22,9 @@ pub enum Error {
     /// The BMC's name could not be resolved.
     #[error("BMC {host}: cannot resolve the name: {reason}")]
     Resolve {
-        /// The configured name.
+        /// The host name of the BMC, as it is configured.
         host: String,
-        /// The resolver's error.
+        /// The error of the system's resolver.
         reason: String,
     },
     /// The local system did not open or use a socket.
@@ -34,7 +34,7 @@ pub enum Error {
         peer: SocketAddr,
         /// The operation on the socket.
         doing: &'static str,
-        /// The system's error.
+        /// The error of the socket call.
         source: io::Error,
     },
     /// No program listens on the BMC's port (ICMP port unreachable).
@@ -52,7 +52,7 @@ pub enum Error {
         peer: SocketAddr,
         /// Number of refusals in a row.
         tries: u32,
-        /// The system's error.
+        /// The error of the last attempt, such as "no route to host".
         source: io::Error,
     },
     /// The BMC did not answer until the deadline.
@@ -221,7 +221,7 @@ pub enum Error {
         command: u8,
         /// Number of bytes after the completion code.
         len: usize,
-        /// The parser's error.
+        /// The error of the parser, which says what the data lacks.
         detail: String,
     },
     /// The request is for another controller than the BMC itself, which needs bridging.
@@ -236,7 +236,7 @@ pub enum Error {
         command: u8,
         /// The requested slave address.
         address: u8,
-        /// The requested channel.
+        /// The channel number of the request (IPMI 2.0, table 6-1).
         channel: u8,
     },
     /// The request is longer than an IPMI message may be, or there was no request.

@@ -78,7 +78,7 @@ impl Exchange {
     }
 }
 
-/// The keys of one session.
+/// The keys of one session, derived from its session integrity key (IPMI 2.0, 13.32).
 #[derive(Clone)]
 pub struct SessionKeys {
     pub(crate) suite: CipherSuite,

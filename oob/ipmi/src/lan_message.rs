@@ -10,13 +10,13 @@ pub const CONSOLE_ADDRESS: u8 = 0x81;
 /// A request from console to BMC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LanRequest {
-    /// Network function, even.
+    /// The network function, which is even in a request (table 5-1).
     pub net_fn: u8,
     /// Logical unit of the BMC, 0 to 3.
     pub lun: u8,
     /// `rqSeq`, 0 to 63.
     pub sequence: u8,
-    /// Command number.
+    /// The command number, which together with the network function names the command (appendix G).
     pub command: u8,
     /// The command's data, without the checksum.
     pub data: Vec<u8>,
@@ -25,7 +25,7 @@ pub struct LanRequest {
 /// A reply from BMC to console.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LanReply {
-    /// Network function, odd.
+    /// The network function of the request plus 1, so that it is odd (table 5-1).
     pub net_fn: u8,
     /// Logical unit of the BMC, 0 to 3.
     pub lun: u8,

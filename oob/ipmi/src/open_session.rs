@@ -47,7 +47,7 @@ impl OpenSessionRequest {
         out
     }
 
-    /// Parses a payload.
+    /// Parses a payload of this type, after the session header.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (head, algorithms) = payload.split_first_chunk::<8>().ok_or(Ignored::Length)?;
         let [message_tag, max_privilege, _, _, id @ ..] = *head;
@@ -80,7 +80,7 @@ impl OpenSessionResponse {
         }
     }
 
-    /// Parses a payload.
+    /// Parses a payload of this type, after the session header.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (&[message_tag, status], rest) = payload.split_first_chunk::<2>().ok_or(Ignored::Length)?;
         let id = payload.get(4..8).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);

@@ -73,7 +73,7 @@ impl Rakp1 {
         out
     }
 
-    /// Parses a payload.
+    /// Parses a payload of this type, after the session header.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (&[message_tag, _, _, _], rest) = payload.split_first_chunk::<4>().ok_or(Ignored::Length)?;
         let (id, rest) = rest.split_first_chunk::<4>().ok_or(Ignored::Length)?;
@@ -102,7 +102,7 @@ impl Rakp2 {
         out
     }
 
-    /// Parses a payload.
+    /// Parses a payload of this type, after the session header.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (message_tag, status, console_session_id, rest) = split_answer(payload)?;
         let outcome = match status {
@@ -127,7 +127,7 @@ impl Rakp3 {
         out
     }
 
-    /// Parses a payload.
+    /// Parses a payload of this type, after the session header.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (message_tag, status, id, rest) = split_answer(payload)?;
         let managed_session_id = id.ok_or(Ignored::Length)?;
@@ -144,7 +144,7 @@ impl Rakp4 {
         out
     }
 
-    /// Parses a payload.
+    /// Parses a payload of this type, after the session header.
     pub fn decode(payload: &[u8]) -> Result<Self, Ignored> {
         let (message_tag, status, console_session_id, rest) = split_answer(payload)?;
         let outcome = if status == 0 { Ok(rest.to_vec()) } else { Err(status) };

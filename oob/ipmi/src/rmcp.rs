@@ -15,7 +15,7 @@ const FLAG_AUTHENTICATED: u8 = 0x40;
 /// The payload types of a session's life (table 13-16).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PayloadType {
-    /// An IPMI message.
+    /// An IPMI message: a command or its response, once the session is open.
     Ipmi,
     /// RMCP+ Open Session Request.
     OpenSessionRequest,
@@ -63,7 +63,7 @@ impl PayloadType {
 /// An RMCP+ session header (section 13.6, table 13-8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionHeader {
-    /// The type of the payload.
+    /// What the payload is: a step of the login, or an IPMI message.
     pub payload_type: PayloadType,
     /// Whether the payload is encrypted and an integrity trailer follows; a header with only one of them is not
     /// accepted.

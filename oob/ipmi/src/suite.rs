@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 /// All others lack authentication, integrity or encryption, or use MD5; this type cannot name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CipherSuite {
-    /// RAKP-HMAC-SHA256, HMAC-SHA256-128, AES-CBC-128.
+    /// Cipher suite 17: RAKP-HMAC-SHA256, HMAC-SHA256-128, AES-CBC-128.
     Suite17,
-    /// RAKP-HMAC-SHA1, HMAC-SHA1-96, AES-CBC-128.
+    /// Cipher suite 3: RAKP-HMAC-SHA1, HMAC-SHA1-96, AES-CBC-128.
     Suite3,
 }
 

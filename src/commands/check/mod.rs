@@ -17,7 +17,7 @@ use crate::sys::output::Text;
 use crate::sys::terminal;
 use report::Report;
 
-/// The command line.
+/// The command line of `check`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// One JSON object, for programs

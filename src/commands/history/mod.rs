@@ -30,7 +30,7 @@ const SHOWN: usize = 20;
 /// The time limit for Pacemaker's fence history.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// The command line.
+/// The command line of `history`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Print only the actions on this node

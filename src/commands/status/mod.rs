@@ -22,7 +22,7 @@ use table::Table;
 /// The interval between two collections of `--watch`.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// The command line.
+/// The command line of `status`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// One JSON object, for programs

@@ -10,7 +10,7 @@ use crate::core::quorum::{Quorum, Standing};
 const TOKEN: u64 = 3_000;
 const COEFFICIENT: u64 = 650;
 
-/// Corosync's two timeouts.
+/// Corosync's two timeouts, which decide when a membership without a dead node is formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totem {
     /// The token timeout in milliseconds: without the token for so long, it counts as lost.

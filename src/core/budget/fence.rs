@@ -46,9 +46,9 @@ pub fn read_back(left: Duration) -> Duration {
 /// The limits of an OOB program, from the time of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChildLimits {
-    /// The time until SIGTERM.
+    /// The time until the child gets SIGTERM, from its start.
     pub runs: Duration,
-    /// The time between SIGTERM and SIGKILL.
+    /// The time between SIGTERM and SIGKILL, in which the child may write its receipt.
     pub linger: Duration,
     /// The time that the program is given by its environment.
     pub stated: Duration,

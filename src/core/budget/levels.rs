@@ -19,7 +19,7 @@ pub const NODED_ANSWERS: Duration = Duration::from_secs(5);
 /// The time for a command and two readings: a healthy device needs far less.
 const SWITCH: Duration = Duration::from_secs(5);
 
-/// The time of one level.
+/// The part of the time budget of `fence_ganeti` that one level gets in the worst case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LevelTime {
     /// When the level begins at the latest, from the start of `fence_ganeti`.

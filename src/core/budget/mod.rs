@@ -38,7 +38,7 @@ pub fn share(left: Duration, to_try: usize) -> Duration {
     }
 }
 
-/// One figure of a time budget.
+/// One figure of a time budget, with its sign and the words that name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Term {
     /// What the time is for, and the source of the figure.
@@ -61,9 +61,9 @@ impl Term {
 /// The time that is needed, compared with the time that is available.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TimeBudget {
-    /// The device or the nodes.
+    /// The device or the nodes whose time it is.
     pub about: String,
-    /// The action or the level.
+    /// The action or the level that has to end in time.
     pub of: String,
     /// The figures of the time that is needed.
     pub needs: Vec<Term>,
@@ -143,7 +143,7 @@ pub fn seconds(ms: i64) -> String {
     }
 }
 
-/// The input of all time budgets.
+/// The settings of both clusters from which all time budgets are calculated.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures<'a> {
     /// Pacemaker's configuration, with its timeouts.

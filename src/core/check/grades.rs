@@ -33,7 +33,7 @@ pub struct Note {
     pub nodes: Vec<NodeName>,
     /// The best grade that can be proven of these nodes.
     pub grade: Grade,
-    /// The information as text.
+    /// The information in one line, without the names of the nodes.
     pub what: String,
     /// What it means; `None` if the text is enough.
     pub why: Option<&'static str>,

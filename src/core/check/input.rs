@@ -26,7 +26,7 @@ pub struct CheckInput {
     pub resources: Result<Resources, String>,
     /// Pacemaker's state, from `crm_mon`.
     pub pacemaker: Result<CrmMon, String>,
-    /// How corosync counts votes.
+    /// The members, their votes and the quorum device, as corosync's tools report them.
     pub quorum: Result<Quorum, String>,
     /// The addresses of the host that runs qnetd, as far as they could be resolved.
     pub device_addresses: BTreeSet<IpAddr>,
@@ -57,11 +57,11 @@ pub struct CheckInput {
     pub power: BTreeMap<NodeName, Result<(Power, Grade), String>>,
     /// The answers of each node's devices, for the nodes whose OOB program is `ganeti-oob`.
     pub devices: BTreeMap<NodeName, Vec<DeviceAnswer>>,
-    /// The state of this host.
+    /// What the files, programs and kernel of this host show.
     pub host: Host,
 }
 
-/// The answer of a candidate's confd.
+/// The answer of a candidate's confd: whom it takes for the master, by its own configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CandidateState {
     /// The address at which it was asked.
@@ -104,7 +104,7 @@ pub struct Host {
     pub simulated: BTreeSet<Simulated>,
     /// Files in the simulation directory that are not names of a condition.
     pub simulates_nothing: Vec<String>,
-    /// The administrator's pause.
+    /// The administrator's pause of reconciliation, if there is one.
     pub pause: Option<Pause>,
     /// The state of the breaker, if it is open.
     pub breaker: Option<OpenState>,

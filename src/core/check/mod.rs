@@ -34,18 +34,18 @@ pub use severity::Severity;
 /// The version of the JSON output. Later versions may add keys; the meaning of a key stays.
 pub const VERSION: u32 = 1;
 
-/// Something that was found.
+/// A problem that a rule found in the input, with the fix for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The name of the rule, which is stable.
     pub rule: &'static str,
-    /// How bad the problem is.
+    /// How bad the problem is; the worst one is the exit code.
     pub severity: Severity,
     /// The node, resource or file that has the problem.
     pub about: String,
-    /// The observed state.
+    /// The state that the rule found, in one line: `ABOUT: WHAT` is printed.
     pub what: String,
-    /// Why the problem matters.
+    /// Why the problem matters: what would go wrong when a host dies.
     pub why: &'static str,
     /// The command or change that removes the problem.
     pub fix: String,

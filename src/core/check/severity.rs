@@ -15,13 +15,13 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The exit code.
+    /// Returns the exit code of `gnt-ha check`, if this is its worst finding.
     #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }
 
-    /// In front of a line.
+    /// Returns the word in front of a line of the report.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {

@@ -12,7 +12,7 @@ use crate::core::fence_agents;
 use crate::core::grade::Grade;
 use crate::core::power::reading::Sees;
 
-/// The settings of a fence agent.
+/// The settings of a fence agent, which gets its options on stdin.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentDevice {
@@ -45,7 +45,7 @@ pub struct AgentDevice {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum OptionValue {
-    /// A text, passed as it is.
+    /// A text, which the agent gets as it is.
     Text(String),
     /// A number, written in decimal.
     Number(i64),

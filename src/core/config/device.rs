@@ -41,9 +41,9 @@ impl Device {
 pub enum Driver {
     /// A BMC, over IPMI 2.0 on the LAN.
     Ipmi(IpmiDevice),
-    /// An installed fence agent.
+    /// An installed fence agent, which gets its options on stdin as from Pacemaker.
     Agent(AgentDevice),
-    /// Another OOB program.
+    /// Another OOB program by Ganeti's contract, for hardware that no fence agent can switch.
     Exec(ExecDevice),
     /// Shunning by all other nodes; see `[shun]`.
     Shun,
@@ -60,13 +60,13 @@ pub enum Privilege {
     Administrator,
 }
 
-/// The settings of a BMC.
+/// The settings of a BMC that `ganeti-oob` switches by itself.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IpmiDevice {
     /// The host name or IP address; a template.
     pub address: String,
-    /// The UDP port.
+    /// The UDP port of the BMC; 623 if it is not set.
     #[serde(default = "ipmi_port")]
     pub port: u16,
     /// The name of the account, at most 16 bytes.
@@ -91,7 +91,7 @@ pub struct IpmiDevice {
     pub shares_power: bool,
 }
 
-/// The settings of another OOB program.
+/// The settings of another OOB program, which gets Ganeti's command and the node's name as arguments.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecDevice {

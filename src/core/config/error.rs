@@ -7,7 +7,7 @@ use crate::core::node::NodeName;
 /// An error in the configuration that an administrator can fix.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The text is wrong.
+    /// The text is not valid TOML, or has an unknown key or a value of another type.
     #[error("{}:{line}: {message}", path.display())]
     Text {
         /// The path of the file.
@@ -35,7 +35,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// The node that the patterns match.
         node: NodeName,
-        /// The patterns that match.
+        /// The patterns that match the node, in the order of the file.
         patterns: Vec<String>,
     },
     /// A device is unknown, or cannot be used for a node.

@@ -18,9 +18,9 @@ pub type Resolved = BTreeMap<String, BTreeSet<IpAddr>>;
 /// Two nodes whose devices switch one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shared {
-    /// The two nodes.
+    /// The two nodes, by their names in Ganeti.
     pub nodes: [NodeName; 2],
-    /// The device of each node.
+    /// The name of the device of each node, in the order of `nodes`.
     pub devices: [String; 2],
     /// The machine, as text for the message.
     pub machine: String,

@@ -48,7 +48,7 @@ pub const DEFAULT_RUN: &str = "/run/gnt-ha";
 /// The devices of one level: all of them must succeed.
 pub type Level = Vec<Device>;
 
-/// The whole configuration.
+/// The configuration of gnt-ha on one host, from `/etc/gnt-ha/config.toml`, with defaults filled in.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The path of the file, for errors.
@@ -59,9 +59,10 @@ pub struct Config {
     pub power_cycle_interval: Duration,
     /// The weakest grade that counts as fenced.
     pub minimum_grade: Grade,
-    /// The state directory.
+    /// The state directory ([`DEFAULT_STATE`]), which outlives a boot: receipts, the shun list, the reconciler's
+    /// memory.
     pub state: PathBuf,
-    /// The run directory.
+    /// The run directory ([`DEFAULT_RUN`]), which a boot empties: locks, statuses of daemons, copies of the CIB.
     pub run: PathBuf,
     /// The settings of shunning (`[shun]`).
     pub shun: ShunConfig,
@@ -125,7 +126,7 @@ impl Config {
         self.devices.values().any(|known| std::mem::discriminant(known) == std::mem::discriminant(driver))
     }
 
-    /// Returns the names of all devices.
+    /// Returns the names of all devices in the file, also of those that no node uses, in alphabetical order.
     pub fn device_names(&self) -> impl Iterator<Item = &str> {
         self.devices.keys().map(String::as_str)
     }

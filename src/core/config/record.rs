@@ -11,7 +11,7 @@ use crate::core::reconcile::Settings;
 /// The shortest grace: hosts that get their power at the same time are not up at the same time.
 const LEAST_GRACE: Duration = Duration::from_secs(30);
 
-/// The settings of Ganeti's record.
+/// The settings of Ganeti's record of the nodes (`[record]`).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Record {

@@ -23,7 +23,7 @@ const FIRST_PORT: u16 = 1024;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SelfFenceConfig {
-    /// The watchdog device.
+    /// The path of the watchdog device, which self-fencing opens and no other program may use.
     pub watchdog_device: PathBuf,
     /// The length of a lease, from the sending of its question.
     pub lease: Seconds,

@@ -11,7 +11,7 @@ pub enum SettingError {
     /// A time is not between 0 and 3600 s.
     #[error("{seconds} is not a valid time: use 0 to {most} seconds")]
     Time {
-        /// The time, in seconds.
+        /// The configured time in seconds, which may be no finite number.
         seconds: f64,
         /// The longest time that a setting can have, in seconds.
         most: f64,
@@ -27,17 +27,17 @@ pub enum SettingError {
     RelativePath {
         /// The name of the setting.
         setting: &'static str,
-        /// The value of the setting.
+        /// The configured path, which is not absolute.
         path: PathBuf,
     },
     /// The port of the signed echo needs a capability, or is that of confd.
     #[error("port = {port} must be {first} or more, and not {confd}, which is confd's")]
     EchoPort {
-        /// The value of the setting.
+        /// The configured UDP port of the signed echo.
         port: u16,
         /// The first port that needs no capability.
         first: u16,
-        /// The port of confd.
+        /// The UDP port of confd, which Ganeti fixes.
         confd: u16,
     },
     /// A lease or the timeout of the watchdog is below 2 s.
@@ -65,7 +65,7 @@ pub enum SettingError {
     /// A template has a key for which the node has no value.
     #[error("{template:?} needs {{{key}}}, and the node's rule has no values = {{ {key} = ... }}")]
     Key {
-        /// The template.
+        /// The whole text with its `{key}` places, as it is in the file.
         template: String,
         /// The key without a value.
         key: String,
@@ -103,7 +103,7 @@ pub enum SettingError {
     /// The configured grade is above that of an agent that switches no power.
     #[error("agent {agent} switches no power: its off proves {known} at most (grade)")]
     Grade {
-        /// The agent.
+        /// The name of the fence agent's program, as it is in the file.
         agent: String,
         /// The grade of its "off".
         known: Grade,
@@ -111,15 +111,15 @@ pub enum SettingError {
     /// `ganeti-oob` sets the option.
     #[error("option {0} is set by ganeti-oob itself: take it out")]
     ReservedOption(String),
-    /// The option is a secret.
+    /// The option takes a password or a key, which the configuration must not contain.
     #[error("option {0} would put a secret into this file: use password_file, or secrets = {{ {0} = FILE }}")]
     SecretOption(String),
     /// With the option the agent takes for off what is not.
     #[error("with option {option} agent {agent} would take for off {what}: take the option out")]
     TakesForOff {
-        /// The option.
+        /// The name of the option in the device's `options`.
         option: String,
-        /// The agent.
+        /// The name of the fence agent's program, as it is in the file.
         agent: String,
         /// What the agent would take for off.
         what: &'static str,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::setting_error::SettingError;
 use crate::core::shun::verdict::Accepted;
 
-/// The settings of shunning.
+/// The settings of shunning (`[shun]`): what is shunned, and which watchdogs count.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ShunConfig {

@@ -27,10 +27,10 @@ pub struct GanetiConfig {
     drbd_options: Vec<(Owner, String)>,
 }
 
-/// The owner of disk parameters.
+/// The part of Ganeti's configuration that has its own disk parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The cluster itself.
+    /// The cluster, whose parameters are the defaults of every node group.
     Cluster,
     /// The node group of this name.
     Group(String),

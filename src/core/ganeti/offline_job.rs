@@ -12,9 +12,9 @@ const HIGH_PRIORITY: i64 = -10;
 /// What to do about Ganeti's record of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OfflinePlan {
-    /// Submit this job.
+    /// The record differs from what is proven: submit this job to the master's luxid.
     Submit(OfflineJob),
-    /// The record is so already.
+    /// The record is already as it should be: there is nothing to submit.
     AlreadyRecorded,
     /// This host cannot do it, for this reason.
     NotFromHere(String),

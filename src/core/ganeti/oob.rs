@@ -29,7 +29,7 @@ pub const REQUEST_VARIABLE: &str = "GNT_HA_PARENT_RECEIPT";
 /// The environment variable with the time that a child has, in seconds. Programs of other makers ignore it.
 pub const DEADLINE_VARIABLE: &str = "GNT_HA_DEADLINE";
 
-/// The five commands of the contract.
+/// The five commands of Ganeti's OOB contract (design-oob).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
@@ -84,7 +84,7 @@ impl fmt::Display for Command {
     }
 }
 
-/// The answer to `power-status`.
+/// The answer to `power-status`: Ganeti's key `powered`, and gnt-ha's key `grade`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     /// Whether the host has power.

@@ -45,7 +45,7 @@ impl Programs {
         (!all.is_empty() && all.keys().all(|path| is_plain(path))).then_some(Self { by_path: all, candidates })
     }
 
-    /// Returns the value of the property.
+    /// Returns the value of the cluster property that [`Programs::of_property`] reads.
     #[must_use]
     pub fn to_property(&self) -> String {
         let words = |(path, nodes): (&PathBuf, &BTreeSet<NodeName>)| {

@@ -20,9 +20,9 @@ pub enum OfflineByHand {
     /// The node is put on standby: it runs nothing.
     #[default]
     Standby,
-    /// The node is fenced.
+    /// Pacemaker fences the node, so that what it runs starts elsewhere.
     Fence,
-    /// The node stays as it is.
+    /// The node stays as it is in Pacemaker.
     Leave,
 }
 
@@ -68,7 +68,7 @@ impl Default for Tags {
     }
 }
 
-/// One tag and its effect.
+/// One tag of gnt-ha with its effect, as the manual page lists it.
 pub struct Tag {
     /// The tag as it is set in Ganeti.
     pub text: &'static str,

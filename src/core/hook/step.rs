@@ -5,12 +5,12 @@ use std::str::FromStr;
 
 use crate::core::node::{BadNodeName, NodeName};
 
-/// One step of a hook.
+/// One step that `gnt-ha hook` carries out for an event of Ganeti; its text is its name in messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookStep {
     /// Apply this host's own nftables rules.
     ApplyRules,
-    /// Run `gnt-ha check`.
+    /// Run `gnt-ha check`, whose findings Ganeti prints.
     Check,
     /// Have Pacemaker fence the node.
     Fence(NodeName),

@@ -16,7 +16,7 @@ use crate::core::pacemaker::tree::BadCib;
 use crate::core::pacemaker::tree::Element;
 use crate::core::pacemaker::xml;
 
-/// The state that Pacemaker reports.
+/// The state that Pacemaker reports on this host (`crm_mon --output-as=xml`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrmMon {
     /// Whether this host's partition has quorum.

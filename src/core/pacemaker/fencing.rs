@@ -142,7 +142,7 @@ impl Fencing {
         self.devices.iter().filter_map(least).min()
     }
 
-    /// Returns all devices.
+    /// Returns all fence devices of the CIB.
     #[must_use]
     pub fn devices(&self) -> &[Device] {
         &self.devices

@@ -6,9 +6,9 @@
 /// The notification that Pacemaker passes to an instance of a clone (`OCF_RESKEY_CRM_meta_notify_*`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notification {
-    /// `pre` or `post`.
+    /// When Pacemaker notifies: `pre` or `post` for before or after the operation.
     pub kind: String,
-    /// `start`, `stop`, `promote`, `demote`.
+    /// The operation of which it notifies: `start`, `stop`, `promote` or `demote`.
     pub operation: String,
     /// The reason (`key_operation`): `stonith` after a fencing, `stopped` after a graceful stop. Pacemaker 2.1.5 and
     /// later.
@@ -32,7 +32,7 @@ pub enum Meaning {
     Nothing,
 }
 
-/// Returns the meaning of a notification.
+/// Returns what a notification means for the record; only starts and stops that have happened (`post`) count.
 #[must_use]
 pub fn meaning(notice: &Notification) -> Meaning {
     match (notice.kind.as_str(), notice.operation.as_str(), notice.key_operation.as_str()) {

@@ -9,7 +9,7 @@ use super::resources::Resources;
 /// fails for them.
 pub const LATER_NAMES: [u32; 3] = [3, 20, 5];
 
-/// A cluster property of fencing.
+/// A cluster property of fencing, whose name later versions of Pacemaker change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FencingProperty {
     /// Whether Pacemaker fences at all.

@@ -20,7 +20,7 @@ pub type Pairs = BTreeMap<String, String>;
 /// The parts of a CIB that gnt-ha uses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
-    /// The cluster properties.
+    /// The cluster properties (`crm_config`), by their names.
     pub properties: Pairs,
     /// The ids of the sets of cluster properties.
     pub property_sets: Vec<String>,
@@ -56,10 +56,10 @@ pub struct Resources {
     pub fencing: Fencing,
 }
 
-/// One primitive resource.
+/// One primitive of the CIB: a resource or a fence device with its agent and settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Primitive {
-    /// The id of the primitive.
+    /// The id of the primitive, which every command of Pacemaker accepts.
     pub id: String,
     /// The id of the outermost clone, group or bundle around it; its own id without one.
     pub outer: String,
@@ -83,7 +83,7 @@ pub struct Primitive {
     pub parameter_sets: Vec<String>,
 }
 
-/// One operation of a resource.
+/// One operation of a resource, with its timeout and interval as they are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Operation {
     /// The name of the operation: `monitor`, `start`...

@@ -82,21 +82,21 @@ pub enum BadOutlook {
     NoTransition(String),
 }
 
-/// One action of Pacemaker.
+/// One action of the transition that `crm_simulate` plans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SimulatedAction {
-    /// Fence a node.
+    /// Pacemaker would fence this node.
     Fence {
         /// The target of the fencing.
         node: String,
-        /// `off` or `reboot`.
+        /// The requested fencing: `off` or `reboot`.
         action: String,
     },
     /// Change the state of a resource.
     Resource {
         /// The id of the resource, or of an instance of a clone.
         resource: String,
-        /// `start`, `stop`, `promote`, `demote`.
+        /// The operation: `start`, `stop`, `promote` or `demote`.
         action: String,
         /// The node on which it happens.
         node: String,

@@ -16,7 +16,7 @@ pub enum Membership {
     Unclean,
     /// In the membership, and not yet in the cluster.
     Pending,
-    /// A member.
+    /// A member that may run resources.
     Online,
     /// A member that shall run nothing.
     Standby,
@@ -25,7 +25,7 @@ pub enum Membership {
 }
 
 impl Membership {
-    /// Whether it is seen running.
+    /// Returns whether the node is seen in the membership: then it runs.
     #[must_use]
     pub const fn is_member(self) -> bool {
         matches!(self, Self::Pending | Self::Online | Self::Standby | Self::ShuttingDown)
@@ -35,41 +35,41 @@ impl Membership {
 /// One entry of Pacemaker's fence history (`<fence_event>` of `stonith_admin -H`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fence {
-    /// What was asked for.
+    /// The action that was requested of the fence device.
     pub action: FenceAction,
-    /// How it ended.
+    /// How the fencing ended, as the fencer of the delegate reported it.
     pub status: FenceStatus,
     /// When it ended, in milliseconds since 1970; none while it is pending.
     pub completed_ms: Option<u64>,
-    /// Who did it.
+    /// The host that executed the fencing, or the administrator who confirmed it.
     pub delegate: Delegate,
 }
 
-/// The action of a [`Fence`].
+/// The action of a [`Fence`], which decides what its success can prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FenceAction {
-    /// Off.
+    /// The target is switched off and stays off.
     Off,
-    /// Off and on again.
+    /// The target is switched off, then on: it runs again soon.
     Reboot,
     /// On: unfencing, no proof of anything.
     On,
 }
 
-/// The status of a [`Fence`].
+/// The status of a [`Fence`]: only a success can be a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FenceStatus {
-    /// It succeeded.
+    /// The fence device reported success; its kind decides what that proves.
     Success,
     /// It failed: nothing is known of the node.
     Failed,
-    /// It has not ended.
+    /// The fencing has not ended, so that nothing is known of the target.
     Pending,
 }
 
-/// Who executed a [`Fence`].
+/// Who executed a [`Fence`], which decides whose receipt can prove it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delegate {
     /// A device, run by this host.

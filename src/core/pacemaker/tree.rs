@@ -11,7 +11,7 @@ const DEPTH: usize = 64;
 /// Why a text is not a configuration of Pacemaker.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCib {
-    /// No XML.
+    /// The text is not well-formed XML.
     #[error("it is not XML: {0}")]
     Xml(#[from] quick_xml::Error),
     /// XML of something else, or cut short.
@@ -19,10 +19,10 @@ pub enum BadCib {
     Shape,
 }
 
-/// One element.
+/// An XML element of a CIB with its attributes and children; comments and text are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
-    /// The name of the element.
+    /// The tag of the element, such as `primitive`.
     pub name: String,
     attributes: BTreeMap<String, String>,
     /// The elements inside; text is left out.

@@ -11,7 +11,7 @@ use std::fmt;
 use super::reading::{Claim, Kind, Life, Observed, Sees};
 use crate::core::grade::Grade;
 
-/// The aim of a walk.
+/// The aim of a walk over the levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Read the power; change nothing.
@@ -31,7 +31,7 @@ pub struct Remembered {
     pub given_up: bool,
 }
 
-/// The next step of a walk.
+/// The next step of a walk, which the caller carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WalkStep {
     /// Work on all devices of that level, counted from 0. Report each reading and command, then call [`Walk::over`].
@@ -40,7 +40,7 @@ pub enum WalkStep {
     Ask(usize, Vec<String>),
     /// The "off" of that level does not count; another level may follow.
     Doubt(usize, Doubt),
-    /// The walk has ended.
+    /// The walk has ended, with this result.
     End(WalkVerdict),
 }
 

@@ -73,7 +73,7 @@ impl fmt::Display for ProofSource {
 /// What each fencing was worth by its devices alone when it was first seen here, by its keys.
 pub type First = BTreeMap<String, Worth>;
 
-/// The evidence of a node's fencings.
+/// All that is known of the fencings of one node, from both clusters.
 #[derive(Clone, Copy, Debug)]
 pub struct FencingEvidence<'a> {
     /// Pacemaker's fence history of the node.

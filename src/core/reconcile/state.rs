@@ -14,7 +14,7 @@ use crate::core::pause::Pause;
 pub use crate::core::power_receipt::PowerReceipt;
 use crate::core::receipt::{Outcome, Timestamp};
 
-/// The settings of a reconciliation.
+/// The settings of a reconciliation, from the configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The weakest grade of proof that is enough to record a node offline.
@@ -141,7 +141,7 @@ impl ReconcileInput {
     }
 }
 
-/// One of Ganeti's nodes.
+/// One of Ganeti's nodes, with what Pacemaker and this host know of it.
 #[derive(Clone, Debug)]
 pub struct NodeState {
     /// The node's name and flags in Ganeti's configuration.

@@ -10,11 +10,11 @@ pub const LIMIT: usize = 8_192;
 /// The resource that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// The list of versions.
+    /// The list of protocol versions, at `/` as in Ganeti's monitoring daemon.
     Versions,
-    /// An empty answer: the version exists.
+    /// The version exists: the answer is empty.
     Nothing,
-    /// The list of reports.
+    /// The list of the reports' names.
     List,
     /// All reports, as one list.
     All,
@@ -36,7 +36,7 @@ pub enum HttpError {
     /// The method is not GET.
     #[error("405 Method Not Allowed")]
     Method,
-    /// The status is unknown.
+    /// The status could not be collected, so that no metric is given.
     #[error("503 Service Unavailable")]
     Unknown,
 }

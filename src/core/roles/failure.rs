@@ -3,8 +3,8 @@
 /// A check of full mode that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Which.
+    /// The name of the check, such as `luxid` or `noded`; the agent reports it as the reason.
     pub check: &'static str,
-    /// What it found.
+    /// The error or the answer that the check got, cut to one line.
     pub found: String,
 }

@@ -11,7 +11,7 @@ pub const CONFD: &str = "confd";
 /// A value of the attribute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Health {
-    /// Every check passed.
+    /// Every check of this node passed.
     Green,
     /// Ganeti works with this node, and knows less than it could.
     Yellow,

@@ -8,7 +8,7 @@ use crate::core::node::NodeName;
 /// The role of this node by its own ssconf, as the master last distributed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeRole {
-    /// The master.
+    /// The node that ssconf names as the master.
     Master,
     /// A master candidate that is not the master.
     Candidate,
@@ -17,7 +17,7 @@ pub enum NodeRole {
 }
 
 impl NodeRole {
-    /// The rank of `here`.
+    /// Returns the role of `here`, by the master and the candidates that ssconf names and what is simulated.
     #[must_use]
     pub fn of(
         here: &NodeName,

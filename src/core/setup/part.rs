@@ -12,7 +12,7 @@ pub const PREFIX: &str = "gnt-ha-";
 /// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
 pub const MEMBERS: usize = 16;
 
-/// What the administrator wants.
+/// The options of `gnt-ha setup`, which say what the administrator wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetupOptions {
     /// The master role as one resource, not as a promotable clone.
@@ -33,16 +33,16 @@ impl Default for SetupOptions {
     }
 }
 
-/// One thing that is wanted.
+/// One element of the configuration that `gnt-ha setup` makes, with its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Part {
-    /// What it is, in words.
+    /// What the element is for, in one line.
     pub what: String,
     /// Its section of the configuration: `crm_config`, `resources`, `constraints`, `alerts`; [`GANETI`] for a change of Ganeti's own configuration.
     pub section: &'static str,
     /// As Pacemaker's XML; of what is to be removed, the id alone.
     pub xml: String,
-    /// For pcs(8), a command a line.
+    /// The commands of pcs(8) that make it, one a line.
     pub pcs: Vec<String>,
     /// For crmsh, a line for `crm configure` each; what is not crmsh's, as a comment.
     pub crm: Vec<String>,
@@ -55,7 +55,7 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "why")]
 pub enum PartState {
-    /// It is not there.
+    /// The element is absent, and is to be added.
     Add,
     /// It is there, and ours, and different.
     Change(String),

@@ -68,11 +68,11 @@ pub enum Channel {
 /// The cluster as this node's own configuration has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roll {
-    /// This node's name.
+    /// The name of the node that judges; `None` if its own configuration has no node of this host.
     pub here: Option<NodeName>,
     /// All nodes, each with its addresses.
     pub members: BTreeMap<NodeName, BTreeSet<IpAddr>>,
-    /// The master candidates.
+    /// The master candidates, whose answers grant or deny a lease.
     pub candidates: BTreeSet<NodeName>,
     /// The master IP of the cluster.
     pub master_ip: Option<IpAddr>,
@@ -204,7 +204,7 @@ pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), EntryError> {
 /// The request that an answer belongs to, as far as the answer is checked against it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Asked<'a> {
-    /// The node that was asked.
+    /// The node that the request was sent to: an answer in another name does not count.
     pub node: &'a NodeName,
     /// Whether it is a master candidate, by the configuration of this node.
     pub is_candidate: bool,

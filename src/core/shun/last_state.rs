@@ -62,7 +62,7 @@ pub struct Held {
 /// A reason why no report of a node's self-fencing counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LastStateError {
-    /// No report is kept.
+    /// This host has kept no report of the node's self-fencing.
     #[error("its self-fencing is not known here: gnt-ha self-fence arm on it, before it is needed")]
     NoReport,
     /// A denial may be newer than the newest report.

@@ -18,7 +18,7 @@ pub enum CandidateAnswer {
     /// upgrade that stops all of Ganeti's daemons, would reset every node at once. A candidate without a self-fence
     /// daemon is [`CandidateAnswer::Silent`] then.
     Alive,
-    /// No answer that counts.
+    /// No answer that counts. Like a denial, it grants no lease.
     Silent,
 }
 

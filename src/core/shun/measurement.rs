@@ -11,7 +11,7 @@ use super::expiry::{Measured, reset_within_of};
 /// The last line of the notes if the watchdog did not reset the host.
 pub const OVER: &str = "over";
 
-/// The first line of the notes.
+/// The first line of the notes, written before the watchdog was left to expire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Began {
     /// The watchdog's driver, by its own name.
@@ -27,7 +27,7 @@ pub struct Began {
 /// The boot that reads the notes.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
-    /// Its boot id.
+    /// The id of the boot (`proc_sys_kernel(5)`, `boot_id`), which differs after a reset.
     pub boot_id: &'a str,
     /// When it began, by the wall clock, in milliseconds since 1970.
     pub began_wall_ms: u64,
@@ -115,7 +115,7 @@ pub struct Before {
     pub instances: Option<u32>,
     /// The number of DRBD devices that are primary on it; `None` if that is unknown.
     pub drbd_primaries: Option<u32>,
-    /// Whether Pacemaker runs on it.
+    /// Whether Pacemaker runs on the host: a reset would then be a failure of a member.
     pub runs_pacemaker: bool,
     /// Whether other nodes may rely on its self-fencing.
     pub is_relied_on: bool,

@@ -102,14 +102,14 @@ pub struct RequestTooLarge {
 pub struct PeerReport {
     /// The version of the protocol, [`VERSION`].
     pub version: u32,
-    /// The node that answers.
+    /// The node that answers, by its own configuration; the sender compares it with the node that was asked.
     pub node: NodeName,
     /// Its boot id (`proc_sys_kernel(5)`, `boot_id`).
     pub boot_id: String,
     /// How long it has been up, in milliseconds of its clock since boot.
     #[serde(default)]
     pub uptime_ms: Option<u64>,
-    /// Its whole shun list.
+    /// Its whole shun list, after the orders were merged.
     pub register: ShunList,
     /// The nodes that its kernel shuns at every address, read back, each with its epoch.
     pub refuses: BTreeMap<NodeName, Epoch>,
@@ -153,7 +153,7 @@ pub struct PeerReport {
 /// The program, configuration and clock of a node that answers. Two nodes that differ in them may decide differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
-    /// The version of gnt-ha.
+    /// The version of gnt-ha, as `gnt-ha --version` prints it.
     pub version: String,
     /// The SHA-1 of its configuration file, in hexadecimal; `None` if it has no such file.
     pub config: Option<String>,
@@ -171,7 +171,7 @@ pub struct Program {
     pub remote_key: Option<String>,
 }
 
-/// What self-fencing reports of itself.
+/// What self-fencing reports of itself, on which other nodes may rely.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelfFenceReport {
     /// The boot id of its node.

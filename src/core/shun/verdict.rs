@@ -40,9 +40,9 @@ pub enum PeerState {
 /// A node beside the one that is shunned.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Peer {
-    /// The peer's name.
+    /// The name of the peer in Ganeti's configuration.
     pub node: NodeName,
-    /// The peer's primary address.
+    /// The primary address of the peer in Ganeti, to which requests are sent.
     pub address: IpAddr,
     /// Its state towards the node that is shunned.
     pub stand: PeerState,
@@ -87,7 +87,7 @@ pub struct Round {
     pub lost: BTreeSet<NodeName>,
 }
 
-/// The result of two rounds.
+/// What two rounds together prove of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProofVerdict {
     /// Every survivor shuns the node, and it may still run (grade `isolated`).
@@ -188,7 +188,7 @@ pub struct ProofInput<'a> {
 /// Watchdogs that count for `bounded` only because the configuration accepts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
-    /// Whether softdog counts.
+    /// Whether softdog counts: the kernel that it watches also runs it.
     pub softdog: bool,
     /// Whether the watchdog of a virtual machine counts.
     pub virtual_host: bool,

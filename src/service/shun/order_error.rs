@@ -79,7 +79,7 @@ pub enum OrderError {
     /// The node's answer does not permit a readmission.
     #[error("{objection}; when you have seen that it may: gnt-ha readmit {node} --force --reason TEXT")]
     Objection {
-        /// The node.
+        /// The node that is to be readmitted.
         node: NodeName,
         /// The reason against the readmission.
         objection: String,
@@ -93,7 +93,7 @@ pub enum OrderError {
     /// The node does not shun another node that is shunned.
     #[error("it does not shun {node}, as the others do{}", .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
     TargetShunsLess {
-        /// The other node.
+        /// The other node, which is shunned by all but this one.
         node: NodeName,
         /// The reason that the readmitted node gives.
         why: Option<String>,
@@ -122,17 +122,17 @@ pub enum ManualOrderError {
     /// The node is not shunned, or not by all nodes.
     #[error("{node}: is not shunned: {error}")]
     Shun {
-        /// The node.
+        /// The node that the administrator wants shunned.
         node: NodeName,
-        /// The reason.
+        /// The reason of the failure, with the nodes that do not shun it.
         error: OrderError,
     },
     /// The node is not readmitted.
     #[error("{node}: is not readmitted: {error}")]
     Readmit {
-        /// The node.
+        /// The node that the administrator wants readmitted.
         node: NodeName,
-        /// The reason.
+        /// The reason of the failure, or the objection of a node.
         error: OrderError,
     },
 }

@@ -33,9 +33,9 @@ pub enum AnswerError {
     /// The request was not applied.
     #[error("{here}: {error}")]
     Shun {
-        /// This host.
+        /// The node that was to carry out the request.
         here: NodeName,
-        /// The reason.
+        /// The reason of the failure, which the sender prints.
         error: ShunError,
     },
     /// The answer cannot be written as JSON.
@@ -44,9 +44,9 @@ pub enum AnswerError {
     /// The sender would not read the whole answer.
     #[error("{here}: the answer has {length} bytes, the maximum is {ANSWER_LIMIT}")]
     TooLong {
-        /// This host.
+        /// The node that was to answer.
         here: NodeName,
-        /// The length of the answer.
+        /// The length of the answer in bytes.
         length: usize,
     },
 }

@@ -39,7 +39,7 @@ pub enum ReceiptsError {
     NoAnswer {
         /// The host that was asked.
         host: NodeName,
-        /// The reason.
+        /// The failure of the request or of its answer.
         error: PeerError,
     },
 }

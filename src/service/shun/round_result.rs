@@ -12,7 +12,7 @@ use crate::core::shun::messages::PeerReport;
 use crate::core::shun::verdict::{Missing, Round};
 use crate::sys::ganeti::peer_channel::{Answers, PeerError};
 
-/// The result of one round.
+/// The answers of one round, and what they prove of the target.
 pub struct RoundResult {
     /// The answer of each node.
     pub answers: Answers,

@@ -17,7 +17,7 @@ use super::order_error::OrderError;
 use crate::sys::ganeti::network;
 use crate::sys::ganeti::peer_channel::PeerChannel;
 
-/// The result of a sync.
+/// What a sync of the shun list left to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SyncResult {
     /// The nodes that do not shun another node yet, one line each.

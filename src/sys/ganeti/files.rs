@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::core::ganeti::config::{BadConfigData, GanetiConfig};
 use crate::sys::limited;
 
-/// Ganeti's data directory.
+/// Ganeti's data directory in Debian's packages (`constants.DATA_DIR`).
 pub const DATA_DIR: &str = "/var/lib/ganeti";
 
 /// Name of Ganeti's configuration file in that directory; only master candidates have it.
@@ -27,7 +27,7 @@ pub enum GanetiFilesError {
     /// The file exists and cannot be read.
     #[error("cannot read {}: {error}", path.display())]
     Unreadable {
-        /// The path of the file.
+        /// The path of `config.data`.
         path: PathBuf,
         /// The error of the file system.
         error: std::io::Error,
@@ -35,7 +35,7 @@ pub enum GanetiFilesError {
     /// The file was read and is not a usable configuration.
     #[error("cannot use {}: {error}", path.display())]
     Bad {
-        /// The path of the file.
+        /// The path of `config.data`.
         path: PathBuf,
         /// The fault in the configuration.
         error: BadConfigData,

@@ -237,12 +237,12 @@ pub fn is_listening(path: &Path, deadline: Deadline) -> bool {
     }
 }
 
-/// The state of a job.
+/// The state of a job, as far as its caller has to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
     /// The job waits or runs.
     UnderWay,
-    /// The job succeeded.
+    /// The job ended with success: its changes are in Ganeti's configuration.
     Done,
     /// The job failed or was cancelled, with the reason.
     Failed(String),

@@ -67,9 +67,9 @@ pub enum PeerError {
     /// The node did not answer by noded, nor by SSH.
     #[error("{noded}; {ssh}")]
     Both {
-        /// The error by noded.
+        /// The failure by noded, which is tried first.
         noded: Box<PeerError>,
-        /// The error by SSH.
+        /// The failure by SSH, which is tried when noded fails.
         ssh: Box<PeerError>,
     },
     /// The node did not answer by SSH.

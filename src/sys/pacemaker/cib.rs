@@ -74,7 +74,7 @@ impl CibError {
 /// The reason why a change was not made, or is not proven.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// Pacemaker's tool failed.
+    /// Pacemaker's tool ended with an error, or not in time.
     #[error(transparent)]
     Tool(#[from] ProgramError),
     /// The tool succeeded, and the file does not contain the change.

@@ -50,7 +50,7 @@ pub enum PowerRestorePolicy {
 /// The reasons of the last power-down; several may be set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastPowerEvent {
-    /// Mains power failed.
+    /// The host was powered down because the mains power failed.
     pub ac_failed: bool,
     /// The host was powered down by an overload.
     pub overload: bool,

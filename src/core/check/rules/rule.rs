@@ -2,7 +2,7 @@
 
 use crate::core::check::severity::Severity;
 
-/// One rule of `gnt-ha check`.
+/// One rule of `gnt-ha check`: the name, severity and explanation of a problem.
 #[derive(Debug)]
 pub struct Rule {
     /// The name of the rule, for programs.
