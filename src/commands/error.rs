@@ -224,6 +224,13 @@ pub enum CommandError {
     /// Whether self-fencing is to be armed cannot be written.
     #[error("cannot keep it in {}: {error}", path.display())]
     DesiredStateNotKept { path: PathBuf, error: io::Error },
+    /// The report of self-fencing exists and cannot be read.
+    #[error(
+        "cannot read the report of self-fencing in {}: {error}; another version of gnt-ha may have written it: the watchdog may be armed; \
+         boot this host when it may go down",
+        run.display()
+    )]
+    SelfFenceUnknown { run: PathBuf, error: io::Error },
     /// Self-fencing was not armed.
     #[error("self-fence arm failed: {0}; nothing was changed")]
     Arm(#[from] ArmError),

@@ -14,7 +14,9 @@ use crate::cli;
 use crate::core::config::Config;
 use crate::service::self_fence::arming::try_out;
 use crate::service::self_fence::daemon;
-use crate::service::self_fence::state::{DesiredState, Phase, Status, current_status, desired, set_desired};
+use crate::service::self_fence::state::{
+    DesiredState, Phase, Status, current_status, desired, set_desired, unreadable,
+};
 use crate::sys::clock::Deadline;
 use crate::sys::config_file;
 use crate::sys::ganeti::files;
@@ -119,6 +121,9 @@ fn read(config: &Config) -> Option<Status> {
 fn status(config: &Config, json: bool) -> Result<u8, CommandError> {
     let is_wanted = desired(&config.state).map_err(CommandError::DesiredState)?.armed;
     let status = read(config);
+    if let Some(error) = unreadable(&config.run).filter(|_| status.is_none()) {
+        return Err(CommandError::SelfFenceUnknown { run: config.run.clone(), error });
+    }
     let code = match status.as_ref().map(|status| status.phase) {
         Some(Phase::Armed) => 0,
         Some(Phase::Lost) => 2,

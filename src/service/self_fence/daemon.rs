@@ -17,7 +17,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::before_reset::{log_everywhere, stop_instances};
 use super::error::SelfFenceError;
 use super::rounds::Rounds;
-use super::state::{Phase, Status, desired, forget_promise, last_status};
+use super::state::{Phase, Status, desired, forget_promise, last_status, left_armed};
 use super::{host, measured};
 use crate::core::config::{Config, SelfFenceConfig};
 use crate::core::node::NodeName;
@@ -121,7 +121,8 @@ impl Daemon {
         if let Some((granted_at, in_force)) = before.as_ref().and_then(Status::granted) {
             lease = Lease::restored(terms, in_force, granted_at);
         }
-        let armed_before = before.as_ref().is_some_and(|status| status.driver.is_some());
+        // A report that cannot be read may be that of an armed watchdog.
+        let armed_before = left_armed(&config.run).unwrap_or(true);
         let promised_until = before.and_then(|status| status.guaranteed_until_ms).map(Duration::from_millis);
         Ok(Self {
             settings: config.self_fence.clone(),

@@ -160,6 +160,29 @@ pub fn last_status(run: &Path) -> Option<Status> {
     (status.boot_id == identity::incarnation() && status.at_boottime_ms <= now().boottime_ms).then_some(status)
 }
 
+/// What a report of another version has in any case.
+#[derive(Deserialize)]
+struct Remains {
+    boot_id: String,
+    driver: Option<String>,
+}
+
+/// Returns whether an earlier process of this boot left the watchdog armed. The report may be of another version of
+/// gnt-ha, and not readable as a whole.
+///
+/// # Errors
+/// The error of the file system or of the parser: then it is unknown.
+pub fn left_armed(run: &Path) -> io::Result<bool> {
+    let remains: Option<Remains> = state_file::read(&status_file(run))?;
+    Ok(remains.is_some_and(|remains| remains.boot_id == identity::incarnation() && remains.driver.is_some()))
+}
+
+/// Returns why the report of self-fencing cannot be read, if there is one that this version does not understand.
+#[must_use]
+pub fn unreadable(run: &Path) -> Option<io::Error> {
+    state_file::read::<Status>(&status_file(run)).err()
+}
+
 /// The largest age of a report of the running daemon, in milliseconds.
 const FRESH_MS: u64 = 5_000;
 
@@ -203,5 +226,24 @@ mod tests {
         assert!(early(boot(state, run)));
         std::fs::write(wanted_file(state), "{").unwrap();
         assert!(!early(boot(state, run)), "the desired state is unknown");
+    }
+
+    /// After an upgrade the report is that of another version. A daemon that took it for absent would not open the
+    /// watchdog that its predecessor armed, and the host would be reset.
+    #[test]
+    fn a_report_of_another_version_still_says_that_the_watchdog_is_armed() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path();
+        let report = |text: &str| {
+            std::fs::write(status_file(run), text).unwrap();
+            (last_status(run).is_some(), unreadable(run).is_some(), left_armed(run).ok())
+        };
+        assert_eq!((unreadable(run).is_some(), left_armed(run).ok()), (false, Some(false)), "it never ran");
+        let boot = identity::incarnation();
+        let of_another = |driver: &str| format!(r#"{{"boot_id": "{boot}", "phase": "dozing", "driver": {driver}}}"#);
+        assert_eq!(report(&of_another("\"iTCO_wdt\"")), (false, true, Some(true)));
+        assert_eq!(report(&of_another("null")), (false, true, Some(false)));
+        assert_eq!(report(r#"{"boot_id": "another", "driver": "iTCO_wdt"}"#), (false, true, Some(false)));
+        assert_eq!(report("{"), (false, true, None));
     }
 }
