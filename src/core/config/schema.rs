@@ -1,11 +1,12 @@
 //! Parses the text of the configuration key by key, so that each error has its line; touches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, SeqAccess, Visitor};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 
@@ -17,6 +18,38 @@ use crate::core::fence_agents::check_power_agent;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
 use crate::core::setup::MEMBERS;
+
+/// The levels as they are written.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct WrittenLevels(Vec<WrittenLevel>);
+
+/// One level as it is written. The error shows the form of the whole: `levels = ["bmc"]` is the likeliest mistake.
+struct WrittenLevel(Vec<String>);
+
+impl<'de> Deserialize<'de> for WrittenLevel {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Devices;
+
+        impl<'de> Visitor<'de> for Devices {
+            type Value = WrittenLevel;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of devices for each level, as in levels = [[\"bmc\"]]")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<WrittenLevel, A::Error> {
+                let mut devices = Vec::new();
+                while let Some(device) = items.next_element()? {
+                    devices.push(device);
+                }
+                Ok(WrittenLevel(devices))
+            }
+        }
+
+        from.deserialize_seq(Devices)
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -54,7 +87,7 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct Rule {
     #[serde(default)]
-    levels: Option<Spanned<Levels>>,
+    levels: Option<Spanned<WrittenLevels>>,
     #[serde(default)]
     values: Values,
 }
@@ -62,7 +95,7 @@ struct Rule {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Default {
-    levels: Spanned<Levels>,
+    levels: Spanned<WrittenLevels>,
 }
 
 /// The keys of a driver whose settings are in another section.
@@ -277,15 +310,16 @@ impl Reader<'_> {
     /// Checks the levels of a rule; `many` is true if the rule is for more than one node.
     fn levels(
         &self,
-        levels: Spanned<Levels>,
+        levels: Spanned<WrittenLevels>,
         devices: &BTreeMap<String, Driver>,
         many: bool,
     ) -> Result<Levels, ConfigError> {
         let at = levels.span().start;
-        if levels.get_ref().is_empty() || levels.get_ref().iter().any(Vec::is_empty) {
+        let levels: Levels = levels.into_inner().0.into_iter().map(|level| level.0).collect();
+        if levels.is_empty() || levels.iter().any(Vec::is_empty) {
             return Err(self.error(at, "levels must name devices: levels = [[\"bmc\"]]"));
         }
-        for name in levels.get_ref().iter().flatten() {
+        for name in levels.iter().flatten() {
             let Some(device) = devices.get(name) else {
                 let hint = nearest(name, devices.keys().map(String::as_str));
                 return Err(self.error(at, format!("no device {name:?}{hint}")));
@@ -298,7 +332,7 @@ impl Reader<'_> {
                 return Err(self.error(at, why));
             }
         }
-        Ok(levels.into_inner())
+        Ok(levels)
     }
 
     /// Adds the line to an error and, for an unknown key, the nearest valid one.

@@ -87,6 +87,8 @@ fn a_level_must_name_a_device_that_there_is() {
     let error = error_of(|s| s.replace("[[\"script\"]]", "[[\"scirpt\"]]"));
     assert_eq!(error, "config.toml:27: no device \"scirpt\"; did you mean \"script\"?");
     assert!(error_of(|s| s.replace("[[\"script\"]]", "[[]]")).contains("must name devices"));
+    let error = error_of(|s| s.replace("[[\"script\"]]", "[\"script\"]"));
+    assert!(error.ends_with("a list of devices for each level, as in levels = [[\"bmc\"]]"), "{error}");
 }
 
 /// Many BMCs let the null user in, some of them without a password; no fencing may depend on that user.
