@@ -159,8 +159,10 @@ fn act(
     // A manual reboot whose power-on was sent is planned: what it stops returns, and was not lost.
     if was_switched_on && !identity::under_pacemaker() {
         finish.record = Some(match state {
-            Power::On => "left: it was rebooted by hand, and is on again".to_owned(),
-            Power::Off => "left: it was rebooted by hand, and it is not known whether it is on again".to_owned(),
+            Power::On => "not recorded: it was rebooted by hand, and is on again".to_owned(),
+            Power::Off => {
+                "not recorded: it was rebooted by hand, and it is not known whether it is on again".to_owned()
+            }
         });
     } else if options.record {
         let worth = Evidence::of_receipt(requested, finish.outcome, proof.grade).worth();

@@ -24,17 +24,17 @@ const LIMIT: Duration = Duration::from_millis(300);
 pub fn record_offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Options) -> String {
     let deadline = Deadline::after(LIMIT);
     let Ok(config) = cluster.config() else {
-        return "left: this host has no Ganeti configuration".to_owned();
+        return "not recorded here: this host has no Ganeti configuration".to_owned();
     };
     let Ok(found) = config.find(node) else {
-        return format!("left: Ganeti does not know {node}");
+        return format!("not recorded here: Ganeti does not know {node}");
     };
     let Some(here) = identity::node_among(config.nodes().iter().map(|node| &node.name)) else {
-        return format!("left: this host, {}, is not one of Ganeti's nodes", identity::host());
+        return format!("not recorded here: this host, {}, is not one of Ganeti's nodes", identity::host());
     };
     let job = match offline_job::plan(config, found, worth.powered, &here) {
         OfflinePlan::AlreadyRecorded => return "it was recorded offline before".to_owned(),
-        OfflinePlan::NotFromHere(why) => return format!("left: {why}"),
+        OfflinePlan::NotFromHere(why) => return format!("not recorded here: {why}"),
         OfflinePlan::Submit(job) => job,
     };
     let luxi = Path::new(files::LUXI_SOCKET);
@@ -46,6 +46,6 @@ pub fn record_offline(cluster: &Cluster, node: &NodeName, worth: Worth, options:
         Ok(None) => {
             format!("a job {purpose} is handed over; Ganeti confirms it when it has waited for the dead")
         }
-        Err(why) => format!("left: {why}"),
+        Err(why) => format!("not recorded here: {why}"),
     }
 }

@@ -53,7 +53,7 @@ fn breaker(cluster: &Cluster) -> Value {
 }
 
 /// No luxid runs here: this error shows that no guard blocked the record.
-const TRIED: &str = "left: no luxid answers at";
+const TRIED: &str = "not recorded here: no luxid answers at";
 
 #[test]
 fn the_master_records_and_counts_it() {
@@ -68,7 +68,10 @@ fn the_master_records_and_counts_it() {
 fn where_the_agents_look_it_is_left_to_them() {
     let cluster = where_we_are_master("");
     looked(&cluster, now());
-    assert_eq!(fence(&cluster, "n2.lab", ""), "left: the next reconciliation of the role agents records it");
+    assert_eq!(
+        fence(&cluster, "n2.lab", ""),
+        "not recorded here: the next reconciliation of the role agents records it"
+    );
     assert_eq!(breaker(&cluster)["down"], json!([]));
     // Agents that are gone record nothing any more, although their file is still being written.
     let at = now();
@@ -90,9 +93,9 @@ fn the_third_at_once_latches_the_breaker() {
         cluster.write_config(&config);
     }
     let record = fence(&cluster, "n4.lab", "");
-    assert!(record.starts_with("left: the breaker holds back n4.lab beside n2.lab, n3.lab"), "{record}");
+    assert!(record.starts_with("not recorded here: the breaker holds back n4.lab beside n2.lab, n3.lab"), "{record}");
     assert_eq!(breaker(&cluster)["latched"]["held"], json!(["n4.lab"]), "it latches");
-    assert!(fence(&cluster, "n5.lab", "").starts_with("left: the breaker holds back n4.lab, n5.lab"));
+    assert!(fence(&cluster, "n5.lab", "").starts_with("not recorded here: the breaker holds back n4.lab, n5.lab"));
 }
 
 /// A pause that cannot be read counts as a pause.
@@ -101,12 +104,12 @@ fn a_pause_of_the_cluster_or_of_this_host_holds_it_back() {
     let pause = r#"{"reason":"a fan","by":"root","since_ms":1}"#;
     let property = format!(r#"<nvpair id="p" name="gnt-ha-pause" value="{}"/>"#, pause.replace('"', "&quot;"));
     let cluster = where_we_are_master(&property);
-    assert_eq!(fence(&cluster, "n2.lab", ""), "left: paused by root: a fan (gnt-ha resume)");
+    assert_eq!(fence(&cluster, "n2.lab", ""), "not recorded here: paused by root: a fan (gnt-ha resume)");
 
     let cluster = where_we_are_master("");
     std::fs::create_dir_all(cluster.path("state")).unwrap();
     std::fs::write(cluster.path("state/pause.json"), pause).unwrap();
-    assert_eq!(fence(&cluster, "n2.lab", ""), "left: paused by root: a fan (gnt-ha resume)");
+    assert_eq!(fence(&cluster, "n2.lab", ""), "not recorded here: paused by root: a fan (gnt-ha resume)");
 
     let cluster = where_we_are_master("");
     std::fs::remove_file(cluster.path("cib.xml")).unwrap();
@@ -120,7 +123,7 @@ fn a_pause_of_the_cluster_or_of_this_host_holds_it_back() {
 #[test]
 fn maintenance_and_a_weak_proof_hold_it_back() {
     let cluster = where_we_are_master(r#"<nvpair id="m" name="maintenance-mode" value="true"/>"#);
-    assert_eq!(fence(&cluster, "n2.lab", ""), "left: Pacemaker is in maintenance mode");
+    assert_eq!(fence(&cluster, "n2.lab", ""), "not recorded here: Pacemaker is in maintenance mode");
 
     let cluster = where_we_are_master("");
     cluster.program(
@@ -128,7 +131,7 @@ fn maintenance_and_a_weak_proof_hold_it_back() {
         r#"case "$1 $(cat "power-$2")" in "power-status off") echo '{"powered": false, "grade": "isolated"}'; exit 0 ;; esac"#,
     );
     let record = fence(&cluster, "n2.lab", "minimum_grade=isolated");
-    assert_eq!(record, "left: it is only proven isolated, and at least bounded is asked for");
+    assert_eq!(record, "not recorded here: it is only proven isolated, and at least bounded is asked for");
     assert_eq!(breaker(&cluster), Value::Null, "what is not recorded does not count");
 }
 
@@ -156,5 +159,5 @@ fn a_look_under_way_is_not_waited_for() {
     let file = std::fs::File::create(cluster.path("state/lock/reconcile")).unwrap();
     file.lock().unwrap();
     let record = fence(&cluster, "n2.lab", "");
-    assert!(record.starts_with("left: another command was using it"), "{record}");
+    assert!(record.starts_with("not recorded here: another command was using it"), "{record}");
 }

@@ -259,7 +259,7 @@ fn left_out(ganeti: &GanetiConfig, resources: &Resources, here: Digest) -> Optio
     }
     let why = match (identity::node_among(ganeti.master()), ganeti.master()) {
         (None, Some(master)) => {
-            format!("it is that of the config.toml on Ganeti's master; on {master}: gnt-ha setup --apply")
+            format!("the config.toml here is not the one that it stands for; copy the right one to all nodes, then on {master}: gnt-ha setup --apply")
         }
         _ => "luxid on this host does not answer, so that this host is not known to serve as Ganeti's master; when gnt-ha status shows that \
               it does: gnt-ha setup --apply"

@@ -13,12 +13,14 @@ use super::error::{CommandError, IncidentError};
 use crate::cli;
 use crate::core::config::{DEFAULT_PATH, DEFAULT_STATE};
 use crate::core::history::{ActionRecord, join_entries};
-use crate::core::node::NodeName;
+use crate::core::node::{self, NodeName};
 use crate::core::receipt::Action;
 use crate::core::reconcile::Fence;
 use crate::core::timeline::{Event, joined};
 use crate::sys::clock::Deadline;
 use crate::sys::config_file::{self, ConfigFileError};
+use crate::sys::ganeti::files;
+use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::output::Text;
 use crate::sys::pacemaker::{self, PacemakerError};
 use crate::sys::receipt_log::ReceiptLog;
@@ -89,7 +91,11 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), CommandError> {
     }
     if events.is_empty() {
         let whom = arguments.node.as_ref().map_or_else(|| "any node".to_owned(), ToString::to_string);
-        return Ok(cli::print(&format!("This host has no receipt of an action on {whom} ({}).\n", dir.display()))?);
+        let names = Ssconf::new(Path::new(files::DATA_DIR)).names("node_list").unwrap_or_default();
+        let is_unknown = |node: &NodeName| !names.is_empty() && node::find(node, &names).is_err();
+        let unknown = if arguments.node.as_ref().is_some_and(is_unknown) { "; Ganeti has no such node" } else { "" };
+        let text = format!("This host has no receipt of an action on {whom} ({}){unknown}.\n", dir.display());
+        return Ok(cli::print(&text)?);
     }
     let format = TextFormat { zone: TimeZone::system() };
     let mut text = Text::default();

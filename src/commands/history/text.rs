@@ -36,7 +36,7 @@ impl TextFormat {
     /// Appends a fencing by another host, or by a program that is not ours.
     fn push_fencing(&self, fenced: &Fenced, text: &mut Text) {
         let Fenced { node, fence } = fenced;
-        let at = fence.completed_ms.map_or_else(|| "(not over)".to_owned(), |at| cli::time(at, &self.zone));
+        let at = fence.completed_ms.map_or_else(|| "(pending)".to_owned(), |at| cli::time(at, &self.zone));
         text.push_str(&format!("{at}  {node}  {}  ", verb(fence.action)));
         push_status(fence, text);
         text.push_str(
@@ -45,7 +45,7 @@ impl TextFormat {
         );
         let line = match &fence.delegate {
             Delegate::Host(host) => {
-                format!("done by {host}: gnt-ha history there has the receipt, if it was fence_ganeti")
+                format!("fenced from {host}; gnt-ha history there has the receipt, if fence_ganeti did it")
             }
             Delegate::Human => {
                 "confirmed by an administrator (gnt-ha confirm-off, stonith_admin --confirm): no device was used"
@@ -54,7 +54,7 @@ impl TextFormat {
             Delegate::Watchdog => {
                 "watchdog self-fencing: no device was used, the node is trusted to have reset itself".to_owned()
             }
-            Delegate::Unnamed => "by a host that Pacemaker does not name".to_owned(),
+            Delegate::Unnamed => "Pacemaker does not name the host that did it".to_owned(),
         };
         text.push_str(&format!("    {line}\n"));
     }
@@ -99,7 +99,7 @@ fn push_status(fence: &Fence, text: &mut Text) {
 /// Returns the result of an action with its colour.
 pub(super) fn result(action: &ActionRecord) -> (Paint, String) {
     let Some(receipt) = &action.receipt else {
-        return (Paint::Red, "INTERRUPTED: killed, or still running; nothing is known".to_owned());
+        return (Paint::Red, "no result: killed, or still running; nothing is known".to_owned());
     };
     let took = format!("{:.1} s", seconds(receipt.duration_ms));
     let proof = match receipt.grade {
@@ -179,7 +179,7 @@ mod tests {
             text_of_fencing(FenceStatus::Success, n2.clone()),
             "1970-01-01 00:00:02 UTC  n3.lab  reboot  success, reported by Pacemaker
     \
-             done by n2.lab: gnt-ha history there has the receipt, if it was fence_ganeti\n"
+             fenced from n2.lab; gnt-ha history there has the receipt, if fence_ganeti did it\n"
         );
         let failed = text_of_fencing(FenceStatus::Failed, n2);
         assert!(failed.contains("FAILED") && !failed.contains("success"), "{failed}");
@@ -235,7 +235,7 @@ mod tests {
     /// CloudStack 13376: alerts reported "fencing performed" for each failure. A failure must not read like a success.
     #[test]
     fn a_failed_or_interrupted_action_is_shown_as_such() {
-        assert!(text_of(vec![LogEntry::Intent(intent("a", "n3"))]).contains("INTERRUPTED: killed, or still running"));
+        assert!(text_of(vec![LogEntry::Intent(intent("a", "n3"))]).contains("no result: killed, or still running"));
         let mut failed = receipt("a", "n3");
         failed.outcome = Outcome::Unknown;
         failed.grade = Grade::Unknown;

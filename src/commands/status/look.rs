@@ -180,7 +180,7 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, view: &View, notes:
     let left_ms = view.settings().start_up_grace_ms.saturating_sub(age_ms.unwrap_or_default());
     if left_ms > 0 {
         let text = format!(
-            "this host's cluster stack has only started: for {} s more only what was fenced since is recorded here",
+            "Pacemaker started on this host a short time ago: for {} s more, only nodes that were fenced since then are recorded",
             left_ms.div_ceil(1_000)
         );
         notes.push(Note::new(Level::Ok, "start-up", text));
@@ -201,7 +201,10 @@ fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
     }
     notes.extend(register.shunned().map(|(node, entry)| {
         // The state is correct for a node that is recorded offline; an administrator has to end it.
-        let text = format!("{node} is refused by this host ({}), by {}: gnt-ha readmit {node}", entry.grade, entry.by);
+        let text = format!(
+            "this host shuns {node} ({}), asked by {}; when it has booted: gnt-ha readmit {node}",
+            entry.grade, entry.by
+        );
         Note::new(Level::Ok, "shun", text)
     }));
     // Another note reports a host without Ganeti.

@@ -18,16 +18,16 @@ pub(super) struct Table {
 }
 
 /// The headings of all columns except the last. A receipt is stored on the host that did the action.
-const HEAD: [&str; 8] = ["NODE", "PACEMAKER", "GANETI", "POWER", "SHUN", "SELF-FENCE", "GRADE", "LAST ACTION HERE"];
+const HEAD: [&str; 8] = ["NODE", "PACEMAKER", "GANETI", "POWERED", "SHUN", "SELF-FENCE", "GRADE", "LAST ACTION HERE"];
 
 /// The heading of the last column: the pending record change, or what blocks it.
 const RECORD: &str = "RECORD IN GANETI";
 
-/// Columns that are omitted if they are empty for all nodes.
+/// Columns that are omitted if they are empty for all nodes, or if no node has armed self-fencing.
 const OPTIONAL: [&str; 3] = ["SHUN", "SELF-FENCE", "GRADE"];
 
 /// Columns that are omitted on a narrow terminal, in this order.
-const DROPPED: [&str; 6] = ["LAST ACTION HERE", "SELF-FENCE", "SHUN", "POWER", "GRADE", "PACEMAKER"];
+const DROPPED: [&str; 6] = ["LAST ACTION HERE", "SELF-FENCE", "SHUN", "POWERED", "GRADE", "PACEMAKER"];
 
 /// The minimum width to which the last column is shortened.
 const LEAST: usize = 24;
@@ -51,7 +51,8 @@ impl Table {
     pub(super) fn text(&self, status: &Status) -> Text {
         let mut columns: Vec<Column> =
             HEAD.iter().enumerate().map(|(index, head)| self.column(index, head, status)).collect();
-        columns.retain(|column| !OPTIONAL.contains(&column.head) || column.cells.iter().any(|cell| cell != NONE));
+        let says_something = |cell: &String| cell != NONE && cell != SelfFenceState::Off.word();
+        columns.retain(|column| !OPTIONAL.contains(&column.head) || column.cells.iter().any(says_something));
         let records: Vec<String> = status.nodes.iter().map(record).collect();
         let longest = records.iter().map(|cell| cell.chars().count()).chain([RECORD.len()]).max().unwrap_or_default();
         let left = self.fit(&mut columns, longest);
@@ -220,9 +221,9 @@ mod tests {
         let text = TABLE.text(&status()).plain();
         assert_eq!(
             text,
-            "  NODE     PACEMAKER  GANETI   POWER  LAST ACTION HERE          RECORD IN GANETI\n  \
-               n1.lab   online     master   on     -                         nothing: the master's flags do not change\n\
-             ! n33.lab  UNCLEAN    regular  on     reboot 3 min ago: FAILED  blocked: lost, and not fenced yet: nothing is \
+            "  NODE     PACEMAKER  GANETI   POWERED  LAST ACTION HERE          RECORD IN GANETI\n  \
+               n1.lab   online     master   yes      -                         nothing: the master's flags do not change\n\
+             ! n33.lab  UNCLEAN    regular  yes      reboot 3 min ago: FAILED  blocked: lost, and not fenced yet: nothing is \
              proven\n\n\
              ! paused by root: a fan (gnt-ha resume); since 1970-01-01 00:01:00 UTC\n  young\n"
         );
@@ -236,8 +237,8 @@ mod tests {
         status.nodes[1] = status.nodes[1].clone().protected(protection);
         let text = TABLE.text(&status).plain();
         let lines: Vec<&str> = text.lines().collect();
-        assert!(lines[0].contains("POWER  SHUN     GRADE  LAST ACTION HERE"), "{text}");
-        assert!(lines[2].contains("on     shunned  off    reboot"), "{text}");
+        assert!(lines[0].contains("POWERED  SHUN     GRADE  LAST ACTION HERE"), "{text}");
+        assert!(lines[2].contains("yes      shunned  off    reboot"), "{text}");
     }
 
     /// The width of the terminal is kept: the least important columns are omitted, and a shortened cell that needs

@@ -174,8 +174,8 @@ fn look_at_fencers(state: &CrmMon, view: &CheckInput, findings: &mut Findings) {
     let lacking = view.lacking.iter().map(PacemakerName::as_str).collect::<Vec<_>>().join(", ");
     match able[..] {
         _ if view.lacking.is_empty() => {}
-        [] => findings.add("one-fencer", "pacemaker", format!("{lacking} lack what is needed")),
-        [only] => findings.add("one-fencer", only, format!("it alone may fence: {lacking} lack what is needed")),
+        [] => findings.add("one-fencer", "pacemaker", format!("no host can fence: {lacking} lack what is needed")),
+        [only] => findings.add("one-fencer", only, format!("no other host can fence: {lacking} lack what is needed")),
         _ => {}
     }
 }

@@ -107,7 +107,7 @@ impl fmt::Display for BlockReason {
                 write!(f, ": at most {limit} at once (gnt-ha breaker reset, or 10 minutes of a whole cluster)")
             }
             Self::StartUp { left_ms } => {
-                write!(f, "this host's cluster stack has only started: waits {} s more", left_ms.div_ceil(1_000))
+                write!(f, "Pacemaker started on this host a short time ago: waits {} s more", left_ms.div_ceil(1_000))
             }
             Self::NotFenced { failed: 0 } => f.write_str("lost, and not fenced yet: nothing is proven"),
             Self::NotFenced { failed } => {
@@ -181,7 +181,7 @@ impl fmt::Display for NoActionReason {
             Self::AlreadyOffline => "it is recorded offline already",
             Self::AlreadyDrained => "it left gracefully and is drained already",
             Self::LeftAlone => "it is out of the cluster, and is left as it is",
-            Self::NotMaster => "the master has to see to it",
+            Self::NotMaster => "the master decides",
             Self::IsMaster => "the master's flags do not change",
             Self::NotInPacemaker => "Pacemaker does not know it",
         })

@@ -67,7 +67,7 @@ impl SelfFenceState {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Armed => "armed",
-            Self::Off => "off",
+            Self::Off => "not armed",
             Self::Unknown => "?",
         }
     }
@@ -97,17 +97,18 @@ pub struct Protection {
 }
 
 impl Protection {
-    /// Returns the power column: the state that is recorded in Ganeti, and the reading if there is one.
+    /// Returns the column of Ganeti's flag `powered`, which may be old, with the reading of the power if there is one.
     #[must_use]
     pub fn power(&self, flags: Option<Flags>) -> String {
-        let recorded = flags.and_then(|flags| flags.powered).map(|powered| Power::from(powered).word());
+        let powered = flags.and_then(|flags| flags.powered);
+        let recorded = powered.map_or("-", |powered| if powered { "yes" } else { "no" });
         let seen = match &self.seen {
-            None => return recorded.unwrap_or("-").to_owned(),
+            None => return recorded.to_owned(),
             Some(PowerReading::Power(power)) => power.word(),
             Some(PowerReading::Unknown(_)) => "?",
         };
-        let is_other = recorded.is_some_and(|recorded| seen != "?" && seen != recorded);
-        format!("{}, {} {seen}", recorded.unwrap_or("-"), if is_other { "SEEN" } else { "seen" })
+        let is_other = powered.is_some_and(|powered| seen != "?" && seen != Power::from(powered).word());
+        format!("{recorded}, {} {seen}", if is_other { "SEEN" } else { "seen" })
     }
 }
 
@@ -151,11 +152,11 @@ mod tests {
     fn the_power_is_as_recorded_and_as_seen() {
         let flags = |powered| Flags { role: DisplayedRole::Regular, offline: true, drained: None, powered };
         let power = |seen, powered| Protection { seen, ..Protection::default() }.power(Some(flags(powered)));
-        assert_eq!(power(None, Some(false)), "off");
+        assert_eq!(power(None, Some(false)), "no");
         assert_eq!(power(None, None), "-");
-        assert_eq!(power(Some(PowerReading::Power(Power::On)), Some(true)), "on, seen on");
-        assert_eq!(power(Some(PowerReading::Power(Power::On)), Some(false)), "off, SEEN on");
-        assert_eq!(power(Some(PowerReading::Unknown("x".into())), Some(true)), "on, seen ?");
+        assert_eq!(power(Some(PowerReading::Power(Power::On)), Some(true)), "yes, seen on");
+        assert_eq!(power(Some(PowerReading::Power(Power::On)), Some(false)), "no, SEEN on");
+        assert_eq!(power(Some(PowerReading::Unknown("x".into())), Some(true)), "yes, seen ?");
         assert_eq!(power(Some(PowerReading::Power(Power::Off)), None), "-, seen off");
     }
 

@@ -49,7 +49,7 @@ pub fn after_off(
             };
             by + &seen.until_boot()
         }
-        Err(why) => format!("left: {why}"),
+        Err(why) => format!("not shunned: {why}"),
     };
     action.step("shun", "shun it on all other nodes", &response);
 }
@@ -71,7 +71,7 @@ pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: 
                 answers.len()
             )
         }
-        Err(why) => format!("left: {why}"),
+        Err(why) => format!("not readmitted: {why}"),
     };
     action.step("shun", "readmit it on all other nodes", &response);
 }

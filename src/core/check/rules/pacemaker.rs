@@ -177,7 +177,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "one-fencer",
         Error,
-        "when it dies, no host is left that can fence it, and nothing takes over from it",
+        "when that host dies, no host is left that can fence it, and no other host takes over",
         "give the others what is needed: make install or the package, then gnt-cluster copyfile of /etc/gnt-ha/config.toml and of \
          the secret files that it names; then gnt-ha setup",
     ),

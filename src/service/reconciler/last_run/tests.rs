@@ -11,7 +11,8 @@ use crate::service::reconciler::run::MEMORY_FILE;
 /// A line for each second of the start-up grace would hide the others in the log.
 #[test]
 fn a_number_of_seconds_makes_no_new_line() {
-    let left = |seconds| format!("n1.lab: blocked: this host's cluster stack has only started: waits {seconds} s more");
+    let left =
+        |seconds| format!("n1.lab: blocked: Pacemaker started on this host a short time ago: waits {seconds} s more");
     assert!(is_same_line(&left(8), &left(120)));
     assert!(!is_same_line(&left(8), &left(8).replace("n1", "n2")));
     assert!(!is_same_line("n1.lab: job 7 is done", "n1.lab: job 8 is done"));
