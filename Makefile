@@ -110,6 +110,7 @@ endif
 lint:
 	tests/glossary
 	tests/doc-comments
+	tests/doc-paths
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(LINT) \
