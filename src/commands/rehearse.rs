@@ -52,8 +52,8 @@ pub struct Arguments {
 
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), node, counts_from, steps [{who, what, blocked, typical_ms, latest_ms, grade}]. typical_ms and latest_ms count from the
-    /// death; where counts_from is loss, from when Pacemaker sees it. Later versions may add keys.
+    /// Keys: version (1), node, counts_from, steps [{actor, action, blocked, typical_ms, latest_ms, grade}]. typical_ms and latest_ms count from the
+    /// failure; where counts_from is detection, from when Pacemaker sees it. Later versions may add keys.
     #[arg(long)]
     json: bool,
 
@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(LIMIT))?;
     let Rehearsal { node, steps, unseen, .. } = &rehearsal;
     let text = if arguments.json {
-        let counts_from = if unseen.is_none() { "death" } else { "loss" };
+        let counts_from = if unseen.is_none() { "failure" } else { "detection" };
         let report = Report { version: VERSION, node, counts_from, steps };
         serde_json::to_string_pretty(&report)? + "\n"
     } else {
@@ -287,7 +287,7 @@ pub(super) fn shown(rehearsal: &Rehearsal) -> String {
     };
     for step in steps {
         let mark = if step.blocked { '!' } else { ' ' };
-        text.push_str(&format!("{mark} {:15}  {:>12}  {}\n", step.who, step.when(), step.what));
+        text.push_str(&format!("{mark} {:9}  {:>12}  {}\n", step.actor, step.when(), step.action));
     }
     text
 }

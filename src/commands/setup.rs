@@ -111,9 +111,9 @@ pub struct Arguments {
 
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), open (how many parts are to be changed), parts [{what, section, xml, pcs, crm, state, why}], where
-    /// state is add, change, remove, unchanged, foreign or manual; too_short: times that do not fit, [{about, of, needs [{what, ms}], has
-    /// [{what, ms}], change}]. Later versions may add keys.
+    /// Keys: version (1), pending (how many parts are to be changed), parts [{description, section, xml, pcs, crm, state, why}], where
+    /// state is add, change, remove, unchanged, foreign or manual; shortfalls: times that do not fit, [{subject, item, needed [{what, ms}],
+    /// available [{what, ms}], fix}]. Later versions may add keys.
     #[arg(long, conflicts_with_all = ["format", "apply", "remove"])]
     json: bool,
 
@@ -138,9 +138,9 @@ enum Form {
 #[derive(Serialize)]
 struct Report<'a> {
     version: u32,
-    open: usize,
+    pending: usize,
     parts: &'a [Part],
-    too_short: &'a [TimeBudget],
+    shortfalls: &'a [TimeBudget],
 }
 
 /// Runs the command. Returns whether there is nothing to change.
@@ -200,7 +200,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         cli::print_error("gnt-ha", line);
     }
     if arguments.json {
-        let report = Report { version: VERSION, open, parts: &parts, too_short: &too_short };
+        let report = Report { version: VERSION, pending: open, parts: &parts, shortfalls: &too_short };
         cli::print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
         return Ok(open == 0 && is_whole && too_short.is_empty());
     }
@@ -212,7 +212,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         if arguments.format != Form::Xml {
             cli::print(&sums.lines().map(comment).collect::<String>())?;
         }
-        let which = too_short.iter().map(|sum| format!("{}: {}", sum.about, sum.of)).collect();
+        let which = too_short.iter().map(|sum| format!("{}: {}", sum.subject, sum.item)).collect();
         return Err(SetupError::Shortfalls(which).into());
     }
     match (open, arguments.apply) {
@@ -342,7 +342,7 @@ fn apply(
     }
     let after = Resources::parse(&cibadmin::query(deadline)?)?;
     let open = again(&after).into_iter().filter(|part| part.section != GANETI && part.state.is_open());
-    let open: Vec<String> = open.map(|part| part.what).collect();
+    let open: Vec<String> = open.map(|part| part.description).collect();
     if open.is_empty() { Ok(()) } else { Err(SetupError::NotContained(open)) }
 }
 
@@ -454,7 +454,7 @@ fn table(parts: &[Part]) -> Text {
             PartState::Manual(why) => ("! by hand  ", format!(": {why}"), Some(Paint::Yellow)),
         };
         text.push_painted(paint, mark);
-        text.push_str(&format!("  {}{why}\n", part.what));
+        text.push_str(&format!("  {}{why}\n", part.description));
     }
     text
 }
@@ -520,7 +520,7 @@ mod tests {
     #[test]
     fn what_is_to_be_done_by_hand_is_a_comment() {
         let part = |section, state| Part {
-            what: "n17.lab as a Pacemaker remote node".into(),
+            description: "n17.lab as a Pacemaker remote node".into(),
             section,
             xml: "  <primitive id=\"n17.lab\"/>".into(),
             pcs: vec!["pcs cluster node add-remote n17.lab".into()],

@@ -2,6 +2,7 @@
 //! this host.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ use serde::Serialize;
 use super::error::CommandError;
 use crate::cli;
 use crate::core::config::Config;
+use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
-use crate::core::shun::list::{ShunEntry, ShunScope};
+use crate::core::shun::list::{Epoch, ShunEntry, ShunScope};
 use crate::core::text::printable;
 use crate::service::shun::applier::ShunApplier;
 use crate::service::shun::manual::shun_by_hand;
@@ -42,18 +44,18 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// The node that every other one is to refuse
+    /// Node to shun on every other node
     #[arg(value_name = "NODE", required = true)]
     node: Option<NodeName>,
 
-    /// Why the node is shunned; the shun list keeps it
+    /// Reason, which the shun list keeps
     #[arg(long, value_name = "TEXT", required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: Option<String>,
 
-    /// Refuse everything, corosync too: Pacemaker loses a node that lives, and fences it
+    /// Shun all traffic, corosync's too: Pacemaker loses a node that lives, and fences it
     ///
-    /// Without it TCP is refused, so that Ganeti's jobs, SSH and DRBD do not reach the node nor it them. UDP passes, of
-    /// corosync and of Ganeti's confd, and Pacemaker goes on as before.
+    /// Without it only TCP is shunned: Ganeti's jobs, SSH and DRBD reach neither the node nor, from it, another one. UDP of
+    /// corosync and of Ganeti's confd passes, and Pacemaker goes on as before.
     #[arg(long)]
     all_traffic: bool,
 }
@@ -61,7 +63,7 @@ pub struct Arguments {
 /// What to do on this host.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make this host's rules what they should be, from its register and Ganeti's list of offline nodes
+    /// Set this host's nftables rules by its shun list and Ganeti's list of offline nodes
     ///
     /// For the boot, before the network and Ganeti's daemons are up, and after the firewall was reloaded. Running it again
     /// changes nothing.
@@ -77,11 +79,11 @@ enum Command {
     ///
     /// Exit code: 0 the kernel shuns each of them, 1 it does not.
     Status(StatusArguments),
-    /// Stop shunning nodes on this host alone: for a host that shuns every master candidate that is left, so that none can tell it
+    /// Stop shunning nodes on this host alone: for a host that shuns every master candidate that is left, so that none can reach it
     ///
     /// Removes them from this host's list and from its kernel's rules, and notifies no other host. A node that the master
-    /// candidates still shun is shunned here again when they send their lists. Refused on a master candidate, where gnt-ha readmit NODE --force
-    /// --reason TEXT readmits a node everywhere.
+    /// candidates still shun is shunned here again when they send their lists. Not allowed on a master candidate: there, gnt-ha readmit NODE
+    /// --force --reason TEXT readmits a node everywhere.
     Release(ReleaseArguments),
 }
 
@@ -106,8 +108,8 @@ struct ReleaseArguments {
 struct StatusArguments {
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), nodes [{node, refused, entry {epoch, addresses, reach, grade, boot_id, since_ms, by}}]. Later
-    /// versions may add keys.
+    /// Keys: version (1), nodes [{node, applied, entry {epoch, addresses, scope, grade, boot_id, since_ms, by}}].
+    /// applied: the kernel's rules drop the packets of each address; scope: tcp or all. Later versions may add keys.
     #[arg(long)]
     json: bool,
 }
@@ -141,11 +143,11 @@ fn here(command: &Command, config: &Path) -> Result<bool, CommandError> {
         Command::Sync => send_list(&config).map(|()| true),
         Command::Apply => {
             let applied = keeper.apply(deadline)?;
-            let (word, refused) = match &applied {
-                Applied::Unchanged(refused) => ("already so", refused),
-                Applied::Done(refused) => ("done", refused),
+            let (word, rules) = match &applied {
+                Applied::Unchanged(rules) => ("unchanged", rules),
+                Applied::Done(rules) => ("done", rules),
             };
-            cli::print(&format!("{word}: {} addresses are refused\n", refused.addresses.len()))?;
+            cli::print(&format!("{word}: {} addresses are shunned\n", rules.addresses.len()))?;
             Ok(true)
         }
         Command::Status(arguments) => status(&keeper, arguments.json, deadline),
@@ -186,11 +188,39 @@ fn release(keeper: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: Dea
 #[derive(Serialize)]
 struct Line<'a> {
     node: &'a str,
-    refused: bool,
-    entry: &'a ShunEntry,
+    /// Whether the kernel's rules shun every address of the node, in the scope of the entry.
+    applied: bool,
+    entry: Entry<'a>,
     /// The reason why an address of the node is no longer shunned.
     #[serde(skip)]
     left_out: Option<String>,
+}
+
+/// An entry of the shun list, with the keys of `--json`.
+#[derive(Serialize)]
+struct Entry<'a> {
+    epoch: Epoch,
+    addresses: &'a BTreeSet<IpAddr>,
+    scope: ShunScope,
+    grade: Grade,
+    boot_id: Option<&'a str>,
+    since_ms: u64,
+    by: &'a str,
+}
+
+impl<'a> From<&'a ShunEntry> for Entry<'a> {
+    fn from(entry: &'a ShunEntry) -> Self {
+        let ShunEntry { epoch, addresses, reach: scope, grade, boot_id, since_ms, by } = entry;
+        Self {
+            epoch: *epoch,
+            addresses,
+            scope: *scope,
+            grade: *grade,
+            boot_id: boot_id.as_deref(),
+            since_ms: *since_ms,
+            by,
+        }
+    }
 }
 
 fn status(keeper: &ShunApplier<'_>, json: bool, deadline: Deadline) -> Result<bool, CommandError> {
@@ -199,14 +229,14 @@ fn status(keeper: &ShunApplier<'_>, json: bool, deadline: Deadline) -> Result<bo
     let left_out = keeper.left_out();
     let line = |(node, entry)| {
         let ShunEntry { addresses, reach, .. }: &ShunEntry = entry;
-        let refused = addresses.iter().all(|address| kernel.addresses.get(address) >= Some(reach));
+        let applied = addresses.iter().all(|address| kernel.addresses.get(address) >= Some(reach));
         let node: &NodeName = node;
-        Line { node: node.as_str(), refused, entry, left_out: left_out(node, entry) }
+        Line { node: node.as_str(), applied, entry: entry.into(), left_out: left_out(node, entry) }
     };
     let lines: Vec<Line<'_>> = register.shunned().map(line).collect();
     let text = if json { serde_json::json!({"version": 1, "nodes": lines}).to_string() + "\n" } else { table(&lines) };
     cli::print(&text)?;
-    Ok(lines.iter().all(|line| line.refused))
+    Ok(lines.iter().all(|line| line.applied))
 }
 
 fn table(lines: &[Line<'_>]) -> String {
@@ -215,22 +245,22 @@ fn table(lines: &[Line<'_>]) -> String {
     }
     let zone = TimeZone::system();
     let mut text = String::new();
-    for Line { node, refused, entry, left_out } in lines {
-        let mark = if *refused { ' ' } else { '!' };
-        let what = match entry.reach {
+    for Line { node, applied, entry, left_out } in lines {
+        let mark = if *applied { ' ' } else { '!' };
+        let what = match entry.scope {
             ShunScope::Tcp => "TCP",
             ShunScope::All => "all",
         };
-        let kernel = match (refused, left_out) {
-            (true, _) => "refused".to_owned(),
-            (false, Some(why)) => format!("refused in part ({why})"),
-            (false, None) => "NOT refused by the kernel (gnt-ha shun apply)".to_owned(),
+        let kernel = match (applied, left_out) {
+            (true, _) => "shunned".to_owned(),
+            (false, Some(why)) => format!("shunned in part ({why})"),
+            (false, None) => "NOT shunned by the kernel (gnt-ha shun apply)".to_owned(),
         };
         text.push_str(&format!(
             "{mark} {node}  {what} {kernel}, {}, since {} by {}\n",
             entry.grade,
             cli::time(entry.since_ms, &zone),
-            printable(&entry.by)
+            printable(entry.by)
         ));
     }
     text

@@ -56,7 +56,7 @@ pub fn objection(before: &Before<'_>) -> Option<String> {
         return Some(format!("{why}, and so whether quorum survives it"));
     }
     let blocked = before.rehearsed.iter().find(|step| step.blocked);
-    blocked.map(|step| format!("the rehearsal says: {}: {} (gnt-ha rehearse {})", step.who, step.what, before.node))
+    blocked.map(|step| format!("the rehearsal says: {}: {} (gnt-ha rehearse {})", step.actor, step.action, before.node))
 }
 
 /// What was rehearsed and what was observed.
@@ -124,8 +124,8 @@ mod tests {
     fn step(blocked: bool) -> RehearsalStep {
         let (typical_ms, latest_ms, grade) = (None, None, None);
         RehearsalStep {
-            who: "proof",
-            what: "none: its BMC does not answer".to_owned(),
+            actor: "proof",
+            action: "none: its BMC does not answer".to_owned(),
             blocked,
             typical_ms,
             latest_ms,

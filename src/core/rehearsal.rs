@@ -17,10 +17,10 @@ use super::reconcile::Decision;
 /// One consequence of the node's death, in the order in which `gnt-ha rehearse` prints them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RehearsalStep {
-    /// What would do it: `Pacemaker`, `proof`, `Ganeti's record`; `corosync` for a loss of quorum.
-    pub who: &'static str,
+    /// What would do it: `Pacemaker`, `proof`, `Ganeti`; `corosync` for a loss of quorum.
+    pub actor: &'static str,
     /// The step in words of one line, with the figures that it rests on.
-    pub what: String,
+    pub action: String,
     /// Whether the step would not happen, or not as it should; the text has the reason.
     pub blocked: bool,
     /// When the step usually happens or begins, in milliseconds after the death; `None` if that depends on what it
@@ -34,12 +34,12 @@ pub struct RehearsalStep {
 }
 
 impl RehearsalStep {
-    const fn open(who: &'static str, what: String) -> Self {
-        Self { who, what, blocked: false, typical_ms: None, latest_ms: None, grade: None }
+    const fn open(actor: &'static str, action: String) -> Self {
+        Self { actor, action, blocked: false, typical_ms: None, latest_ms: None, grade: None }
     }
 
-    fn blocked(who: &'static str, what: String) -> Self {
-        Self { blocked: true, ..Self::open(who, what) }
+    fn blocked(actor: &'static str, action: String) -> Self {
+        Self { blocked: true, ..Self::open(actor, action) }
     }
 
     fn about(self, time: Duration) -> Self {
@@ -109,7 +109,7 @@ const NO_FENCER: &str = "finds no other host that may fence it: each lacks what 
 pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     const PACEMAKER: &str = "Pacemaker";
     const PROOF: &str = "proof";
-    const RECORD: &str = "Ganeti's record";
+    const RECORD: &str = "Ganeti";
     let fenced = known.simulation.fenced();
     let times = known.times;
     let mut steps: Vec<RehearsalStep> = Vec::new();
@@ -155,7 +155,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
             (true, true) => with_level(RehearsalStep::open(PROOF, answer.text.clone()), answer, times),
             (true, false) => {
                 let step = with_level(RehearsalStep::blocked(PROOF, answer.text.clone()), answer, times);
-                RehearsalStep { what: format!("{}, and minimum_grade is {}", step.what, known.least), ..step }
+                RehearsalStep { action: format!("{}, and minimum_grade is {}", step.action, known.least), ..step }
             }
             (false, _) => RehearsalStep::blocked(PROOF, answer.text.clone()),
         })),
@@ -246,8 +246,8 @@ fn with_level(step: RehearsalStep, answer: &ProofAnswer, times: &RecoveryTimes) 
     let Some((end, grade)) = of(answer, times) else {
         return step.within(times.proven());
     };
-    let what = format!("{}; its off has grade {grade}", step.what);
-    RehearsalStep { what, grade: Some(*grade), ..step }.within(times.begun() + *end)
+    let action = format!("{}; its off has grade {grade}", step.action);
+    RehearsalStep { action, grade: Some(*grade), ..step }.within(times.begun() + *end)
 }
 
 fn text_of(step: &Move) -> String {

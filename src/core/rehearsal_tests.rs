@@ -81,8 +81,8 @@ fn devices_beside_ours_are_steps_of_their_own() {
             left: None,
             fencers: None,
         });
-        let proofs = steps.into_iter().filter(|step| step.who == "proof");
-        proofs.map(|step| (step.what, step.blocked)).collect::<Vec<_>>()
+        let proofs = steps.into_iter().filter(|step| step.actor == "proof");
+        proofs.map(|step| (step.action, step.blocked)).collect::<Vec<_>>()
     };
     let shown = of("");
     assert_eq!(shown[0], ("ok n1.lab level 1 bmc: on; its off has grade off".into(), false));
@@ -105,7 +105,7 @@ fn resources() -> Resources {
 }
 
 fn blocked(proof: Result<Vec<ProofAnswer>, String>, record: Result<&Decision, String>) -> Vec<(String, bool)> {
-    steps_of(&times(), proof, record).into_iter().map(|step| (step.what, step.blocked)).collect()
+    steps_of(&times(), proof, record).into_iter().map(|step| (step.action, step.blocked)).collect()
 }
 
 /// Each step has its grade and its times from the time budget.
@@ -126,7 +126,7 @@ fn each_step_has_its_time_and_each_level_its_grade() {
     };
     let record = Decision::Offline { job, proof: proven, power_too: PowerAction::default() };
     let shown = steps_of(&times, Ok(proof), Ok(&record));
-    let shown: Vec<String> = shown.iter().map(|step| format!("{} | {}", step.when(), step.what)).collect();
+    let shown: Vec<String> = shown.iter().map(|step| format!("{} | {}", step.when(), step.action)).collect();
     assert_eq!(
         shown,
         [
@@ -205,8 +205,8 @@ fn a_quorum_that_dies_with_the_host_is_in_the_way() {
             ways: &ways,
             fencers: None,
         });
-        let found = steps.into_iter().filter(|step| step.who == "corosync");
-        found.map(|step| (step.what, step.blocked)).collect::<Vec<_>>()
+        let found = steps.into_iter().filter(|step| step.actor == "corosync");
+        found.map(|step| (step.action, step.blocked)).collect::<Vec<_>>()
     };
     assert_eq!(of_corosync(TOOL), []);
     let lost =
@@ -237,12 +237,12 @@ fn a_role_that_no_node_takes_is_shown() {
     };
     let shown = steps(&known);
     assert!(
-        shown.iter().any(|step| step.blocked && step.what.contains("no other host that may fence it")),
+        shown.iter().any(|step| step.blocked && step.action.contains("no other host that may fence it")),
         "{shown:?}"
     );
     let known =
         RehearsalInput { fencers: Some(vec![PacemakerName::of_test("n2.lab")]), proof: Ok(Vec::new()), ..known };
     let shown = steps(&known);
-    assert!(!shown.iter().any(|step| step.what.contains("may fence it")), "{shown:?}");
-    assert!(shown.iter().any(|step| step.blocked && step.what.contains("promotes master nowhere")), "{shown:?}");
+    assert!(!shown.iter().any(|step| step.action.contains("may fence it")), "{shown:?}");
+    assert!(shown.iter().any(|step| step.blocked && step.action.contains("promotes master nowhere")), "{shown:?}");
 }

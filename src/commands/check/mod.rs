@@ -22,8 +22,8 @@ use report::Report;
 pub struct Arguments {
     /// One JSON object, for programs
     ///
-    /// Keys: version (1), host, level, checked {nodes, devices, candidates}, findings [{rule, severity, about, what, why,
-    /// fix}], notes [{note, nodes, grade, what, why, fix}]. level and severity are ok, warning or error; a note is no
+    /// Keys: version (1), host, level, checked {nodes, devices, candidates}, findings [{rule, severity, subject, problem, why,
+    /// fix}], notes [{name, nodes, grade, text, why, fix}]. level and severity are ok, warning or error; a note is no
     /// fault. Later versions may add keys, rules and notes.
     #[arg(long)]
     json: bool,

@@ -43,9 +43,9 @@ impl<'a> Report<'a> {
         const WHY: usize = 15;
         let mut text = Text::default();
         let wrapped = |line: &str, indent: usize| cli::wrapped(line, width, indent) + "\n";
-        for Finding { severity, about, what, why, fix, .. } in self.findings {
+        for Finding { severity, subject, problem, why, fix, .. } in self.findings {
             let word = format!("{:7}", severity.word());
-            let line = wrapped(&format!("{word}  {about}: {what}"), UNDER);
+            let line = wrapped(&format!("{word}  {subject}: {problem}"), UNDER);
             let paint = match severity {
                 Severity::Ok => Paint::Green,
                 Severity::Warning => Paint::Yellow,
@@ -56,9 +56,9 @@ impl<'a> Report<'a> {
             text.push_str(&wrapped(&format!("         why:  {why}"), WHY));
             text.push_str(&wrapped(&format!("         fix:  {fix}"), WHY));
         }
-        for Note { nodes, what, why, fix, .. } in self.notes {
+        for Note { nodes, text: what, why, fix, .. } in self.notes {
             text.push_str(&wrapped(&format!("{:7}  {}: {what}", "note", self.named(nodes)), UNDER));
-            for (word, line) in [("why: ", why), ("ways:", fix)] {
+            for (word, line) in [("why: ", why), ("fix: ", fix)] {
                 line.iter().for_each(|line| text.push_str(&wrapped(&format!("         {word} {line}"), WHY)));
             }
         }
@@ -107,15 +107,15 @@ mod tests {
         let findings = [Finding {
             rule: "quorum",
             severity: Severity::Error,
-            about: "pacemaker".into(),
-            what: "no quorum".into(),
+            subject: "pacemaker".into(),
+            problem: "no quorum".into(),
             why: "nothing is fenced",
             fix: "look".into(),
         }];
         let checked = LookedAt { nodes: 3, devices: 3, candidates: 1 };
         let nodes = ["n1", "n2"].map(|name| NodeName::new(name).unwrap()).into();
         let what = "off, by level 1 (bmc)".to_owned();
-        let note = Note { note: "reachable-grade", nodes, grade: Grade::Off, what, why: None, fix: None };
+        let note = Note { name: "reachable-grade", nodes, grade: Grade::Off, text: what, why: None, fix: None };
         let one = Note { nodes: note.nodes[..1].to_vec(), why: Some("so"), fix: Some("do"), ..note.clone() };
         let (notes, level) = ([note, one], Severity::Error);
         let report = Report { version: VERSION, host: "n1".into(), level, checked, findings: &findings, notes: &notes };
@@ -124,7 +124,7 @@ mod tests {
             text,
             "ERROR    pacemaker: no quorum\n         why:  nothing is fenced\n         fix:  look\n\
              note     2 nodes (n1, n2): off, by level 1 (bmc)\n\
-             note     n1: off, by level 1 (bmc)\n         why:  so\n         ways: do\n\
+             note     n1: off, by level 1 (bmc)\n         why:  so\n         fix:  do\n\
              1 error, 0 warnings; checked Pacemaker, Ganeti and this host, 3 devices of 3 nodes, 1 candidate\n"
         );
         assert!(report.text(Some(40)).plain().lines().all(|line| line.chars().count() <= 40));

@@ -133,7 +133,7 @@ fn wait(config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> T
     }
 }
 
-fn needs(level: &Level, config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> Vec<Term> {
+fn needed(level: &Level, config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> Vec<Term> {
     if !has_shun(level) {
         return vec![Term::plus(SWITCH, "a command and two looks")];
     }
@@ -166,18 +166,18 @@ pub fn sums(
         for (index, level) in levels.iter().enumerate() {
             let names: Vec<&str> = level.iter().map(|device| device.name.as_str()).collect();
             all.push(TimeBudget {
-                about: about(nodes),
-                of: format!("level {} ({})", index + 1, names.join(", ")),
-                needs: needs(level, config, nodes, advertised),
-                has: allotted(levels, index, config.deadline, deadline, Silent::Bmcs).terms,
-                change: change(config, has_shun(level), levels.len()),
+                subject: names_of(nodes),
+                item: format!("level {} ({})", index + 1, names.join(", ")),
+                needed: needed(level, config, nodes, advertised),
+                available: allotted(levels, index, config.deadline, deadline, Silent::Bmcs).terms,
+                fix: fix(config, has_shun(level), levels.len()),
             });
         }
     }
     all
 }
 
-fn about(nodes: &[&NodeName]) -> String {
+fn names_of(nodes: &[&NodeName]) -> String {
     match nodes {
         [] => String::new(),
         [one] => one.to_string(),
@@ -185,7 +185,7 @@ fn about(nodes: &[&NodeName]) -> String {
     }
 }
 
-fn change(config: &Config, is_shun: bool, levels: usize) -> String {
+fn fix(config: &Config, is_shun: bool, levels: usize) -> String {
     let file = config.path.display();
     let what = match (is_shun, levels) {
         (true, 1) => {

@@ -62,15 +62,15 @@ impl Term {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TimeBudget {
     /// The device or the nodes whose time it is.
-    pub about: String,
+    pub subject: String,
     /// The action or the level that has to end in time.
-    pub of: String,
+    pub item: String,
     /// The figures of the time that is needed.
-    pub needs: Vec<Term>,
+    pub needed: Vec<Term>,
     /// The figures of the time that is available.
-    pub has: Vec<Term>,
-    /// The figure to change if the time does not suffice.
-    pub change: String,
+    pub available: Vec<Term>,
+    /// The setting to change, or the command that does, if the time does not suffice.
+    pub fix: String,
 }
 
 impl TimeBudget {
@@ -80,26 +80,26 @@ impl TimeBudget {
 
     /// Returns the needed time in milliseconds.
     #[must_use]
-    pub fn needs_ms(&self) -> i64 {
-        Self::total(&self.needs)
+    pub fn needed_ms(&self) -> i64 {
+        Self::total(&self.needed)
     }
 
     /// Returns the available time in milliseconds.
     #[must_use]
-    pub fn has_ms(&self) -> i64 {
-        Self::total(&self.has)
+    pub fn available_ms(&self) -> i64 {
+        Self::total(&self.available)
     }
 
     /// Returns whether the available time suffices.
     #[must_use]
     pub fn fits(&self) -> bool {
-        self.needs_ms() <= self.has_ms()
+        self.needed_ms() <= self.available_ms()
     }
 
     /// Returns the calculation in one line.
     #[must_use]
     pub fn line(&self) -> String {
-        let Self { of, needs, has, .. } = self;
+        let Self { item, needed: needs, available: has, .. } = self;
         let of_terms = |terms: &[Term]| match terms {
             [one] => one.what.clone(),
             some => some.iter().fold(String::new(), |text, term| {
@@ -108,16 +108,16 @@ impl TimeBudget {
                 format!("{text}{sign}{} {}", seconds(term.ms.abs()), term.what)
             }),
         };
-        let (needed, there) = (seconds(self.needs_ms()), seconds(self.has_ms()));
-        format!("{of} needs {needed} ({}), and has {there} ({})", of_terms(needs), of_terms(has))
+        let (needed, there) = (seconds(self.needed_ms()), seconds(self.available_ms()));
+        format!("{item} needs {needed} ({}), and has {there} ({})", of_terms(needs), of_terms(has))
     }
 
     /// Returns the calculation with one line per figure, each with its source, and the figure to change.
     #[must_use]
     pub fn text(&self) -> String {
-        let mut text = format!("{}: {} has too little time\n", self.about, self.of);
+        let mut text = format!("{}: {} has too little time\n", self.subject, self.item);
         for (what, terms, total) in
-            [("is needed", &self.needs, self.needs_ms()), ("is what there is", &self.has, self.has_ms())]
+            [("is needed", &self.needed, self.needed_ms()), ("is what there is", &self.available, self.available_ms())]
         {
             for (number, term) in terms.iter().enumerate() {
                 let sign = match term.ms {
@@ -129,7 +129,11 @@ impl TimeBudget {
             }
             text.push_str(&format!("  = {:>7}  {what}\n", seconds(total)));
         }
-        text.push_str(&format!("  change: {}\n", self.change));
+        text.push_str(&format!(
+            "  fix: {}
+",
+            self.fix
+        ));
         text
     }
 }

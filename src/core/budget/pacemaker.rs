@@ -70,7 +70,7 @@ fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), 
     let set = device.parameters.get("deadline").and_then(|text| milliseconds(text));
     let deadline = set.map_or(fence::DEADLINE, Duration::from_millis);
     let from = if set.is_some() { format!("deadline of {}", device.id) } else { "its default".to_owned() };
-    let change = if source.starts_with("pcmk") {
+    let fix = if source.starts_with("pcmk") {
         format!("crm_resource --resource {} --delete-parameter pcmk_{action}_timeout", device.id)
     } else {
         let name = resources.fencing_property(FencingProperty::Timeout).to_set;
@@ -82,14 +82,14 @@ fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), 
     let killed =
         format!("until Pacemaker kills it ({source}); all attempts together (pcmk_{action}_retries {attempts})");
     TimeBudget {
-        about: device.id.clone(),
-        of: action.to_owned(),
-        needs: vec![
+        subject: device.id.clone(),
+        item: action.to_owned(),
+        needed: vec![
             Term::plus(deadline, format!("fence_ganeti's own deadline ({from})")),
             Term::plus(fence::OVERHEAD, "to start, to tell Ganeti and to end, on a host that is busy"),
         ],
-        has: vec![Term::plus(given, killed)],
-        change,
+        available: vec![Term::plus(given, killed)],
+        fix,
     }
 }
 
@@ -101,13 +101,13 @@ fn apart(device: &Primitive, resources: &Resources) -> Option<TimeBudget> {
     let Term { what, ms } = own;
     let (once, twice) = (Duration::from_millis(u64::try_from(ms).unwrap_or(u64::MAX)), what.clone());
     Some(TimeBudget {
-        about: device.id.clone(),
-        of: "priority-fencing-delay".to_owned(),
-        needs: vec![
+        subject: device.id.clone(),
+        item: "priority-fencing-delay".to_owned(),
+        needed: vec![
             Term::plus(once, format!("{what} of {}", device.id)),
             Term::plus(once, "the same again, as Pacemaker's manual has it"),
         ],
-        has: vec![Term::plus(Duration::from_millis(set), "property priority-fencing-delay")],
-        change: format!("crm_resource --resource {} --delete-parameter {twice}", device.id),
+        available: vec![Term::plus(Duration::from_millis(set), "property priority-fencing-delay")],
+        fix: format!("crm_resource --resource {} --delete-parameter {twice}", device.id),
     })
 }

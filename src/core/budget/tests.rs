@@ -72,7 +72,7 @@ fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_sum() {
          \x20 =    60 s  is needed\n\
          \x20      20 s  until Pacemaker kills it (property stonith-timeout); all attempts together (pcmk_reboot_retries 2, its default)\n\
          \x20 =    20 s  is what there is\n\
-         \x20 change: crm_attribute --name stonith-timeout --update 72s\n"
+         \x20 fix: crm_attribute --name stonith-timeout --update 72s\n"
     );
     assert_eq!(
         sums(&Figures {
@@ -95,20 +95,16 @@ fn what_the_device_says_itself_counts_before_the_property() {
         ("pcmk_off_timeout=59", "crm_resource --resource fence --delete-parameter pcmk_off_timeout"),
     ] {
         let text = shown(&resources("stonith-timeout=72s", parameters), None);
-        assert!(text.ends_with(&format!("  change: {change}\n")), "{text}");
+        assert!(text.ends_with(&format!("  fix: {change}\n")), "{text}");
     }
     let later = shown(&resources("fencing-timeout=20s", ""), None);
-    assert!(later.ends_with("  change: crm_attribute --name fencing-timeout --update 72s\n"), "{later}");
+    assert!(later.ends_with("  fix: crm_attribute --name fencing-timeout --update 72s\n"), "{later}");
     // If both names are set, the name of the version counts, and is the one to change.
     let of = |feature_set: &str| {
         let both = resources("stonith-timeout=72s fencing-timeout=20s", "");
         shown(&Resources { feature_set: Some(feature_set.to_owned()), ..both }, None)
     };
-    assert!(
-        of("3.20.5").ends_with("  change: crm_attribute --name fencing-timeout --update 72s\n"),
-        "{}",
-        of("3.20.5")
-    );
+    assert!(of("3.20.5").ends_with("  fix: crm_attribute --name fencing-timeout --update 72s\n"), "{}", of("3.20.5"));
     assert_eq!(of("3.16.1"), "");
     for (properties, parameters) in [
         ("", ""),
@@ -145,7 +141,7 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
          \x20 -   4.6 s  so that ganeti-oob ends by itself (its own deadline, SIGTERM)\n\
          \x20 -   6.1 s  for the command, while the levels before say nothing\n\
          \x20 =  30.7 s  is what there is\n\
-         \x20 change: /etc/gnt-ha/config.toml: shorten lease, watchdog_timeout or stop_time in [self_fence], on every node, or the login_timeout of a BMC in \
+         \x20 fix: /etc/gnt-ha/config.toml: shorten lease, watchdog_timeout or stop_time in [self_fence], on every node, or the login_timeout of a BMC in \
          a level before it\n"
     );
     let isolated = format!("minimum_grade = \"isolated\"\n{slow}");

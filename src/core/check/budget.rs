@@ -9,7 +9,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     let config = view.config.as_ref().and_then(|config| config.as_ref().ok());
     let figures = Figures { resources, config, ganeti: view.ganeti.as_ref().ok(), advertised: &advertised(view) };
     for sum in shortfalls(&figures) {
-        findings.add_with_fix("budget", sum.about.clone(), sum.line(), sum.change);
+        findings.add_with_fix("budget", sum.subject.clone(), sum.line(), sum.fix);
     }
 }
 

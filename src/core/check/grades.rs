@@ -28,13 +28,13 @@ use crate::core::survey::{DeviceAnswer, NodeSurvey, level_power, levels};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
     /// `reachable-grade`, `shared-power`, `stricter-device` or `configuration-file`.
-    pub note: &'static str,
+    pub name: &'static str,
     /// The nodes that the note is about.
     pub nodes: Vec<NodeName>,
     /// The best grade that can be proven of these nodes.
     pub grade: Grade,
     /// The information in one line, without the names of the nodes.
-    pub what: String,
+    pub text: String,
     /// What it means; `None` if the text is enough.
     pub why: Option<&'static str>,
     /// What can be done about it, if anything.
@@ -81,9 +81,9 @@ pub fn notes(view: &CheckInput) -> Vec<Note> {
             shared.extend(nodes.iter().cloned());
         }
         let what = format!("{grade}, {by}");
-        match found.iter_mut().find(|note| note.grade == grade && note.what == what) {
+        match found.iter_mut().find(|note| note.grade == grade && note.text == what) {
             Some(note) => note.nodes.extend(nodes),
-            None => found.push(Note { note: "reachable-grade", nodes, grade, what, why: None, fix: None }),
+            None => found.push(Note { name: "reachable-grade", nodes, grade, text: what, why: None, fix: None }),
         }
     }
     found.iter_mut().for_each(|note| note.nodes.sort());
@@ -91,7 +91,7 @@ pub fn notes(view: &CheckInput) -> Vec<Note> {
         shared.sort();
         let what = "its only proof is a BMC, which loses its power with its host".to_owned();
         let (why, fix) = (Some(SHARED_WHY), Some(SHARED_FIX));
-        found.push(Note { note: "shared-power", nodes: shared, grade: Grade::Off, what, why, fix });
+        found.push(Note { name: "shared-power", nodes: shared, grade: Grade::Off, text: what, why, fix });
     }
     found.extend(stricter(view));
     found.extend(same_by_other_files(view));
@@ -109,7 +109,8 @@ fn stricter(view: &CheckInput) -> Vec<Note> {
             }
         }
     }
-    let note = |(what, nodes)| Note { note: "stricter-device", nodes, grade: Grade::Off, what, why: None, fix: None };
+    let note =
+        |(what, nodes)| Note { name: "stricter-device", nodes, grade: Grade::Off, text: what, why: None, fix: None };
     advised.into_iter().map(note).collect()
 }
 

@@ -13,7 +13,7 @@ use crate::core::survey::NodeSurvey;
 /// Returns each note with the numbers of its nodes.
 fn findings_of(scene: Scene) -> Vec<(&'static str, String, String)> {
     let number = |node: &crate::core::node::NodeName| node.short().trim_start_matches('n').to_owned();
-    let tell = |note: Note| (note.note, note.nodes.iter().map(number).collect::<String>(), note.what);
+    let tell = |note: Note| (note.name, note.nodes.iter().map(number).collect::<String>(), note.text);
     notes(&scene.read()).into_iter().map(tell).collect()
 }
 
@@ -48,9 +48,9 @@ fn what_could_be_stricter_is_a_note() {
     for asked in view.devices.values_mut().take(2).flatten() {
         asked.advice = Some("one suite".into());
     }
-    let found: Vec<Note> = notes(&view).into_iter().filter(|note| note.note == "stricter-device").collect();
+    let found: Vec<Note> = notes(&view).into_iter().filter(|note| note.name == "stricter-device").collect();
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!((found[0].nodes.len(), found[0].what.as_str()), (2, "bmc: one suite"));
+    assert_eq!((found[0].nodes.len(), found[0].text.as_str()), (2, "bmc: one suite"));
 }
 
 #[test]
@@ -181,11 +181,11 @@ fn with_a_disk_outside_of_the_cluster_only_a_self_fence_counts() {
     let in_vain = of("n3.lab");
     assert_eq!(in_vain.grade, Grade::Unknown);
     assert!(
-        in_vain.what.ends_with(": nothing would be proven, as web.lab (rbd) has a disk outside of the cluster"),
+        in_vain.text.ends_with(": nothing would be proven, as web.lab (rbd) has a disk outside of the cluster"),
         "{in_vain:?}"
     );
     let found = check(&view);
-    let weak = |node: &str| found.iter().any(|finding| finding.rule == "grade-too-weak" && finding.about == node);
+    let weak = |node: &str| found.iter().any(|finding| finding.rule == "grade-too-weak" && finding.subject == node);
     assert!(weak("n3.lab") && !weak("n4.lab"), "{found:?}");
 }
 

@@ -42,9 +42,9 @@ pub struct Finding {
     /// How bad the problem is; the worst one is the exit code.
     pub severity: Severity,
     /// The node, resource or file that has the problem.
-    pub about: String,
-    /// The state that the rule found, in one line: `ABOUT: WHAT` is printed.
-    pub what: String,
+    pub subject: String,
+    /// The state that the rule found, in one line: `SUBJECT: PROBLEM` is printed.
+    pub problem: String,
     /// Why the problem matters: what would go wrong when a host dies.
     pub why: &'static str,
     /// The command or change that removes the problem.
@@ -56,17 +56,17 @@ pub struct Finding {
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// Adds a finding of the rule `name`, one of [`rules::all`]. `{}` in its fix stands for `about`.
-    fn add(&mut self, name: &'static str, about: impl ToString, what: impl Into<String>) {
-        let about = about.to_string();
-        let fix = rule(name).fix.replace("{}", &about);
-        self.add_with_fix(name, about, what, fix);
+    /// Adds a finding of the rule `name`, one of [`rules::all`]. `{}` in its fix stands for `subject`.
+    fn add(&mut self, name: &'static str, subject: impl ToString, problem: impl Into<String>) {
+        let subject = subject.to_string();
+        let fix = rule(name).fix.replace("{}", &subject);
+        self.add_with_fix(name, subject, problem, fix);
     }
 
     /// Adds a finding with a fix that follows from the observed state.
-    fn add_with_fix(&mut self, name: &'static str, about: String, what: impl Into<String>, fix: String) {
+    fn add_with_fix(&mut self, name: &'static str, subject: String, problem: impl Into<String>, fix: String) {
         let Rule { name, severity, why, .. } = rule(name);
-        self.0.push(Finding { rule: name, severity: *severity, about, what: what.into(), why, fix });
+        self.0.push(Finding { rule: name, severity: *severity, subject, problem: problem.into(), why, fix });
     }
 }
 
@@ -89,6 +89,6 @@ pub fn check(view: &CheckInput) -> Vec<Finding> {
         setup::look(view, &mut findings);
     }
     let mut found = findings.0;
-    found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.about.cmp(&b.about)));
+    found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.subject.cmp(&b.subject)));
     found
 }

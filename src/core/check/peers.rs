@@ -152,10 +152,10 @@ pub(super) fn same_by_other_files(view: &CheckInput) -> Option<Note> {
     let what = "config.toml is another file than on this host, and decides the same about fencing: only comments, times or a host's own \
                 settings differ";
     (!nodes.is_empty()).then(|| Note {
-        note: "configuration-file",
+        name: "configuration-file",
         nodes,
         grade: Grade::Off,
-        what: what.to_owned(),
+        text: what.to_owned(),
         why: None,
         fix: None,
     })

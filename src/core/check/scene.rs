@@ -127,7 +127,7 @@ impl Scene {
     }
 
     pub(super) fn found(self) -> Vec<(&'static str, String)> {
-        check(&self.read()).into_iter().map(|finding| (finding.rule, finding.about)).collect()
+        check(&self.read()).into_iter().map(|finding| (finding.rule, finding.subject)).collect()
     }
 
     pub(super) fn read(mut self) -> CheckInput {

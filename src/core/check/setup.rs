@@ -30,7 +30,8 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
         members: view.config.as_ref().and_then(|config| config.as_ref().ok()).map_or(MEMBERS, |config| config.members),
     };
     let is_open = |part: &Part| part.section != GANETI && part.state.is_open() || part.state.is_by_hand();
-    let open: Vec<String> = plan(resources, ganeti, wish).into_iter().filter(is_open).map(|part| part.what).collect();
+    let open: Vec<String> =
+        plan(resources, ganeti, wish).into_iter().filter(is_open).map(|part| part.description).collect();
     if !open.is_empty() {
         findings.add("setup-differs", "pacemaker", format!("not as gnt-ha setup would have it: {}", open.join(", ")));
     }

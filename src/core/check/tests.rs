@@ -65,10 +65,10 @@ fn other_files_that_decide_the_same_are_a_note() {
     scene.answered("n2.lab", NodeSurvey::Answered { program: Some(commented), skew_ms: 0, self_fence: None });
     let view = scene.read();
     assert_eq!(check(&view), []);
-    let noted = notes(&view).into_iter().filter(|note| note.note == "configuration-file").map(|note| note.nodes);
+    let noted = notes(&view).into_iter().filter(|note| note.name == "configuration-file").map(|note| note.nodes);
     assert_eq!(noted.collect::<Vec<_>>(), [[name("n2.lab")]]);
     let alike = notes(&Scene::healthy().read());
-    assert!(alike.iter().all(|note| note.note != "configuration-file"), "{alike:?}");
+    assert!(alike.iter().all(|note| note.name != "configuration-file"), "{alike:?}");
 }
 
 /// The digest in Pacemaker's configuration shows which hosts have another configuration, on whichever host the check
@@ -81,7 +81,7 @@ fn the_hosts_whose_configuration_is_not_the_clusters_are_named() {
     scene.answered("n4.lab", NodeSurvey::Answered { program: Some(other()), skew_ms: 0, self_fence: None });
     let found = check(&scene.read());
     let found: Vec<String> =
-        found.iter().map(|Finding { rule, about, what, .. }| format!("{rule} {about}: {what}")).collect();
+        found.iter().map(|Finding { rule, subject, problem, .. }| format!("{rule} {subject}: {problem}")).collect();
     let differs = "its config.toml decides otherwise than the cluster's";
     let candidate =
         format!("configurations-differ n1.lab: {differs}: as a master candidate it fences all the same, by that one");
@@ -136,7 +136,7 @@ fn fencing_is_off_by_the_name_that_counts() {
         scene.cib("<cib", &format!("<cib crm_feature_set=\"{feature_set}\""));
         let found = check(&scene.read());
         let found: Vec<Finding> = found.into_iter().filter(|finding| finding.rule == "fencing-disabled").collect();
-        found.first().map(|finding| (finding.what.clone(), finding.fix.clone()))
+        found.first().map(|finding| (finding.problem.clone(), finding.fix.clone()))
     };
     let fix = "crm_attribute --name fencing-enabled --update true";
     assert_eq!(found("3.20.5"), Some(("fencing-enabled is off".into(), fix.into())));
@@ -150,7 +150,7 @@ fn times_that_do_not_fit_are_found_with_their_sum() {
     scene.view.resources = Resources::parse(&CIB.replace("72s", "20s")).map_err(|error| error.to_string());
     let found = check(&scene.view);
     let finding = found.iter().find(|finding| finding.rule == "budget").unwrap();
-    assert!(finding.what.starts_with("reboot needs 60 s (55 s fence_ganeti's own deadline"), "{}", finding.what);
+    assert!(finding.problem.starts_with("reboot needs 60 s (55 s fence_ganeti's own deadline"), "{}", finding.problem);
     assert_eq!(finding.fix, "crm_attribute --name stonith-timeout --update 72s");
 }
 
@@ -172,7 +172,7 @@ fn what_was_heard_is_found_where_it_keeps_the_role_away() {
         scene.view.host.newer_config = Ok(Some(NewerConfig { serial, master: "n4.lab".into(), missed }));
         plant(&mut scene);
         let found = check(&scene.read()).into_iter().find(|one| one.rule == "role-refused");
-        found.map(|one| (one.what, one.fix.ends_with("rm /var/lib/gnt-ha/newer-config.json")))
+        found.map(|one| (one.problem, one.fix.ends_with("rm /var/lib/gnt-ha/newer-config.json")))
     };
     let what = "n4.lab was named master with the serial 18, and the configuration here has 17";
     assert_eq!(found(18, true, &|_| ()), Some((what.to_owned(), true)));
@@ -196,7 +196,7 @@ fn the_newest_configuration_that_counts_names_the_master() {
             scene.view.host.shunned.insert(name("n3.lab"), "fence_ganeti".into());
         }
         let found = check(&scene.read()).into_iter().filter(|one| ["masters-disagree", "shunned"].contains(&one.rule));
-        found.map(|one| format!("{} {}: {}", one.rule, one.about, one.what)).collect::<Vec<_>>()
+        found.map(|one| format!("{} {}: {}", one.rule, one.subject, one.problem)).collect::<Vec<_>>()
     };
     let older = disagree([("n1.lab", 17), ("n1.lab", 17), ("n3.lab", 9)], false);
     assert_eq!(older, ["masters-disagree n3.lab: it names n3.lab (serial 9), others n1.lab (serial 17)"]);

@@ -40,8 +40,8 @@ pub(super) fn never_master(node: &NodeName) -> Part {
     part(what, &["gnt-node", "modify", "--master-capable=no", node.as_str()], PartState::Add)
 }
 
-fn part(what: String, command: &[&str], state: PartState) -> Part {
+fn part(description: String, command: &[&str], state: PartState) -> Part {
     let command = command.join(" ");
     let crm = vec![format!("# {command}")];
-    Part { what, section: GANETI, xml: String::new(), pcs: vec![command], crm, state }
+    Part { description, section: GANETI, xml: String::new(), pcs: vec![command], crm, state }
 }

@@ -28,7 +28,7 @@ fn by_score(resources: &Resources) -> Part {
         None => PartState::Add,
     };
     Part {
-        what: "the device runs only on nodes that can fence, on master candidates first".to_owned(),
+        description: "the device runs only on nodes that can fence, on master candidates first".to_owned(),
         section: "constraints",
         xml: format!(
             "  <rsc_location id=\"{id}\" rsc=\"{device}\">\n    <rule id=\"{id}-rule\" score-attribute=\"{ATTRIBUTE}\">\n      \
@@ -59,7 +59,7 @@ pub(super) fn off_remotes(resources: &Resources, wish: SetupOptions) -> Part {
         PartState::Add
     };
     Part {
-        what: "the master role runs on no Pacemaker remote node".to_owned(),
+        description: "the master role runs on no Pacemaker remote node".to_owned(),
         section: "constraints",
         xml: format!(
             "  <rsc_location id=\"{id}\" rsc=\"{role}\">\n    <rule id=\"{id}-rule\" score=\"-INFINITY\">\n      \
@@ -76,7 +76,7 @@ pub(super) fn off_remotes(resources: &Resources, wish: SetupOptions) -> Part {
 fn gone(location: &Location) -> Part {
     let Location { id, node, .. } = location;
     Part {
-        what: format!("the device may run on {node}"),
+        description: format!("the device may run on {node}"),
         section: "constraints",
         xml: format!("  <rsc_location id=\"{id}\"/>"),
         pcs: vec![format!("pcs constraint delete {id}")],

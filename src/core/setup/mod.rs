@@ -185,7 +185,7 @@ fn device(resources: &Resources) -> Part {
     let settings = settings.join(" ");
     let theirs = resources.devices().find(|device| device.kind == "fence_ganeti" && device.id != DEVICE);
     Part {
-        what: "fence device for every node".to_owned(),
+        description: "fence device for every node".to_owned(),
         section: "resources",
         pcs: vec![format!("pcs stonith create {DEVICE} fence_ganeti {settings} op monitor interval=60s timeout=60s")],
         crm: vec![format!(
@@ -207,7 +207,7 @@ fn alert(resources: &Resources) -> Part {
     let ours = resources.alerts.iter().find(|(id, _)| id == ALERT);
     let theirs = resources.alerts.iter().find(|(id, path)| id != ALERT && path == ALERT_AGENT);
     Part {
-        what: "the alert agent, which writes events to the system's log".to_owned(),
+        description: "the alert agent, which writes events to the system's log".to_owned(),
         section: "alerts",
         xml: format!("  <alert id=\"{ALERT}\" path=\"{ALERT_AGENT}\"/>"),
         pcs: vec![format!("pcs alert create path={ALERT_AGENT} id={ALERT}")],

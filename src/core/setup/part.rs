@@ -37,7 +37,7 @@ impl Default for SetupOptions {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Part {
     /// What the element is for, in one line.
-    pub what: String,
+    pub description: String,
     /// Its section of the configuration: `crm_config`, `resources`, `constraints`, `alerts`; [`GANETI`] for a change of Ganeti's own configuration.
     pub section: &'static str,
     /// As Pacemaker's XML; of what is to be removed, the id alone.

@@ -67,7 +67,7 @@ fn property(name: &str, value: &str, resources: &Resources) -> Part {
         Some(there) => PartState::Foreign(format!("it is {there}")),
     };
     Part {
-        what: format!("property {name} = {value}"),
+        description: format!("property {name} = {value}"),
         section: "crm_config",
         xml: format!("  <nvpair id=\"{PREFIX}options-{name}\" name=\"{name}\" value=\"{value}\"/>"),
         pcs: vec![format!("pcs property set {name}={value}")],
@@ -90,7 +90,7 @@ pub(super) fn programs(resources: &Resources, ganeti: &GanetiConfig, otherwise: 
     };
     let gone = "Ganeti has no program that can be kept there";
     Some(Part {
-        what: format!("property {PROPERTY}{is}, for fencing by hosts that are not master candidates"),
+        description: format!("property {PROPERTY}{is}, for fencing by hosts that are not master candidates"),
         ..copied(resources, PROPERTY, wanted.as_ref().map(Programs::to_property), differs, gone)?
     })
 }
@@ -102,7 +102,7 @@ pub(super) fn digest(resources: &Resources, wanted: Digest) -> Option<Part> {
         |_: &str| "it is that of another config.toml than the one here: go on only if the one here is right".to_owned();
     let part = copied(resources, DIGEST_PROPERTY, Some(wanted.to_string()), differs, "")?;
     Some(Part {
-        what: format!(
+        description: format!(
             "property {DIGEST_PROPERTY}, by which hosts that are not master candidates know the right config.toml"
         ),
         ..part
@@ -142,7 +142,7 @@ fn copied(
         }
     };
     Some(Part {
-        what: format!("property {name}"),
+        description: format!("property {name}"),
         section: "crm_config",
         xml,
         crm: vec![format!("# {change}")],
@@ -164,7 +164,7 @@ pub fn is_only_kept(part: &Part) -> bool {
 pub(super) fn preferred(resources: &Resources) -> Option<Part> {
     let id = resources.property_ids.get(DELAY).filter(|id| id.starts_with(PREFIX))?;
     Some(Part {
-        what: format!("property {DELAY}"),
+        description: format!("property {DELAY}"),
         section: "crm_config",
         xml: format!("  <nvpair id=\"{id}\"/>"),
         pcs: vec![format!("pcs property unset {DELAY}")],
@@ -175,7 +175,7 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
 
 fn renamed(from: &str, to: &str) -> Part {
     Part {
-        what: format!("property {from}"),
+        description: format!("property {from}"),
         section: "crm_config",
         xml: format!("  <nvpair id=\"{PREFIX}options-{from}\"/>"),
         pcs: vec![format!("pcs property unset {from}")],

@@ -160,7 +160,7 @@ pub(super) fn remotes(
     }
     let gone = there.connections.iter().filter(|(remote, of)| of.is_none() && is_ours(remote));
     parts.extend(gone.map(|(remote, _)| Part {
-        what: format!("{} as a Pacemaker remote node", remote.id),
+        description: format!("{} as a Pacemaker remote node", remote.id),
         section: "resources",
         xml: format!("  <primitive id=\"{}\"/>", remote.id),
         pcs: vec![format!("pcs cluster node remove-remote {}", remote.id)],
@@ -172,7 +172,7 @@ pub(super) fn remotes(
 
 fn candidate(node: &Node) -> Part {
     Part {
-        what: format!("{}, a master candidate, as a full member of Pacemaker's cluster", node.name),
+        description: format!("{}, a master candidate, as a full member of Pacemaker's cluster", node.name),
         section: "nodes",
         xml: String::new(),
         pcs: vec![format!("pcs cluster node add {}", node.name)],
@@ -228,7 +228,7 @@ fn connection(
         _ => state(&xml, name, None, resources),
     };
     Part {
-        what: format!(
+        description: format!(
             "{name} as a Pacemaker remote node (where pacemaker_remote runs, with the cluster's authkey or its certificates)"
         ),
         section: "resources",

@@ -11,9 +11,9 @@ pub(super) fn master(resources: &Resources, wish: SetupOptions, two: bool) -> Pa
     let priority =
         if two { format!("<nvpair id=\"{MASTER}-priority\" name=\"priority\" value=\"10\"/>") } else { String::new() };
     let theirs = resources.agents("ganeti-master-role").find(|role| role.id != MASTER);
-    let (xml, pcs, crm, what, outer);
+    let (xml, pcs, crm, description, outer);
     if wish.primitive {
-        what = "Ganeti's master role, as one resource";
+        description = "Ganeti's master role, as one resource";
         outer = MASTER;
         let operations = [
             op("start", "name=\"start\" interval=\"0\" timeout=\"300s\""),
@@ -30,7 +30,7 @@ pub(super) fn master(resources: &Resources, wish: SetupOptions, two: bool) -> Pa
         pcs = vec![format!("pcs resource create {MASTER} ocf:ganeti:ganeti-master-role {words}")];
         crm = vec![format!("primitive {MASTER} ocf:ganeti:ganeti-master-role {words}")];
     } else {
-        what = "Ganeti's master role, as a promotable clone";
+        description = "Ganeti's master role, as a promotable clone";
         outer = MASTER_CLONE;
         let operations = [
             op("start", "name=\"start\" interval=\"0\" timeout=\"60s\""),
@@ -58,7 +58,14 @@ pub(super) fn master(resources: &Resources, wish: SetupOptions, two: bool) -> Pa
             format!("clone {MASTER_CLONE} {MASTER} meta {meta}"),
         ];
     }
-    Part { what: what.to_owned(), section: "resources", state: state(&xml, outer, theirs, resources), xml, pcs, crm }
+    Part {
+        description: description.to_owned(),
+        section: "resources",
+        state: state(&xml, outer, theirs, resources),
+        xml,
+        pcs,
+        crm,
+    }
 }
 
 /// Returns the deletion of the priority of the node with the master, for a cluster with a quorum device.
@@ -69,7 +76,7 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
     let id = resources.pair_ids.iter().find(|id| id.starts_with(MASTER) && id.ends_with("-priority"))?;
     let resource = if role.is_clone { MASTER_CLONE } else { MASTER };
     Some(Part {
-        what: format!("priority of {resource}"),
+        description: format!("priority of {resource}"),
         section: "resources",
         xml: format!("  <nvpair id=\"{id}\"/>"),
         pcs: vec![format!("pcs resource meta {resource} priority=")],
@@ -96,7 +103,7 @@ pub(super) fn nodes(resources: &Resources, wish: SetupOptions) -> Part {
     let theirs = resources.agents("ganeti-node-role").find(|role| role.id != NODE);
     let words = "ocf:ganeti:ganeti-node-role op monitor interval=30s timeout=30s";
     Part {
-        what: "every node's role, as a clone that Pacemaker notifies of each fencing".to_owned(),
+        description: "every node's role, as a clone that Pacemaker notifies of each fencing".to_owned(),
         section: "resources",
         pcs: vec![
             format!("pcs resource create {NODE} {words} clone {NODE_CLONE}"),

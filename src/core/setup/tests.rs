@@ -222,7 +222,7 @@ fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
     let wish = |digest| SetupOptions { digest: Some(digest), ..SetupOptions::default() };
     let made = merged(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(3, 3), wish(first)));
     assert_eq!(made.property(&["gnt-ha-config-digest"]), Some(DIGEST));
-    let find = |parts: Vec<Part>| parts.into_iter().find(|part| part.what.contains("config-digest"));
+    let find = |parts: Vec<Part>| parts.into_iter().find(|part| part.description.contains("config-digest"));
     assert_eq!(find(of_nodes(&made, &ganeti(3, 3))), None, "left");
     assert_eq!(find(plan(&made, &ganeti(3, 3), SetupOptions::default())), None, "left");
     assert_eq!(find(plan(&made, &ganeti(3, 3), wish(first))).unwrap().state, PartState::Unchanged);
@@ -241,7 +241,8 @@ fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
 fn only_what_pacemaker_acts_on_is_simulated() {
     let wish = SetupOptions { digest: Some(DIGEST.parse().unwrap()), ..SetupOptions::default() };
     let first = plan(&Resources::parse(EMPTY).unwrap(), &ganeti(4, 3), wish);
-    let kept: Vec<&str> = first.iter().filter(|part| is_only_kept(part)).map(|part| part.what.as_str()).collect();
+    let kept: Vec<&str> =
+        first.iter().filter(|part| is_only_kept(part)).map(|part| part.description.as_str()).collect();
     assert_eq!(kept.len(), 2, "{kept:?}");
     assert!(kept.iter().all(|what| what.starts_with("property gnt-ha-")), "{kept:?}");
     let made = merged(&first);
@@ -306,7 +307,7 @@ fn what_was_typed_as_printed_is_the_same_afterwards() {
         let parts = parts.iter().filter(|part| part.section != GANETI);
         let open: Vec<(&str, &PartState)> = parts
             .filter(|part| part.state != PartState::Unchanged)
-            .map(|part| (part.what.as_str(), &part.state))
+            .map(|part| (part.description.as_str(), &part.state))
             .collect();
         assert_eq!(open, [], "{by}");
     }

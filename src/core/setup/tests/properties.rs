@@ -10,9 +10,9 @@ fn properties_have_the_names_that_this_pacemaker_knows() {
         let set = format!("<crm_config><cluster_property_set id=\"s\">{there}</cluster_property_set></crm_config>");
         let resources = Resources::parse(&cib.replace("<crm_config/>", &set)).unwrap();
         let parts = plan(&resources, &ganeti(3, 3), SetupOptions::default());
-        let is_pacemakers = |part: &Part| part.section == "crm_config" && !part.what.contains("gnt-ha-");
+        let is_pacemakers = |part: &Part| part.section == "crm_config" && !part.description.contains("gnt-ha-");
         let properties = parts.into_iter().filter(is_pacemakers);
-        properties.map(|part| (part.what, part.state)).collect::<Vec<_>>()
+        properties.map(|part| (part.description, part.state)).collect::<Vec<_>>()
     };
     let add =
         |names: &[&str]| names.iter().map(|name| (format!("property {name}"), PartState::Add)).collect::<Vec<_>>();
@@ -42,7 +42,7 @@ fn properties_have_the_names_that_this_pacemaker_knows() {
 fn health_counts_where_it_is_wished_for() {
     let empty = Resources::parse(EMPTY).unwrap();
     let without = plan(&empty, &ganeti(3, 3), SetupOptions::default());
-    assert!(!fragment(&without).contains("health") && without.iter().all(|part| !part.what.contains("health")));
+    assert!(!fragment(&without).contains("health") && without.iter().all(|part| !part.description.contains("health")));
     let wish = SetupOptions { health: true, ..SetupOptions::default() };
     let parts = plan(&empty, &ganeti(3, 3), wish);
     let made = fragment(&parts);

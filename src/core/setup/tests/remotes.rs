@@ -68,14 +68,14 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let wish = SetupOptions::default();
     let remote = |parts: &[Part]| -> Vec<String> {
         let of = parts.iter().filter(|part| part.state == PartState::Add && part.xml.contains("type=\"remote\""));
-        of.map(|part| part.what.split(' ').next().unwrap().to_owned()).collect()
+        of.map(|part| part.description.split(' ').next().unwrap().to_owned()).collect()
     };
     let (cib, few) = large(16, 3);
     assert!(remote(&plan(&cib, &few, wish)).is_empty(), "corosync carries them: gnt-ha check says what is missing");
     let (cib, many) = large(20, 10);
     let parts = plan(&cib, &many, wish);
     assert_eq!(remote(&parts).len(), 10);
-    let one = parts.iter().find(|part| part.what.starts_with("n17.lab ")).unwrap();
+    let one = parts.iter().find(|part| part.description.starts_with("n17.lab ")).unwrap();
     assert!(one.xml.contains("<primitive id=\"n17.lab\""), "the id is the node's name: {}", one.xml);
     assert!(one.pcs[0].starts_with("pcs cluster node add-remote n17.lab n17.lab reconnect_interval="), "{:?}", one.pcs);
     assert!(one.crm[0].starts_with("primitive n17.lab ocf:pacemaker:remote params server="), "{:?}", one.crm);
@@ -104,7 +104,7 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let theirs = Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap();
     assert!(!deletions(&theirs).contains(&"<primitive id=\"n17.lab\"/>".to_owned()));
     let kept = plan(&theirs, &many, wish);
-    let n17 = kept.iter().find(|part| part.what.starts_with("n17.lab ") && part.section == "resources").unwrap();
+    let n17 = kept.iter().find(|part| part.description.starts_with("n17.lab ") && part.section == "resources").unwrap();
     assert_eq!(n17.state, PartState::Unchanged, "it is as it is wanted");
     let theirs = fragment(&parts).replace("gnt-ha-remote-n17.lab\"", "mine\"").replace("\"60s\"", "\"90s\"");
     let kept = plan(&Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap(), &many, wish);
@@ -137,7 +137,9 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     let addresses = asked.into_iter().map(|at| (at, refused(&at))).collect();
     let reached = Reached { addresses, other_key: None };
     let parts = plan_reached(&cib, &ganeti, SetupOptions::default(), Some(&reached));
-    let of = |node: &str| parts.iter().find(|part| part.what.starts_with(node) && part.section == "resources").unwrap();
+    let of = |node: &str| {
+        parts.iter().find(|part| part.description.starts_with(node) && part.section == "resources").unwrap()
+    };
     assert_eq!(of("n18.lab ").state, PartState::Add);
     assert!(
         matches!(&of("n17.lab ").state, PartState::Manual(why) if why.contains("192.0.2.17 port 3121: Connection refused")),
@@ -150,7 +152,7 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     assert_eq!(to_connect(&applied, &ganeti, MEMBERS), BTreeSet::from([address(17)]));
     let again = plan_reached(&applied, &ganeti, SetupOptions::default(), Some(&Reached::default()));
     assert!(
-        again.iter().any(|part| part.what.starts_with("n18.lab ") && part.state == PartState::Unchanged),
+        again.iter().any(|part| part.description.starts_with("n18.lab ") && part.state == PartState::Unchanged),
         "{again:#?}"
     );
 }
@@ -226,7 +228,7 @@ fn an_entry_that_is_left_over_is_no_connection() {
         let reached = Reached { addresses: asked.iter().map(|at| (*at, Ok(()))).collect(), other_key: None };
         let parts = plan_reached(resources, &many(), wish, Some(&reached));
         let added = parts.iter().filter(|part| part.state == PartState::Add && part.xml.contains("type=\"remote\""));
-        (asked, added.map(|part| part.what.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>())
+        (asked, added.map(|part| part.description.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>())
     };
     let both = (BTreeSet::from([address(4), address(17)]), vec!["n17.lab".to_owned(), "n4.lab".to_owned()]);
     assert_eq!(of(&cib("")), both);
@@ -256,7 +258,7 @@ fn remote_nodes_have_no_part_in_a_tie() {
     assert!(
         plan(&made, &five, wish)
             .iter()
-            .any(|part| part.what.contains("priority-") && part.state == PartState::Unchanged)
+            .any(|part| part.description.contains("priority-") && part.state == PartState::Unchanged)
     );
     let third = Resources { nodes: large(5, 3).0.nodes, ..cib };
     assert_eq!(full_members(&third, &five, 2), 3, "a regular node that is a full member stays one");
@@ -300,7 +302,7 @@ fn a_candidate_is_no_remote_node() {
     let parts = plan(&cib, &promoted, SetupOptions::default());
     let by_hand = |parts: &[Part]| -> Vec<String> {
         let of = parts.iter().filter(|part| matches!(part.state, PartState::Manual(_)));
-        of.map(|part| part.what.clone()).collect()
+        of.map(|part| part.description.clone()).collect()
     };
     let expected = ["n11.lab, a master candidate, as a full member of Pacemaker's cluster"];
     assert_eq!(by_hand(&parts), expected);

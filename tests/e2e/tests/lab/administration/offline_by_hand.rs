@@ -17,8 +17,8 @@ fn shun_scope(host: &Host) -> Option<String> {
     let output = host.run(&[GNT_HA, "shun", "status", "--json"]).unwrap();
     let all: Value = serde_json::from_str(&output.stdout).unwrap();
     let entry = all["nodes"].as_array().unwrap().iter().find(|line| line["node"] == NODE)?;
-    assert_eq!(entry["refused"], true, "{}: {entry}", host.name());
-    Some(entry["entry"]["reach"].as_str().unwrap().to_owned())
+    assert_eq!(entry["applied"], true, "{}: {entry}", host.name());
+    Some(entry["entry"]["scope"].as_str().unwrap().to_owned())
 }
 
 fn standby(scene: &Scene) -> Option<String> {

@@ -72,7 +72,7 @@ fn assert_other_candidates_are_checked(scene: &Scene) {
     let rules = || -> Vec<(String, String)> {
         let word = |value: &Value| value.as_str().unwrap().to_owned();
         let all = findings(&master);
-        all.as_array().unwrap().iter().map(|found| (word(&found["rule"]), word(&found["about"]))).collect()
+        all.as_array().unwrap().iter().map(|found| (word(&found["rule"]), word(&found["subject"]))).collect()
     };
     let (n2, n3) = (scene.host("n2"), scene.host("n3"));
     let keep = "cp -p /etc/gnt-ha/config.toml /root/";
@@ -122,7 +122,7 @@ fn assert_shortfalls_are_rejected(host: &Host) {
         for line in [
             "  =    60 s  is needed\n",
             "(property stonith-timeout)",
-            "  change: crm_attribute --name stonith-timeout --update 72s\n",
+            "  fix: crm_attribute --name stonith-timeout --update 72s\n",
         ] {
             assert!(rejected.stdout.contains(line), "{}", rejected.text());
         }

@@ -78,7 +78,7 @@ pub(crate) fn shuns(host: &Host, node: &str) -> bool {
     let status = host.run(&[GNT_HA, "shun", "status", "--json"]).unwrap();
     let status: Value = serde_json::from_str(&status.stdout).unwrap_or_default();
     let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
-    nodes.iter().any(|one| one["node"] == format!("{node}.lab") && one["refused"] == true)
+    nodes.iter().any(|one| one["node"] == format!("{node}.lab") && one["applied"] == true)
 }
 
 /// Stops only the host's cluster stack: the state of a lost host that still has power.
