@@ -8,7 +8,7 @@ use gnt_ha::core::roles::master_claims::{AHEAD_MOST, MasterClaim, NewerConfig, u
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::newer_config::{FILE, read};
 use gnt_ha::sys::output;
-use gnt_ha::sys::store::{PATIENCE, Store};
+use gnt_ha::sys::store::{DISK_LIMIT, Store};
 
 use crate::ganeti_view::GanetiView;
 use crate::paths::AgentPaths;
@@ -47,7 +47,7 @@ fn keep(paths: &AgentPaths, claims: &[MasterClaim]) {
         let store = Store::new(&paths.state_dir);
         // If the disk cannot be written, the store keeps the text until the next boot.
         let _ = match after {
-            Some(newer) => store.write(FILE, &newer, PATIENCE).map(drop),
+            Some(newer) => store.write(FILE, &newer, DISK_LIMIT).map(drop),
             None => store.remove(FILE),
         };
     }

@@ -63,7 +63,7 @@ pub fn change_power(
         settle: options.power_wait,
         limit,
         sends,
-        patience: SILENCE_LIMIT,
+        silence_limit: SILENCE_LIMIT,
     };
     let mut change = PowerChange::new(want, rules);
     let mut next = match known {
@@ -78,13 +78,13 @@ pub fn change_power(
                 if deadline.passed() {
                     return Err(NotProven { why: change.give_up(begun.elapsed()) });
                 }
-                let answer = target.program.status(&target.node, deadline.at_most(budget::look(deadline.left())));
+                let answer = target.program.status(&target.node, deadline.at_most(budget::reading(deadline.left())));
                 let reading = evaluate(&answer, options.minimum_grade);
                 note(action, target, Command::PowerStatus, &describe(&answer));
                 seen = answer.ok();
                 // The current answer decides: a grade in an earlier answer does not count for it.
                 let graded = seen.as_ref().is_some_and(|status| status.grade.is_some());
-                change.believe_after(if want == Power::On || graded { 1 } else { 2 });
+                change.require_readings(if want == Power::On || graded { 1 } else { 2 });
                 change.read(reading, begun.elapsed())
             }
             PowerChangeStep::Send => {

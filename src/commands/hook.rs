@@ -13,7 +13,7 @@ use super::{check, setup};
 use crate::core::check::Severity;
 use crate::core::config::Config;
 use crate::core::ganeti::tags::{OfflineByHand, Tags};
-use crate::core::hook::{Event, Hook, HookInput, HookStep, Plan, plan, why_not_fenced};
+use crate::core::hook::{Event, Hook, HookInput, HookStep, Plan, fencing_objection, plan};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::{Pairs, Resources};
@@ -96,7 +96,7 @@ fn hook(places: &Paths, config_path: &Path) -> Result<bool, CommandError> {
     if event.hook == Hook::Instance {
         return instance(&event, places, config_path).map(|()| true);
     }
-    let looked = look(&event, places, config_path);
+    let looked = collect(&event, places, config_path);
     let Some(state) = (match looked {
         // Input that is unknown is not a reason to stop Ganeti's job.
         Err(_) if event.is_pre => return Ok(true),
@@ -142,7 +142,7 @@ fn nothing_failed(failed: Vec<CommandError>, is_well: bool) -> Result<bool, Comm
 }
 
 /// Collects only the input that the event needs; `None` on a host that is not a node of Ganeti's.
-fn look(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<HookInput>, CommandError> {
+fn collect(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<HookInput>, CommandError> {
     let ssconf = Ssconf::new(&places.data_dir);
     let names = ssconf.names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names) else { return Ok(None) };
@@ -308,7 +308,7 @@ fn fence(node: &NodeName, places: &Paths) -> Result<(), CommandError> {
     // A remote node has no corosync node id.
     let id = cib::resources(&places.cib).ok().flatten().and_then(|resources| resources.ids.get(name).copied());
     let votes = id.and_then(|id| Some(corosync::quorum(Deadline::after(COROSYNC)).ok()?.without(&[id])));
-    if let Some(why) = why_not_fenced(name, &seen, votes) {
+    if let Some(why) = fencing_objection(name, &seen, votes) {
         return Err(by_hand(CommandError::Objection(why)));
     }
     pacemaker::fence::fence(name, Fencing::Off, GIVEN, Deadline::after(FENCING)).map_err(|error| by_hand(error.into()))

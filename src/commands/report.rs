@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     if arguments.http {
         return answer_http(&arguments.places);
     }
-    let status = status::look(&arguments.places, false)?;
+    let status = status::collect(&arguments.places, false)?;
     let text = match arguments.format {
         Form::Mond => mond(&status, now().wall_ms)? + "\n",
         Form::Openmetrics => openmetrics(&status, now().wall_ms),
@@ -92,7 +92,7 @@ fn mond(status: &Status, at_ms: u64) -> Result<String, serde_json::Error> {
 
 fn answer_http(places: &Paths) -> Result<(), CommandError> {
     let readers = Readers::default();
-    let collect = || status::look(places, false);
+    let collect = || status::collect(places, false);
     let answer = |line: &str| answered(line, || readers.status(collect));
     let mut stdin = io::stdin().lock();
     if http::is_listening(&stdin) {
@@ -120,20 +120,20 @@ type SharedStatus = Result<Arc<(Status, u64)>, NotInCluster>;
 impl Readers {
     /// Returns the status and its time, in ms since 1970. One reader collects it, and readers that arrive meanwhile
     /// wait for it.
-    fn status(&self, look: impl Fn() -> Result<Status, NotInCluster>) -> SharedStatus {
+    fn status(&self, read: impl Fn() -> Result<Status, NotInCluster>) -> SharedStatus {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, seen)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return seen.clone();
         }
         let at_ms = now().wall_ms;
-        let seen = look().map(|status| Arc::new((status, at_ms)));
+        let seen = read().map(|status| Arc::new((status, at_ms)));
         *last = Some((Instant::now(), seen.clone()));
         seen
     }
 }
 
-fn answered(line: &str, look: impl Fn() -> SharedStatus) -> String {
-    let report = || look().map_err(CommandError::from).and_then(|seen| Ok(mond(&seen.0, seen.1)?));
+fn answered(line: &str, read: impl Fn() -> SharedStatus) -> String {
+    let report = || read().map_err(CommandError::from).and_then(|seen| Ok(mond(&seen.0, seen.1)?));
     let body_of = |wanted: Endpoint| -> Result<(&str, String), CommandError> {
         Ok(match wanted {
             Endpoint::Versions => (JSON, json!([1]).to_string()),
@@ -141,7 +141,7 @@ fn answered(line: &str, look: impl Fn() -> SharedStatus) -> String {
             Endpoint::List => (JSON, json!([[NAME, CATEGORY, KIND]]).to_string()),
             Endpoint::All => (JSON, format!("[{}]", report()?)),
             Endpoint::One => (JSON, report()?),
-            Endpoint::Metrics => (CONTENT_TYPE, look().map(|seen| openmetrics(&seen.0, seen.1))?),
+            Endpoint::Metrics => (CONTENT_TYPE, read().map(|seen| openmetrics(&seen.0, seen.1))?),
         })
     };
     let refused =
@@ -183,13 +183,13 @@ mod tests {
     fn readers_share_one_status() {
         let readers = Readers::default();
         let collections = std::sync::atomic::AtomicUsize::new(0);
-        let look = || {
+        let read = || {
             collections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             Err(neither())
         };
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| readers.status(look).unwrap_err());
+                scope.spawn(|| readers.status(read).unwrap_err());
             }
         });
         assert_eq!(collections.load(std::sync::atomic::Ordering::SeqCst), 1);

@@ -118,7 +118,7 @@ impl Breaker {
     /// Notes whether the cluster is whole now. After [`WHOLE_FOR_MS`] of that, the breaker forgets everything.
     ///
     /// The time must have passed on both clocks: the wall clock may be set, and the boot clock starts again at a boot.
-    pub(super) fn look(&mut self, whole: bool, now: Timestamp) {
+    pub(super) fn observe(&mut self, whole: bool, now: Timestamp) {
         if !whole {
             self.whole = None;
             return;
@@ -232,10 +232,10 @@ mod tests {
         let mut breaker = Breaker::default();
         assert!(breaker.pass(&set(&["a", "b", "c"]), Limits::default(), 5, at(0)).is_err());
         for s in (0..600).step_by(10) {
-            breaker.look(true, at(s));
+            breaker.observe(true, at(s));
             assert!(breaker.open_state().is_some(), "after {s} s");
         }
-        breaker.look(true, at(600));
+        breaker.observe(true, at(600));
         assert!(breaker.open_state().is_none());
     }
 
@@ -247,8 +247,8 @@ mod tests {
         for second in [late, rebooted, at(700)] {
             let mut breaker = Breaker::default();
             assert!(breaker.pass(&set(&["a", "b", "c"]), Limits::default(), 5, at(0)).is_err());
-            breaker.look(true, at(0));
-            breaker.look(true, second);
+            breaker.observe(true, at(0));
+            breaker.observe(true, second);
             assert!(breaker.open_state().is_some(), "{second:?}");
         }
     }

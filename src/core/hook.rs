@@ -318,7 +318,7 @@ fn plan_offline(event: &Event, state: &HookInput) -> Plan {
         return plan;
     }
     let left = state.quorum.as_ref().zip(state.ids.get(name)).map(|(quorum, id)| quorum.without(&[*id]));
-    let against = if state.by_hand == OfflineByHand::Fence { why_not_fenced(name, seen, left) } else { None };
+    let against = if state.by_hand == OfflineByHand::Fence { fencing_objection(name, seen, left) } else { None };
     match (state.by_hand, against) {
         (OfflineByHand::Fence, None) => plan.later.push(HookStep::Fence(target.clone())),
         (_, against) => {
@@ -334,7 +334,7 @@ fn plan_offline(event: &Event, state: &HookInput) -> Plan {
 /// Returns why a running node must not be fenced, if there is a reason: others would suffer. A node on standby keeps
 /// its vote, a fenced node has none. `left`: the votes that would be left in corosync, if they are known.
 #[must_use]
-pub fn why_not_fenced(target: &PacemakerName, seen: &CrmMon, left: Option<Left>) -> Option<String> {
+pub fn fencing_objection(target: &PacemakerName, seen: &CrmMon, left: Option<Left>) -> Option<String> {
     if !seen.quorum {
         return Some("Pacemaker has no quorum here".to_owned());
     }
@@ -346,7 +346,7 @@ pub fn why_not_fenced(target: &PacemakerName, seen: &CrmMon, left: Option<Left>)
         return None;
     }
     if let Some(left) = left {
-        return left.why_not();
+        return left.objection();
     }
     let voters = || seen.nodes.iter().filter(|(name, _)| !seen.remotes.contains(name));
     let total = voters().count();

@@ -213,7 +213,7 @@ fn nobody_is_fenced_by_hand_at_the_others_cost() {
     let mut remotes = pacemaker(&[&members[..], &[("n2.lab", Membership::Absent)]].concat());
     remotes.remotes = ["r1.lab", "r2.lab", "r3.lab"].map(PacemakerName::of_test).into();
     assert!(fence(remotes.clone()).contains("1 of 3 nodes would be left"), "{}", fence(remotes.clone()));
-    assert_eq!(why_not_fenced(&PacemakerName::of_test("r1.lab"), &remotes, None), None);
+    assert_eq!(fencing_objection(&PacemakerName::of_test("r1.lab"), &remotes, None), None);
 }
 
 /// Of two nodes, and of four with a quorum device, corosync's votes decide. Each of two may go on alone (`two_node`),

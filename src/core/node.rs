@@ -282,10 +282,10 @@ mod tests {
     /// With a single node as `names`, any short name that fits would match: no program calls [`find`] that way.
     #[test]
     fn nobody_looks_a_name_up_among_one() {
-        fn look_at(dir: &std::path::Path, found: &mut Vec<String>) {
+        fn search(dir: &std::path::Path, found: &mut Vec<String>) {
             for entry in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
                 if entry.is_dir() {
-                    look_at(&entry, found);
+                    search(&entry, found);
                 } else if entry.extension().is_some_and(|end| end == "rs") {
                     let text = std::fs::read_to_string(&entry).unwrap();
                     let call = ["node::find", "("].concat();
@@ -302,7 +302,7 @@ mod tests {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut found = Vec::new();
         for dir in ["src", "agents/src", "fence/src", "oob/src"] {
-            look_at(&root.join(dir), &mut found);
+            search(&root.join(dir), &mut found);
         }
         assert_eq!(found, [""; 0]);
     }

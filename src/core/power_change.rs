@@ -26,7 +26,7 @@ pub struct Rules {
     /// How often the command may be sent; 0 counts as 1.
     pub sends: u32,
     /// How long after the command readings may fail. A failed reading after that ends the power change.
-    pub patience: Duration,
+    pub silence_limit: Duration,
 }
 
 /// The next step of a power change, which the caller carries out.
@@ -85,7 +85,7 @@ impl PowerChange {
 
     /// Sets how many readings in a row are a proof from now on. A device that itself reads twice need be read only
     /// once.
-    pub fn believe_after(&mut self, readings: u32) {
+    pub fn require_readings(&mut self, readings: u32) {
         self.rules.readings = readings;
     }
 
@@ -115,7 +115,7 @@ impl PowerChange {
                 // The command is idempotent and was requested: a host whose state cannot be read may still be switched.
                 if self.sent == 0 {
                     PowerChangeStep::Send
-                } else if elapsed.saturating_sub(self.sent_at) >= self.rules.patience {
+                } else if elapsed.saturating_sub(self.sent_at) >= self.rules.silence_limit {
                     PowerChangeStep::Failed(self.give_up(elapsed))
                 } else {
                     self.again(self.rules.poll_pause, elapsed)
@@ -148,8 +148,8 @@ impl PowerChange {
         if self.sent == 0 {
             return true;
         }
-        let patience = self.rules.limit.saturating_sub(self.sent_at) / 2;
-        self.sent < self.rules.sends.max(1) && elapsed.saturating_sub(self.sent_at) >= patience
+        let limit = self.rules.limit.saturating_sub(self.sent_at) / 2;
+        self.sent < self.rules.sends.max(1) && elapsed.saturating_sub(self.sent_at) >= limit
     }
 
     fn again(&self, pause: Duration, elapsed: Duration) -> PowerChangeStep {
@@ -200,7 +200,7 @@ mod tests {
             settle: MS(0),
             limit: MS(20_000),
             sends: 2,
-            patience: Duration::MAX,
+            silence_limit: Duration::MAX,
         }
     }
 
@@ -266,7 +266,7 @@ mod tests {
     /// Pacemaker asks other peers only if an agent fails in time: a silent device must not use up all of the time.
     #[test]
     fn silence_after_the_command_is_put_up_with_for_a_while() {
-        let mut off = PowerChange::new(Power::Off, Rules { patience: MS(5_000), ..rules() });
+        let mut off = PowerChange::new(Power::Off, Rules { silence_limit: MS(5_000), ..rules() });
         assert_eq!(off.read(unread("no answer"), MS(8_000)), PowerChangeStep::Send);
         off.sent(Err(ReadFailure { why: "no answer".into(), is_final: false }), MS(16_000));
         assert_eq!(off.read(unread("away for a moment"), MS(17_000)), PowerChangeStep::Read(MS(500)));

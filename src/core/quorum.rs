@@ -104,7 +104,7 @@ pub struct Left {
 impl Left {
     /// Returns why there would be no quorum; `None` if there would be.
     #[must_use]
-    pub fn why_not(&self) -> Option<String> {
+    pub fn objection(&self) -> Option<String> {
         let Self { votes, of, needed, .. } = self;
         let alone = if self.is_alone { "; the quorum device has none to give: gnt-ha check" } else { "" };
         (!self.keeps).then(|| format!("{votes} of {of} votes would be left, and {needed} are needed{alone}"))
@@ -273,7 +273,7 @@ pub(crate) mod tests {
         assert!(left(TOOL).keeps && !left(TOOL).is_alone);
         let dead = TOOL.replace("A,V,", "A,NV,").replace("         0          1  ", "         0          0  ");
         let why = "1 of 3 votes would be left, and 2 are needed; the quorum device has none to give: gnt-ha check";
-        assert_eq!(left(&dead).why_not().as_deref(), Some(why));
+        assert_eq!(left(&dead).objection().as_deref(), Some(why));
         // The node that stays has no vote of the device, although the other has.
         assert!(!left(&TOOL.replace("A,V,NMW n2", "NR n2")).keeps);
         assert!(!left(&TOOL.replace("A,V,NMW n2", "NA,V,NMW n2")).keeps);

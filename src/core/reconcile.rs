@@ -116,7 +116,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
     let mut judge = Judge::new(state, settings, memory);
     let mut wishes: Vec<(&NodeState, Intention)> = state.nodes.iter().map(|node| (node, judge.judge(node))).collect();
     let mut memory = judge.into_memory();
-    memory.breaker.look(is_whole(state, &memory), state.now);
+    memory.breaker.observe(is_whole(state, &memory), state.now);
 
     let is_master = state.master.as_ref() == Some(&state.here);
     let general = general_block(state);

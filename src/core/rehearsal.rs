@@ -83,10 +83,12 @@ pub struct RehearsalInput<'a> {
     /// The resource of Ganeti's master role, if the dead host had it.
     pub role: Option<&'a str>,
     /// The answers of the devices, of which one level at least could prove the death; or the reason why none could.
+    // Text: a program of another maker, or an adapter that `core` does not name, gave the reason, and the step prints it.
     pub proof: Result<Vec<ProofAnswer>, String>,
     /// The weakest grade that both programs accept for an off.
     pub least: Grade,
     /// The decision about the record after such a proof, or the reason why it is unknown.
+    // Text: the reason comes from the reconciler, which `core` does not name, and the step prints it.
     pub record: Result<&'a Decision, String>,
     /// The times of each step.
     pub times: &'a RecoveryTimes,
@@ -116,7 +118,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     if let Some(seen) = &times.seen {
         steps.push(RehearsalStep::open(PACEMAKER, format!("sees that it is gone ({})", seen.how)).about(seen.after));
     }
-    if let Some(why) = known.left.and_then(|left| left.why_not()) {
+    if let Some(why) = known.left.and_then(|left| left.objection()) {
         steps.push(RehearsalStep::blocked("corosync", format!("loses quorum: {why}")));
     }
     if let Some(unexpected) = unexpected_fencing(Some(known.died), &fenced) {
@@ -223,6 +225,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
 ///
 /// # Errors
 /// All answers in one line, if no level could prove it.
+// The error is text, because the answers of devices are, and the step prints it.
 pub fn provable(answers: Vec<ProofAnswer>) -> Result<Vec<ProofAnswer>, String> {
     if one_proves(&answers, |answer| answer.is_ok && answer.level.is_some()) {
         return Ok(answers);

@@ -129,16 +129,16 @@ pub struct Note {
     pub level: Level,
     /// `ganeti`, `pacemaker`, `quorum`, `quorum-device`, `maintenance`, `role`, `pause`, `breaker`, `start-up`,
     /// `simulated`, `shun`, `tag`, `record`, `power`.
-    pub about: &'static str,
+    pub subject: &'static str,
     /// The fact in one line, with the command that helps where there is one.
     pub text: String,
 }
 
 impl Note {
-    /// Makes a note of this level about one part of the cluster (see [`Note::about`] for the names).
+    /// Makes a note of this level about one part of the cluster (see [`Note::subject`] for the names).
     #[must_use]
-    pub fn new(level: Level, about: &'static str, text: impl Into<String>) -> Self {
-        Self { level, about, text: text.into() }
+    pub fn new(level: Level, subject: &'static str, text: impl Into<String>) -> Self {
+        Self { level, subject, text: text.into() }
     }
 }
 
@@ -283,7 +283,7 @@ pub struct NodeStatus {
     /// The last receipt of this host about the node.
     pub receipt: Option<LastAction>,
     /// The pending change of the node's record; null if this host does not decide it.
-    pub next: Option<RecordChange>,
+    pub record: Option<RecordChange>,
     /// The keys `seen`, `shun`, `self_fence` and `grade`.
     #[serde(flatten)]
     pub protection: Protection,
@@ -297,7 +297,7 @@ impl NodeStatus {
         member: Option<Membership>,
         ganeti: Option<Flags>,
         receipt: Option<LastAction>,
-        next: Option<RecordChange>,
+        record: Option<RecordChange>,
     ) -> Self {
         let is_online = ganeti.is_some_and(|flags| !flags.offline);
         let is_drained = ganeti.is_some_and(|flags| flags.drained == Some(true));
@@ -307,16 +307,16 @@ impl NodeStatus {
             Some(Membership::Absent) => is_online && !is_drained,
             _ => false,
         };
-        let is_blocked = next.as_ref().is_some_and(|next| next.mark() == '!');
+        let is_blocked = record.as_ref().is_some_and(|change| change.mark() == '!');
         let level = if is_lost || is_blocked { Level::Attention } else { Level::Ok };
         let protection = Protection::default();
-        Self { node, level, pacemaker: member.map(word), ganeti, receipt, next, protection }
+        Self { node, level, pacemaker: member.map(word), ganeti, receipt, record, protection }
     }
 
     /// Returns the mark at the beginning of the line. A pending change takes the place of the level.
     #[must_use]
     pub fn mark(&self) -> char {
-        let will_be_done = self.next.as_ref().filter(|next| next.mark() == '*');
+        let will_be_done = self.record.as_ref().filter(|change| change.mark() == '*');
         will_be_done.map_or_else(|| self.level.mark(), RecordChange::mark)
     }
 }

@@ -211,7 +211,7 @@ fn change_power(
         settle: Duration::ZERO,
         limit: until.left(),
         sends: 2,
-        patience: Duration::MAX,
+        silence_limit: Duration::MAX,
     };
     let mut change = PowerChange::new(want, rules);
     let mut grade = Grade::Unknown;

@@ -140,13 +140,13 @@ impl Levels<'_> {
         for (done, name) in names.iter().enumerate() {
             let until = until.at_most(share(until.left(), names.len() - done));
             let Some(configured) = self.levels.iter().flatten().find(|device| device.name == *name) else { continue };
-            let patience = if task == Task::Read { Duration::ZERO } else { AFTERGLOW.min(until.left() / 2) };
-            let patience = until.at_most(patience);
+            let limit = if task == Task::Read { Duration::ZERO } else { AFTERGLOW.min(until.left() / 2) };
+            let limit = until.at_most(limit);
             for mut named in
                 device::open(std::slice::from_ref(configured), self.node, self.config, used(task), self.shun)
             {
                 let mut reading = observed(&named.device.read(until));
-                while reading == Observed::On && !patience.passed() {
+                while reading == Observed::On && !limit.passed() {
                     until.sleep(PAUSE);
                     reading = match observed(&named.device.read(until)) {
                         // The reading was cut short by this host's own deadline.

@@ -16,7 +16,7 @@ use crate::core::receipt::{Action, ActionStep, Intent, LogEntry, Outcome, Receip
 use crate::core::text::one_line;
 
 /// The time limit of the disk for one entry.
-const PATIENCE: Duration = Duration::from_secs(2);
+const DISK_LIMIT: Duration = Duration::from_secs(2);
 
 /// The maximum length of a text in a receipt, in characters: texts of devices and programs come from outside.
 const LONGEST: usize = 2_000;
@@ -53,7 +53,7 @@ enum NotAppendedError {
     Log(#[from] ReceiptLogError),
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
-    #[error("the disk did not take it in {} s", PATIENCE.as_secs())]
+    #[error("the disk did not take it in {} s", DISK_LIMIT.as_secs())]
     Timeout,
 }
 
@@ -144,5 +144,5 @@ fn append_within(log: &ReceiptLog, entry: LogEntry) -> Result<(), NotAppendedErr
         let _ = done.send(log.append(&entry));
     };
     std::thread::Builder::new().spawn(work).map_err(NotAppendedError::Thread)?;
-    Ok(answer.recv_timeout(PATIENCE).map_err(|_| NotAppendedError::Timeout)??)
+    Ok(answer.recv_timeout(DISK_LIMIT).map_err(|_| NotAppendedError::Timeout)??)
 }

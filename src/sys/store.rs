@@ -1,7 +1,7 @@
 //! Files of state that survive a disk that accepts no write: on the disk, or else in memory until the next boot.
 //!
 //! A file system that is full, read-only or hangs must not stop fencing, shunning or recording. A write that the disk
-//! does not accept within [`PATIENCE`] goes to `/run`, which is read first. A boot deletes that copy: what rested on it
+//! does not accept within [`DISK_LIMIT`] goes to `/run`, which is read first. A boot deletes that copy: what rested on it
 //! has to be proven again.
 
 use std::io;
@@ -18,7 +18,7 @@ use super::lock::{Lock, LockError};
 use super::state_file;
 
 /// The time limit of the disk for one file, by the monotonic clock.
-pub const PATIENCE: Duration = Duration::from_secs(1);
+pub const DISK_LIMIT: Duration = Duration::from_secs(1);
 
 /// Directory in memory (`file-hierarchy(7)`), with one directory for each state directory.
 const UNTIL_BOOT: &str = "/run/gnt-ha/until-boot";
@@ -59,7 +59,7 @@ pub enum Kept {
 impl Kept {
     /// Returns the error of the disk, if the value is not on the disk.
     #[must_use]
-    pub fn why_not_on_disk(self) -> Option<String> {
+    pub fn not_on_disk_reason(self) -> Option<String> {
         match self {
             Self::OnDisk => None,
             Self::UntilBoot(why) => Some(why),
@@ -81,20 +81,20 @@ impl Store {
         Self { dir: dir.to_owned(), until_boot: until_boot(dir) }
     }
 
-    /// Writes `value` as JSON to the file `name` and flushes it. Waits for the disk no longer than `patience` and
-    /// [`PATIENCE`].
+    /// Writes `value` as JSON to the file `name` and flushes it. Waits for the disk no longer than `limit` and
+    /// [`DISK_LIMIT`].
     ///
     /// # Errors
     /// The error of the disk, if memory does not accept the file either.
-    pub fn write(&self, name: &str, value: &impl Serialize, patience: Duration) -> io::Result<Kept> {
+    pub fn write(&self, name: &str, value: &impl Serialize, limit: Duration) -> io::Result<Kept> {
         let bytes = serde_json::to_vec(value)?;
         let path = self.dir.join(name);
         let write = move |race: &Race| state_file::write_bytes(&path, &bytes, || race.may_show());
-        let written = within(patience.min(PATIENCE), write);
+        let written = within(limit.min(DISK_LIMIT), write);
         self.settled(name, value, written)
     }
 
-    /// Writes `value` within [`PATIENCE`] without a flush, for values that may be lost with the host.
+    /// Writes `value` within [`DISK_LIMIT`] without a flush, for values that may be lost with the host.
     ///
     /// # Errors
     /// The error of the disk, if memory does not accept the file either.
@@ -102,7 +102,7 @@ impl Store {
         let bytes = serde_json::to_vec(value)?;
         let path = self.dir.join(name);
         let write = move |race: &Race| state_file::write_bytes_unflushed(&path, &bytes, || race.may_show());
-        let written = within(PATIENCE, write);
+        let written = within(DISK_LIMIT, write);
         self.settled(name, value, written)
     }
 
@@ -187,12 +187,12 @@ pub fn until_boot(dir: &Path) -> PathBuf {
     Path::new(UNTIL_BOOT).join(name.trim_matches('-'))
 }
 
-/// Runs `work`, which may hang on a disk, in a thread and waits no longer than `patience`.
+/// Runs `work`, which may hang on a disk, in a thread and waits no longer than `limit`.
 ///
 /// # Errors
 /// The error of the work, or that it hangs. Work that hangs may not publish its file any more, and this process does
 /// not try another write on the disk.
-fn within(patience: Duration, work: impl FnOnce(&Race) -> io::Result<()> + Send + 'static) -> io::Result<()> {
+fn within(limit: Duration, work: impl FnOnce(&Race) -> io::Result<()> + Send + 'static) -> io::Result<()> {
     if HANGS.load(Ordering::Relaxed) {
         return Err(hangs());
     }
@@ -201,7 +201,7 @@ fn within(patience: Duration, work: impl FnOnce(&Race) -> io::Result<()> + Send 
     let of_work = race.clone();
     // After the time limit the receiver is gone.
     std::thread::Builder::new().spawn(move || drop(done.send(work(&of_work))))?;
-    answer.recv_timeout(patience).unwrap_or_else(|_| {
+    answer.recv_timeout(limit).unwrap_or_else(|_| {
         HANGS.store(true, Ordering::Relaxed);
         // If the work has won, it already publishes its file; a later write comes after it.
         let _ = race.is_won();
@@ -239,14 +239,14 @@ mod tests {
         for write in [Store::write_flushed as fn(&Store, u8) -> io::Result<Kept>, |store, value| {
             store.write_unflushed("file", &value)
         }] {
-            assert!(write(&store, 1).unwrap().why_not_on_disk().is_some());
+            assert!(write(&store, 1).unwrap().not_on_disk_reason().is_some());
             assert!(store.is_until_boot("file") && store.has("file"));
             assert_eq!(store.read::<u8>("file").unwrap(), Some(1));
         }
-        store.lock("record", Deadline::after(PATIENCE)).unwrap();
+        store.lock("record", Deadline::after(DISK_LIMIT)).unwrap();
         // The disk accepts writes again, and the value in memory ends.
         std::fs::remove_file(dir.path().join("state")).unwrap();
-        assert_eq!(store.write("file", &2, PATIENCE).unwrap(), Kept::OnDisk);
+        assert_eq!(store.write("file", &2, DISK_LIMIT).unwrap(), Kept::OnDisk);
         assert!(!store.is_until_boot("file"));
         assert_eq!(store.read::<u8>("file").unwrap(), Some(2));
         store.remove("file").unwrap();
@@ -258,7 +258,7 @@ mod tests {
     fn what_nothing_takes_is_an_error() {
         let (dir, store) = broken();
         std::fs::write(dir.path().join("state.until-boot"), "").unwrap();
-        assert!(store.write("file", &1, PATIENCE).is_err());
+        assert!(store.write("file", &1, DISK_LIMIT).is_err());
     }
 
     /// A write that was given up publishes nothing, however late it ends: another process has written a newer file.
@@ -307,7 +307,7 @@ mod tests {
             Ok(())
         });
         assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert!(matches!(store.write("file", &1, PATIENCE).unwrap(), Kept::UntilBoot(_)));
+        assert!(matches!(store.write("file", &1, DISK_LIMIT).unwrap(), Kept::UntilBoot(_)));
         assert!(matches!(store.write_unflushed("other", &1).unwrap(), Kept::UntilBoot(_)));
         assert_eq!(store.read::<u8>("file").unwrap(), Some(1));
         drop(go_on);
@@ -315,7 +315,7 @@ mod tests {
 
     impl Store {
         fn write_flushed(&self, value: u8) -> io::Result<Kept> {
-            self.write("file", &value, PATIENCE)
+            self.write("file", &value, DISK_LIMIT)
         }
     }
 }

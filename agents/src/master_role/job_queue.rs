@@ -6,7 +6,7 @@ use std::time::Duration;
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::sys::clock::{Deadline, now};
 use gnt_ha::sys::ganeti::luxi::{Luxi, LuxiError};
-use gnt_ha::sys::store::{PATIENCE, Store};
+use gnt_ha::sys::store::{DISK_LIMIT, Store};
 
 use super::REQUEST_LIMIT;
 use crate::checks;
@@ -84,7 +84,7 @@ pub(super) fn forget(paths: &AgentPaths) {
 }
 
 fn mark(paths: &AgentPaths) -> io::Result<()> {
-    store(paths).write(DRAINED_BY_US, &now(), PATIENCE).map(drop)
+    store(paths).write(DRAINED_BY_US, &now(), DISK_LIMIT).map(drop)
 }
 
 fn store(paths: &AgentPaths) -> Store {

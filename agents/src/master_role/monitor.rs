@@ -89,8 +89,8 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView, run_as: RunAs) -> 
     }
     let served = stop::served(paths);
     let listening = served == Served::Now;
-    let patience = if call.is_probe() && !listening { PEERS_OF_A_PROBE } else { PEER_LIMIT };
-    let claims = ganeti.master_claims(paths, call.deadline.at_most(patience));
+    let limit = if call.is_probe() && !listening { PEERS_OF_A_PROBE } else { PEER_LIMIT };
+    let claims = ganeti.master_claims(paths, call.deadline.at_most(limit));
     let standing = standing(&ganeti.here, &claims, ganeti.candidates.len(), served);
     // A master that returns while its peers do not answer must not be reported as a second running one.
     let alone = call.is_probe() && !listening && is_alone(&claims) && ganeti.candidates.len() > 1;

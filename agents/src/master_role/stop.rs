@@ -96,8 +96,8 @@ pub(super) fn take_down(paths: &AgentPaths, deadline: Deadline) -> Result<(), St
     let served = runs(paths);
     if served {
         // daemon-util alone waits 30 s for a daemon that hangs.
-        let patience = deadline.earlier(KILL_TIME).at_most(STOP_LIMIT.min(deadline.left() / 2));
-        let ended = paths.daemons.daemon_util(&["stop-master"], patience);
+        let limit = deadline.earlier(KILL_TIME).at_most(STOP_LIMIT.min(deadline.left() / 2));
+        let ended = paths.daemons.daemon_util(&["stop-master"], limit);
         failed = ended.err();
         let _ = paths.daemons.kill(&MASTER_DAEMONS);
         let until = deadline.at_most(KILL_LIMIT);

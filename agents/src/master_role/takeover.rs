@@ -67,10 +67,10 @@ pub(super) fn take(call: &Call, paths: &AgentPaths) -> OcfResult {
     }
     // What blocks the start may end by itself. At a boot of the whole cluster noded starts after Pacemaker, and a start
     // that fails takes the role from this node for good.
-    let patience = call.deadline.at_most(call.deadline.left() / 2);
+    let limit = call.deadline.at_most(call.deadline.left() / 2);
     // The administrator's own command must not be disturbed: it starts and stops wconfd several times.
     while daemon_util::failover_under_way() {
-        if patience.passed() {
+        if limit.passed() {
             let reason =
                 "a gnt-cluster master-failover runs on this host and does not end (does it wait for an answer?)";
             return OcfResult::because(OcfCode::ErrGeneric, reason);
@@ -87,7 +87,7 @@ pub(super) fn take(call: &Call, paths: &AgentPaths) -> OcfResult {
         }
         let (view, gone) = view(call, paths, &ganeti);
         match take_over(&view) {
-            Takeover::NotYet(_) if !patience.passed() => patience.sleep(RETRY_PAUSE),
+            Takeover::NotYet(_) if !limit.passed() => limit.sleep(RETRY_PAUSE),
             Takeover::NotYet(verdict) | Takeover::Refused(verdict) => return verdict,
             command => return carry_out(call, paths, &command, &gone),
         }

@@ -322,15 +322,15 @@ impl Error {
         )
     }
 
-    /// Whether there was no answer at all from the first message of a login on, although it was waited for `patience`:
+    /// Whether there was no answer at all from the first message of a login on, although it was waited for `limit`:
     /// as from a BMC without power. A closed port (ICMP port unreachable) is an answer. "Host unreachable" comes at
     /// once from a router or from a route of this host, and shows nothing of the BMC.
-    pub fn is_total_silence(&self, patience: Duration) -> bool {
+    pub fn is_total_silence(&self, limit: Duration) -> bool {
         /// The time between setting the deadline and the start of the wait.
         const SLACK: Duration = Duration::from_millis(100);
         match self {
             Self::NoAnswer { asked, waited, ignored, .. } => {
-                *asked == CAPABILITIES && ignored.count() == 0 && *waited + SLACK >= patience
+                *asked == CAPABILITIES && ignored.count() == 0 && *waited + SLACK >= limit
             }
             _ => false,
         }

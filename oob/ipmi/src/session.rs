@@ -81,9 +81,9 @@ impl Session {
         // BMCs drop a session that is not used right after the login, which also happens under packet loss. Another
         // login then costs less than waiting for an answer that cannot come. The login before it was a good one, so no
         // account is locked.
-        for patience in 1u32.. {
+        for attempt in 1u32.. {
             let mut session = Self::log_in(peer, target, deadline)?;
-            session.deadline = deadline.min(Instant::now() + FIRST_ANSWER * patience);
+            session.deadline = deadline.min(Instant::now() + FIRST_ANSWER * attempt);
             match session.raise_privilege(target) {
                 Err(Error::NoAnswer { .. } | Error::Busy { .. }) if Instant::now() < deadline => {}
                 result => return result.map(|()| session),

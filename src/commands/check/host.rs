@@ -41,7 +41,7 @@ const CANDIDATES: Duration = Duration::from_secs(1);
 
 /// Collects the state of this host. `self_fence` is the configuration of self-fencing; `shuns` is true if a fencing may
 /// shun a node.
-pub(super) fn look(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenceConfig, shuns: bool) -> Host {
+pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenceConfig, shuns: bool) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
     let dir = places.state_dir.join(simulate::DIR);
     let view = places.view();

@@ -1,7 +1,7 @@
 //! `gnt-ha check`: reports problems of the protection, why they matter, and a fix for each. Changes nothing.
 
+mod collect;
 mod host;
-mod look;
 mod report;
 
 use std::path::Path;
@@ -55,7 +55,7 @@ impl Arguments {
 /// [`CommandError::Json`] if the findings cannot be printed.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, CommandError> {
     let time = Duration::from_secs(arguments.timeout);
-    let view = look::look(&arguments.places, config, !arguments.no_devices, time)?;
+    let view = collect::collect(&arguments.places, config, !arguments.no_devices, time)?;
     let findings = check(&view);
     let level = findings.iter().map(|finding: &Finding| finding.severity).max().unwrap_or(Severity::Ok);
     let notes = notes(&view);

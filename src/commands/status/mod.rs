@@ -1,9 +1,9 @@
 //! `gnt-ha status`: shows the state of each node, its pending record change and what blocks it. Changes nothing.
 
-mod look;
+mod collect;
 mod table;
 
-pub(super) use look::look;
+pub(super) use collect::collect;
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ pub struct Arguments {
     ///
     /// Keys: version (1), host, level, master, quorum, quorum_device {host, votes}, maintenance, pause {reason, by, since_ms}, breaker {since_ms, held,
     /// down, limit}, nodes [{node, level, pacemaker, ganeti {role, offline, drained, powered}, receipt {action, outcome,
-    /// grade, at_ms}, next {decision, text}, seen {power} or {unknown}, shun, self_fence, grade}], notes [{level, about, text}].
-    /// level is ok, attention or unknown; seen is what --power brought, with the reason if it is not known; shun is shunned
+    /// grade, at_ms}, record {decision, text}, power_reading {power} or {unknown}, shun, self_fence, grade}], notes [{level, subject, text}].
+    /// level is ok, attention or unknown; power_reading is what --power brought, with the reason if it is not known; shun is shunned
     /// or readmitted, by this host's register; self_fence is armed, off or unknown, by the node's own last word; grade is what
     /// is proven of the node as it is now. null is what is not so or not known; times are milliseconds since 1970. Later
     /// versions may add keys.
@@ -89,7 +89,7 @@ fn watch(arguments: &Arguments) -> Result<Level, PrintError> {
 }
 
 fn collect_text(arguments: &Arguments) -> Result<(Level, Text), CommandError> {
-    let status = look(&arguments.places, arguments.power)?;
+    let status = collect(&arguments.places, arguments.power)?;
     let text = if arguments.json {
         Text::from((serde_json::to_string(&status)? + "\n").as_str())
     } else {

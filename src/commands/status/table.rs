@@ -111,7 +111,7 @@ impl Table {
             .notes
             .iter()
             .map(|note| {
-                let since = match (note.about, &status.pause, &status.breaker) {
+                let since = match (note.subject, &status.pause, &status.breaker) {
                     ("pause", Some(pause), _) if pause.since_ms > 0 => format!("; since {}", since(pause.since_ms)),
                     ("breaker", _, Some(latch)) => format!("; since {}", since(latch.since_ms)),
                     _ => String::new(),
@@ -151,7 +151,7 @@ const fn paint(level: Level) -> Option<Paint> {
 }
 
 fn record(line: &NodeStatus) -> String {
-    line.next.as_ref().map_or_else(|| NONE.to_owned(), |next| next.text.clone())
+    line.record.as_ref().map_or_else(|| NONE.to_owned(), |change| change.text.clone())
 }
 
 fn shortened(text: &str, left: Option<usize>) -> String {

@@ -33,7 +33,7 @@ pub fn receipt(left: Duration) -> Duration {
 
 /// Returns the part of `left` that one reading may use.
 #[must_use]
-pub fn look(left: Duration) -> Duration {
+pub fn reading(left: Duration) -> Duration {
     READ_LIMIT.min(left / 3)
 }
 

@@ -54,8 +54,8 @@ pub fn allotted(
     let before = |time: Duration, commanded| {
         silence(levels.get(..index).unwrap_or(levels), levels.len(), time, commanded, silent)
     };
-    let look = before(own.min(fence::grant(fence::look(left)).stated), false);
-    left = left.saturating_sub(look);
+    let reading = before(own.min(fence::grant(fence::reading(left)).stated), false);
+    left = left.saturating_sub(reading);
     let read_back = fence::read_back(left);
     let grant = fence::grant(left.saturating_sub(read_back));
     let time = own.min(grant.stated);
@@ -64,7 +64,7 @@ pub fn allotted(
     let terms = vec![
         Term::plus(*whole, format!("fence_ganeti's deadline ({source})")),
         Term::minus(receipt, "for its receipt"),
-        Term::minus(look, "for its first look, while the levels before say nothing"),
+        Term::minus(reading, "for its first reading, while the levels before say nothing"),
         Term::minus(read_back, "to read the power after the command"),
         Term::minus(
             (left - read_back).saturating_sub(time),
@@ -74,7 +74,7 @@ pub fn allotted(
         Term::minus(time.saturating_sub(before).saturating_sub(gets), "for the levels behind it"),
     ];
     let terms = terms.into_iter().filter(|term| term.ms != 0).collect();
-    LevelTime { begins: look + before, gets, terms }
+    LevelTime { begins: reading + before, gets, terms }
 }
 
 /// Returns how long the levels `before`, of `levels` in total, are waited for.
@@ -84,14 +84,14 @@ fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, sil
         let share = share(time.saturating_sub(spent), levels - number);
         // A BMC that does not answer the reading before the command is given up. That reading has a third of the share
         // if a command is to follow, and all of it otherwise.
-        let patience = |driver: &Driver| match driver {
+        let limit = |driver: &Driver| match driver {
             Driver::Ipmi(bmc) if commanded => bmc.login_timeout.0.min(share / 3),
             Driver::Ipmi(bmc) => bmc.login_timeout.0.min(share),
             _ if silent == Silent::All => share,
             // If such a device were silent, too, the next attempt would find the node shunned, and continue from there.
             _ => Duration::ZERO,
         };
-        spent += level.iter().map(|device| patience(&device.driver)).max().unwrap_or_default();
+        spent += level.iter().map(|device| limit(&device.driver)).max().unwrap_or_default();
     }
     spent
 }

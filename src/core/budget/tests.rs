@@ -136,7 +136,7 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
          \x20 =  48.8 s  is needed\n\
          \x20      55 s  fence_ganeti's deadline (its default)\n\
          \x20 -     2 s  for its receipt\n\
-         \x20 -   6.5 s  for its first look, while the levels before say nothing\n\
+         \x20 -   6.5 s  for its first reading, while the levels before say nothing\n\
          \x20 -     5 s  to read the power after the command\n\
          \x20 -   4.6 s  so that ganeti-oob ends by itself (its own deadline, SIGTERM)\n\
          \x20 -   6.1 s  for the command, while the levels before say nothing\n\

@@ -4,7 +4,7 @@ use super::{CheckInput, Findings};
 use crate::core::budget::{AdvertisedTimes, Figures, shortfalls};
 use crate::core::survey::NodeSurvey;
 
-pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
+pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let Ok(resources) = &view.resources else { return };
     let config = view.config.as_ref().and_then(|config| config.as_ref().ok());
     let figures = Figures { resources, config, ganeti: view.ganeti.as_ref().ok(), advertised: &advertised(view) };

@@ -9,9 +9,9 @@ use crate::core::ganeti::tags;
 use crate::core::grade::Grade;
 use crate::core::power::Power;
 
-pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
+pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     match &view.ganeti {
-        Ok(ganeti) => look_at_nodes(ganeti, view, findings),
+        Ok(ganeti) => check_nodes(ganeti, view, findings),
         Err(why) => findings.add("ganeti-unknown", "ganeti", why),
     }
     for tag in tags::unknown(view.tags.iter().map(String::as_str)) {
@@ -21,7 +21,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     for (tag, other) in tags::idle(&tags) {
         findings.add("ineffective-tag", tag, format!("it does nothing: see {other}"));
     }
-    look_at_candidates(view, findings);
+    check_candidates(view, findings);
     match &view.config {
         Some(Err(why)) => findings.add("configuration-wrong", "ganeti-oob", why),
         Some(Ok(config)) if config.minimum_grade == Grade::Isolated => {
@@ -31,7 +31,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
     }
 }
 
-fn look_at_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findings) {
+fn check_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findings) {
     for (program, why) in &view.programs {
         if let Some(why) = why {
             findings.add("oob-program-missing", program.display(), why);
@@ -89,7 +89,7 @@ fn look_at_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findin
     }
 }
 
-fn look_at_candidates(view: &CheckInput, findings: &mut Findings) {
+fn check_candidates(view: &CheckInput, findings: &mut Findings) {
     // The claim of a node that this host shuns does not count (see the finding `shunned`).
     let counted = || view.candidates.iter().filter(|(node, _)| !view.host.shunned.contains_key(*node));
     let claims = || counted().filter_map(|(_, state)| state.master.as_ref());

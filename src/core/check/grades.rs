@@ -115,7 +115,7 @@ fn stricter(view: &CheckInput) -> Vec<Note> {
 }
 
 /// Reports levels that disagree about a node, levels that do not answer, and grades below the minimum.
-pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
+pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     for (node, asked) in &view.devices {
         let filled = levels_of(view, node);
         // If no level answers, `device-no-answer` is found instead.
@@ -196,13 +196,13 @@ fn of_levels(view: &CheckInput, ganeti: &GanetiConfig, node: &NodeName) -> Achie
         for device in level {
             let answered =
                 asked.iter().any(|one| one.level == index + 1 && one.device == device.name && one.power.is_some());
-            let (proves, why_not) = match device.driver.proves() {
+            let (proves, objection) = match device.driver.proves() {
                 Some(proves) if answered => (proves, None),
                 Some(_) => (Grade::Unknown, None),
                 None => refused(view, ganeti, config, node),
             };
             grade = grade.min(proves);
-            why = why.or(why_not);
+            why = why.or(objection);
         }
         outlives |= grade >= least && !level.iter().any(|device| device.driver.shares_power());
         // Only shunning has a reason why it proves nothing.
@@ -254,7 +254,7 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
     if refusing.is_empty() {
         return (Grade::Unknown, None);
     }
-    let look = Round {
+    let round = Round {
         asked: Duration::ZERO,
         at: Duration::ZERO,
         boot_id: String::new(),
@@ -274,7 +274,7 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         boot_id: self_fence.as_ref().map(|report| report.self_fence.boot_id.as_str()),
         accepted: config.shun.accepted(),
     };
-    match evaluate_proof(&look, &look, known) {
+    match evaluate_proof(&round, &round, known) {
         ProofVerdict::Isolated { why_not_bounded } => match view.not_isolated.get(target) {
             Some(why) => (Grade::Unknown, Some(format!("{why_not_bounded}: nothing would be proven, as {why}"))),
             None => (Grade::Isolated, Some(why_not_bounded)),

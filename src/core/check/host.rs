@@ -7,7 +7,7 @@ use crate::core::ganeti::tags::Tags;
 /// The file in the state directory that holds the newer configuration that was seen.
 const FILE: &str = "newer-config.json";
 
-pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
+pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let host = &view.host;
     if host.fence_agent == Installed::Missing {
         findings.add("no-fence-agent", "fence_ganeti", "it is not where Pacemaker looks for it");

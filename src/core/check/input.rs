@@ -20,6 +20,7 @@ use crate::core::roles::simulate::Simulated;
 use crate::core::survey::{DeviceAnswer, Survey};
 
 /// The state of both clusters and of this host. State that could not be read is replaced by the reason.
+// Each reason (`Result<_, String>`) is text: it comes from adapters whose errors `core` does not name, and a finding prints it.
 #[derive(Clone, Debug)]
 pub struct CheckInput {
     /// Pacemaker's configuration, from the CIB.
@@ -36,9 +37,9 @@ pub struct CheckInput {
     pub lacking: BTreeSet<PacemakerName>,
     /// Ganeti's configuration, from `config.data`.
     pub ganeti: Result<GanetiConfig, String>,
-    /// The nodes for which shunning proves nothing, each with the reason ([`why_not_isolated`]).
+    /// The nodes for which shunning proves nothing, each with the reason ([`isolation_objection`]).
     ///
-    /// [`why_not_isolated`]: crate::core::ganeti::network::ClusterNetwork::why_not_isolated
+    /// [`isolation_objection`]: crate::core::ganeti::network::ClusterNetwork::isolation_objection
     pub not_isolated: BTreeMap<NodeName, String>,
     /// The tags of the Ganeti cluster.
     pub tags: Vec<String>,

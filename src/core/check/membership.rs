@@ -5,7 +5,7 @@ use crate::core::ganeti::tags::{Mode, Tags};
 use crate::core::node;
 use crate::core::reconcile::{MasterRoleState, Membership};
 
-pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
+pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let (Ok(ganeti), Ok(state)) = (&view.ganeti, &view.pacemaker) else { return };
     let all = ganeti.names();
     for known in ganeti.nodes() {

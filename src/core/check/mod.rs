@@ -76,17 +76,17 @@ impl Findings {
 #[must_use]
 pub fn check(view: &CheckInput) -> Vec<Finding> {
     let mut findings = Findings::default();
-    pacemaker::look(view, &mut findings);
-    quorum::look(view, &mut findings);
-    budget::look(view, &mut findings);
+    pacemaker::check(view, &mut findings);
+    quorum::check(view, &mut findings);
+    budget::check(view, &mut findings);
     let is_well = findings.0.is_empty();
-    ganeti::look(view, &mut findings);
-    membership::look(view, &mut findings);
-    host::look(view, &mut findings);
-    peers::look(view, &mut findings);
-    grades::look(view, &mut findings);
+    ganeti::check(view, &mut findings);
+    membership::check(view, &mut findings);
+    host::check(view, &mut findings);
+    peers::check(view, &mut findings);
+    grades::check(view, &mut findings);
     if is_well {
-        setup::look(view, &mut findings);
+        setup::check(view, &mut findings);
     }
     let mut found = findings.0;
     found.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.subject.cmp(&b.subject)));

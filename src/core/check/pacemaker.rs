@@ -27,24 +27,24 @@ const DEVICE: &str = "fence_ganeti";
 /// The shortest timeout for a start of the master role, in milliseconds: it may have to wait for several nodes.
 const START: u64 = 120_000;
 
-pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
+pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     match &view.pacemaker {
-        Ok(state) => look_at_state(state, findings),
+        Ok(state) => check_state(state, findings),
         Err(why) => findings.add("pacemaker-unknown", "pacemaker", why),
     }
     match &view.resources {
         Ok(resources) => {
-            look_at_properties(resources, view, findings);
-            look_at_devices(resources, view, findings);
-            look_at_roles(resources, findings);
-            look_at_health(resources, view, findings);
-            look_at_connections(resources, findings);
+            check_properties(resources, view, findings);
+            check_devices(resources, view, findings);
+            check_roles(resources, findings);
+            check_health(resources, view, findings);
+            check_connections(resources, findings);
         }
         Err(why) => findings.add("cib-unknown", "pacemaker", why),
     }
 }
 
-fn look_at_state(state: &CrmMon, findings: &mut Findings) {
+fn check_state(state: &CrmMon, findings: &mut Findings) {
     if !state.quorum {
         findings.add("quorum", "pacemaker", "this host's partition has no quorum");
     }
@@ -60,7 +60,7 @@ fn look_at_state(state: &CrmMon, findings: &mut Findings) {
     }
 }
 
-fn look_at_properties(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
+fn check_properties(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
     let says = |names: &[&str]| resources.property(names).map(str::to_ascii_lowercase);
     let is_off = |names: &[&str]| says(names).is_some_and(|value| !is_true(&value));
     let enabled = resources.fencing_property(FencingProperty::Enabled);
@@ -85,7 +85,7 @@ fn look_at_properties(resources: &Resources, view: &CheckInput, findings: &mut F
     }
 }
 
-fn look_at_devices(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
+fn check_devices(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
     let ours: Vec<&Primitive> = resources.devices().filter(|device| device.kind == DEVICE).collect();
     if resources.devices().next().is_none() {
         findings.add("no-device", "pacemaker", "there is no fence device at all");
@@ -109,13 +109,13 @@ fn look_at_devices(resources: &Resources, view: &CheckInput, findings: &mut Find
         }
     }
     if let Ok(ganeti) = &view.ganeti {
-        look_at_reach(resources, &ours, ganeti, view, findings);
-        look_at_kinds(resources, ganeti, view, findings);
+        check_reach(resources, &ours, ganeti, view, findings);
+        check_kinds(resources, ganeti, view, findings);
     }
 }
 
 /// Checks which nodes a device may fence, and on which nodes it may run.
-fn look_at_reach(
+fn check_reach(
     resources: &Resources,
     ours: &[&Primitive],
     ganeti: &GanetiConfig,
@@ -136,7 +136,7 @@ fn look_at_reach(
         findings.add("device-kept-off", &location.node, format!("{} keeps the device off", location.id));
     }
     let Ok(state) = &view.pacemaker else { return };
-    look_at_fencers(state, view, findings);
+    check_fencers(state, view, findings);
     let all = ganeti.names();
     for device in ours {
         let by_score = |scored: &Scored| scored.resource == device.outer && scored.attribute == ATTRIBUTE;
@@ -164,7 +164,7 @@ fn look_at_reach(
 /// Checks that at least two members have what a fencing needs: with one, no host is left that can fence it. If the
 /// program that Ganeti names is missing here, that is a finding of its own. From their next monitor on the hosts then
 /// publish that they lack it.
-fn look_at_fencers(state: &CrmMon, view: &CheckInput, findings: &mut Findings) {
+fn check_fencers(state: &CrmMon, view: &CheckInput, findings: &mut Findings) {
     if view.programs.values().any(Option::is_some) {
         return;
     }
@@ -198,7 +198,7 @@ fn fencing(resources: &Resources, view: &CheckInput) -> Fencing {
 }
 
 /// Finds devices whose success proves too little to be recorded, and nodes that are fenced without `fence_ganeti`.
-fn look_at_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findings) {
+fn check_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findings) {
     let fencing = fencing(resources, view);
     let all = ganeti.names();
     for (id, why) in fencing.ignored_levels(&all) {
@@ -273,7 +273,7 @@ fn targets(device: &Primitive) -> Option<Vec<&str>> {
     Some(of_list.chain(of_map).collect())
 }
 
-fn look_at_roles(resources: &Resources, findings: &mut Findings) {
+fn check_roles(resources: &Resources, findings: &mut Findings) {
     let masters: Vec<&Primitive> = resources.agents(MASTER_ROLE).collect();
     if masters.is_empty() {
         findings.add("master-role-missing", MASTER_ROLE, "no resource runs it");
@@ -329,7 +329,7 @@ fn look_at_roles(resources: &Resources, findings: &mut Findings) {
 }
 
 /// Checks the attribute that the tag publishes against Pacemaker's use of such attributes (`node-health-strategy`).
-fn look_at_health(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
+fn check_health(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
     const NONE: &str = "none";
     let strategy = resources.property(&["node-health-strategy"]).unwrap_or(NONE);
     if strategy == NONE {
@@ -348,7 +348,7 @@ fn look_at_health(resources: &Resources, view: &CheckInput, findings: &mut Findi
 }
 
 /// Checks the connections that gnt-ha has not made. `gnt-ha setup` changes those that it has made itself.
-fn look_at_connections(resources: &Resources, findings: &mut Findings) {
+fn check_connections(resources: &Resources, findings: &mut Findings) {
     for remote in resources.remotes().filter(|remote| !is_our_connection(remote)) {
         if remote.meta_is_true("allow-migrate") != Some(false) {
             findings.add("remote-connection-migrates", &remote.id, "allow-migrate is not false for its connection");

@@ -13,7 +13,7 @@ use crate::core::survey::{NodeSurvey, Survey};
 /// difference of 15 s (`lib/constants.py`, `CONFD_MAX_CLOCK_SKEW`), and times of fencings are compared to the second.
 const SKEW_MS: u64 = 5_000;
 
-pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
+pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let survey = match &view.survey {
         None => return,
         Some(Err(error)) => return findings.add("survey-unknown", "ganeti-oob", error.as_str()),
@@ -35,17 +35,17 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
                         format!("its clock is {} s {way} this host's", skew_ms.unsigned_abs() / 1_000),
                     );
                 }
-                look_at_version(node, program.as_ref(), survey, findings);
+                check_version(node, program.as_ref(), survey, findings);
             }
         }
     }
-    look_at_configurations(view, survey, is_candidate, findings);
-    look_at_keys(view, survey, findings);
+    check_configurations(view, survey, is_candidate, findings);
+    check_keys(view, survey, findings);
 }
 
 /// Compares the keys for Pacemaker remote nodes: Pacemaker may start a connection to a remote node on each full member.
 /// If no member has a key, the cluster uses certificates.
-fn look_at_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
+fn check_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
     let (Ok(resources), Ok(state), Ok(ganeti)) = (&view.resources, &view.pacemaker, &view.ganeti) else { return };
     if resources.remotes().next().is_none() {
         return;
@@ -68,7 +68,7 @@ fn look_at_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
 }
 
 /// Compares the versions. A node that does not report its version has an older one, and its configuration is unknown.
-fn look_at_version(node: &NodeName, program: Option<&Program>, survey: &Survey, findings: &mut Findings) {
+fn check_version(node: &NodeName, program: Option<&Program>, survey: &Survey, findings: &mut Findings) {
     let version = program.map_or("older than 0.1.0", |program| &program.version);
     if version != survey.own.version {
         findings.add("versions-differ", node, format!("it has gnt-ha {version}, this host {}", survey.own.version));
@@ -77,7 +77,7 @@ fn look_at_version(node: &NodeName, program: Option<&Program>, survey: &Survey, 
 
 /// Compares what the configuration of each host decides with the cluster's. That is the one whose digest Pacemaker's
 /// configuration keeps; without such a digest it is this host's. Comments and a host's own settings decide nothing.
-fn look_at_configurations(
+fn check_configurations(
     view: &CheckInput,
     survey: &Survey,
     is_candidate: impl Fn(&NodeName) -> bool,

@@ -12,7 +12,7 @@ const TIMEOUT: u64 = 10_000;
 
 /// Applies the rules about quorum. If neither corosync's nor Pacemaker's state is known, the missing state of Pacemaker
 /// is found already.
-pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
+pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let quorum = match &view.quorum {
         Ok(quorum) => quorum,
         Err(why) => {
@@ -23,8 +23,8 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
         }
     };
     let Some(device) = &quorum.device else { return };
-    look_at_members(quorum, device, findings);
-    look_at_settings(quorum, device, findings);
+    check_members(quorum, device, findings);
+    check_settings(quorum, device, findings);
     if let Some(host) = &device.host
         && let Some(owner) = own_host(host, &view.device_addresses, &view.owners)
     {
@@ -37,7 +37,7 @@ pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
 }
 
 /// Each member runs its own connection to the device.
-fn look_at_members(quorum: &Quorum, device: &Device, findings: &mut Findings) {
+fn check_members(quorum: &Quorum, device: &Device, findings: &mut Findings) {
     for member in &quorum.members {
         match member.device {
             Standing::Votes => {}
@@ -52,7 +52,7 @@ fn look_at_members(quorum: &Quorum, device: &Device, findings: &mut Findings) {
     }
 }
 
-fn look_at_settings(quorum: &Quorum, device: &Device, findings: &mut Findings) {
+fn check_settings(quorum: &Quorum, device: &Device, findings: &mut Findings) {
     if quorum.two_node {
         findings.add("quorum-device-two-node", "corosync", "two_node is set beside a quorum device");
     }

@@ -13,7 +13,7 @@ const OF_CONFIGURATION: [&str; 3] = ["configuration-wrong", "configurations-diff
 
 /// Reports the parts that differ. The caller runs it only if the other rules about Pacemaker find nothing: those are
 /// more precise, and their fixes fix this as well.
-pub(super) fn look(view: &CheckInput, findings: &mut Findings) {
+pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let (Ok(resources), Ok(ganeti)) = (&view.resources, &view.ganeti) else { return };
     if findings.0.iter().any(|finding| OF_PROGRAMS.contains(&finding.rule)) || !has_made(resources) {
         return;

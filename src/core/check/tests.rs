@@ -226,7 +226,7 @@ fn a_configuration_that_has_changed_is_one_finding() {
         scene.view.host.node = Some(name(host));
         let mut findings = Findings::default();
         before.into_iter().for_each(|rule| findings.add(rule, "n2.lab", ""));
-        super::setup::look(&scene.read(), &mut findings);
+        super::setup::check(&scene.read(), &mut findings);
         findings.0.into_iter().map(|finding| finding.rule).collect::<Vec<_>>()
     };
     let changed = CONFIG.replace("-bmc", "-ipmi");

@@ -175,7 +175,7 @@ impl ClusterNetwork {
     /// Returns why shunning, which does not stop the node, would prove nothing for it; `None` if it would prove
     /// `isolated`.
     #[must_use]
-    pub fn why_not_isolated(&self, node: &NodeName) -> Option<String> {
+    pub fn isolation_objection(&self, node: &NodeName) -> Option<String> {
         let outside = self.with_disks_outside(node);
         let first = outside.first()?;
         let more = if outside.len() > 1 { format!(" and {} more", outside.len() - 1) } else { String::new() };

@@ -226,17 +226,17 @@ mod tests {
     /// whole is one.
     #[test]
     fn a_later_look_at_the_same_is_no_change() {
-        let look = |whole, s: u64| {
+        let seen = |whole, s: u64| {
             let mut memory = Memory { looked: Timestamp { wall_ms: s, boottime_ms: s }, ..Memory::default() };
-            memory.breaker.look(true, Timestamp::default());
-            memory.breaker.look(whole, memory.looked);
+            memory.breaker.observe(true, Timestamp::default());
+            memory.breaker.observe(whole, memory.looked);
             memory
         };
-        assert!(look(true, 7).is_only_later_than(&look(true, 5)));
-        assert!(!look(false, 7).is_only_later_than(&look(true, 5)));
-        let mut other = look(true, 7);
+        assert!(seen(true, 7).is_only_later_than(&seen(true, 5)));
+        assert!(!seen(false, 7).is_only_later_than(&seen(true, 5)));
+        let mut other = seen(true, 7);
         other.nodes.insert(name("n2"), NodeMemory::default());
-        assert!(!other.is_only_later_than(&look(true, 5)));
+        assert!(!other.is_only_later_than(&seen(true, 5)));
     }
 
     /// Without the OCF agents no reconciliation sees a readmission: single losses over years must not add up.

@@ -223,7 +223,7 @@ fn the_most_that_a_receipt_may_say_is_of_our_own_configuration() {
 /// administrator's change, and a node that leaves again at once is drained again.
 #[test]
 fn who_leaves_again_during_our_undrain_is_drained_again() {
-    let look = |member, drained, drained_by_us, memory| {
+    let run = |member, drained, drained_by_us, memory| {
         let mut state = state("n1.lab");
         let ganeti = Node { drained, ..node("n3.lab", vec![]).ganeti };
         state.nodes[2] = NodeState { ganeti, member, drained_by_us, ..node("n3.lab", vec![]) };
@@ -231,16 +231,16 @@ fn who_leaves_again_during_our_undrain_is_drained_again() {
         let of = plan.verdicts.iter().find(|verdict| verdict.node == name("n3.lab")).map(|verdict| &verdict.decision);
         (of.cloned(), plan.memory)
     };
-    let (first, memory) = look(Membership::Online, true, true, Memory::default());
+    let (first, memory) = run(Membership::Online, true, true, Memory::default());
     assert_eq!(first, Some(Decision::UnDrain));
-    let (half, memory) = look(Membership::Online, false, true, memory);
+    let (half, memory) = run(Membership::Online, false, true, memory);
     assert_eq!(half, Some(Decision::ForgetDrain));
-    let (again, memory) = look(Membership::Standby, false, false, memory);
+    let (again, memory) = run(Membership::Standby, false, false, memory);
     assert!(matches!(again, Some(Decision::Drain { .. })), "{again:?}");
     // A drain that an administrator undid while the node was away stays undone until the node is back.
-    let (undone, memory) = look(Membership::Standby, false, true, memory);
+    let (undone, memory) = run(Membership::Standby, false, true, memory);
     assert_eq!(undone, Some(Decision::ForgetDrain));
-    let (left, _) = look(Membership::Standby, false, false, memory);
+    let (left, _) = run(Membership::Standby, false, false, memory);
     assert!(!matches!(left, Some(Decision::Drain { .. })), "{left:?}");
 }
 

@@ -68,7 +68,7 @@ fn code(status: &Status) -> u8 {
 /// Returns all lines and notes that need attention, and all pending changes.
 fn message(status: &Status) -> String {
     let of_line = |line: &NodeStatus| {
-        let next = line.next.as_ref().map(|next| next.text.as_str());
+        let next = line.record.as_ref().map(|change| change.text.as_str());
         let words: Vec<&str> = line.pacemaker.into_iter().chain(next).collect();
         format!("{}: {}", line.node, words.join(", "))
     };

@@ -66,7 +66,7 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
         |line: &NodeStatus| line.protection.self_fence.map(|self_fence| u64::from(self_fence == SelfFenceState::Armed));
     family("node_self_fence_armed", "Its self-fencing is armed, by its own last word", nodes(&armed));
     family("node_is_master", "Ganeti's master", nodes(&|line| Some(u64::from(status.master.as_ref()? == &line.node))));
-    let blocked = |line: &NodeStatus| Some(u64::from(line.next.as_ref()?.mark() == '!'));
+    let blocked = |line: &NodeStatus| Some(u64::from(line.record.as_ref()?.mark() == '!'));
     family(
         "node_record_blocked",
         "Its record is not what it should be, and a guard prevents the change",

@@ -34,6 +34,7 @@ pub const PORT: u16 = 3121;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reached {
     /// The addresses that were asked for a connection at [`PORT`], each with the reason if it accepted none.
+    // Text: the reason is an error of a TLS connection, which `core` does not name, and setup prints it.
     pub addresses: BTreeMap<IpAddr, Result<(), String>>,
     /// The reason why a full member may have another key than the one that was used for asking ([`other_key`]).
     pub other_key: Option<String>,

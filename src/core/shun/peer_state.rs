@@ -28,7 +28,7 @@ pub struct Answer<'a> {
     /// The ruleset id of its rules.
     pub ruleset_id: &'a str,
     /// Why it does not shun the node.
-    pub why_not: &'a str,
+    pub objection: &'a str,
 }
 
 /// Returns the state of the peer. A peer that answers is never taken as proven off, nor left out as one that serves
@@ -38,7 +38,7 @@ pub fn stand(facts: &Facts<'_>) -> PeerState {
     match (&facts.answer, facts.proven) {
         (Ok(answer), _) => match answer.refuses {
             Some(epoch) => PeerState::Shuns { epoch, ruleset_id: answer.ruleset_id.to_owned(), reach: answer.reach },
-            None => PeerState::Unconfirmed(format!("does not refuse it: {}", answer.why_not)),
+            None => PeerState::Unconfirmed(format!("does not refuse it: {}", answer.objection)),
         },
         (Err(_), Some((grade, by))) if grade >= Grade::Bounded => PeerState::ProvenOff(format!("{grade}, by {by}")),
         // Ganeti has a node recorded offline only on proof, or because an administrator recorded it.
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     const ANSWER: Answer<'static> =
-        Answer { refuses: Some(Epoch(1)), reach: ShunScope::All, ruleset_id: "a", why_not: "it is readmitted" };
+        Answer { refuses: Some(Epoch(1)), reach: ShunScope::All, ruleset_id: "a", objection: "it is readmitted" };
 
     fn silent() -> Facts<'static> {
         Facts { answer: Err("no answer"), proven: None, recorded_offline: false, serves: true }

@@ -113,7 +113,7 @@ pub enum ProofVerdict {
 /// # Errors
 /// The peers whose confirmation is missing, and the node itself if it is readmitted or no peer is left that could shun
 /// it.
-pub fn look(
+pub fn evaluate_round(
     target: &NodeName,
     (epoch, reach): (Epoch, ShunScope),
     peers: &[Peer],
@@ -123,7 +123,7 @@ pub fn look(
 ) -> Result<Round, Vec<Missing>> {
     let confirming: BTreeSet<&NodeName> =
         peers.iter().filter(|peer| matches!(peer.stand, PeerState::Shuns { .. })).map(|peer| &peer.node).collect();
-    let mut look = Round {
+    let mut round = Round {
         asked,
         at,
         boot_id: boot_id.to_owned(),
@@ -143,14 +143,14 @@ pub fn look(
                 missing.push(Missing { node: peer.node.clone(), why: "refuses TCP only".to_owned() });
             }
             PeerState::Shuns { ruleset_id, reach: theirs, .. } => {
-                look.ruleset_ids.insert(peer.node.clone(), ruleset_id.clone());
+                round.ruleset_ids.insert(peer.node.clone(), ruleset_id.clone());
                 if *theirs == ShunScope::All {
-                    look.refusing.insert(peer.address);
+                    round.refusing.insert(peer.address);
                 }
             }
             PeerState::ProvenOff(_) | PeerState::ServesNothing => {}
             PeerState::Unconfirmed(_) if is_lost_too => {
-                look.lost.insert(peer.node.clone());
+                round.lost.insert(peer.node.clone());
             }
             PeerState::Unconfirmed(why) => missing.push(Missing { node: peer.node.clone(), why: why.clone() }),
         }
@@ -161,7 +161,7 @@ pub fn look(
     if confirming.is_empty() && missing.is_empty() {
         missing.push(Missing { node: target.clone(), why: "no node is left that could shun it".to_owned() });
     }
-    if missing.is_empty() { Ok(look) } else { Err(missing) }
+    if missing.is_empty() { Ok(round) } else { Err(missing) }
 }
 
 /// What the asker knows beside the rounds.

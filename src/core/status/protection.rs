@@ -87,7 +87,7 @@ pub enum PowerReading {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Protection {
     /// The power reading of the node's OOB program.
-    pub seen: Option<PowerReading>,
+    pub power_reading: Option<PowerReading>,
     /// The state in this host's shun list.
     pub shun: Option<ShunState>,
     /// The state of the node's self-fencing, by its own report.
@@ -102,7 +102,7 @@ impl Protection {
     pub fn power(&self, flags: Option<Flags>) -> String {
         let powered = flags.and_then(|flags| flags.powered);
         let recorded = powered.map_or("-", |powered| if powered { "yes" } else { "no" });
-        let seen = match &self.seen {
+        let seen = match &self.power_reading {
             None => return recorded.to_owned(),
             Some(PowerReading::Power(power)) => power.word(),
             Some(PowerReading::Unknown(_)) => "?",
@@ -118,7 +118,7 @@ impl NodeStatus {
     pub fn protected(mut self, protection: Protection) -> Self {
         let recorded_off = self.ganeti.is_some_and(|flags| flags.offline);
         // The power of a host that is recorded offline does not matter.
-        let is_odd = match &protection.seen {
+        let is_odd = match &protection.power_reading {
             Some(PowerReading::Power(power)) => !power.is_on() && self.ganeti.is_some() && !recorded_off,
             Some(PowerReading::Unknown(_)) | None => false,
         };
@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn the_power_is_as_recorded_and_as_seen() {
         let flags = |powered| Flags { role: DisplayedRole::Regular, offline: true, drained: None, powered };
-        let power = |seen, powered| Protection { seen, ..Protection::default() }.power(Some(flags(powered)));
+        let power =
+            |power_reading, powered| Protection { power_reading, ..Protection::default() }.power(Some(flags(powered)));
         assert_eq!(power(None, Some(false)), "no");
         assert_eq!(power(None, None), "-");
         assert_eq!(power(Some(PowerReading::Power(Power::On)), Some(true)), "yes, seen on");
@@ -200,7 +201,7 @@ mod tests {
     /// A host that is off while Ganeti uses its node needs attention.
     #[test]
     fn a_node_that_is_seen_off_needs_a_look() {
-        let seen = |power| Protection { seen: Some(PowerReading::Power(power)), ..Protection::default() };
+        let seen = |power| Protection { power_reading: Some(PowerReading::Power(power)), ..Protection::default() };
         let of = |offline, power: bool| line(Membership::Online, offline).protected(seen(power.into())).level;
         assert_eq!((of(false, true), of(false, false), of(true, false)), (Level::Ok, Level::Attention, Level::Ok));
     }

@@ -26,7 +26,7 @@ use crate::sys::pacemaker::PacemakerError;
 use crate::sys::pacemaker::cib::{self, CibError};
 use crate::sys::receipt_log::ReceiptLogError;
 use crate::sys::state_file;
-use crate::sys::store::{PATIENCE, Store};
+use crate::sys::store::{DISK_LIMIT, Store};
 use crate::sys::tcp_check::NODED_PORT;
 
 /// The file of the administrator's pause of this host, in the state directory.
@@ -279,9 +279,9 @@ impl Reconciler {
     /// Writes a state file. A disk that takes nothing stops no record: the value is kept until the next boot then.
     pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), ReconcileError> {
         let path = self.state_dir.join(name);
-        match self.store().write(name, value, PATIENCE) {
+        match self.store().write(name, value, DISK_LIMIT) {
             Ok(kept) => {
-                if let Some(why) = kept.why_not_on_disk() {
+                if let Some(why) = kept.not_on_disk_reason() {
                     tracing::warn!(path = %path.display(), why, "is kept until the next boot only");
                 }
                 Ok(())

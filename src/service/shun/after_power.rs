@@ -39,8 +39,8 @@ pub fn after_off(
     let shunned = ShunCoordinator::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
     let response = match shunned {
         Ok(seen) => {
-            let by = match &seen.look {
-                Ok(look) => format!("shunned by {} nodes in epoch {}", look.ruleset_ids.len(), seen.epoch),
+            let by = match &seen.round {
+                Ok(round) => format!("shunned by {} nodes in epoch {}", round.ruleset_ids.len(), seen.epoch),
                 Err(missing) => format!(
                     "shunned in epoch {}, but for {}",
                     seen.epoch,

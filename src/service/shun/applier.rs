@@ -134,7 +134,7 @@ impl<'a> ShunApplier<'a> {
     ///
     /// # Errors
     /// [`ShunError::Register`] if the list cannot be read; [`ShunError::Rules`] if the kernel's rules cannot be read.
-    pub fn look(&self, question: &PeerRequest, deadline: Deadline) -> Result<PeerReport, ShunError> {
+    pub fn answer(&self, question: &PeerRequest, deadline: Deadline) -> Result<PeerReport, ShunError> {
         let register = self.register()?;
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
         let in_part =
@@ -163,7 +163,7 @@ impl<'a> ShunApplier<'a> {
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
         let mut register = before.clone();
         for (node, entry) in &accepted.0 {
-            match protected.why_not(node, entry).filter(|_| entry.epoch.is_shunned()) {
+            match protected.objection(node, entry).filter(|_| entry.epoch.is_shunned()) {
                 Some(why) => drop(not_applied.insert(node.clone(), why)),
                 None => register.merge(&ShunList(BTreeMap::from([(node.clone(), entry.clone())]))),
             }
@@ -263,7 +263,7 @@ impl<'a> ShunApplier<'a> {
         let mut register = self.register()?;
         register.0.retain(|node, _| !nodes.contains(node));
         let kept = Store::new(&self.config.state).write(FILE, &register, deadline.left() / 2);
-        let why = kept.map_or_else(|error| Some(error.to_string()), Kept::why_not_on_disk);
+        let why = kept.map_or_else(|error| Some(error.to_string()), Kept::not_on_disk_reason);
         if let Some(why) = why {
             return Err(ShunError::NotForgotten { path: self.file(), why });
         }
@@ -292,7 +292,7 @@ impl<'a> ShunApplier<'a> {
             register.check()?;
             // The other half of the time is for the kernel, and for the answer.
             let kept = store.write(FILE, register, deadline.left() / 2);
-            let why = kept.map_or_else(|error| Some(error.to_string()), Kept::why_not_on_disk);
+            let why = kept.map_or_else(|error| Some(error.to_string()), Kept::not_on_disk_reason);
             not_durable = why.map(|why| format!("{}: {why}", self.file().display()));
             if let Some(why) = &not_durable {
                 tracing::warn!(why, "the shun list is lost at the next boot");
@@ -337,7 +337,7 @@ impl<'a> ShunApplier<'a> {
                 since_ms: now().wall_ms,
                 by: "Ganeti's record that it is offline".to_owned(),
             };
-            if protected.why_not(&node, &entry).is_none() {
+            if protected.objection(&node, &entry).is_none() {
                 register.0.insert(node, entry);
             }
         }

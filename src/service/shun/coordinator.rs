@@ -15,7 +15,7 @@ use crate::core::shun::list::{Epoch, EpochError, ShunEntry, ShunList, ShunScope}
 use crate::core::shun::memory;
 use crate::core::shun::messages::{PeerReport, PeerRequest};
 use crate::core::shun::peer_state::{Answer, Facts, stand};
-use crate::core::shun::verdict::{Missing, Peer, look};
+use crate::core::shun::verdict::{Missing, Peer, evaluate_round};
 use crate::service::shun::applier::{self, ShunApplier};
 use crate::service::shun::error::ShunError;
 use crate::service::shun::order_error::OrderError;
@@ -85,7 +85,7 @@ impl<'a> ShunCoordinator<'a> {
         Ok(Self { config, network, data_dir: data_dir.to_owned(), keeper, channel, target, member, is_reading: false })
     }
 
-    /// Returns the same for a caller that only reads: [`ShunCoordinator::look`] asks and sends no entry, [`ShunCoordinator::judge`]
+    /// Returns the same for a caller that only reads: [`ShunCoordinator::round`] asks and sends no entry, [`ShunCoordinator::judge`]
     /// keeps nothing.
     #[must_use]
     pub fn only_reading(self) -> Self {
@@ -213,7 +213,7 @@ impl<'a> ShunCoordinator<'a> {
     ///
     /// # Errors
     /// [`OrderError`] if this host itself does not answer.
-    pub fn look(&self, deadline: Deadline) -> Result<RoundResult, OrderError> {
+    pub fn round(&self, deadline: Deadline) -> Result<RoundResult, OrderError> {
         let entry = self.entry()?.ok_or(OrderError::NotShunned)?;
         if !self.is_reading {
             return self.tell(entry, deadline);
@@ -228,7 +228,7 @@ impl<'a> ShunCoordinator<'a> {
         let mut network = self.current();
         let asked = Duration::from_millis(now().boottime_ms);
         let own = match self.is_reading {
-            true => self.keeper.look(question, deadline),
+            true => self.keeper.answer(question, deadline),
             false => self.keeper.merge_and_apply(question, deadline),
         };
         let own = own?;
@@ -245,17 +245,23 @@ impl<'a> ShunCoordinator<'a> {
         if newest > network.serial {
             network = self.current();
         }
-        let mut look =
-            look(&self.target, (epoch, reach), &self.peers(&network, &answers), asked, at, &identity::incarnation());
+        let mut round = evaluate_round(
+            &self.target,
+            (epoch, reach),
+            &self.peers(&network, &answers),
+            asked,
+            at,
+            &identity::incarnation(),
+        );
         if newest > network.serial {
             let (theirs, ours) = (newest.unwrap_or_default(), network.serial.unwrap_or_default());
             let why = format!("has configuration {ours} of Ganeti, and another candidate has {theirs}");
             let missing = Missing { node: self.keeper.here().clone(), why };
-            look = Err(look.err().into_iter().flatten().chain([missing]).collect());
+            round = Err(round.err().into_iter().flatten().chain([missing]).collect());
         }
         let took = u64::try_from((at - asked).as_millis()).unwrap_or(u64::MAX);
         let self_fence = self.held(&answers, took);
-        Ok(RoundResult { answers, epoch, look, self_fence, network })
+        Ok(RoundResult { answers, epoch, round, self_fence, network })
     }
 
     /// Returns Ganeti's configuration as it is on this host now; if it cannot be read, the earlier one.
@@ -299,7 +305,7 @@ impl<'a> ShunCoordinator<'a> {
             refuses: report.refuses.get(&self.target).copied(),
             reach: report.scopes.get(&self.target).copied().unwrap_or(ShunScope::Tcp),
             ruleset_id: &report.ruleset_id,
-            why_not: report.not_applied.get(&self.target).map_or("it is readmitted there", String::as_str),
+            objection: report.not_applied.get(&self.target).map_or("it is readmitted there", String::as_str),
         });
         // The entry may be of an earlier boot, which was readmitted since.
         let holds = |entry: &&ShunEntry| {

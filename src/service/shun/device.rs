@@ -44,7 +44,7 @@ impl Shun {
 
     /// Returns the grade to wait for: at least `bounded`, the end of the lease, where `isolated` proves nothing.
     fn least(&self, seen: &RoundResult, target: &NodeName) -> Grade {
-        match seen.network.why_not_isolated(target) {
+        match seen.network.isolation_objection(target) {
             Some(_) => self.config.minimum_grade.max(Grade::Bounded),
             None => self.config.minimum_grade,
         }
@@ -83,7 +83,7 @@ impl Device for Shun {
         let coordinator = self.coordinator()?;
         if entry.grade >= Grade::Bounded {
             // This host may have missed a readmission of the target, and another boot may run there.
-            let seen = coordinator.look(deadline).map_err(DeviceError::transient)?;
+            let seen = coordinator.round(deadline).map_err(DeviceError::transient)?;
             seen.still_holds(coordinator.target(), entry.epoch).map_err(|why| {
                 DeviceError::transient(format!("was {} in epoch {}, by {}: {why}", entry.grade, entry.epoch, entry.by))
             })?;
@@ -91,7 +91,7 @@ impl Device for Shun {
             let grade = entry.grade.min(Evidence::LeaseEnded.worth().grade);
             return off(grade, format!("off, {grade}: shunned in epoch {}, by {}", entry.epoch, entry.by));
         }
-        let seen = coordinator.look(deadline).map_err(DeviceError::transient)?;
+        let seen = coordinator.round(deadline).map_err(DeviceError::transient)?;
         // Another device may have proven the target off meanwhile, and the scope may be narrower now.
         coordinator.entry().map_err(DeviceError::transient)?.as_ref().map_or(Ok(()), tcp_only)?;
         match coordinator.judge(&seen) {
@@ -155,7 +155,7 @@ impl Device for Shun {
 /// where its instances write to storage outside of the cluster.
 fn isolated(seen: &RoundResult, node: &NodeName, more: &str) -> Result<Reading, DeviceError> {
     let by = confirmed(seen);
-    let (grade, detail) = match seen.network.why_not_isolated(node) {
+    let (grade, detail) = match seen.network.isolation_objection(node) {
         Some(why) => (Grade::Unknown, format!("shunned by {by}, which proves nothing: {why}{more}")),
         None => (Grade::Isolated, format!("off, isolated: shunned by {by}{more}")),
     };
@@ -177,7 +177,7 @@ fn tcp_only(entry: &ShunEntry) -> Result<(), DeviceError> {
 
 /// Returns the nodes that did not confirm, by name, each with the reason.
 fn missing(seen: &RoundResult) -> String {
-    let all = seen.look.as_ref().err().map(|missing| {
+    let all = seen.round.as_ref().err().map(|missing| {
         let shown = missing.iter().take(5).map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let more = missing.len().saturating_sub(5);
         if more > 0 { format!("{shown}; and {more} more") } else { shown }
@@ -186,6 +186,6 @@ fn missing(seen: &RoundResult) -> String {
 }
 
 fn confirmed(seen: &RoundResult) -> String {
-    let refusing = seen.look.as_ref().map_or(0, |look| look.ruleset_ids.len());
+    let refusing = seen.round.as_ref().map_or(0, |round| round.ruleset_ids.len());
     format!("{refusing} of {} nodes in epoch {}{}", seen.answers.len(), seen.epoch, seen.until_boot())
 }

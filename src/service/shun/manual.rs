@@ -56,8 +56,8 @@ fn shun(
         return Err(OrderError::Master(coordinator.target().clone()));
     }
     let by = format!("{} on {}: {reason}", identity::asker().user, identity::host());
-    match coordinator.shun(Grade::Unknown, reach, &by, deadline)?.look {
-        Ok(look) => Ok(look.ruleset_ids.len()),
+    match coordinator.shun(Grade::Unknown, reach, &by, deadline)?.round {
+        Ok(round) => Ok(round.ruleset_ids.len()),
         Err(missing) => Err(OrderError::Missing(missing)),
     }
 }

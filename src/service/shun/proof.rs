@@ -24,7 +24,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// The first round of an epoch, and what was known of the target's self-fencing then.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Kept {
-    look: Round,
+    round: Round,
     self_fence: Held,
 }
 
@@ -32,7 +32,7 @@ struct Kept {
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// Returns the path of the kept rounds. They count only in this boot, so they are in memory, where no disk can fail.
-fn looks_file(run: &Path) -> PathBuf {
+fn rounds_file(run: &Path) -> PathBuf {
     run.join("shun-rounds.json")
 }
 
@@ -41,19 +41,19 @@ impl ShunCoordinator<'_> {
     /// was killed goes on where that was. `None` if not every node confirmed.
     #[must_use]
     pub fn judge(&self, seen: &RoundResult) -> Option<ProofVerdict> {
-        let last = seen.look.as_ref().ok()?;
-        let path = looks_file(&self.config.run);
+        let last = seen.round.as_ref().ok()?;
+        let path = rounds_file(&self.config.run);
         // Two evaluations at the same time must not lose each other's first round; without the lock the later one
         // starts its wait again.
-        let take = || Lock::take(&self.config.run.join("looks.lock"), Deadline::after(LOCK_WAIT)).ok();
+        let take = || Lock::take(&self.config.run.join("shun-rounds.lock"), Deadline::after(LOCK_WAIT)).ok();
         let _lock = if self.is_reading { None } else { take() };
         let mut kept: BTreeMap<NodeName, Kept> = state_file::read(&path).ok().flatten().unwrap_or_default();
         let before = kept.get(self.target());
-        let first = first_of(before.map(|kept| &kept.look), last);
-        let first = match before.filter(|kept| kept.look == *first) {
+        let first = first_of(before.map(|kept| &kept.round), last);
+        let first = match before.filter(|kept| kept.round == *first) {
             Some(kept) => kept.clone(),
             None => {
-                let new = Kept { look: last.clone(), self_fence: seen.self_fence.clone() };
+                let new = Kept { round: last.clone(), self_fence: seen.self_fence.clone() };
                 if !self.is_reading {
                     kept.insert(self.target().clone(), new.clone());
                     // If the round cannot be kept, a later attempt starts its wait again.
@@ -63,7 +63,7 @@ impl ShunCoordinator<'_> {
             }
         };
         // All that is known by now, with its age at the first round: a denial that is received later counts as well.
-        let since = u64::try_from(last.at.saturating_sub(first.look.at).as_millis()).unwrap_or(u64::MAX);
+        let since = u64::try_from(last.at.saturating_sub(first.round.at).as_millis()).unwrap_or(u64::MAX);
         let held = first.self_fence.later(since).and(&seen.self_fence);
         let self_fence =
             held.newest().map(|newest| DatedSelfFenceReport { age_ms: newest.age_ms.saturating_sub(since), ..newest });
@@ -75,7 +75,7 @@ impl ShunCoordinator<'_> {
         let boot_id = entry.as_ref().and_then(|entry| entry.boot_id.clone()).or(reported_boot);
         let addresses = entry.map_or_else(|| self.member.addresses.clone(), |entry| entry.addresses);
         Some(evaluate_proof(
-            &first.look,
+            &first.round,
             last,
             ProofInput {
                 target: self.member.primary,
@@ -114,7 +114,7 @@ impl ShunCoordinator<'_> {
                 return Ok((seen, verdict));
             }
             deadline.sleep(pause);
-            seen = self.look(deadline)?;
+            seen = self.round(deadline)?;
         }
     }
 
@@ -130,7 +130,7 @@ impl ShunCoordinator<'_> {
         entry.grade = entry.grade.max(Grade::Bounded);
         if entry.boot_id.is_none() {
             let kept: BTreeMap<NodeName, Kept> =
-                state_file::read(&looks_file(&self.config.run)).ok().flatten().unwrap_or_default();
+                state_file::read(&rounds_file(&self.config.run)).ok().flatten().unwrap_or_default();
             let report = kept.get(self.target()).and_then(|kept| kept.self_fence.newest().ok());
             entry.boot_id = report.map(|report| report.self_fence.boot_id);
         }

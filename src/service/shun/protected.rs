@@ -39,7 +39,7 @@ impl<'a> Protected<'a> {
     }
 
     /// Returns why this entry must not be applied here; `None` if it may.
-    pub(super) fn why_not(&self, node: &NodeName, entry: &ShunEntry) -> Option<String> {
+    pub(super) fn objection(&self, node: &NodeName, entry: &ShunEntry) -> Option<String> {
         if node == self.here {
             return Some("it is this node itself".to_owned());
         }
@@ -192,7 +192,7 @@ mod tests {
         let mut protected = Protected::new(&config, &here, &ssconf);
         protected.services = ["198.18.0.3", "2001:db8::fe"].map(|text| text.parse().unwrap()).into();
         let why =
-            |node: &str, addresses: &[&str]| protected.why_not(&name(node), &entry(addresses)).unwrap_or_default();
+            |node: &str, addresses: &[&str]| protected.objection(&name(node), &entry(addresses)).unwrap_or_default();
         assert_eq!(why("n3", &["198.18.0.3", "198.51.100.3", "2001:db8::3"]), "");
         assert!(why("n3", &["2001:db8::fe"]).contains("gateway"));
         assert!(why("n1", &["198.18.0.1"]).contains("this node itself"));

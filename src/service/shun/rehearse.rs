@@ -33,7 +33,7 @@ impl ShunCoordinator<'_> {
         }
         let self_fence = own.and_then(Result::ok).and_then(|report| report.self_fence);
         let answering = format!("{} other nodes answer", answers.len() + 1);
-        let outside = self.network.why_not_isolated(self.target());
+        let outside = self.network.isolation_objection(self.target());
         match provable(self_fence.as_ref(), self.config.minimum_grade, self.config.shun.accepted(), outside.as_deref())
         {
             Ok(proof) => Ok(Rehearsed { text: format!("{answering}; {}", proof.text), ..proof }),
@@ -47,6 +47,7 @@ impl ShunCoordinator<'_> {
 
 /// Returns what a shunning would prove; as an error, if that is weaker than `least`. `outside` is the reason why
 /// the shunning would not even prove `isolated`.
+// The error is text: its only caller puts it into an `OrderError` behind what answers.
 fn provable(
     self_fence: Option<&SelfFenceReport>,
     least: Grade,
@@ -128,8 +129,8 @@ mod tests {
                           "disks": {"d": {"dev_type": "ext"}},
                           "instances": {"i": {"name": "web", "primary_node": "u1", "disks": ["d"]}}});
         let network = ClusterNetwork::parse(text.to_string().as_bytes()).unwrap();
-        let why = network.why_not_isolated(&NodeName::new("n1.lab").unwrap());
+        let why = network.isolation_objection(&NodeName::new("n1.lab").unwrap());
         assert!(why.unwrap().starts_with("web (ext) has a disk outside of the cluster"));
-        assert_eq!(network.why_not_isolated(&NodeName::new("n2.lab").unwrap()), None);
+        assert_eq!(network.isolation_objection(&NodeName::new("n2.lab").unwrap()), None);
     }
 }

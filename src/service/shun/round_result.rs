@@ -19,7 +19,7 @@ pub struct RoundResult {
     /// The epoch that the round checked.
     pub epoch: Epoch,
     /// The round, if every node shuns the target; otherwise the nodes that do not, each with the reason.
-    pub look: Result<Round, Vec<Missing>>,
+    pub round: Result<Round, Vec<Missing>>,
     /// What is known of the target's self-fencing, at the end of the round.
     pub self_fence: Held,
     /// Ganeti's configuration with which the round was evaluated.

@@ -79,11 +79,11 @@ pub fn confirm(node: &PacemakerName, deadline: Deadline) -> Result<(), NotConfir
 /// Waits until Pacemaker has the node gone and clean. Repeats a read that fails until the deadline.
 fn read_back(
     node: &PacemakerName,
-    mut look: impl FnMut() -> Result<Membership, PacemakerError>,
+    mut read: impl FnMut() -> Result<Membership, PacemakerError>,
     deadline: Deadline,
 ) -> Result<(), NotConfirmed> {
     loop {
-        match look() {
+        match read() {
             Ok(Membership::Absent) => return Ok(()),
             _ if !deadline.passed() => deadline.sleep(POLL_INTERVAL),
             Ok(member) => return Err(NotConfirmed::Still { node: node.clone(), member }),

@@ -18,7 +18,7 @@ use crate::table::{Goal, Row};
 const LOSS: u8 = 30;
 
 /// The time within which an answer under loss has to come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs all cases, in the order of the table.
 pub(crate) fn all(fixture: &Fixture, runs: usize) -> Result<Vec<Row>> {
@@ -111,7 +111,7 @@ fn loss(fixture: &Fixture) -> Result<Row> {
         (1..=LOSSY).map(|number| agent(fixture, "status", Some(&lossy_node(number)), false, "Status: ON")).collect();
     let ours = answers(&calls, OURS)?;
     simulators.iter_mut().try_for_each(Simulator::still_runs)?;
-    let (in_time, their_in_time) = (ours.within(PATIENCE), theirs.within(PATIENCE));
+    let (in_time, their_in_time) = (ours.within(TIME_LIMIT), theirs.within(TIME_LIMIT));
     #[allow(clippy::cast_precision_loss, reason = "at most a hundred")]
     let percent = 100.0 * in_time as f64 / ours.asked.max(1) as f64;
     Ok(Row {
@@ -122,7 +122,7 @@ fn loss(fixture: &Fixture) -> Result<Row> {
         goal: Goal::AtLeast(95.0),
         note: format!(
             "within {} s; with more time ours {}; ipmitool {}",
-            PATIENCE.as_secs(),
+            TIME_LIMIT.as_secs(),
             ours.text(),
             theirs.text()
         ),

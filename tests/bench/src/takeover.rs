@@ -21,7 +21,7 @@ use crate::table::{Goal, Row};
 const OLD: &str = "n1";
 
 /// The time after which a run fails, with any agents: twice what Ganeti's examples need for a new master.
-const PATIENCE: Duration = Duration::from_secs(85);
+const TIME_LIMIT: Duration = Duration::from_secs(85);
 
 /// The interval at which the record of the dead host is checked, after another one serves.
 const OFTEN: Duration = Duration::from_millis(200);
@@ -98,7 +98,7 @@ fn kill(lab: &Lab, old: &Host) -> Result<Takeover> {
     old.power_off()?;
     let mut takeover = Takeover { serves: None, recorded: None, touched: BTreeSet::new() };
     let mut looked = begun;
-    while begun.elapsed() < PATIENCE && takeover.recorded.is_none() && takeover.touched.is_empty() {
+    while begun.elapsed() < TIME_LIMIT && takeover.recorded.is_none() && takeover.touched.is_empty() {
         std::thread::sleep(OFTEN);
         if let Some((host, since)) = observer.serving(old.name()) {
             takeover.serves.get_or_insert(since.saturating_duration_since(begun));

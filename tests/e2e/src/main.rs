@@ -14,7 +14,7 @@ use lab::{Host, Lab, Options, Output};
 const VICTIM: &str = "n1";
 
 /// The most that a step may take: Pacemaker, its votes and Ganeti's own timeouts take seconds each.
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIME_LIMIT: Duration = Duration::from_secs(90);
 
 /// The time for which the cluster is watched after the end.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -77,7 +77,7 @@ fn protect(lab: &Lab, programs: &Path, master: &Host) -> Result<(), String> {
     println!("\nWhat would happen if the master's host died now?");
     // The hosts publish their scores at a monitor.
     let all_offer = || Ok(offers(master)? == lab.hosts().len());
-    lab.wait_until("all candidates offer themselves", PATIENCE, all_offer).map_err(text)?;
+    lab.wait_until("all candidates offer themselves", TIME_LIMIT, all_offer).map_err(text)?;
     show_when_ok(lab, master, &["gnt-ha", "rehearse", VICTIM])
 }
 
@@ -94,7 +94,7 @@ fn take_back(lab: &Lab, master: &Host, back: &Host) -> Result<(), String> {
     println!(
         "\n{node} has power again and boots, as slowly as a server. Until it is readmitted, the other nodes drop its packets."
     );
-    lab.wait_until(&format!("{node} is back"), PATIENCE, || Ok(lab.crm_mon()?.is_online(&node))).map_err(text)?;
+    lab.wait_until(&format!("{node} is back"), TIME_LIMIT, || Ok(lab.crm_mon()?.is_online(&node))).map_err(text)?;
     show_when_ok(lab, master, &["gnt-ha", "readmit", VICTIM])?;
     show(master, &["gnt-node", "add", "--readd", "--no-ssh-key-check", &node])?;
     show_when_ok(lab, master, &["gnt-ha", "status"])
@@ -117,26 +117,26 @@ impl Steps {
         progress.start_clock();
         victim.power_off().map_err(text)?;
         let lost = |lab: &Lab| lab.crm_mon().is_ok_and(|seen| seen.node(dead).is_some_and(|node| !node.online));
-        let lost = progress.poll_until(&format!("Pacemaker has lost {dead}"), PATIENCE, lost)?;
+        let lost = progress.poll_until(&format!("Pacemaker has lost {dead}"), TIME_LIMIT, lost)?;
         let fenced = |lab: &Lab| {
             let done = |event: &lab::FenceEvent| event.target == dead && event.status == "success";
             lab.fence_history().is_ok_and(|events| events.iter().any(done))
         };
-        let fenced = progress.poll_until(&format!("{dead} is fenced"), PATIENCE, fenced)?;
+        let fenced = progress.poll_until(&format!("{dead} is fenced"), TIME_LIMIT, fenced)?;
         let mut master = None;
-        let serves = progress.poll_until("another host serves", PATIENCE, |lab| {
+        let serves = progress.poll_until("another host serves", TIME_LIMIT, |lab| {
             master = lab.hosts().into_iter().find(roles::serves);
             master.is_some()
         })?;
         let master = master.ok_or("no host serves")?;
         progress.add(&format!("{}: luxid answers, this host is Ganeti's master now", master.name()));
         let recorded = |_: &Lab| roles::has_offline(&master, dead);
-        let recorded = progress.poll_until(&format!("{dead} is recorded offline"), PATIENCE, recorded)?;
+        let recorded = progress.poll_until(&format!("{dead} is recorded offline"), TIME_LIMIT, recorded)?;
         progress.add(&format!("{}: Ganeti has {dead} recorded as offline", master.name()));
         let over = recorded + SETTLED;
         let mut since = recorded;
         while since < over {
-            since = progress.poll_until("it is over", PATIENCE, |_| true)?;
+            since = progress.poll_until("it is over", TIME_LIMIT, |_| true)?;
             std::thread::sleep(Duration::from_millis(100));
         }
         let events = lab.fence_history().map_err(text)?;
@@ -174,7 +174,7 @@ fn show(host: &Host, words: &[&str]) -> Result<(), String> {
 /// Repeats a command until it succeeds, and prints its output.
 fn show_when_ok(lab: &Lab, host: &Host, words: &[&str]) -> Result<(), String> {
     let mut last = None;
-    let waited = lab.wait_until(&words.join(" "), PATIENCE, || {
+    let waited = lab.wait_until(&words.join(" "), TIME_LIMIT, || {
         let output = host.run(words)?;
         let is_ok = output.success();
         last = Some(output);

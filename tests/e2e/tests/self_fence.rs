@@ -117,7 +117,7 @@ impl Scene {
         let left: Vec<Host> = all.iter().filter(|host| !names.contains(host.name())).cloned().collect();
         let losses: Vec<Loss> = lost.iter().map(|_| LOSSES[self.random.below(LOSSES.len())]).collect();
         let fencers: Vec<Host> = lost.iter().map(|_| left[self.random.below(left.len())].clone()).collect();
-        let patience: Vec<u64> = lost.iter().map(|_| self.random.below(2_500) as u64).collect();
+        let waits: Vec<u64> = lost.iter().map(|_| self.random.below(2_500) as u64).collect();
         println!("{:?} by {:?}", lost.iter().map(Host::name).zip(&losses).collect::<Vec<_>>(), names_of(&fencers));
 
         let expiries: Vec<usize> = lost.iter().map(|host| host.expiries().unwrap().len()).collect();
@@ -128,9 +128,9 @@ impl Scene {
             let runs: Vec<_> = (0..lost.len())
                 .map(|i| {
                     let (host, loss, fencer) = (&lost[i], losses[i], &fencers[i]);
-                    let (expiries, patience) = (expiries[i], Duration::from_millis(patience[i]));
+                    let (expiries, wait) = (expiries[i], Duration::from_millis(waits[i]));
                     scope.spawn(move || {
-                        thread::sleep(patience);
+                        thread::sleep(wait);
                         let requested_at = lab::now().unwrap();
                         let words = ["env", FENCING, OOB_PROGRAM, "power-off", &host.fqdn()];
                         let off = fencer.run(&words).unwrap();

@@ -30,7 +30,7 @@ pub enum Power {
 /// The prefix of every command of a host: clock and kernel modules are the machine's.
 pub(crate) const HARMLESS: [&str; 2] = ["setpriv", "--bounding-set=-sys_time,-sys_module"];
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The power of one host, which is identified by the lab's and its own name.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Mains {
     /// The cables are cut first: the kernel closes a dying process' connections, and a host without power sends
     /// nothing.
     pub(crate) fn off(&self) -> Result<()> {
-        let _lock = Lock::of_host(&self.dir, &self.host, PATIENCE)?;
+        let _lock = Lock::of_host(&self.dir, &self.host, TIME_LIMIT)?;
         if network::host_file(&self.lab, &self.host).exists() {
             network::silence(&self.lab, &self.host)?;
         }
@@ -94,7 +94,7 @@ impl Mains {
 
     /// Returns when the host answers (sshd is up), not when its services have started.
     pub(crate) fn on(&self) -> Result<()> {
-        let _lock = Lock::of_host(&self.dir, &self.host, PATIENCE)?;
+        let _lock = Lock::of_host(&self.dir, &self.host, TIME_LIMIT)?;
         if self.init().is_some() {
             return Ok(());
         }
@@ -122,7 +122,7 @@ impl Mains {
         while self.init().is_none_or(|init| stage(init).is_none()) {
             let supervisor = Process::load(&self.dir.supervisor(&self.host));
             let ended = begin.elapsed() > Duration::from_secs(2) && !supervisor.is_some_and(Process::alive);
-            if ended || begin.elapsed() > PATIENCE {
+            if ended || begin.elapsed() > TIME_LIMIT {
                 let last = fs::read_to_string(&log).unwrap_or_default();
                 let last = last.lines().last().unwrap_or_default().to_owned();
                 return Err(Error::TimedOut {
@@ -138,7 +138,7 @@ impl Mains {
 
     /// Changes the disk of a host that has no power, and prevents that it gets any meanwhile.
     pub(crate) fn while_off(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        let _lock = Lock::of_host(&self.dir, &self.host, PATIENCE)?;
+        let _lock = Lock::of_host(&self.dir, &self.host, TIME_LIMIT)?;
         if self.init().is_some() { Err(Error::HostOn(self.host.clone())) } else { work() }
     }
 
@@ -152,7 +152,7 @@ impl Mains {
 
     /// Unplugs a cable or plugs it in; it stays so over power cycles.
     pub(crate) fn set_link(&self, network: Network, up: bool) -> Result<()> {
-        let _lock = Lock::of_host(&self.dir, &self.host, PATIENCE)?;
+        let _lock = Lock::of_host(&self.dir, &self.host, TIME_LIMIT)?;
         let mut cuts = self.cuts()?;
         if cuts.contains(&network) != up {
             return Ok(());

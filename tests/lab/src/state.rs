@@ -201,22 +201,22 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    pub(crate) fn of_lab(name: &str, patience: Duration) -> Result<Self> {
+    pub(crate) fn of_lab(name: &str, limit: Duration) -> Result<Self> {
         check_name(name)?;
-        Self::take(&Path::new(BASE).join(format!("{name}.lock")), name, patience)
+        Self::take(&Path::new(BASE).join(format!("{name}.lock")), name, limit)
     }
 
     /// Takes the lock `name`, for another thing that is made once.
-    pub(crate) fn of_file(path: &Path, name: &str, patience: Duration) -> Result<Self> {
-        Self::take(path, name, patience)
+    pub(crate) fn of_file(path: &Path, name: &str, limit: Duration) -> Result<Self> {
+        Self::take(path, name, limit)
     }
 
-    pub(crate) fn of_host(dir: &Dir, host: &str, patience: Duration) -> Result<Self> {
-        Self::take(&dir.host(host).join("power.lock"), host, patience)
+    pub(crate) fn of_host(dir: &Dir, host: &str, limit: Duration) -> Result<Self> {
+        Self::take(&dir.host(host).join("power.lock"), host, limit)
     }
 
-    fn take(path: &Path, name: &str, patience: Duration) -> Result<Self> {
-        let end = Instant::now() + patience;
+    fn take(path: &Path, name: &str, limit: Duration) -> Result<Self> {
+        let end = Instant::now() + limit;
         loop {
             make_dir(path.parent().unwrap_or(Path::new(BASE)), 0o755)?;
             let mut options = OpenOptions::new();

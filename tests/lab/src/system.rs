@@ -54,7 +54,7 @@ const RETRIES: u8 = 3;
 /// The file in a tree with the options with which it was made.
 const RECIPE: &str = "etc/gnt-ha-lab-system";
 /// The most that another process may take to make a tree.
-const PATIENCE: Duration = Duration::from_secs(1200);
+const TIME_LIMIT: Duration = Duration::from_secs(1200);
 
 /// The system of one host, or of all, as written: `debian-13`, `/srv/tree`, `n2=debian-13`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl Tree {
             self.name,
             base.display()
         ));
-        let lock = Lock::of_file(&base.join(format!("{}.lock", self.name)), self.name, PATIENCE)?;
+        let lock = Lock::of_file(&base.join(format!("{}.lock", self.name)), self.name, TIME_LIMIT)?;
         for half in [&new, &root].into_iter().filter(|_| !is_there()) {
             if half.exists() {
                 fs::remove_dir_all(half).map_err(Error::file("remove", half))?;

@@ -41,8 +41,8 @@ fn end(namespaces: &[PathBuf]) -> Result<()> {
 }
 
 /// Does the same as [`teardown`], and takes the lock for it.
-pub(crate) fn down(name: &str, patience: Duration) -> Result<bool> {
-    let lock = Lock::of_lab(name, patience)?;
+pub(crate) fn down(name: &str, limit: Duration) -> Result<bool> {
+    let lock = Lock::of_lab(name, limit)?;
     let found = teardown(name, &lock)?;
     lock.remove();
     Ok(found)

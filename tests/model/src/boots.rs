@@ -15,7 +15,7 @@ use gnt_ha::core::shun::list::{Epoch, ShunScope};
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, Denial};
 use gnt_ha::core::shun::peer_state::{Answer, Facts, stand};
 use gnt_ha::core::shun::readiness::{Boot, may_serve};
-use gnt_ha::core::shun::verdict::{Peer, ProofInput, ProofVerdict, Round, evaluate_proof, first_of, look};
+use gnt_ha::core::shun::verdict::{Peer, ProofInput, ProofVerdict, Round, evaluate_proof, evaluate_round, first_of};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, name, self_fence};
@@ -104,7 +104,7 @@ pub enum Action {
     /// The asker shuns the node.
     Shun,
     /// The asker sends a round to all nodes.
-    Look,
+    Round,
 }
 
 impl State {
@@ -141,7 +141,7 @@ impl Boots {
     fn peers(state: &State) -> Vec<Peer> {
         let peer = |number: u8| {
             let is_lost = number == MASTER && state.is_master_lost;
-            let refuses = Answer { refuses: Some(EPOCH), reach: ShunScope::All, ruleset_id: "ruleset", why_not: "" };
+            let refuses = Answer { refuses: Some(EPOCH), reach: ShunScope::All, ruleset_id: "ruleset", objection: "" };
             let facts = Facts {
                 answer: if is_lost { Err("does not answer") } else { Ok(refuses) },
                 proven: (is_lost && state.has_master_ended).then_some((Grade::Bounded, "the model")),
@@ -166,10 +166,10 @@ impl Boots {
         evaluate_proof(first, last, ProofInput { master: Some(&master), ..known })
     }
 
-    fn look(state: &mut State) -> Option<()> {
+    fn round(state: &mut State) -> Option<()> {
         let at = Duration::from_millis(state.step * STEP_MS);
         let asked = (EPOCH, ShunScope::All);
-        let last = look(&name(TARGET), asked, &Self::peers(state), at, at, "boot").ok()?;
+        let last = evaluate_round(&name(TARGET), asked, &Self::peers(state), at, at, "boot").ok()?;
         let refusing = |is_master: bool| [ASKER, OTHER].into_iter().chain(is_master.then_some(MASTER));
         let kept = state.first.map(|(at, is_master, was_lost)| Round {
             asked: Duration::from_millis(at * STEP_MS),
@@ -210,7 +210,7 @@ impl Model for Boots {
         if state.shunned_at.is_none() {
             actions.extend([Action::Ask(ASKER), Action::Ask(OTHER), Action::Arm, Action::LoseMaster, Action::Shun]);
         } else {
-            actions.push(Action::Look);
+            actions.push(Action::Round);
         }
         if state.booted_at.is_none() {
             actions.push(Action::Reboot);
@@ -253,7 +253,7 @@ impl Model for Boots {
             Action::LoseMaster => state.is_master_lost = true,
             Action::EndMaster => state.has_master_ended |= state.is_master_lost,
             Action::Shun => state.shunned_at = Some(state.step),
-            Action::Look => Self::look(&mut state)?,
+            Action::Round => Self::round(&mut state)?,
         }
         (state != *last).then_some(state)
     }

@@ -12,7 +12,7 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
 use gnt_ha::core::shun::messages::DatedSelfFenceReport;
-use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, evaluate_proof, first_of, look};
+use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, evaluate_proof, evaluate_round, first_of};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, name, self_fence};
@@ -120,7 +120,7 @@ pub enum Action {
     /// A candidate's network is up.
     Talk(u8),
     /// An asker sends a round to all nodes; the liar claims that it shuns, or claims nothing.
-    Look(usize, bool),
+    Round(usize, bool),
 }
 
 fn entry((epoch, is_proven): Order) -> ShunEntry {
@@ -194,12 +194,12 @@ impl Rules {
     }
 
     /// Runs a round as `ganeti-oob` does: the first one of an epoch is kept, and dropped when it did not hold.
-    fn look(&self, state: &mut State, asker: usize, lies: bool) -> Option<()> {
+    fn round(&self, state: &mut State, asker: usize, lies: bool) -> Option<()> {
         // Long after the first round, as far as that one is concerned.
         const LATER: Duration = Duration::from_secs(1);
         let own = &state.askers[asker];
         let asked = (own.asked, ShunScope::All);
-        let last = look(&name(TARGET), asked, &self.peers(state, own, lies), LATER, LATER, "boot").ok()?;
+        let last = evaluate_round(&name(TARGET), asked, &self.peers(state, own, lies), LATER, LATER, "boot").ok()?;
         let ruleset_ids: BTreeMap<u8, u8> =
             state.candidates.iter().map(|(number, one)| (*number, one.ruleset_id)).collect();
         let kept = own.first.as_ref().map(|(epoch, ruleset_ids)| Round {
@@ -256,7 +256,7 @@ impl Model for Rules {
                 actions.push(Action::Shun(number));
             }
             if asker.asked != Epoch::default() {
-                actions.extend([Action::Look(number, false), Action::Look(number, true)]);
+                actions.extend([Action::Round(number, false), Action::Round(number, true)]);
             }
         }
         if newest.is_shunned() && newest.0 < self.epochs {
@@ -333,7 +333,7 @@ impl Model for Rules {
                 }
                 candidate.up = Up::Talks;
             }
-            Action::Look(number, lies) => self.look(&mut state, number, lies)?,
+            Action::Round(number, lies) => self.round(&mut state, number, lies)?,
         }
         // A candidate that did not shun it for a moment may have granted in that moment.
         let open: Vec<u8> =

@@ -15,7 +15,7 @@ use gnt_ha::core::shun::lease::{CandidateAnswer, Lease};
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::{Epoch, ShunScope};
 use gnt_ha::core::shun::messages::DatedSelfFenceReport;
-use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, evaluate_proof, first_of, look};
+use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, evaluate_proof, evaluate_round, first_of};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, name, self_fence};
@@ -254,9 +254,9 @@ impl Timing {
     }
 
     /// Returns the asker's view now.
-    fn look(&self, state: &State) -> Option<Round> {
+    fn round(&self, state: &State) -> Option<Round> {
         let at = units(state.asker_clock());
-        look(&name(TARGET), (EPOCH, ShunScope::All), &self.peers(state), at, at, "boot").ok()
+        evaluate_round(&name(TARGET), (EPOCH, ShunScope::All), &self.peers(state), at, at, "boot").ok()
     }
 
     fn verdict(&self, first: &Round, last: &Round) -> ProofVerdict {
@@ -286,7 +286,7 @@ impl Timing {
 
     /// Runs a round as `ganeti-oob` does: the first one is kept while it holds.
     fn ask_peers(&self, state: &mut State) -> Option<()> {
-        let last = self.look(state)?;
+        let last = self.round(state)?;
         let kept = state.first.as_ref().map(|first| Round {
             asked: units(first.at),
             at: units(first.at),

@@ -108,8 +108,8 @@ pub const ALL: &[Mutant] = &[
     of(
         "who-is-lost-too-refuses",
         VERDICT,
-        "                look.lost.insert(peer.node.clone());\n",
-        "                look.lost.insert(peer.node.clone());\n                look.refusing.insert(peer.address);\n",
+        "                round.lost.insert(peer.node.clone());\n",
+        "                round.lost.insert(peer.node.clone());\n                round.refusing.insert(peer.address);\n",
         Model("time_some_are_lost"),
     ),
     of(
@@ -136,8 +136,8 @@ pub const ALL: &[Mutant] = &[
     of(
         "a-refusal-of-tcp-refuses-the-lease",
         VERDICT,
-        "                if *theirs == ShunScope::All {\n                    look.refusing.insert(peer.address);\n                }\n",
-        "                look.refusing.insert(peer.address);\n                let _ = theirs;\n",
+        "                if *theirs == ShunScope::All {\n                    round.refusing.insert(peer.address);\n                }\n",
+        "                round.refusing.insert(peer.address);\n                let _ = theirs;\n",
         Unit("verdict::tests::who_refuses_tcp_only_does_not_refuse_the_lease"),
     ),
     // The conditions from the first round to the last one.
@@ -390,7 +390,7 @@ pub const ALL: &[Mutant] = &[
     of(
         "who-answers-may-be-proven-off",
         STAND,
-        "None => PeerState::Unconfirmed(format!(\"does not refuse it: {}\", answer.why_not)),",
+        "None => PeerState::Unconfirmed(format!(\"does not refuse it: {}\", answer.objection)),",
         "None => PeerState::ServesNothing,",
         Unit("peer_state::tests::who_answers_is_taken_by_the_answer_alone"),
     ),

@@ -119,7 +119,7 @@ impl HostState {
     }
 
     /// Whether the host can reconcile.
-    pub(crate) const fn looks(&self) -> bool {
+    pub(crate) const fn reconciles(&self) -> bool {
         self.up && self.stack
     }
 

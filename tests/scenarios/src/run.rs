@@ -49,8 +49,8 @@ pub fn run(script: &Script) -> Result<Outcome, String> {
         looking.sort_unstable();
         looking.dedup();
         for host in looking {
-            if world.hosts[host].looks() {
-                look(&mut world, host, &mut last, &mut outcome);
+            if world.hosts[host].reconciles() {
+                observe(&mut world, host, &mut last, &mut outcome);
             }
         }
     }
@@ -62,7 +62,7 @@ pub fn run(script: &Script) -> Result<Outcome, String> {
 }
 
 /// Reconciles on one host, and carries out the decisions.
-fn look(world: &mut World, host: Host, last: &mut HashMap<(Host, String), String>, outcome: &mut Outcome) {
+fn observe(world: &mut World, host: Host, last: &mut HashMap<(Host, String), String>, outcome: &mut Outcome) {
     let state = world.view(host);
     let plan = reconcile(&state, &world.settings(), world.hosts[host].memory.clone());
     outcome.looks += 1;

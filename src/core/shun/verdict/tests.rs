@@ -26,7 +26,7 @@ fn silent(n: u8) -> Peer {
 }
 
 fn seen(peers: &[Peer], at: u64) -> Result<Round, Vec<Missing>> {
-    look(&node(9), (EPOCH, ShunScope::All), peers, S(at), S(at), "boot")
+    evaluate_round(&node(9), (EPOCH, ShunScope::All), peers, S(at), S(at), "boot")
 }
 
 fn self_fence() -> DatedSelfFenceReport {
@@ -213,8 +213,8 @@ fn who_refuses_tcp_only_does_not_refuse_the_lease() {
     let missing = seen(&[refuses(1), tcp(2), refuses(3)], 0).unwrap_err();
     assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n2.lab refuses TCP only"]);
     let all = [tcp(1), tcp(2), tcp(3)];
-    let look = look(&node(9), (EPOCH, ShunScope::Tcp), &all, S(0), S(0), "boot").unwrap();
-    assert_eq!((look.ruleset_ids.len(), look.refusing.len()), (3, 0));
+    let round = evaluate_round(&node(9), (EPOCH, ShunScope::Tcp), &all, S(0), S(0), "boot").unwrap();
+    assert_eq!((round.ruleset_ids.len(), round.refusing.len()), (3, 0));
 }
 
 /// Nothing ends the node's next boot, which had no lease: a master that is lost with it could start instances there.

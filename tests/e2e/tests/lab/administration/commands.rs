@@ -71,7 +71,7 @@ fn the_state_is_shown(scene: &Scene, n1: &Host) {
         let node = status["nodes"].as_array().unwrap().iter().find(|node| node["node"] == host.fqdn()).unwrap();
         let role = if flags[host.name()].role == "M" { "master" } else { "candidate" };
         assert_eq!((&node["pacemaker"], &node["ganeti"]["role"]), (&"online".into(), &role.into()), "{node}");
-        assert_eq!(node["seen"]["power"], "on", "{node}");
+        assert_eq!(node["power_reading"]["power"], "on", "{node}");
     }
     let exported = format!("{} --format openmetrics --output /root/gnt-ha.prom", [GNT_HA, "report"].join(" "));
     n1.check(&["sh", "-c", &exported]).unwrap();

@@ -27,7 +27,7 @@ const HOSTS: u8 = 5;
 const CABLES: [Network; 2] = [Network::Primary, Network::Secondary];
 
 /// The most that the administrator's commands may take: in a partition they hang.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The time without power after which a host gets it again.
 const OFF: Duration = Duration::from_secs(3);
@@ -148,7 +148,7 @@ impl Administrator<'_> {
             let entry = shun_list.shunned().find(|(node, _)| node.as_str() == name);
             entry.map(|(_, entry)| entry.since_ms)
         };
-        let run = |words: &[&str]| master.run_within(words, PATIENCE).is_ok_and(|output| output.success());
+        let run = |words: &[&str]| master.run_within(words, TIME_LIMIT).is_ok_and(|output| output.success());
         for host in self.scene.lab.hosts().iter().filter(|host| host.power_status() == Power::On) {
             let name = host.fqdn();
             // A true confirmation: the host was off, and booted, since it was shunned.
@@ -159,7 +159,7 @@ impl Administrator<'_> {
             });
             if master.name() != host.name() && is_in && roles::has_offline(&master, &name) {
                 run(&["gnt-node", "add", "--readd", "--no-ssh-key-check", &name]);
-                let _ = host.run_within(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"], PATIENCE);
+                let _ = host.run_within(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"], TIME_LIMIT);
             }
         }
         run(&[GNT_HA, "breaker", "reset"]);
@@ -173,7 +173,7 @@ impl Administrator<'_> {
         }
         self.synced = Instant::now();
         for host in self.scene.lab.hosts().iter().filter(|host| host.power_status() == Power::On) {
-            let _ = host.run_within(&[OOB_PROGRAM, "sync"], PATIENCE);
+            let _ = host.run_within(&[OOB_PROGRAM, "sync"], TIME_LIMIT);
         }
     }
 
@@ -194,7 +194,7 @@ impl Administrator<'_> {
                 host.power_off().unwrap();
                 if host.power_status() == Power::Off
                     && member
-                        .run_within(&["stonith_admin", "--confirm", host.uname()], PATIENCE)
+                        .run_within(&["stonith_admin", "--confirm", host.uname()], TIME_LIMIT)
                         .is_ok_and(|output| output.success())
                 {
                     self.confirmed += 1;

@@ -47,7 +47,7 @@ struct Ganeti {
 }
 
 /// Collects the status. With `power`, also asks each node's OOB program for the power.
-pub(in crate::commands) fn look(places: &Paths, power: bool) -> Result<Status, NotInCluster> {
+pub(in crate::commands) fn collect(places: &Paths, power: bool) -> Result<Status, NotInCluster> {
     let deadline = Deadline::after(LIMIT);
     let view = places.view();
     let mut notes = Vec::new();
@@ -280,7 +280,12 @@ fn protected(
             status.notes.push(Note::new(level, "power", format!("{}: its power is unknown: {why}", line.node)));
         }
         let grade = line.proven(entry);
-        let protection = Protection { seen, shun: entry.map(ShunState::of), self_fence: self_fence(&line.node), grade };
+        let protection = Protection {
+            power_reading: seen,
+            shun: entry.map(ShunState::of),
+            self_fence: self_fence(&line.node),
+            grade,
+        };
         status.nodes.push(line.protected(protection));
     }
     status
@@ -315,17 +320,17 @@ mod tests {
         for (name, text) in files {
             fs::write(dir.join(name), text).unwrap();
         }
-        look(&places(dir), false).unwrap()
+        collect(&places(dir), false).unwrap()
     }
 
     fn levels(status: &Status, about: &str) -> Vec<Level> {
-        status.notes.iter().filter(|note| note.about == about).map(|note| note.level).collect()
+        status.notes.iter().filter(|note| note.subject == about).map(|note| note.level).collect()
     }
 
     #[test]
     fn a_host_of_no_cluster_is_told_so() {
         let dir = tempfile::tempdir().unwrap();
-        let error = look(&places(dir.path()), false).unwrap_err().to_string();
+        let error = collect(&places(dir.path()), false).unwrap_err().to_string();
         assert!(error.starts_with("this host has neither Ganeti (no ") && error.contains("nor Pacemaker"), "{error}");
     }
 
@@ -365,7 +370,7 @@ mod tests {
         assert_eq!(levels(&status, "pause"), [Level::Attention]);
         assert_eq!(levels(&status, "breaker"), [Level::Attention]);
         assert_eq!(levels(&status, "simulated"), [Level::Attention, Level::Attention]);
-        let note = |about: &str| status.notes.iter().find(|note| note.about == about).unwrap().text.clone();
+        let note = |about: &str| status.notes.iter().find(|note| note.subject == about).unwrap().text.clone();
         assert_eq!(note("pause"), "this host alone is paused by root: a fan (gnt-ha resume)");
         assert!(note("breaker").starts_with("the breaker holds back n3.lab"), "{}", note("breaker"));
     }
@@ -384,7 +389,7 @@ mod tests {
         let peers = format!(r#"{{"n2.lab": {}, "n1.lab": {}}}"#, kept(&identity::incarnation()), kept("another"));
         let status = node(dir.path(), &[("state/shun-list.json", register), ("state/peer-reports.json", &peers)]);
         let of = |name: &str| status.nodes.iter().find(|line| line.node.as_str() == name).unwrap().protection.clone();
-        let expected = |shun, self_fence, grade| Protection { seen: None, shun, self_fence, grade };
+        let expected = |shun, self_fence, grade| Protection { power_reading: None, shun, self_fence, grade };
         assert_eq!(of("n1.lab"), expected(None, Some(SelfFenceState::Unknown), None));
         assert_eq!(of("n2.lab"), expected(Some(ShunState::Readmitted), Some(SelfFenceState::Off), None));
         assert_eq!(of("n3.lab"), expected(Some(ShunState::Shunned), None, Some(Grade::Off)));

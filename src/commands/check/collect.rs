@@ -56,7 +56,12 @@ enum ResourcesError {
 }
 
 /// Collects the whole input. With `devices`, also asks the nodes' OOB programs.
-pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration) -> Result<CheckInput, NotInCluster> {
+pub(super) fn collect(
+    places: &Paths,
+    config: &Path,
+    devices: bool,
+    time: Duration,
+) -> Result<CheckInput, NotInCluster> {
     let deadline = Deadline::after(time);
     if !places.cib.exists() && !places.data_dir.join("ssconf_node_list").exists() {
         return Err(NotInCluster { ganeti: places.data_dir.join("ssconf_node_list"), pacemaker: places.cib.clone() });
@@ -109,7 +114,7 @@ pub(super) fn look(places: &Paths, config: &Path, devices: bool, time: Duration)
         programs,
         power,
         devices: devices_of,
-        host: host::look(places, node, &self_fence, shuns),
+        host: host::collect(places, node, &self_fence, shuns),
         not_isolated: not_isolated(places, ganeti.as_ref().ok()),
         ganeti,
     })
@@ -127,10 +132,11 @@ fn not_isolated(places: &Paths, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeN
     else {
         return BTreeMap::new();
     };
-    let why = |node: &Node| Some((node.name.clone(), network.why_not_isolated(&node.name)?));
+    let why = |node: &Node| Some((node.name.clone(), network.isolation_objection(&node.name)?));
     ganeti.nodes().iter().filter_map(why).collect()
 }
 
+// The reason of an unknown power state is text, as in `CheckInput`.
 type Powers = (BTreeMap<NodeName, Result<(Power, Grade), String>>, BTreeMap<NodeName, Vec<DeviceAnswer>>);
 
 /// Asks every online node's OOB program for the power. Of a node with `ganeti-oob`, asks each device itself, also those
