@@ -1,7 +1,9 @@
 //! `gnt-ha setup`: configures Pacemaker for the Ganeti cluster. Shows the changes, tries them on a copy, and then
 //! applies them.
 
+mod apply;
 pub mod error;
+mod form;
 mod update;
 
 use std::collections::BTreeMap;
@@ -9,38 +11,33 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
-use self::error::{SetupError, TrialError};
+use self::apply::{COROSYNC, apply, is_master};
+use self::error::SetupError;
+use self::form::{Form, shown};
 use super::error::CommandError;
 use super::paths::Paths;
-use super::simulation::{simulate, votes_without};
 use crate::cli;
 use crate::core::budget::{self, AdvertisedTimes, Figures, TimeBudget};
-use crate::core::config::{Config, DEFAULT_RUN, DIGEST_PROPERTY, Digest, names_to_resolve, shared, with_levels};
+use crate::core::config::{Config, DIGEST_PROPERTY, Digest, names_to_resolve, shared, with_levels};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
-use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
-use crate::core::pacemaker::simulation::{Death, Simulation, unexpected_fencing};
-use crate::core::reconcile::Membership;
 use crate::core::setup::{
-    GANETI, MEMBERS, PORT, PREFIX, Part, PartState, Reached, SetupOptions, deletions, fragment, full_members,
-    is_only_kept, other_key, outdated, plan_reached, planned, to_connect,
+    MEMBERS, PORT, PREFIX, Part, Reached, SetupOptions, deletions, full_members, other_key, plan_reached, planned,
+    to_connect,
 };
 use crate::service::shun::peer_reports;
 use crate::service::survey::survey;
 use crate::sys::clock::Deadline;
-use crate::sys::command;
 use crate::sys::config_file;
 use crate::sys::corosync;
+use crate::sys::ganeti::files;
 use crate::sys::ganeti::programs::Copy;
-use crate::sys::ganeti::{files, luxi};
 use crate::sys::identity;
-use crate::sys::output::{Paint, Text};
-use crate::sys::pacemaker;
-use crate::sys::pacemaker::cibadmin::{self, Trial};
+use crate::sys::pacemaker::cibadmin;
 use crate::sys::remote_key;
 use crate::sys::resolve;
 pub use update::update;
@@ -51,9 +48,6 @@ const VERSION: u32 = 1;
 /// The time limit for everything except the simulations of each host's death.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The time limit for corosync's tools, which answer from memory.
-const COROSYNC: Duration = Duration::from_secs(2);
-
 /// The time limit for each of those simulations. One takes some hundredths of a second with three nodes, and more than
 /// a second with hundreds.
 const DEATH: Duration = Duration::from_secs(3);
@@ -63,13 +57,6 @@ const REACH: Duration = Duration::from_secs(3);
 
 /// The time limit for the full members to report their key for remote nodes.
 const SURVEY: Duration = Duration::from_secs(20);
-
-/// The time limit for luxid, which is on this host.
-const SERVES: Duration = Duration::from_secs(8);
-
-/// The first line of the output for crmsh, if some of the commands are for the shell.
-const FOR_THE_SHELL: &str =
-    "# Lines that begin with \"# \" are for the shell, all others for crm configure. Below this one:\n";
 
 /// The time limit for resolving the names of BMCs and PDUs.
 const RESOLVE: Duration = Duration::from_secs(5);
@@ -119,20 +106,6 @@ pub struct Arguments {
 
     #[command(flatten)]
     places: Paths,
-}
-
-/// How to show the changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Form {
-    /// A line a part, for people
-    #[default]
-    Table,
-    /// For cibadmin --modify --allow-create
-    Xml,
-    /// For pcs
-    Pcs,
-    /// For crm configure
-    Crm,
 }
 
 #[derive(Serialize)]
@@ -287,12 +260,6 @@ fn is_read(ganeti: &GanetiConfig) -> bool {
     ganeti.nodes().iter().any(|node| node.oob_program.as_deref().is_none_or(is_ours))
 }
 
-/// Returns whether this host is Ganeti's master and serves as such. After a crash, a former master still is the master
-/// by its own files.
-fn is_master(ganeti: &GanetiConfig) -> bool {
-    identity::node_among(ganeti.master()).is_some_and(|here| luxi::serves(&here, Deadline::after(SERVES)))
-}
-
 /// Returns the time budgets that do not fit. Without a configuration the levels of nodes are unknown, and only
 /// Pacemaker's times are compared.
 fn shortfalls(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Config>) -> Vec<TimeBudget> {
@@ -312,72 +279,6 @@ fn advertised(config: &Config, ganeti: &GanetiConfig) -> AdvertisedTimes {
 
 fn count_open(parts: &[Part]) -> usize {
     parts.iter().filter(|part| part.state.is_open()).count()
-}
-
-/// Applies the parts to the cluster. Applies nothing if Pacemaker finds a fault on a copy, or would fence a host that
-/// is not dead.
-fn apply(
-    cib: &str,
-    parts: &[Part],
-    ganeti: &GanetiConfig,
-    again: impl Fn(&Resources) -> Vec<Part>,
-    deadline: Deadline,
-) -> Result<(), SetupError> {
-    let tells_ganeti = parts.iter().any(|part| part.section == GANETI && part.state.is_open());
-    if tells_ganeti && !is_master(ganeti) {
-        return Err(TrialError::NotMaster { master: ganeti.master().cloned() }.into());
-    }
-    try_out(cib, parts, deadline)?;
-    // The device needs the settings in Ganeti first, to find its nodes.
-    for command in parts.iter().filter(|part| part.section == GANETI && part.state.is_open()).flat_map(|part| &part.pcs)
-    {
-        let words: Vec<&str> = command.split(' ').collect();
-        let [name, words @ ..] = words.as_slice() else { continue };
-        command::run(Path::new(name), words, &[], deadline)
-            .map_err(|error| SetupError::GanetiCommand { command: command.clone(), error })?;
-    }
-    cibadmin::merge(&fragment(parts), deadline)?;
-    for element in outdated(parts) {
-        cibadmin::delete(element, deadline).map_err(SetupError::NotDeleted)?;
-    }
-    let after = Resources::parse(&cibadmin::query(deadline)?)?;
-    let open = again(&after).into_iter().filter(|part| part.section != GANETI && part.state.is_open());
-    let open: Vec<String> = open.map(|part| part.description).collect();
-    if open.is_empty() { Ok(()) } else { Err(SetupError::NotContained(open)) }
-}
-
-fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), TrialError> {
-    let status = pacemaker::status(deadline)?;
-    let copy = Trial::begin(Path::new(DEFAULT_RUN), cib)?;
-    copy.merge(&fragment(parts), deadline)?;
-    for element in outdated(parts) {
-        copy.delete(element, deadline)?;
-    }
-    copy.verify(deadline)?;
-    // A hook has 30 s for this, and with hundreds of nodes each simulated death takes more than a second.
-    if parts.iter().filter(|part| part.state.is_open()).all(is_only_kept) {
-        return Ok(());
-    }
-    let online = status.nodes.iter().filter(|(_, membership)| *membership == Membership::Online);
-    let resources = Resources::parse(cib)?;
-    let quorum = corosync::quorum(deadline.at_most(COROSYNC));
-    let now = simulate(&copy, None, true, deadline)?;
-    unsurprised(None, &now)?;
-    for (node, _) in online {
-        let death = Death::of(node, &now, &resources);
-        // A partition without quorum does not fence, whatever is configured.
-        let left = quorum.as_ref().ok().and_then(|quorum| votes_without(quorum, &resources, node).ok());
-        let keeps = left.is_none_or(|left| left.keeps);
-        let simulation = simulate(&copy, Some(&death), keeps, deadline)?;
-        if keeps || !simulation.fenced().is_empty() {
-            unsurprised(Some(node), &simulation)?;
-        }
-    }
-    Ok(())
-}
-
-fn unsurprised(died: Option<&PacemakerName>, simulation: &Simulation) -> Result<(), TrialError> {
-    unexpected_fencing(died, &simulation.fenced()).map_or(Ok(()), |surprise| Err(TrialError::Unexpected(surprise)))
 }
 
 /// Shows or deletes everything that setup has made. Deletes only in maintenance mode, in which Pacemaker stops no
@@ -409,54 +310,6 @@ fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> R
         all.len()
     ))?;
     Ok(true)
-}
-
-fn shown(parts: &[Part], form: Form) -> Text {
-    let open = || parts.iter().filter(|part| part.state.is_open());
-    let lines =
-        |words: fn(&Part) -> &[String]| open().flat_map(words).map(|line| format!("{line}\n")).collect::<String>();
-    match form {
-        Form::Table => table(parts),
-        Form::Xml => Text::from(fragment(parts).as_str()),
-        Form::Pcs => Text::from((lines(|part| &part.pcs) + &by_hand(parts, |part| &part.pcs)).as_str()),
-        Form::Crm => Text::from((crm(&lines(|part| &part.crm)) + &by_hand(parts, |part| &part.crm)).as_str()),
-    }
-}
-
-/// Returns the connections that an administrator has to make, with their reasons, as comments. They are not commands
-/// for the shell or crmsh before their fault is fixed.
-fn by_hand(parts: &[Part], words: fn(&Part) -> &[String]) -> String {
-    let comment = |part: &Part| match &part.state {
-        PartState::Manual(why) if part.section == "resources" => {
-            let lines: String = words(part).iter().map(|line| format!("## {line}\n")).collect();
-            Some(format!("## by hand: {why}\n{lines}"))
-        }
-        _ => None,
-    };
-    parts.iter().filter_map(comment).collect()
-}
-
-/// Marks commands that crmsh cannot run: to crmsh they are comments.
-fn crm(lines: &str) -> String {
-    let is_for_the_shell = lines.lines().any(|line| line.starts_with("# "));
-    format!("{}{lines}", if is_for_the_shell { FOR_THE_SHELL } else { "" })
-}
-
-fn table(parts: &[Part]) -> Text {
-    let mut text = Text::default();
-    for part in parts {
-        let (mark, why, paint) = match &part.state {
-            PartState::Add => ("+ add      ", String::new(), Some(Paint::Green)),
-            PartState::Change(why) => ("~ change   ", format!(": {why}"), Some(Paint::Yellow)),
-            PartState::Remove(why) => ("- remove   ", format!(": {why}"), Some(Paint::Yellow)),
-            PartState::Unchanged => ("= unchanged", String::new(), None),
-            PartState::Foreign(why) => ("  foreign  ", format!(": {why}"), None),
-            PartState::Manual(why) => ("! by hand  ", format!(": {why}"), Some(Paint::Yellow)),
-        };
-        text.push_painted(paint, mark);
-        text.push_str(&format!("  {}{why}\n", part.description));
-    }
-    text
 }
 
 #[cfg(test)]
@@ -504,35 +357,5 @@ mod tests {
             assert!(elsewhere.ends_with("on other.lab: gnt-ha setup --apply"), "{elsewhere}");
         }
         assert_eq!(left_out_line(&here, &digest.to_string()), None);
-    }
-
-    #[test]
-    fn what_crmsh_does_not_do_is_said_at_the_head() {
-        let property = "property stonith-enabled=true\n";
-        assert_eq!(crm(property), property);
-        let both = format!("# crm_attribute --name x --delete\n{property}");
-        assert_eq!(crm(&both), format!("{FOR_THE_SHELL}{both}"));
-        assert_eq!(crm(""), "");
-    }
-
-    /// A connection that setup does not make is shown, and is not a command in output that is piped to a shell or to
-    /// crmsh.
-    #[test]
-    fn what_is_to_be_done_by_hand_is_a_comment() {
-        let part = |section, state| Part {
-            description: "n17.lab as a Pacemaker remote node".into(),
-            section,
-            xml: "  <primitive id=\"n17.lab\"/>".into(),
-            pcs: vec!["pcs cluster node add-remote n17.lab".into()],
-            crm: vec!["primitive n17.lab ocf:pacemaker:remote".into()],
-            state,
-        };
-        let why = "n3.lab has another key for remote nodes, or none";
-        let form = |form| shown(&[part("resources", PartState::Manual(why.into()))], form).plain();
-        assert_eq!(form(Form::Pcs), format!("## by hand: {why}\n## pcs cluster node add-remote n17.lab\n"));
-        assert_eq!(form(Form::Crm), format!("## by hand: {why}\n## primitive n17.lab ocf:pacemaker:remote\n"));
-        assert!(!form(Form::Xml).contains("n17.lab"));
-        let others = [part("resources", PartState::Add), part("nodes", PartState::Manual(why.into()))];
-        assert_eq!(shown(&others, Form::Pcs).plain(), "pcs cluster node add-remote n17.lab\n");
     }
 }

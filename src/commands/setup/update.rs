@@ -2,7 +2,8 @@
 
 use super::super::error::CommandError;
 use super::super::paths::Paths;
-use super::{Form, apply, shown};
+use super::apply::apply;
+use super::form::{Form, shown};
 use crate::cli;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::setup::{has_made, of_nodes};
