@@ -150,6 +150,17 @@ impl Worth {
 ///
 /// `ways` are the sets of devices that may have done it, all devices of a set together. The weakest set counts, and in
 /// a set the strongest device. Without any set the device is unknown.
+///
+/// ```
+/// use gnt_ha::core::evidence::of_ways;
+/// use gnt_ha::core::fence_agents::Kind;
+/// use gnt_ha::core::grade::Grade;
+///
+/// let pdu = Kind::Power { reads_reboot: true };
+/// assert_eq!(of_ways([[pdu].as_slice()], true).grade, Grade::Off);
+/// // One of two devices may have done it, and it is not known which: the weaker one counts.
+/// assert_eq!(of_ways([[pdu].as_slice(), &[Kind::Fabric]], true).grade, Grade::Isolated);
+/// ```
 #[must_use]
 pub fn of_ways<'a>(ways: impl IntoIterator<Item = &'a [Kind]>, stays_off: bool) -> Worth {
     let of_way = |way: &[Kind]| {

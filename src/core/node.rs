@@ -136,6 +136,15 @@ pub enum NoSuchNode {
 ///
 /// # Errors
 /// [`NoSuchNode`] if no node has the name, or several nodes could be meant.
+///
+/// ```
+/// use gnt_ha::core::node::{NodeName, find};
+///
+/// let nodes = [NodeName::new("n1.lab")?, NodeName::new("n2.lab")?, NodeName::new("n2.other")?];
+/// assert_eq!(find(&NodeName::new("N1")?, &nodes), Ok(&nodes[0]));
+/// assert!(find(&NodeName::new("n2")?, &nodes).is_err(), "n2.lab or n2.other");
+/// # Ok::<(), gnt_ha::core::node::BadNodeName>(())
+/// ```
 pub fn find<'a, I>(given: &NodeName, names: I) -> Result<&'a NodeName, NoSuchNode>
 where
     I: IntoIterator<Item = &'a NodeName>,

@@ -55,6 +55,30 @@ pub struct ReadFailure {
 }
 
 /// The state of one power change. It reads no clock: the caller passes the time since the beginning.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use gnt_ha::core::power::Power;
+/// use gnt_ha::core::power_change::{PowerChange, PowerChangeStep, Rules};
+///
+/// let second = Duration::from_secs(1);
+/// let rules = Rules {
+///     readings: 2,
+///     confirm_pause: second,
+///     poll_pause: second,
+///     settle: Duration::ZERO,
+///     limit: 20 * second,
+///     sends: 2,
+///     silence_limit: 5 * second,
+/// };
+/// let mut off = PowerChange::new(Power::Off, rules);
+/// assert_eq!(off.read(Ok(Power::On), Duration::ZERO), PowerChangeStep::Send);
+/// // The accepted command proves nothing: the state is read back, twice.
+/// assert_eq!(off.sent(Ok(()), second), PowerChangeStep::Read(Duration::ZERO));
+/// assert_eq!(off.read(Ok(Power::Off), 2 * second), PowerChangeStep::Read(second));
+/// assert_eq!(off.read(Ok(Power::Off), 3 * second), PowerChangeStep::Reached { already: false });
+/// ```
 #[derive(Debug)]
 pub struct PowerChange {
     want: Power,

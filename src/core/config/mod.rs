@@ -98,6 +98,28 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError::Text`] with the line and, for a misspelt key, the nearest valid one.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use gnt_ha::core::config::Config;
+    /// use gnt_ha::core::node::NodeName;
+    ///
+    /// let text = r#"
+    /// [devices.bmc]
+    /// driver = "ipmi"
+    /// address = "{short}-bmc.example.com"
+    /// username = "fencing"
+    /// password_file = "/etc/gnt-ha/bmc.password"
+    ///
+    /// [default]
+    /// levels = [["bmc"]]
+    /// "#;
+    /// let config = Config::parse(text, Path::new("config.toml"))?;
+    /// let levels = config.levels_of(&NodeName::new("n1.example.com")?)?;
+    /// assert_eq!(levels[0][0].name, "bmc");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         schema::parse(text, path)
     }

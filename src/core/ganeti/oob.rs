@@ -167,6 +167,16 @@ pub fn parse_silence(stdout: &[u8]) -> Result<(), BadAnswer> {
 /// # Errors
 /// [`BadAnswer`] if the output is empty, not JSON, without a boolean `powered` or with an invalid grade;
 /// [`BadAnswer::UnknownOff`] if it is off with the grade `unknown`.
+///
+/// ```
+/// use gnt_ha::core::ganeti::oob::parse_status;
+/// use gnt_ha::core::grade::Grade;
+///
+/// assert_eq!(parse_status(br#"{"powered": false}"#)?.proves(), Grade::Off);
+/// assert_eq!(parse_status(br#"{"powered": false, "grade": "bounded"}"#)?.proves(), Grade::Bounded);
+/// assert!(parse_status(br#"{"powered": null}"#).is_err(), "unknown is never off");
+/// # Ok::<(), gnt_ha::core::ganeti::oob::BadAnswer>(())
+/// ```
 pub fn parse_status(stdout: &[u8]) -> Result<Status, BadAnswer> {
     let answer = parse_json(stdout)?;
     let powered = answer.get("powered").and_then(Value::as_bool).ok_or(BadAnswer::Lacks("boolean \"powered\""))?;
