@@ -65,7 +65,7 @@ fn a_hostile_receipt_is_shown_and_not_obeyed() {
     let intent = serde_json::json!({"kind": "intent", "version": 1, "id": "a", "program": HOSTILE, "action": "off",
         "node": "n3.lab", "requested_by": {"program": HOSTILE, "pid": 7, "user": HOSTILE}, "host": HOSTILE, "boot_id": HOSTILE, "at": at});
     let receipt = serde_json::json!({"kind": "receipt", "version": 1, "id": "a", "node": "n3.lab", "outcome": "done",
-        "grade": "off", "proven_by": HOSTILE, "steps": [{"at_ms": 3, "by": HOSTILE, "did": HOSTILE, "saw": HOSTILE}],
+        "grade": "off", "proven_by": HOSTILE, "steps": [{"at_ms": 3, "actor": HOSTILE, "request": HOSTILE, "response": HOSTILE}],
         "reason": HOSTILE, "record": HOSTILE, "at": at, "duration_ms": 300});
     site.write("state/receipts.jsonl", &format!("{intent}\n{receipt}\n{{\"version\": 1, \"{HOSTILE}"));
     for form in [&["--all"][..], &["--incident", "last"], &["--incident", "last", "--html"], &["--json"]] {

@@ -40,7 +40,7 @@ fn the_receipt_holds_the_evidence() {
         "{word}"
     );
     let steps: Vec<&str> =
-        receipt["steps"].as_array().unwrap().iter().map(|step| step["did"].as_str().unwrap()).collect();
+        receipt["steps"].as_array().unwrap().iter().map(|step| step["request"].as_str().unwrap()).collect();
     assert_eq!(steps, ["power-status", "power-off", "power-status", "power-status"]);
     for (name, mode) in [("state", 0o700), ("state/receipts.jsonl", 0o600)] {
         let found = std::fs::metadata(cluster.path(name)).unwrap().permissions().mode();

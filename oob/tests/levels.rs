@@ -132,7 +132,7 @@ fn a_cycle_is_off_proven_and_then_on() {
     let receipt = site.receipt();
     assert_eq!((&receipt["outcome"], &receipt["grade"]), (&json!("done"), &json!("off")));
     let steps = receipt["steps"].as_array().unwrap();
-    let at = |what: &str| steps.iter().position(|step| step["did"] == what).unwrap();
+    let at = |what: &str| steps.iter().position(|step| step["request"] == what).unwrap();
     assert!(at("power off") < at("power cycle interval") && at("power cycle interval") < at("power on"), "{steps:#?}");
 }
 

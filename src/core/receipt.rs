@@ -171,11 +171,11 @@ pub struct ActionStep {
     /// Milliseconds since the action began (monotonic clock).
     pub at_ms: u64,
     /// The device or program that was asked.
-    pub by: String,
+    pub actor: String,
     /// The request to the device or program.
-    pub did: String,
+    pub request: String,
     /// The response, as received.
-    pub saw: String,
+    pub response: String,
 }
 
 /// The reason why a line is not a valid entry.
@@ -293,7 +293,7 @@ pub(crate) mod tests {
             outcome: Outcome::Done,
             grade: Grade::Off,
             proven_by: "bmc".to_owned(),
-            steps: vec![ActionStep { at_ms: 3, by: "bmc".into(), did: "read".into(), saw: "off".into() }],
+            steps: vec![ActionStep { at_ms: 3, actor: "bmc".into(), request: "read".into(), response: "off".into() }],
             reason: None,
             record: None,
             at: Timestamp { wall_ms: 1_300, boottime_ms: 310 },
@@ -312,7 +312,7 @@ pub(crate) mod tests {
         let line = LogEntry::Receipt(receipt("a1", "n3.lab")).to_line().unwrap();
         assert_eq!(
             line,
-            r#"{"kind":"receipt","version":1,"id":"a1","node":"n3.lab","outcome":"done","grade":"off","proven_by":"bmc","steps":[{"at_ms":3,"by":"bmc","did":"read","saw":"off"}],"at":{"wall_ms":1300,"boottime_ms":310},"duration_ms":300}"#
+            r#"{"kind":"receipt","version":1,"id":"a1","node":"n3.lab","outcome":"done","grade":"off","proven_by":"bmc","steps":[{"at_ms":3,"actor":"bmc","request":"read","response":"off"}],"at":{"wall_ms":1300,"boottime_ms":310},"duration_ms":300}"#
         );
         assert_eq!(LogEntry::from_line(&line).unwrap(), LogEntry::Receipt(receipt("a1", "n3.lab")));
     }

@@ -91,11 +91,15 @@ impl RecordedAction {
     }
 
     /// Adds a step: who was asked (`by`), the request (`did`) and the response (`saw`).
-    pub fn step(&mut self, by: &str, did: &str, saw: &str) {
-        let [by, did, saw] = [by, did, saw].map(|text| one_line(text, LONGEST));
-        let step =
-            ActionStep { at_ms: millis(self.begun.elapsed()), by: by.clone(), did: did.clone(), saw: saw.clone() };
-        tracing::debug!(at_ms = step.at_ms, by, did, saw, "step");
+    pub fn step(&mut self, actor: &str, request: &str, response: &str) {
+        let [actor, request, response] = [actor, request, response].map(|text| one_line(text, LONGEST));
+        let step = ActionStep {
+            at_ms: millis(self.begun.elapsed()),
+            actor: actor.clone(),
+            request: request.clone(),
+            response: response.clone(),
+        };
+        tracing::debug!(at_ms = step.at_ms, actor, request, response, "step");
         self.steps.push(step);
     }
 

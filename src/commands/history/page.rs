@@ -84,9 +84,9 @@ const fn class(paint: Paint) -> &'static str {
 
 fn row(tried: &TimedStep<'_>) -> String {
     let TimedStep { at_ms, step, .. } = tried;
-    let [by, did, saw] = [short(&step.by), &step.did, &step.saw].map(escaped);
+    let [actor, request, response] = [short(&step.actor), &step.request, &step.response].map(escaped);
     format!(
-        "<tr><td class=\"at\">{:.3} s</td><td class=\"by\">{by}</td><td class=\"did\">{did}</td><td>{saw}</td></tr>\n",
+        "<tr><td class=\"at\">{:.3} s</td><td class=\"by\">{actor}</td><td class=\"did\">{request}</td><td>{response}</td></tr>\n",
         seconds(*at_ms)
     )
 }
@@ -101,8 +101,8 @@ fn short(by: &str) -> &str {
 fn drawing(steps: &[TimedStep<'_>], action: &ActionRecord) -> String {
     let mut lanes: Vec<&str> = Vec::new();
     for tried in steps {
-        if !lanes.contains(&tried.step.by.as_str()) {
-            lanes.push(&tried.step.by);
+        if !lanes.contains(&tried.step.actor.as_str()) {
+            lanes.push(&tried.step.actor);
         }
     }
     if lanes.is_empty() {
@@ -136,15 +136,15 @@ fn drawing(steps: &[TimedStep<'_>], action: &ActionRecord) -> String {
             escaped(short(lane)),
             dot = y + 30,
         ));
-        let of_it = steps.iter().filter(|tried| tried.step.by == *lane);
+        let of_it = steps.iter().filter(|tried| tried.step.actor == *lane);
         for TimedStep { at_ms, step, .. } in of_it {
             svg.push_str(&format!(
                 "<circle cx=\"{:.2}%\" cy=\"{}\" r=\"6\"><title>{:.3} s: {}: {}</title></circle>\n",
                 x(*at_ms),
                 y + 30,
                 seconds(*at_ms),
-                escaped(&step.did),
-                escaped(&step.saw),
+                escaped(&step.request),
+                escaped(&step.response),
             ));
         }
     }
@@ -202,8 +202,8 @@ mod tests {
     #[test]
     fn what_comes_from_outside_stays_text() {
         let mut hostile = receipt("a", "n3");
-        hostile.steps[0].saw = "<script>alert(1)</script> & \"off\"".to_owned();
-        hostile.steps[0].by = "</text><b>".to_owned();
+        hostile.steps[0].response = "<script>alert(1)</script> & \"off\"".to_owned();
+        hostile.steps[0].actor = "</text><b>".to_owned();
         hostile.reason = Some("'</dd>".to_owned());
         let page = page_of(vec![LogEntry::Intent(intent("a", "n3")), LogEntry::Receipt(hostile)]);
         assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");

@@ -73,9 +73,9 @@ impl TextFormat {
             printable(&intent.id),
         ));
         for TimedStep { at_ms, depth, step } in action.steps() {
-            let (indent, [by, did, saw]) =
-                ("  ".repeat(depth), [&step.by, &step.did, &step.saw].map(|word| printable(word)));
-            text.push_str(&format!("    {:8.3} s  {indent}{by}: {did}: {saw}\n", seconds(at_ms)));
+            let (indent, [actor, request, response]) =
+                ("  ".repeat(depth), [&step.actor, &step.request, &step.response].map(|word| printable(word)));
+            text.push_str(&format!("    {:8.3} s  {indent}{actor}: {request}: {response}\n", seconds(at_ms)));
         }
         if let Some(receipt) = &action.receipt {
             for (name, line) in [("remark", &receipt.reason), ("Ganeti", &receipt.record)] {
@@ -210,9 +210,9 @@ mod tests {
         part.requested_by.request = Some("a".into());
         part.at.boottime_ms = 15;
         let mut whole = receipt("a", "n3.lab");
-        whole.steps[0].did = "power-off".into();
-        whole.steps[0].by = "/usr/lib/gnt-ha/ganeti-oob".into();
-        whole.steps[0].saw = "done".into();
+        whole.steps[0].request = "power-off".into();
+        whole.steps[0].actor = "/usr/lib/gnt-ha/ganeti-oob".into();
+        whole.steps[0].response = "done".into();
         whole.steps[0].at_ms = 290;
         whole.proven_by = "/usr/lib/gnt-ha/ganeti-oob".into();
         whole.record = Some("job 7 records it offline".into());

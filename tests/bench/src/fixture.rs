@@ -234,11 +234,11 @@ impl Fixture {
                 boot_id: "01234567-89ab-cdef-0123-456789abcdef".to_owned(),
                 at,
             }))?;
-            let step = |at_ms: u64, did: &str, saw: &str| ActionStep {
+            let step = |at_ms: u64, request: &str, response: &str| ActionStep {
                 at_ms,
-                by: "/usr/lib/gnt-ha/ganeti-oob".to_owned(),
-                did: did.to_owned(),
-                saw: saw.to_owned(),
+                actor: "/usr/lib/gnt-ha/ganeti-oob".to_owned(),
+                request: request.to_owned(),
+                response: response.to_owned(),
             };
             receipt_log.append(&LogEntry::Receipt(Receipt {
                 version: VERSION,

@@ -110,7 +110,8 @@ fn refused(lab: &Lab, runs: usize) -> Result<Row> {
         let last: Value = serde_json::from_str(history.lines().last().ok_or("no receipt")?)?;
         let steps = last["receipt"]["steps"].as_array().cloned().unwrap_or_default();
         let at = |word: &str| {
-            let step = steps.iter().find(|step| step["did"].as_str().is_some_and(|did| did.contains(word)))?;
+            let step =
+                steps.iter().find(|step| step["request"].as_str().is_some_and(|request| request.contains(word)))?;
             step["at_ms"].as_u64()
         };
         let (from, to) = (at("read the power").unwrap_or(0), at("power off").ok_or("no such step")?);

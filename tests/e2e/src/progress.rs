@@ -112,7 +112,7 @@ impl<'lab> Progress<'lab> {
         }
         // The parts of an action have receipts of their own.
         for step in receipt.steps.iter().filter(|_| action.parts.is_empty()) {
-            let line = format!("{}:   {}: {}: {}", intent.host, step.by, step.did, step.saw);
+            let line = format!("{}:   {}: {}: {}", intent.host, step.actor, step.request, step.response);
             lines.push((at(intent.at.wall_ms + step.at_ms), line));
         }
         let end = match receipt.outcome {
