@@ -23,6 +23,7 @@ pub mod power_receipt;
 pub mod quorum;
 pub mod receipt;
 pub mod reconcile;
+pub mod recovery;
 pub mod rehearsal;
 pub mod report;
 pub mod roles;

@@ -1,0 +1,260 @@
+//! The decision about one instance, before the guards of the whole cluster. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::freshness::age_before_death;
+use super::harep::repair_in_tags;
+use super::instance::{AdminState, Instance, InstanceName};
+use super::not_recovered::{NotRecovered, Unfit};
+use super::permission::{RepairTags, permission};
+use super::place::Place;
+use super::queue::{Job, JobKind, JobStatus};
+use super::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings};
+use super::template::Mobility;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+
+/// How long before the proof of a death a job may have been submitted to belong to this death, in milliseconds. The
+/// proof may be dated by the clock of another host.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
+
+/// For how long before the last sign of life a migration counts, in milliseconds: its job may have ended with an error
+/// while the instance had begun to run elsewhere.
+const MIGRATION_MS: u64 = 600_000;
+
+/// An instance that is marked up and does not run where it should.
+pub(super) struct Candidate<'a> {
+    pub(super) instance: &'a Instance,
+    pub(super) node: Option<&'a RecoveryNode>,
+    pub(super) record: NodeRecord,
+    /// The jobs that name the instance or evacuate its node.
+    jobs: Vec<&'a Job>,
+    /// The starts by gnt-ha in this incident that failed.
+    pub(super) failed: Vec<&'a Job>,
+}
+
+impl<'a> Candidate<'a> {
+    /// Returns the start by gnt-ha that has not ended.
+    pub(super) fn own_job(&self) -> Option<&'a Job> {
+        self.jobs.iter().copied().find(|job| job.kind == JobKind::OwnStart && job.status.is_unfinished())
+    }
+
+    /// Returns whether a start by gnt-ha has moved the instance to a primary node that is online.
+    fn is_moved(&self) -> bool {
+        self.record == NodeRecord::Online
+    }
+}
+
+/// The decisions about all instances on one state.
+pub(super) struct Judge<'a> {
+    input: &'a RecoveryInput,
+    settings: &'a RecoverySettings,
+    nodes: BTreeMap<&'a NodeName, &'a RecoveryNode>,
+    jobs_of: BTreeMap<&'a InstanceName, Vec<&'a Job>>,
+    jobs_of_nodes: BTreeMap<&'a NodeName, Vec<&'a Job>>,
+    running_on: BTreeMap<&'a InstanceName, Vec<&'a NodeName>>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(input: &'a RecoveryInput, settings: &'a RecoverySettings) -> Self {
+        let mut jobs_of: BTreeMap<&InstanceName, Vec<&Job>> = BTreeMap::new();
+        let mut jobs_of_nodes: BTreeMap<&NodeName, Vec<&Job>> = BTreeMap::new();
+        for job in &input.jobs {
+            for instance in &job.instances {
+                jobs_of.entry(instance).or_default().push(job);
+            }
+            if let Some(node) = &job.of_node {
+                jobs_of_nodes.entry(node).or_default().push(job);
+            }
+        }
+        let mut running_on: BTreeMap<&InstanceName, Vec<&NodeName>> = BTreeMap::new();
+        for node in &input.nodes {
+            for instance in node.running.iter().flatten() {
+                running_on.entry(instance).or_default().push(&node.name);
+            }
+        }
+        let nodes = input.nodes.iter().map(|node| (&node.name, node)).collect();
+        Self { input, settings, nodes, jobs_of, jobs_of_nodes, running_on }
+    }
+
+    /// Returns the instance as a candidate; `None` if it is not to be started by gnt-ha: the administrator has stopped
+    /// it, or its primary node is online and no start by gnt-ha has moved it there in vain.
+    pub(super) fn candidate(&self, instance: &'a Instance) -> Option<Candidate<'a>> {
+        if instance.admin_state != AdminState::Up {
+            return None;
+        }
+        let node = self.nodes.get(&instance.primary).copied();
+        let record = node.map_or(NodeRecord::Online, |node| node.record);
+        let mut jobs: Vec<&Job> = self.jobs_of.get(&instance.name).cloned().unwrap_or_default();
+        jobs.extend(self.jobs_of_nodes.get(&instance.primary).into_iter().flatten());
+        let since_ms = node.and_then(|node| node.proof).map_or(0, |proof| proof.at_ms.saturating_sub(CLOCKS_DIFFER_MS));
+        let own = || jobs.iter().copied().filter(|job| job.kind == JobKind::OwnStart);
+        // What failed before a start that succeeded belongs to an earlier incident.
+        let succeeded = own().filter(|job| job.status == JobStatus::Success).map(|job| job.id).max();
+        let is_of_now = |job: &&Job| job.received_ms >= since_ms && Some(job.id) > succeeded;
+        let mut failed: Vec<&Job> = own().filter(|job| job.is_failed_attempt()).filter(is_of_now).collect();
+        failed.sort_by_key(|job| job.id);
+        let candidate = Candidate { instance, node, record, jobs, failed };
+        let is_candidate = match record {
+            NodeRecord::Offline | NodeRecord::BeingRecorded => true,
+            NodeRecord::Online => self.is_moved_in_vain(&candidate),
+        };
+        is_candidate.then_some(candidate)
+    }
+
+    /// Returns whether the newest job of the instance is a start by gnt-ha that has moved it to its primary node and
+    /// has not ended well, and the node does not run it.
+    fn is_moved_in_vain(&self, candidate: &Candidate<'_>) -> bool {
+        let Instance { name, primary, .. } = candidate.instance;
+        let newest = candidate.jobs.iter().max_by_key(|job| job.id);
+        let in_vain = newest.is_some_and(|job| {
+            job.kind == JobKind::OwnStart
+                && job.new_primary.as_ref() == Some(primary)
+                && matches!(job.status, JobStatus::Failed | JobStatus::NotBegun | JobStatus::Running)
+        });
+        let answers = candidate.node.and_then(|node| node.running.as_ref());
+        in_vain && answers.is_some_and(|running| !running.contains(name))
+    }
+
+    /// Decides where the instance starts.
+    pub(super) fn judge(&self, candidate: &Candidate<'_>) -> Result<Place, NotRecovered> {
+        let instance = candidate.instance;
+        if let Some(node) = self.running_on.get(&instance.name).and_then(|nodes| nodes.first()) {
+            return Err(NotRecovered::Runs((*node).clone()));
+        }
+        let group = candidate.node.and_then(|node| self.input.group_tags.get(&node.group));
+        let tags = RepairTags {
+            instance: &instance.tags,
+            group: group.map(Vec::as_slice).unwrap_or_default(),
+            cluster: &self.input.cluster_tags,
+        };
+        permission(tags, self.input.now_ms / 1_000).map_err(NotRecovered::NotPermitted)?;
+        if let Some(repair) = repair_in_tags(&instance.tags) {
+            return Err(NotRecovered::Harep(repair));
+        }
+        let mobility = instance.template.mobility();
+        match mobility {
+            Mobility::Fixed => return Err(NotRecovered::NotMovable(instance.template.clone())),
+            Mobility::Unknown => return Err(NotRecovered::UnknownTemplate(instance.template.clone())),
+            Mobility::Secondary | Mobility::Anywhere => {}
+        }
+        if candidate.is_moved() {
+            // It may have come up there since its node was asked.
+            let suspicion = candidate.node.and_then(|node| node.suspicion);
+            if let Some(suspicion) = suspicion {
+                let why = Unfit::Suspect(suspicion);
+                return Err(NotRecovered::Unfit { node: instance.primary.clone(), why });
+            }
+        } else {
+            self.host_is_gone(candidate, mobility)?;
+        }
+        self.no_other_job(candidate)?;
+        if let Some(last) = candidate.failed.last().filter(|_| candidate.failed.len() >= self.settings.attempts) {
+            let error = last.error.clone().unwrap_or_default();
+            return Err(NotRecovered::Failed { attempts: candidate.failed.len(), job: last.id, error });
+        }
+        if candidate.is_moved() && candidate.failed.is_empty() {
+            let node = &instance.primary;
+            return self.fit(node).map(|()| Place::Primary(node.clone()));
+        }
+        match mobility {
+            Mobility::Secondary => self.secondary(candidate),
+            _ => Ok(Place::AskAllocator),
+        }
+    }
+
+    /// Checks the proof that the host of the primary node can do no more harm.
+    fn host_is_gone(&self, candidate: &Candidate<'_>, mobility: Mobility) -> Result<(), NotRecovered> {
+        let Some(node) = candidate.node else { return Err(NotRecovered::NoProof) };
+        let Some(proof) = node.proof else { return Err(NotRecovered::NoProof) };
+        let least = match mobility {
+            // Nothing keeps an isolated node from storage outside the cluster.
+            Mobility::Anywhere => self.settings.least_grade.max(Grade::Bounded),
+            _ => self.settings.least_grade.max(Grade::Isolated),
+        };
+        if proof.grade < least {
+            return Err(NotRecovered::Grade { grade: proof.grade, least });
+        }
+        let age_ms = self.input.now_ms.saturating_sub(self.input.stack_started_ms);
+        let left_ms = self.settings.start_up_grace_ms.saturating_sub(age_ms);
+        if left_ms > 0 && proof.at_ms < self.input.stack_started_ms {
+            return Err(NotRecovered::StartUp { left_ms });
+        }
+        // A node that runs it is named before. One that runs again and reports nothing may run it.
+        if node.runs_again && node.running.is_none() {
+            return Err(NotRecovered::HostRunsAgain);
+        }
+        Ok(())
+    }
+
+    /// Checks that no other program or person has the instance, and that it was not being migrated.
+    fn no_other_job(&self, candidate: &Candidate<'_>) -> Result<(), NotRecovered> {
+        let others = || candidate.jobs.iter().filter(|job| job.kind != JobKind::OwnStart);
+        if let Some(job) = others().find(|job| job.status.is_unfinished()) {
+            return Err(NotRecovered::OtherJob { job: job.id, operation: job.operation.clone() });
+        }
+        let proof = candidate.node.and_then(|node| node.proof);
+        let lost_ms = proof.map_or(self.input.now_ms, |proof| proof.lost_ms.unwrap_or(proof.at_ms));
+        let is_recent = |job: &&&Job| {
+            job.kind == JobKind::Migration
+                && !matches!(job.status, JobStatus::Cancelled)
+                && job.ended_ms.is_none_or(|ended| ended.saturating_add(MIGRATION_MS) >= lost_ms)
+        };
+        let Some(migration) = others().find(is_recent) else { return Ok(()) };
+        let is_silent = |node: &&RecoveryNode| {
+            let is_gone = node.proof.is_some_and(|proof| proof.grade >= Grade::Bounded) && !node.runs_again;
+            node.running.is_none() && node.vm_capable && !is_gone
+        };
+        let silent: Vec<NodeName> = self.input.nodes.iter().filter(is_silent).map(|node| node.name.clone()).collect();
+        if silent.is_empty() { Ok(()) } else { Err(NotRecovered::Migrated { job: migration.id, silent }) }
+    }
+
+    /// Decides about an instance with DRBD: only its secondary can take it, and only with fresh disks.
+    fn secondary(&self, candidate: &Candidate<'_>) -> Result<Place, NotRecovered> {
+        let instance = candidate.instance;
+        let [secondary] = instance.secondaries.as_slice() else {
+            return Err(NotRecovered::Secondaries(instance.secondaries.len()));
+        };
+        if candidate.is_moved() {
+            // The other half of its disks is on the host that is gone: there is no other place.
+            return self.fit(&instance.primary).map(|()| Place::Primary(instance.primary.clone()));
+        }
+        let lost_ms = candidate.node.and_then(|node| node.proof).and_then(|proof| proof.lost_ms);
+        let sightings = self.input.drbd.get(&instance.name).copied().unwrap_or_default();
+        age_before_death(sightings, lost_ms, self.settings.drbd_age_ms).map_err(NotRecovered::NotFresh)?;
+        self.fit(secondary).map(|()| Place::Secondary(secondary.clone()))
+    }
+
+    /// Checks that something may be started on the node.
+    fn fit(&self, name: &NodeName) -> Result<(), NotRecovered> {
+        let unfit = |why| Err(NotRecovered::Unfit { node: name.clone(), why });
+        let Some(node) = self.nodes.get(name) else { return unfit(Unfit::NoSuchNode) };
+        if node.record != NodeRecord::Online {
+            return unfit(Unfit::Offline);
+        }
+        if let Some(suspicion) = node.suspicion {
+            return unfit(Unfit::Suspect(suspicion));
+        }
+        if node.drained {
+            return unfit(Unfit::Drained);
+        }
+        if !node.vm_capable {
+            return unfit(Unfit::NotVmCapable);
+        }
+        Ok(())
+    }
+
+    /// Returns the reason why a submitted start must not happen on its node, if there is one.
+    pub(super) fn new_primary_unfit(&self, job: &Job) -> Option<NotRecovered> {
+        self.fit(job.new_primary.as_ref()?).err()
+    }
+
+    /// Checks the allocator's choice for an instance whose start has failed on the nodes `failed_on`.
+    pub(super) fn allocated(&self, node: &NodeName, failed_on: &BTreeSet<NodeName>) -> Result<Place, NotRecovered> {
+        self.fit(node)?;
+        if failed_on.contains(node) {
+            return Err(NotRecovered::Unfit { node: node.clone(), why: Unfit::FailedThere });
+        }
+        Ok(Place::Allocated(node.clone()))
+    }
+}

@@ -1,0 +1,357 @@
+//! Instances, nodes and groups from Ganeti's `config.data`, as far as recovery and hail need them. Pure.
+//!
+//! Source: `lib/objects.py`, `src/Ganeti/Objects.hs`. Parameters are filled as there: cluster, then group, then node or
+//! instance.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::instance::{AdminState, Instance, InstanceName};
+use super::template::DiskTemplate;
+use crate::core::node::NodeName;
+
+/// Space that DRBD's metadata of one disk needs, in MiB (`DRBD_META_SIZE` in `src/Ganeti/Constants.hs`).
+const DRBD_META_MIB: u64 = 128;
+
+/// A set of parameters.
+pub(super) type Parameters = Map<String, Value>;
+
+/// The reason why `config.data` cannot be used for recovery.
+#[derive(Debug, thiserror::Error)]
+pub enum BadRecoveryConfig {
+    /// The text is not a configuration.
+    #[error("it is not Ganeti's configuration: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// This object names a node that does not exist.
+    #[error("{0} names a node that does not exist")]
+    NoSuchNode(String),
+    /// This instance has an unknown `admin_state`.
+    #[error("instance {0} has an unknown admin_state")]
+    AdminState(InstanceName),
+    /// This instance has a disk that does not exist.
+    #[error("instance {0} has a disk that does not exist")]
+    NoSuchDisk(InstanceName),
+}
+
+/// The parts of `config.data`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RecoveryConfig {
+    pub(super) cluster: RawCluster,
+    pub(super) nodes: BTreeMap<String, RawNode>,
+    pub(super) nodegroups: BTreeMap<String, RawGroup>,
+    #[serde(default)]
+    pub(super) instances: BTreeMap<String, RawInstance>,
+    #[serde(default)]
+    disks: BTreeMap<String, RawDisk>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct RawCluster {
+    #[serde(default)]
+    pub(super) cluster_name: String,
+    #[serde(default)]
+    pub(super) tags: Vec<String>,
+    #[serde(default)]
+    pub(super) enabled_hypervisors: Vec<String>,
+    #[serde(default)]
+    pub(super) ipolicy: Parameters,
+    #[serde(default)]
+    beparams: BTreeMap<String, Parameters>,
+    #[serde(default)]
+    ndparams: Parameters,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct RawNode {
+    pub(super) name: NodeName,
+    pub(super) group: String,
+    #[serde(default)]
+    pub(super) offline: bool,
+    #[serde(default)]
+    pub(super) drained: bool,
+    #[serde(default = "yes")]
+    pub(super) vm_capable: bool,
+    #[serde(default)]
+    pub(super) tags: Vec<String>,
+    #[serde(default)]
+    ndparams: Parameters,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct RawGroup {
+    #[serde(default)]
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) tags: Vec<String>,
+    #[serde(default)]
+    pub(super) alloc_policy: Option<String>,
+    #[serde(default)]
+    ipolicy: Parameters,
+    #[serde(default)]
+    ndparams: Parameters,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct RawInstance {
+    pub(super) name: InstanceName,
+    pub(super) primary_node: String,
+    admin_state: String,
+    #[serde(default)]
+    pub(super) hypervisor: String,
+    #[serde(default)]
+    pub(super) os: String,
+    #[serde(default)]
+    pub(super) tags: Vec<String>,
+    #[serde(default)]
+    beparams: Parameters,
+    #[serde(default)]
+    disks: Vec<DiskEntry>,
+}
+
+/// A disk of an instance: a reference, or the disk itself before Ganeti 2.14.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum DiskEntry {
+    Reference(String),
+    Disk(Box<RawDisk>),
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct RawDisk {
+    pub(super) dev_type: String,
+    #[serde(default)]
+    pub(super) size: u64,
+    #[serde(default)]
+    pub(super) mode: Option<String>,
+    #[serde(default)]
+    pub(super) spindles: Option<u64>,
+    #[serde(default)]
+    logical_id: Value,
+}
+
+/// A node's flags, by Ganeti's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigNode {
+    /// The node's name.
+    pub name: NodeName,
+    /// The name of its group.
+    pub group: String,
+    /// Whether it is recorded offline.
+    pub offline: bool,
+    /// Whether it is recorded as drained.
+    pub drained: bool,
+    /// Whether it may run instances.
+    pub vm_capable: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl RawInstance {
+    pub(super) fn admin_state(&self) -> &str {
+        &self.admin_state
+    }
+}
+
+impl RecoveryConfig {
+    /// Parses the text of `config.data`.
+    ///
+    /// # Errors
+    /// [`BadRecoveryConfig::Shape`] if the text is not a configuration.
+    pub fn parse(text: &[u8]) -> Result<Self, BadRecoveryConfig> {
+        Ok(serde_json::from_slice(text)?)
+    }
+
+    /// Returns the tags of the cluster.
+    #[must_use]
+    pub fn cluster_tags(&self) -> &[String] {
+        &self.cluster.tags
+    }
+
+    /// Returns the tags of each node group, by its name.
+    #[must_use]
+    pub fn group_tags(&self) -> BTreeMap<String, Vec<String>> {
+        self.nodegroups.values().map(|group| (group.name.clone(), group.tags.clone())).collect()
+    }
+
+    /// Returns the nodes, sorted by name.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<ConfigNode> {
+        let group = |uuid: &String| self.nodegroups.get(uuid).map(|group| group.name.clone()).unwrap_or_default();
+        let mut nodes: Vec<ConfigNode> = self
+            .nodes
+            .values()
+            .map(|node| ConfigNode {
+                name: node.name.clone(),
+                group: group(&node.group),
+                offline: node.offline,
+                drained: node.drained,
+                vm_capable: node.vm_capable,
+            })
+            .collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        nodes
+    }
+
+    /// Returns the instances, sorted by name.
+    ///
+    /// # Errors
+    /// [`BadRecoveryConfig`] if an instance cannot be understood. None is left out.
+    pub fn instances(&self) -> Result<Vec<Instance>, BadRecoveryConfig> {
+        let mut instances = Vec::with_capacity(self.instances.len());
+        for raw in self.instances.values() {
+            instances.push(self.instance(raw)?);
+        }
+        instances.sort_by(|a: &Instance, b| a.name.cmp(&b.name));
+        Ok(instances)
+    }
+
+    fn instance(&self, raw: &RawInstance) -> Result<Instance, BadRecoveryConfig> {
+        let disks = self.disks_of(raw)?;
+        Ok(Instance {
+            name: raw.name.clone(),
+            admin_state: AdminState::parse(&raw.admin_state)
+                .ok_or_else(|| BadRecoveryConfig::AdminState(raw.name.clone()))?,
+            primary: self.node_of(&raw.primary_node, raw)?,
+            secondaries: self.secondaries_of(raw, &disks)?,
+            template: template_of(&disks),
+            tags: raw.tags.clone(),
+        })
+    }
+
+    pub(super) fn node_of(&self, uuid: &str, raw: &RawInstance) -> Result<NodeName, BadRecoveryConfig> {
+        let unknown = || BadRecoveryConfig::NoSuchNode(format!("instance {}", raw.name));
+        self.nodes.get(uuid).map(|node| node.name.clone()).ok_or_else(unknown)
+    }
+
+    pub(super) fn disks_of<'a>(&'a self, raw: &'a RawInstance) -> Result<Vec<&'a RawDisk>, BadRecoveryConfig> {
+        let disk = |entry: &'a DiskEntry| match entry {
+            DiskEntry::Disk(disk) => Some(&**disk),
+            DiskEntry::Reference(uuid) => self.disks.get(uuid),
+        };
+        let found: Option<Vec<&RawDisk>> = raw.disks.iter().map(disk).collect();
+        found.ok_or_else(|| BadRecoveryConfig::NoSuchDisk(raw.name.clone()))
+    }
+
+    /// Returns the other nodes of an instance's DRBD disks: the first two parts of `logical_id` are nodes.
+    pub(super) fn secondaries_of(
+        &self,
+        raw: &RawInstance,
+        disks: &[&RawDisk],
+    ) -> Result<Vec<NodeName>, BadRecoveryConfig> {
+        let mut secondaries = Vec::new();
+        for disk in disks.iter().filter(|disk| disk.dev_type == "drbd") {
+            for uuid in disk.logical_id.as_array().into_iter().flatten().take(2).filter_map(Value::as_str) {
+                let node = self.node_of(uuid, raw)?;
+                if uuid != raw.primary_node && !secondaries.contains(&node) {
+                    secondaries.push(node);
+                }
+            }
+        }
+        Ok(secondaries)
+    }
+
+    /// Returns a backend parameter of an instance, such as `maxmem`.
+    pub(super) fn backend(&self, raw: &RawInstance, key: &str) -> Option<u64> {
+        let default = || self.cluster.beparams.get("default").and_then(|defaults| defaults.get(key));
+        raw.beparams.get(key).or_else(default).and_then(Value::as_u64)
+    }
+
+    pub(super) fn node_parameters(&self, node: &RawNode) -> Parameters {
+        let mut filled = self.cluster.ndparams.clone();
+        filled.extend(self.nodegroups.get(&node.group).map(|group| group.ndparams.clone()).unwrap_or_default());
+        filled.extend(node.ndparams.clone());
+        filled
+    }
+
+    /// Returns a group's policy for instances, filled with the cluster's (`FillIPolicy`).
+    pub(super) fn policy(&self, group: &RawGroup) -> Parameters {
+        let mut filled = self.cluster.ipolicy.clone();
+        for (key, value) in &group.ipolicy {
+            match (key.as_str(), filled.get_mut(key), value) {
+                ("std", Some(Value::Object(default)), Value::Object(own)) => default.extend(own.clone()),
+                _ => {
+                    filled.insert(key.clone(), value.clone());
+                }
+            }
+        }
+        filled
+    }
+}
+
+/// Returns the template of these disks (`GetDiskTemplate` in `lib/utils/__init__.py`).
+pub(super) fn template_of(disks: &[&RawDisk]) -> DiskTemplate {
+    let Some(first) = disks.first() else { return DiskTemplate::Diskless };
+    if disks.iter().all(|disk| disk.dev_type == first.dev_type) {
+        DiskTemplate::parse(&first.dev_type)
+    } else {
+        DiskTemplate::Other("mixed".to_owned())
+    }
+}
+
+/// Returns the space of these disks, in MiB (`ComputeDiskSize` in `lib/masterd/instance.py`).
+pub(super) fn space_of(disks: &[&RawDisk]) -> u64 {
+    let meta = |disk: &RawDisk| if disk.dev_type == "drbd" { DRBD_META_MIB } else { 0 };
+    disks.iter().map(|disk| disk.size.saturating_add(meta(disk))).fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#"{"cluster": {"tags": ["c"], "beparams": {"default": {"maxmem": 128, "vcpus": 1}},
+            "ipolicy": {"std": {"cpu-count": 1, "disk-count": 1}, "vcpu-ratio": 4.0}, "ndparams": {"spindle_count": 1}},
+        "nodegroups": {"g": {"name": "default", "tags": ["t"], "ipolicy": {"std": {"cpu-count": 2}, "vcpu-ratio": 2.0}}},
+        "nodes": {"u1": {"name": "n1.lab", "group": "g", "offline": true, "ndparams": {"spindle_count": 3}},
+                  "u2": {"name": "n2.lab", "group": "g", "vm_capable": false}},
+        "disks": {"d1": {"dev_type": "drbd", "size": 1024, "logical_id": ["u1", "u2", 11000, 0, 0, "s"]},
+                  "d2": {"dev_type": "rbd", "size": 100}},
+        "instances": {"a": {"name": "web", "primary_node": "u1", "admin_state": "up", "disks": ["d1"], "tags": ["w"],
+                            "beparams": {"maxmem": 512}},
+                      "b": {"name": "bare", "primary_node": "u2", "admin_state": "down"},
+                      "c": {"name": "mix", "primary_node": "u2", "admin_state": "offline", "disks": ["d1", "d2"]}}}"#;
+
+    #[test]
+    fn instances_have_their_nodes_and_templates() {
+        let config = RecoveryConfig::parse(CONFIG.as_bytes()).unwrap();
+        let all = config.instances().unwrap();
+        let line = |of: &Instance| {
+            let secondaries: Vec<&str> = of.secondaries.iter().map(NodeName::as_str).collect();
+            format!("{} {:?} {} [{}] {}", of.name, of.admin_state, of.primary, secondaries.join(","), of.template)
+        };
+        assert_eq!(
+            all.iter().map(line).collect::<Vec<_>>(),
+            ["bare Down n2.lab [] diskless", "mix Offline n2.lab [n1.lab] mixed", "web Up n1.lab [n2.lab] drbd"]
+        );
+        assert_eq!(config.group_tags()["default"], ["t"]);
+        let nodes = config.nodes();
+        assert_eq!((nodes[0].offline, nodes[0].vm_capable, nodes[1].vm_capable), (true, true, false));
+    }
+
+    #[test]
+    fn parameters_are_filled_from_cluster_and_group() {
+        let config = RecoveryConfig::parse(CONFIG.as_bytes()).unwrap();
+        let (web, bare) = (&config.instances["a"], &config.instances["b"]);
+        assert_eq!((config.backend(web, "maxmem"), config.backend(bare, "maxmem")), (Some(512), Some(128)));
+        assert_eq!(config.node_parameters(&config.nodes["u1"])["spindle_count"], 3);
+        assert_eq!(config.node_parameters(&config.nodes["u2"])["spindle_count"], 1);
+        let policy = Value::Object(config.policy(&config.nodegroups["g"]));
+        assert_eq!(policy, serde_json::json!({"std": {"cpu-count": 2, "disk-count": 1}, "vcpu-ratio": 2.0}));
+        assert_eq!(space_of(&config.disks_of(web).unwrap()), 1152);
+    }
+
+    /// An instance that cannot be understood is an error, never an instance that is left out.
+    #[test]
+    fn nothing_is_left_out() {
+        for (from, to) in
+            [("\"up\"", "\"ready\""), ("\"d2\":", "\"d3\":"), ("\"u2\": {", "\"u3\": {"), ("\"web\"", "\"\"")]
+        {
+            let broken = CONFIG.replace(from, to);
+            let read = RecoveryConfig::parse(broken.as_bytes()).and_then(|config| config.instances());
+            assert!(read.is_err(), "{from} -> {to}");
+        }
+    }
+}

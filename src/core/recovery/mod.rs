@@ -1,0 +1,23 @@
+//! Recovery: the instances of a dead host run again on other hosts. Decides which instance starts where, and which does
+//! not and why.
+//!
+//! [`plan`](plan::plan) makes the plan of the cluster's state, [`opcodes`] makes Ganeti's jobs of it. Permission is
+//! Ganeti's own: its autorepair tags ([`permission`]). The proof of the death comes first; see
+//! [`RecoveryInput`](state::RecoveryInput) for what an unknown value counts as. Pure.
+
+mod candidate;
+pub mod config_data;
+pub mod freshness;
+pub mod harep;
+pub mod instance;
+pub mod instance_breaker;
+pub mod not_recovered;
+pub mod opcodes;
+pub mod permission;
+pub mod place;
+pub mod placement;
+pub mod plan;
+pub mod priority;
+pub mod queue;
+pub mod state;
+pub mod template;

@@ -1,0 +1,228 @@
+//! The reasons why an instance is not started elsewhere, as text for the log, `gnt-ha status` and `gnt-ha check`.
+
+use std::fmt;
+
+use super::freshness::NotFresh;
+use super::harep::HarepRepair;
+use super::permission::NotPermitted;
+use super::placement::PlacementError;
+use super::state::Suspicion;
+use super::template::DiskTemplate;
+use crate::core::breaker::OpenState;
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::pause::Pause;
+use crate::core::text::one_line;
+
+/// The greatest length of a job's error in a message, in characters.
+const ERROR_LIMIT: usize = 200;
+
+/// The reason why an instance that is to run is not started elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRecovered {
+    /// This host is not the master.
+    NotMaster,
+    /// Pacemaker has no quorum on this host.
+    NoQuorum,
+    /// Pacemaker is in maintenance mode.
+    Maintenance,
+    /// The administrator has paused gnt-ha.
+    Paused(Pause),
+    /// The breaker of the nodes is open.
+    NodeBreaker(OpenState),
+    /// The breaker of the instances is open.
+    InstanceBreaker {
+        /// How many instances it blocks.
+        held: usize,
+        /// How many may be started at once.
+        limit: usize,
+    },
+    /// The cluster stack of this host started a moment ago.
+    StartUp {
+        /// The rest of the grace, in milliseconds.
+        left_ms: u64,
+    },
+    /// No proof shows that the node, which is recorded offline, can do no more harm.
+    NoProof,
+    /// The proof is too weak for this template.
+    Grade {
+        /// The grade of the proof.
+        grade: Grade,
+        /// The weakest grade that is enough.
+        least: Grade,
+    },
+    /// The dead host runs again, and it is not known that the instance does not run there.
+    HostRunsAgain,
+    /// The instance runs on this node.
+    Runs(NodeName),
+    /// The tags of the administrator do not permit it.
+    NotPermitted(NotPermitted),
+    /// A repair of harep has the instance.
+    Harep(HarepRepair),
+    /// The disks of this template are on the dead node alone.
+    NotMovable(DiskTemplate),
+    /// The template is unknown to this program.
+    UnknownTemplate(DiskTemplate),
+    /// A job of another program or person has the instance.
+    OtherJob {
+        /// The number of the job.
+        job: u64,
+        /// Its operation, as Ganeti names it.
+        operation: String,
+    },
+    /// The instance was being migrated, and these nodes have not reported what they run.
+    Migrated {
+        /// The number of the migration's job.
+        job: u64,
+        /// The nodes that have not reported.
+        silent: Vec<NodeName>,
+    },
+    /// The DRBD secondary is not proven to have the newest data.
+    NotFresh(NotFresh),
+    /// The instance has no secondary node, or several.
+    Secondaries(usize),
+    /// Nothing may be started on the node that would take the instance.
+    Unfit {
+        /// The node.
+        node: NodeName,
+        /// Why not.
+        why: Unfit,
+    },
+    /// The allocator finds no room.
+    NoRoom(String),
+    /// The allocator cannot be used.
+    NoPlacement(PlacementError),
+    /// The instance was started as often as is tried, and failed.
+    Failed {
+        /// How often.
+        attempts: usize,
+        /// The number of the last job.
+        job: u64,
+        /// The error of the last job.
+        error: String,
+    },
+}
+
+/// The reason why nothing may be started on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// Ganeti has no such node.
+    NoSuchNode,
+    /// The node is recorded offline, or is about to be.
+    Offline,
+    /// The node is drained.
+    Drained,
+    /// The node may not run instances (`vm_capable`).
+    NotVmCapable,
+    /// The node is suspect.
+    Suspect(Suspicion),
+    /// The start on this node has failed before.
+    FailedThere,
+}
+
+impl NotRecovered {
+    /// Returns whether the instance stays down until the administrator acts. Otherwise the reason passes by itself, or
+    /// the instance runs.
+    #[must_use]
+    pub const fn needs_administrator(&self) -> bool {
+        match self {
+            Self::NotMaster
+            | Self::NoQuorum
+            | Self::StartUp { .. }
+            | Self::Runs(_)
+            | Self::OtherJob { .. }
+            | Self::Migrated { .. }
+            | Self::Harep(HarepRepair::Pending { .. }) => false,
+            Self::Maintenance
+            | Self::Paused(_)
+            | Self::NodeBreaker(_)
+            | Self::InstanceBreaker { .. }
+            | Self::NoProof
+            | Self::Grade { .. }
+            | Self::HostRunsAgain
+            | Self::NotPermitted(_)
+            | Self::Harep(_)
+            | Self::NotMovable(_)
+            | Self::UnknownTemplate(_)
+            | Self::NotFresh(_)
+            | Self::Secondaries(_)
+            | Self::Unfit { .. }
+            | Self::NoRoom(_)
+            | Self::NoPlacement(_)
+            | Self::Failed { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for NotRecovered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotMaster => f.write_str("the master starts it"),
+            Self::NoQuorum => f.write_str("Pacemaker has no quorum here"),
+            Self::Maintenance => f.write_str("Pacemaker is in maintenance mode"),
+            Self::Paused(pause) => write!(f, "paused by {}: {} (gnt-ha resume)", pause.by, pause.reason),
+            Self::NodeBreaker(open) => write!(
+                f,
+                "the breaker is open: more than {} nodes were lost at once (gnt-ha breaker reset)",
+                open.limit
+            ),
+            Self::InstanceBreaker { held, limit } => write!(
+                f,
+                "the breaker is open: {held} instances to start at once, the limit is {limit} (gnt-ha breaker reset)"
+            ),
+            Self::StartUp { left_ms } => {
+                write!(f, "this host's cluster stack has just started: waits {} s more", left_ms.div_ceil(1_000))
+            }
+            Self::NoProof => f.write_str(
+                "its host is recorded offline without a proof (once it is certain that it is off: gnt-ha confirm-off NODE \
+                 --reason TEXT)",
+            ),
+            Self::Grade { grade, least } => {
+                write!(f, "its host is only proven {grade}, and {least} is needed for its disks")
+            }
+            Self::HostRunsAgain => {
+                f.write_str("its host runs again, and has not reported that the instance does not run there")
+            }
+            Self::Runs(node) => write!(f, "it runs on {node} already"),
+            Self::NotPermitted(why) => why.fmt(f),
+            Self::Harep(repair) => repair.fmt(f),
+            Self::NotMovable(template) => {
+                write!(f, "not movable: its disks (template {template}) are on its host alone")
+            }
+            Self::UnknownTemplate(template) => write!(f, "its disk template {template} is not known to gnt-ha"),
+            Self::OtherJob { job, operation } => write!(f, "job {job} ({operation}) has it: waits for that job"),
+            Self::Migrated { job, silent } => {
+                write!(f, "it was being migrated by job {job}, and may run on a node that has not reported:")?;
+                silent.iter().try_for_each(|node| write!(f, " {node}"))
+            }
+            Self::NotFresh(why) => {
+                write!(f, "{why} (to start it with these data: gnt-instance failover --ignore-consistency INSTANCE)")
+            }
+            Self::Secondaries(count) => write!(f, "it has {count} secondary nodes, and 1 is needed"),
+            Self::Unfit { node, why } => write!(f, "{node} would take it, and {why}"),
+            Self::NoRoom(why) => write!(f, "no other host has room: {}", one_line(why, ERROR_LIMIT)),
+            Self::NoPlacement(error) => error.fmt(f),
+            Self::Failed { attempts, job, error } => write!(
+                f,
+                "{attempts} starts failed, the last one (job {job}): {} (gnt-instance startup INSTANCE)",
+                one_line(error, ERROR_LIMIT)
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSuchNode => "Ganeti has no such node",
+            Self::Offline => "that node is recorded offline",
+            Self::Drained => "that node is drained",
+            Self::NotVmCapable => "that node may not run instances (vm_capable)",
+            Self::Suspect(Suspicion::Lost) => "that node is lost",
+            Self::Suspect(Suspicion::Unclean) => "that node is unclean",
+            Self::Suspect(Suspicion::Shunned) => "that node is shunned",
+            Self::Suspect(Suspicion::FencingPending) => "a fencing of that node is pending",
+            Self::FailedThere => "the start on that node failed before",
+        })
+    }
+}

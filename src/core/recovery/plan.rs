@@ -1,0 +1,298 @@
+//! The plan of recovery: one pure function from the state of the cluster to which instance starts where, and which does
+//! not and why.
+//!
+//! The state is the only memory: what Ganeti's record and job queue say decides, so that a new master goes on where the
+//! last one died. An instance is to be started if it is marked up, its primary node is recorded offline on a proof, and
+//! no node runs it; or if a start by gnt-ha has moved it and failed. A second plan on the same state is the same plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::candidate::{Candidate, Judge};
+use super::instance::{AdminState, Instance, InstanceName};
+use super::instance_breaker::InstanceBreaker;
+use super::not_recovered::NotRecovered;
+use super::place::{Allocation, Place, allocations};
+use super::placement::Placement;
+use super::priority::{BadPriority, Priority, priority};
+use super::queue::{Job, JobKind, JobStatus};
+use super::state::{NodeRecord, RecoveryInput, RecoverySettings};
+use crate::core::node::NodeName;
+
+/// What recovery does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryPlan {
+    /// The instances to start, in their order.
+    pub starts: Vec<Start>,
+    /// The instances whose start is submitted and has not ended.
+    pub under_way: Vec<UnderWay>,
+    /// The instances that are to run and are not started, each with the reason.
+    pub not_recovered: Vec<(InstanceName, NotRecovered)>,
+    /// The jobs of gnt-ha that have not begun and are not wanted any more.
+    pub cancel: Vec<Cancel>,
+    /// The instances whose priority cannot be read. They are started as if they had none.
+    pub bad_priorities: Vec<(InstanceName, BadPriority)>,
+    /// The breaker of the instances, for the next plan. The caller stores it before it carries out any part of the plan.
+    pub breaker: InstanceBreaker,
+}
+
+/// One start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// The instance.
+    pub instance: InstanceName,
+    /// Its recorded primary node.
+    pub off: NodeName,
+    /// Where it starts.
+    pub place: Place,
+    /// Its priority.
+    pub priority: Priority,
+    /// Whether the start has to wait for the job that records `off` offline.
+    pub after_record: bool,
+    /// How many instances may start at once on the same host.
+    pub starts_per_host: u32,
+    /// The nodes on which it was started in this incident and failed.
+    pub failed_on: BTreeSet<NodeName>,
+}
+
+/// A start that is submitted and has not ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnderWay {
+    /// The instance.
+    pub instance: InstanceName,
+    /// The number of the job.
+    pub job: u64,
+    /// The node on which it starts, if the job names it.
+    pub on: Option<NodeName>,
+}
+
+/// A job of gnt-ha that is not wanted any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancel {
+    /// The number of the job.
+    pub job: u64,
+    /// The instance.
+    pub instance: InstanceName,
+    /// Why it is not wanted.
+    pub why: Unwanted,
+}
+
+/// The reason why a submitted start is not wanted any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unwanted {
+    /// The instance does not exist any more.
+    NoSuchInstance,
+    /// The administrator has stopped the instance.
+    Stopped,
+    /// The primary node is recorded online: the host was readmitted, or the instance was moved.
+    PrimaryOnline,
+    /// It would not be started now, for this reason.
+    NotRecovered(NotRecovered),
+}
+
+impl RecoveryPlan {
+    /// Returns what the allocator is to be asked, in this order; empty if no start needs it. Instances with DRBD are among
+    /// them, so that the room they need is counted. What one answer places is in `being_started` of the next request.
+    #[must_use]
+    pub fn to_allocate(&self) -> Vec<Allocation> {
+        let is_asked = |start: &&Start| !matches!(start.place, Place::Primary(_));
+        if !self.starts.iter().any(|start| start.place == Place::AskAllocator) {
+            return Vec::new();
+        }
+        allocations(self.starts.iter().filter(is_asked).map(|start| (&start.instance, &start.failed_on)))
+    }
+
+    /// Returns the new primary node of each instance whose start is submitted, for the allocator.
+    #[must_use]
+    pub fn being_started(&self) -> BTreeMap<InstanceName, NodeName> {
+        let named = |under_way: &UnderWay| Some((under_way.instance.clone(), under_way.on.clone()?));
+        self.under_way.iter().filter_map(named).collect()
+    }
+}
+
+/// Decides which instances to start, and where.
+///
+/// Without an answer of the allocator, starts that need one have [`Place::AskAllocator`]. The caller then runs it for
+/// [`RecoveryPlan::to_allocate`] and calls this function again with the answer in `input.placement`.
+#[must_use]
+pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan {
+    let judge = Judge::new(input, settings);
+    let general = general_reason(input);
+    let may_cancel = input.is_master && input.quorum;
+    let mut plan = RecoveryPlan {
+        starts: Vec::new(),
+        under_way: Vec::new(),
+        not_recovered: Vec::new(),
+        cancel: Vec::new(),
+        bad_priorities: Vec::new(),
+        breaker: input.instance_breaker.clone(),
+    };
+    let mut counted = BTreeSet::new();
+    for instance in &input.instances {
+        let Some(candidate) = judge.candidate(instance) else { continue };
+        let name = || instance.name.clone();
+        let mut outcome = judge.judge(&candidate);
+        if outcome.is_ok() {
+            counted.insert(name());
+            if let Some(general) = &general {
+                outcome = Err(general.clone());
+            }
+        }
+        if let Some(job) = candidate.own_job() {
+            counted.insert(name());
+            let unwanted = judge.new_primary_unfit(job).or_else(|| outcome.err().filter(stops_submitted));
+            match unwanted.filter(|_| may_cancel && job.status == JobStatus::NotBegun) {
+                Some(why) => {
+                    plan.cancel.push(Cancel { job: job.id, instance: name(), why: Unwanted::NotRecovered(why) });
+                }
+                None => {
+                    plan.under_way.push(UnderWay { instance: name(), job: job.id, on: job.new_primary.clone() });
+                }
+            }
+            continue;
+        }
+        match outcome {
+            Ok(place) => {
+                let priority = priority(&instance.tags).unwrap_or_else(|error| {
+                    plan.bad_priorities.push((name(), error));
+                    Priority::default()
+                });
+                plan.starts.push(start(&candidate, place, priority, settings));
+            }
+            Err(reason) => plan.not_recovered.push((name(), reason)),
+        }
+    }
+    plan.starts.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.instance.cmp(&b.instance)));
+    let total = input.instances.iter().filter(|instance| instance.admin_state == AdminState::Up).count();
+    plan.breaker = std::mem::take(&mut plan.breaker).pass(&counted, settings.limits, total);
+    hold_back(&mut plan);
+    if may_cancel {
+        cancel_the_rest(&mut plan, input);
+    }
+    place(&mut plan, &judge, &input.placement);
+    plan.not_recovered.sort_by(|a, b| a.0.cmp(&b.0));
+    plan
+}
+
+fn start(candidate: &Candidate<'_>, place: Place, priority: Priority, settings: &RecoverySettings) -> Start {
+    Start {
+        instance: candidate.instance.name.clone(),
+        off: candidate.instance.primary.clone(),
+        place,
+        priority,
+        after_record: candidate.record == NodeRecord::BeingRecorded,
+        starts_per_host: settings.starts_per_host.max(1),
+        failed_on: candidate.failed.iter().filter_map(|job| job.new_primary.clone()).collect(),
+    }
+}
+
+/// Returns the reason that blocks every start, if there is one.
+fn general_reason(input: &RecoveryInput) -> Option<NotRecovered> {
+    if !input.is_master {
+        return Some(NotRecovered::NotMaster);
+    }
+    if !input.quorum {
+        return Some(NotRecovered::NoQuorum);
+    }
+    if input.maintenance {
+        return Some(NotRecovered::Maintenance);
+    }
+    if let Some(pause) = &input.pause {
+        return Some(NotRecovered::Paused(pause.clone()));
+    }
+    input.node_breaker.clone().map(NotRecovered::NodeBreaker)
+}
+
+/// Returns whether a start that was submitted is to be cancelled for this reason, if it has not begun. A host that is not
+/// the master, or has no quorum, knows too little to cancel; and what waits for a job does not harm.
+fn stops_submitted(reason: &NotRecovered) -> bool {
+    match reason {
+        NotRecovered::NotMaster
+        | NotRecovered::NoQuorum
+        | NotRecovered::StartUp { .. }
+        | NotRecovered::OtherJob { .. }
+        | NotRecovered::InstanceBreaker { .. }
+        | NotRecovered::NoRoom(_)
+        | NotRecovered::NoPlacement(_)
+        | NotRecovered::Failed { .. } => false,
+        NotRecovered::Maintenance
+        | NotRecovered::Paused(_)
+        | NotRecovered::NodeBreaker(_)
+        | NotRecovered::NoProof
+        | NotRecovered::Grade { .. }
+        | NotRecovered::HostRunsAgain
+        | NotRecovered::Runs(_)
+        | NotRecovered::NotPermitted(_)
+        | NotRecovered::Harep(_)
+        | NotRecovered::NotMovable(_)
+        | NotRecovered::UnknownTemplate(_)
+        | NotRecovered::Migrated { .. }
+        | NotRecovered::NotFresh(_)
+        | NotRecovered::Secondaries(_)
+        | NotRecovered::Unfit { .. } => true,
+    }
+}
+
+/// Blocks the starts that the breaker holds.
+fn hold_back(plan: &mut RecoveryPlan) {
+    let Some((held, limit)) = plan.breaker.open() else { return };
+    let reason = NotRecovered::InstanceBreaker { held: held.len(), limit };
+    let (blocked, rest): (Vec<Start>, Vec<Start>) =
+        std::mem::take(&mut plan.starts).into_iter().partition(|start| held.contains(&start.instance));
+    plan.starts = rest;
+    plan.not_recovered.extend(blocked.into_iter().map(|start| (start.instance, reason.clone())));
+}
+
+/// Cancels the starts that have not begun of instances that are not to be started any more.
+fn cancel_the_rest(plan: &mut RecoveryPlan, input: &RecoveryInput) {
+    let known: BTreeMap<&InstanceName, &Instance> = input.instances.iter().map(|known| (&known.name, known)).collect();
+    let handled: BTreeSet<u64> = plan
+        .cancel
+        .iter()
+        .map(|cancel| cancel.job)
+        .chain(plan.under_way.iter().map(|under_way| under_way.job))
+        .collect();
+    let is_open =
+        |job: &&Job| job.kind == JobKind::OwnStart && job.status == JobStatus::NotBegun && !handled.contains(&job.id);
+    for job in input.jobs.iter().filter(is_open) {
+        let Some(instance) = job.instances.first() else { continue };
+        let why = match known.get(instance) {
+            None => Unwanted::NoSuchInstance,
+            Some(known) if known.admin_state != AdminState::Up => Unwanted::Stopped,
+            Some(_) => Unwanted::PrimaryOnline,
+        };
+        plan.cancel.push(Cancel { job: job.id, instance: instance.clone(), why });
+    }
+}
+
+/// Fills in the allocator's answer.
+fn place(plan: &mut RecoveryPlan, judge: &Judge<'_>, placement: &Placement) {
+    let starts = std::mem::take(&mut plan.starts);
+    for mut start in starts {
+        let placed = match (placement, &start.place) {
+            (Placement::NotAsked, _) | (_, Place::Primary(_)) => Ok(start.place.clone()),
+            // Ganeti checks the memory of the secondary itself.
+            (Placement::Failed(_), Place::Secondary(_)) => Ok(start.place.clone()),
+            (Placement::Failed(error), _) => Err(NotRecovered::NoPlacement(error.clone())),
+            (Placement::Answered(answer), place) => {
+                match (answer.moved.get(&start.instance), answer.failed.get(&start.instance), place) {
+                    (_, Some(why), _) => Err(NotRecovered::NoRoom(why.clone())),
+                    (_, None, Place::Secondary(_)) => Ok(place.clone()),
+                    (Some(node), None, _) => judge.allocated(node, &start.failed_on),
+                    // It was not in the request: the allocator is asked again.
+                    (None, None, _) => Ok(Place::AskAllocator),
+                }
+            }
+        };
+        match placed {
+            Ok(place) => {
+                start.place = place;
+                plan.starts.push(start);
+            }
+            Err(reason) => plan.not_recovered.push((start.instance, reason)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,515 @@
+use super::*;
+use crate::core::breaker::OpenState;
+use crate::core::grade::Grade;
+use crate::core::pause::Pause;
+use crate::core::recovery::freshness::{DrbdSightings, NotFresh};
+use crate::core::recovery::harep::HarepRepair;
+use crate::core::recovery::instance_breaker::InstanceLimits;
+use crate::core::recovery::not_recovered::Unfit;
+use crate::core::recovery::permission::NotPermitted;
+use crate::core::recovery::placement::{HailAnswer, PlacementError};
+use crate::core::recovery::state::{DeathProof, RecoveryNode, Suspicion};
+use crate::core::recovery::template::DiskTemplate;
+
+const NOW: u64 = 1_700_000_000_000;
+
+fn name(text: &str) -> NodeName {
+    NodeName::new(text).unwrap()
+}
+
+fn vm(text: &str) -> InstanceName {
+    InstanceName::new(text).unwrap()
+}
+
+fn node(text: &str) -> RecoveryNode {
+    RecoveryNode {
+        name: name(text),
+        group: "default".to_owned(),
+        record: NodeRecord::Online,
+        drained: false,
+        vm_capable: true,
+        proof: None,
+        runs_again: false,
+        suspicion: None,
+        running: Some(BTreeSet::new()),
+    }
+}
+
+fn dead(text: &str) -> RecoveryNode {
+    let proof = DeathProof { grade: Grade::Off, at_ms: NOW - 5_000, lost_ms: Some(NOW - 9_000) };
+    RecoveryNode { record: NodeRecord::Offline, proof: Some(proof), running: None, ..node(text) }
+}
+
+fn instance(text: &str, template: &str) -> Instance {
+    let secondaries = if template == "drbd" { vec![name("n2")] } else { Vec::new() };
+    Instance {
+        name: vm(text),
+        admin_state: AdminState::Up,
+        primary: name("n3"),
+        secondaries,
+        template: DiskTemplate::parse(template),
+        tags: Vec::new(),
+    }
+}
+
+/// n3 is dead and recorded, n1, n2 and n4 live, and the cluster's tag permits failovers.
+fn input(instances: Vec<Instance>) -> RecoveryInput {
+    RecoveryInput {
+        now_ms: NOW,
+        stack_started_ms: NOW - 10_000_000,
+        is_master: true,
+        quorum: true,
+        maintenance: false,
+        pause: None,
+        node_breaker: None,
+        instance_breaker: InstanceBreaker::default(),
+        cluster_tags: vec!["ganeti:watcher:autorepair:failover".to_owned()],
+        group_tags: BTreeMap::new(),
+        nodes: vec![node("n1"), node("n2"), dead("n3"), node("n4")],
+        instances,
+        jobs: Vec::new(),
+        drbd: BTreeMap::new(),
+        placement: Placement::NotAsked,
+    }
+}
+
+fn one() -> RecoveryInput {
+    input(vec![instance("web", "rbd")])
+}
+
+fn decided(input: &RecoveryInput) -> RecoveryPlan {
+    plan(input, &RecoverySettings::default())
+}
+
+/// The place of the only start.
+fn place_of(input: &RecoveryInput) -> Place {
+    let plan = decided(input);
+    assert_eq!(plan.not_recovered, [], "no start");
+    assert_eq!(plan.starts.len(), 1);
+    plan.starts[0].place.clone()
+}
+
+/// The reason why the only instance is not started.
+fn reason(input: &RecoveryInput) -> NotRecovered {
+    let plan = decided(input);
+    assert_eq!((&plan.starts, &plan.under_way), (&Vec::new(), &Vec::new()));
+    assert_eq!(plan.not_recovered.len(), 1);
+    assert!(!plan.not_recovered[0].1.to_string().is_empty());
+    plan.not_recovered[0].1.clone()
+}
+
+fn job(id: u64, kind: JobKind, status: JobStatus, instance: &str, to: Option<&str>) -> Job {
+    Job {
+        id,
+        status,
+        kind,
+        operation: "OP_X".to_owned(),
+        instances: [vm(instance)].into(),
+        of_node: None,
+        new_primary: to.map(name),
+        received_ms: NOW - 4_000,
+        ended_ms: (!status.is_unfinished()).then_some(NOW - 1_000),
+        error: (status == JobStatus::Failed).then(|| "no bridge".to_owned()),
+    }
+}
+
+fn answered(moved: &[(&str, &str)], failed: &[(&str, &str)]) -> Placement {
+    Placement::Answered(HailAnswer {
+        moved: moved.iter().map(|(instance, node)| (vm(instance), name(node))).collect(),
+        failed: failed.iter().map(|(instance, why)| (vm(instance), (*why).to_owned())).collect(),
+    })
+}
+
+#[test]
+fn an_instance_of_a_dead_host_is_placed_and_started() {
+    let mut state = one();
+    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(decided(&state).to_allocate(), [Allocation { instances: vec![vm("web")], not_on: BTreeSet::new() }]);
+    state.placement = answered(&[("web", "n4")], &[]);
+    assert_eq!(place_of(&state), Place::Allocated(name("n4")));
+    assert_eq!(decided(&state), decided(&state));
+}
+
+/// Instances of nodes that are online, and those that the administrator has stopped, are no matter of recovery: they
+/// are not even reported.
+#[test]
+fn what_was_stopped_by_hand_stays_stopped() {
+    for admin_state in [AdminState::Down, AdminState::Offline] {
+        let state = input(vec![Instance { admin_state, ..instance("web", "rbd") }]);
+        let plan = decided(&state);
+        assert!(plan.starts.is_empty() && plan.not_recovered.is_empty(), "{admin_state:?}");
+    }
+    let state = input(vec![Instance { primary: name("n1"), ..instance("web", "rbd") }]);
+    assert!(decided(&state).starts.is_empty() && decided(&state).not_recovered.is_empty());
+}
+
+/// A submitted start whose instance was stopped meanwhile is called back before it begins.
+#[test]
+fn a_stop_cancels_a_start_that_has_not_begun() {
+    let mut state = input(vec![Instance { admin_state: AdminState::Down, ..instance("web", "rbd") }]);
+    state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n4"))];
+    assert_eq!(decided(&state).cancel, [Cancel { job: 7, instance: vm("web"), why: Unwanted::Stopped }]);
+    state.jobs[0].status = JobStatus::Running;
+    assert_eq!(decided(&state).cancel, []);
+}
+
+#[test]
+fn a_readmission_cancels_what_has_not_begun() {
+    let mut state = one();
+    state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n4"))];
+    assert_eq!(decided(&state).under_way[0].job, 7);
+    state.nodes[2] = node("n3");
+    let plan = decided(&state);
+    assert_eq!(plan.cancel, [Cancel { job: 7, instance: vm("web"), why: Unwanted::PrimaryOnline }]);
+    // Another host than the master cancels nothing, and neither does one without quorum.
+    for change in [|state: &mut RecoveryInput| state.is_master = false, |state| state.quorum = false] {
+        let mut state = state.clone();
+        change(&mut state);
+        assert_eq!(decided(&state).cancel, []);
+    }
+}
+
+/// The job that records the node has ended well, and the record that was read back says online: nothing starts.
+#[test]
+fn the_record_is_read_back_and_not_believed_from_the_job() {
+    let mut state = one();
+    state.nodes[2].record = NodeRecord::BeingRecorded;
+    assert!(decided(&state).starts[0].after_record);
+    state.nodes[2].record = NodeRecord::Offline;
+    assert!(!decided(&state).starts[0].after_record);
+    state.nodes[2].record = NodeRecord::Online;
+    assert!(decided(&state).starts.is_empty());
+}
+
+#[test]
+fn guards_of_the_whole_cluster_block_every_start() {
+    let pause = Pause::new("a fan", "root", 1).unwrap();
+    let open = OpenState { since_ms: 1, held: BTreeSet::new(), down: BTreeSet::new(), limit: 2 };
+    type Change = Box<dyn Fn(&mut RecoveryInput)>;
+    let (reason_pause, reason_open) = (pause.clone(), open.clone());
+    let guards: Vec<(Change, NotRecovered)> = vec![
+        (Box::new(|state| state.is_master = false), NotRecovered::NotMaster),
+        (Box::new(|state| state.quorum = false), NotRecovered::NoQuorum),
+        (Box::new(|state| state.maintenance = true), NotRecovered::Maintenance),
+        (Box::new(move |state| state.pause = Some(pause.clone())), NotRecovered::Paused(reason_pause)),
+        (Box::new(move |state| state.node_breaker = Some(open.clone())), NotRecovered::NodeBreaker(reason_open)),
+    ];
+    for (change, expected) in guards {
+        let mut state = one();
+        change(&mut state);
+        assert_eq!(reason(&state), expected);
+    }
+}
+
+/// A pause holds back what has not begun, too.
+#[test]
+fn a_pause_cancels_what_has_not_begun() {
+    let mut state = one();
+    state.pause = Pause::new("a fan", "root", 1).ok();
+    state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n4"))];
+    assert_eq!(decided(&state).cancel.len(), 1);
+}
+
+#[test]
+fn the_grace_after_a_start_of_the_stack_holds_old_proofs() {
+    let mut state = one();
+    state.stack_started_ms = NOW - 1_000;
+    assert_eq!(reason(&state), NotRecovered::StartUp { left_ms: 299_000 });
+    state.stack_started_ms = NOW - 6_000;
+    assert_eq!(place_of(&state), Place::AskAllocator, "the proof is of this start");
+}
+
+/// An isolated host still writes to storage outside the cluster.
+#[test]
+fn isolated_is_never_enough_for_storage_outside_the_cluster() {
+    let isolated = |template: &str| {
+        let mut state = input(vec![instance("web", template)]);
+        if let Some(proof) = &mut state.nodes[2].proof {
+            proof.grade = Grade::Isolated;
+        }
+        state.drbd.insert(vm("web"), DrbdSightings { fresh_ms: Some(NOW - 10_000), stale_ms: None });
+        let weakest = RecoverySettings { least_grade: Grade::Unknown, ..RecoverySettings::default() };
+        plan(&state, &weakest)
+    };
+    for template in ["sharedfile", "rbd", "ext", "gluster", "blockdev", "diskless"] {
+        let expected = NotRecovered::Grade { grade: Grade::Isolated, least: Grade::Bounded };
+        assert_eq!(isolated(template).not_recovered, [(vm("web"), expected)], "{template}");
+    }
+    assert_eq!(isolated("drbd").starts.len(), 1, "DRBD's traffic is dropped with the rest");
+    let mut state = input(vec![instance("web", "drbd")]);
+    if let Some(proof) = &mut state.nodes[2].proof {
+        proof.grade = Grade::Unknown;
+    }
+    assert!(matches!(reason(&state), NotRecovered::Grade { grade: Grade::Unknown, .. }));
+}
+
+#[test]
+fn nothing_starts_without_a_proof() {
+    let mut state = one();
+    state.nodes[2].proof = None;
+    assert_eq!(reason(&state), NotRecovered::NoProof);
+}
+
+/// The host was fenced by a reboot and is back, shunned: what it does not run starts elsewhere.
+#[test]
+fn a_host_that_runs_again_has_to_report_what_it_runs() {
+    let mut state = one();
+    state.nodes[2].runs_again = true;
+    assert_eq!(reason(&state), NotRecovered::HostRunsAgain);
+    state.nodes[2].running = Some(BTreeSet::new());
+    assert_eq!(place_of(&state), Place::AskAllocator);
+    state.nodes[2].running = Some([vm("web")].into());
+    assert_eq!(reason(&state), NotRecovered::Runs(name("n3")));
+}
+
+#[test]
+fn an_instance_that_runs_anywhere_is_not_started() {
+    let mut state = one();
+    state.nodes[3].running = Some([vm("web")].into());
+    assert_eq!(reason(&state), NotRecovered::Runs(name("n4")));
+}
+
+#[test]
+fn permission_comes_from_the_nearest_tags() {
+    let mut state = one();
+    state.cluster_tags.clear();
+    assert_eq!(reason(&state), NotRecovered::NotPermitted(NotPermitted::NoTag));
+    state.group_tags.insert("default".to_owned(), vec!["ganeti:watcher:autorepair:failover".to_owned()]);
+    assert_eq!(place_of(&state), Place::AskAllocator);
+    state.instances[0].tags = vec!["ganeti:watcher:autorepair:suspend".to_owned()];
+    assert!(matches!(reason(&state), NotRecovered::NotPermitted(NotPermitted::Suspended { .. })));
+}
+
+#[test]
+fn a_repair_of_harep_keeps_gnt_ha_away() {
+    let mut state = one();
+    state.instances[0].tags = vec!["ganeti:watcher:autorepair:pending:failover:u:1700000000:12".to_owned()];
+    assert!(matches!(reason(&state), NotRecovered::Harep(HarepRepair::Pending { .. })));
+}
+
+#[test]
+fn disks_of_one_host_do_not_move() {
+    for template in ["plain", "file"] {
+        let state = input(vec![instance("web", template)]);
+        assert_eq!(reason(&state), NotRecovered::NotMovable(DiskTemplate::parse(template)));
+    }
+    let mixed = input(vec![instance("web", "mixed")]);
+    assert_eq!(reason(&mixed), NotRecovered::UnknownTemplate(DiskTemplate::parse("mixed")));
+}
+
+#[test]
+fn drbd_starts_on_its_secondary_if_that_was_fresh() {
+    let mut state = input(vec![instance("web", "drbd")]);
+    assert_eq!(reason(&state), NotRecovered::NotFresh(NotFresh::NeverSeen));
+    let seen = |fresh_ms, stale_ms| DrbdSightings { fresh_ms: Some(fresh_ms), stale_ms };
+    state.drbd.insert(vm("web"), seen(NOW - 14_000, None));
+    assert_eq!(place_of(&state), Place::Secondary(name("n2")));
+    assert_eq!(decided(&state).to_allocate(), [], "Ganeti knows its place");
+    state.drbd.insert(vm("web"), seen(NOW - 14_000, Some(NOW - 10_000)));
+    assert_eq!(reason(&state), NotRecovered::NotFresh(NotFresh::Stale { before_death_ms: 1_000 }));
+    state.drbd.insert(vm("web"), seen(NOW - 70_000, None));
+    assert!(matches!(reason(&state), NotRecovered::NotFresh(NotFresh::TooOld { age_ms: 61_000, .. })));
+    state.instances[0].secondaries.clear();
+    assert_eq!(reason(&state), NotRecovered::Secondaries(0));
+}
+
+#[test]
+fn nothing_starts_on_a_suspect_or_unusable_node() {
+    let unusable: [(fn(&mut RecoveryNode), Unfit); 7] = [
+        (|node| node.suspicion = Some(Suspicion::Lost), Unfit::Suspect(Suspicion::Lost)),
+        (|node| node.suspicion = Some(Suspicion::Unclean), Unfit::Suspect(Suspicion::Unclean)),
+        (|node| node.suspicion = Some(Suspicion::Shunned), Unfit::Suspect(Suspicion::Shunned)),
+        (|node| node.suspicion = Some(Suspicion::FencingPending), Unfit::Suspect(Suspicion::FencingPending)),
+        (|node| node.drained = true, Unfit::Drained),
+        (|node| node.vm_capable = false, Unfit::NotVmCapable),
+        (|node| node.record = NodeRecord::Offline, Unfit::Offline),
+    ];
+    for (change, why) in unusable {
+        let mut state = input(vec![instance("web", "drbd")]);
+        state.drbd.insert(vm("web"), DrbdSightings { fresh_ms: Some(NOW - 10_000), stale_ms: None });
+        change(&mut state.nodes[1]);
+        let expected = NotRecovered::Unfit { node: name("n2"), why };
+        assert_eq!(reason(&state), expected);
+        // The same node chosen by the allocator, and in a job that has not begun.
+        let mut state = one();
+        change(&mut state.nodes[1]);
+        state.placement = answered(&[("web", "n2")], &[]);
+        assert_eq!(reason(&state), expected);
+        state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n2"))];
+        let why = Unwanted::NotRecovered(expected);
+        assert_eq!(decided(&state).cancel, [Cancel { job: 7, instance: vm("web"), why }]);
+    }
+}
+
+#[test]
+fn a_job_of_somebody_else_is_waited_for() {
+    let mut state = one();
+    state.jobs = vec![job(9, JobKind::Other, JobStatus::Running, "web", None)];
+    assert_eq!(reason(&state), NotRecovered::OtherJob { job: 9, operation: "OP_X".to_owned() });
+    state.jobs[0].status = JobStatus::Success;
+    assert_eq!(place_of(&state), Place::AskAllocator);
+    state.jobs = vec![Job { of_node: Some(name("n3")), instances: BTreeSet::new(), ..state.jobs[0].clone() }];
+    state.jobs[0].status = JobStatus::NotBegun;
+    assert!(matches!(reason(&state), NotRecovered::OtherJob { .. }), "an evacuation of its host");
+}
+
+/// The host died in the middle of a migration: the instance may run on any node that has not reported.
+#[test]
+fn a_migrated_instance_is_looked_for_on_every_node() {
+    let mut state = one();
+    state.jobs = vec![job(9, JobKind::Migration, JobStatus::Failed, "web", Some("n4"))];
+    state.nodes[3].running = None;
+    assert_eq!(reason(&state), NotRecovered::Migrated { job: 9, silent: vec![name("n4")] });
+    state.nodes[3].running = Some([vm("web")].into());
+    assert_eq!(reason(&state), NotRecovered::Runs(name("n4")));
+    state.nodes[3].running = Some(BTreeSet::new());
+    assert_eq!(place_of(&state), Place::AskAllocator);
+    // A dead host cannot report, and needs not.
+    state.nodes[3] = dead("n4");
+    assert_eq!(place_of(&state), Place::AskAllocator);
+    // A migration of yesterday does not matter.
+    state.nodes[3] = RecoveryNode { running: None, ..node("n4") };
+    state.jobs[0].ended_ms = Some(NOW - 86_400_000);
+    assert_eq!(place_of(&state), Place::AskAllocator);
+}
+
+#[test]
+fn a_submitted_start_is_not_submitted_again() {
+    let mut state = one();
+    for status in [JobStatus::NotBegun, JobStatus::Running] {
+        state.jobs = vec![job(7, JobKind::OwnStart, status, "web", Some("n4"))];
+        let plan = decided(&state);
+        let under_way = UnderWay { instance: vm("web"), job: 7, on: Some(name("n4")) };
+        assert_eq!((plan.starts.as_slice(), plan.under_way.as_slice()), (&[][..], &[under_way][..]));
+        assert_eq!(plan.being_started()[&vm("web")], name("n4"));
+    }
+}
+
+/// The record still has the dead host: the change of the primary node failed. Then the job that moved it failed to
+/// start it. Both count, and the third time it is only reported.
+#[test]
+fn a_failed_start_is_tried_elsewhere_once() {
+    let mut state = one();
+    state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))];
+    let asked = decided(&state).to_allocate();
+    assert_eq!(asked, [Allocation { instances: vec![vm("web")], not_on: [name("n4")].into() }]);
+    state.placement = answered(&[("web", "n4")], &[]);
+    assert_eq!(reason(&state), NotRecovered::Unfit { node: name("n4"), why: Unfit::FailedThere });
+    state.placement = answered(&[("web", "n2")], &[]);
+    assert_eq!(place_of(&state), Place::Allocated(name("n2")));
+    // It was moved to n4, and the start failed there.
+    state.instances[0].primary = name("n4");
+    assert_eq!(place_of(&state), Place::Allocated(name("n2")));
+    state.nodes[3].suspicion = Some(Suspicion::Lost);
+    assert!(matches!(reason(&state), NotRecovered::Unfit { .. }), "it may run on n4 after all");
+    state.nodes[3].suspicion = None;
+    state.nodes[3].running = None;
+    assert!(decided(&state).starts.is_empty());
+    // The second start failed, too.
+    state.nodes[3].running = Some(BTreeSet::new());
+    state.instances[0].primary = name("n2");
+    state.jobs.push(job(8, JobKind::OwnStart, JobStatus::Failed, "web", Some("n2")));
+    assert_eq!(reason(&state), NotRecovered::Failed { attempts: 2, job: 8, error: "no bridge".to_owned() });
+}
+
+/// Starts of an earlier death of the same host do not count.
+#[test]
+fn failures_of_an_earlier_incident_do_not_count() {
+    let mut state = one();
+    state.jobs = vec![
+        job(5, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4")),
+        job(6, JobKind::OwnStart, JobStatus::Failed, "web", Some("n2")),
+    ];
+    state.jobs.iter_mut().for_each(|job| job.received_ms = NOW - 3_600_000);
+    assert!(decided(&state).starts[0].failed_on.is_empty());
+    state.jobs.iter_mut().for_each(|job| job.received_ms = NOW - 1_000);
+    state.jobs.push(job(7, JobKind::OwnStart, JobStatus::Success, "web", Some("n1")));
+    assert!(decided(&state).starts[0].failed_on.is_empty());
+}
+
+/// The master died after the new primary node was recorded and before the start: the new master only starts it.
+#[test]
+fn a_new_master_goes_on_where_the_last_one_died() {
+    let mut state = one();
+    state.instances[0].primary = name("n4");
+    state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))];
+    state.jobs[0].error = Some("Unclean master daemon shutdown".to_owned());
+    assert_eq!(place_of(&state), Place::Primary(name("n4")));
+    state.nodes[3].running = Some([vm("web")].into());
+    assert!(decided(&state).starts.is_empty());
+    // A start that succeeded, and an instance that ended by itself since, are the watcher's.
+    state.nodes[3].running = Some(BTreeSet::new());
+    state.jobs[0].status = JobStatus::Success;
+    assert!(decided(&state).starts.is_empty());
+}
+
+#[test]
+fn without_room_or_allocator_the_instance_is_named_with_the_reason() {
+    let mut state = input(vec![instance("db", "drbd"), instance("web", "rbd")]);
+    state.drbd.insert(vm("db"), DrbdSightings { fresh_ms: Some(NOW - 10_000), stale_ms: None });
+    state.placement = answered(&[("db", "n2")], &[("web", "FailMem")]);
+    let plan = decided(&state);
+    assert_eq!(plan.not_recovered, [(vm("web"), NotRecovered::NoRoom("FailMem".to_owned()))]);
+    state.placement = Placement::Failed(PlacementError::Missing);
+    let plan = decided(&state);
+    assert_eq!(plan.not_recovered, [(vm("web"), NotRecovered::NoPlacement(PlacementError::Missing))]);
+    assert_eq!(plan.starts[0].place, Place::Secondary(name("n2")), "DRBD needs no allocator");
+    state.placement = answered(&[("web", "n4")], &[("db", "FailMem")]);
+    assert_eq!(decided(&state).not_recovered[0].0, vm("db"), "its secondary has no room");
+}
+
+#[test]
+fn the_order_is_the_priority_and_then_the_name() {
+    let with = |text: &str, priority: &str| Instance {
+        tags: vec![format!("ocf:recover:priority:{priority}")],
+        ..instance(text, "rbd")
+    };
+    let state = input(vec![with("a", "1"), instance("b", "rbd"), with("c", "900"), with("d", "high"), with("e", "1")]);
+    let plan = decided(&state);
+    let order: Vec<&str> = plan.starts.iter().map(|start| start.instance.as_str()).collect();
+    assert_eq!(order, ["c", "a", "e", "b", "d"]);
+    assert_eq!(plan.bad_priorities[0].0, vm("d"));
+    assert_eq!(plan.to_allocate()[0].instances[0], vm("c"));
+    assert!(plan.starts.iter().all(|start| start.starts_per_host == 4));
+}
+
+#[test]
+fn too_many_instances_at_once_open_the_breaker_for_all() {
+    let all = |count: usize| (0..count).map(|number| instance(&format!("i{number}"), "rbd")).collect();
+    let settings =
+        RecoverySettings { limits: InstanceLimits { instances: 3, percent: 10 }, ..RecoverySettings::default() };
+    assert_eq!(plan(&input(all(3)), &settings).starts.len(), 3);
+    let mut state = input(all(4));
+    let opened = plan(&state, &settings);
+    assert_eq!((opened.starts.len(), opened.not_recovered.len()), (0, 4));
+    assert_eq!(opened.not_recovered[0].1, NotRecovered::InstanceBreaker { held: 4, limit: 3 });
+    // A pause does not forget what the administrator has released.
+    state.instance_breaker = opened.breaker.reset();
+    state.pause = Pause::new("a fan", "root", 1).ok();
+    state.instance_breaker = plan(&state, &settings).breaker;
+    state.pause = None;
+    assert_eq!(plan(&state, &settings).starts.len(), 4);
+}
+
+/// A big cluster: a host of 200 dies, with 20 of 4,000 instances.
+#[test]
+fn a_host_of_200_with_4000_instances() {
+    let mut state = input(Vec::new());
+    state.nodes = (0..200).map(|number| node(&format!("n{number}"))).collect();
+    state.nodes[7] = dead("n7");
+    for number in 0..4_000 {
+        let home = number % 200;
+        let made = Instance { primary: name(&format!("n{home}")), ..instance(&format!("i{number:04}"), "rbd") };
+        if home != 7 {
+            state.nodes[home].running.get_or_insert_default().insert(made.name.clone());
+        }
+        state.instances.push(made);
+        state.jobs.push(job(number as u64, JobKind::Other, JobStatus::Success, &format!("i{number:04}"), None));
+    }
+    let plan = decided(&state);
+    assert_eq!((plan.starts.len(), plan.not_recovered.len()), (20, 0));
+    let moved = plan.starts.iter().map(|start| (start.instance.clone(), name("n8"))).collect();
+    state.placement = Placement::Answered(HailAnswer { moved, failed: BTreeMap::new() });
+    let placed = decided(&state);
+    assert!(placed.starts.iter().all(|start| start.place == Place::Allocated(name("n8"))));
+}

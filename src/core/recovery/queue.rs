@@ -1,0 +1,271 @@
+//! Ganeti's job queue, as far as recovery needs it: which job holds which instance, and what gnt-ha's own starts came
+//! to. Pure.
+//!
+//! The queue is replicated to all master candidates, so a new master reads there what the last one has submitted. Source:
+//! `src/Ganeti/Query/Job.hs`, `src/Ganeti/JQueue/Objects.hs`, design-reason-trail.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::instance::InstanceName;
+use crate::core::node::NodeName;
+
+/// The source in the reason trail of gnt-ha's jobs.
+pub const REASON_SOURCE: &str = "gnt:extern:gnt-ha";
+
+/// The fields of a job that [`Job::parse_all`] expects, in its order.
+const FIELDS: [&str; 6] = ["id", "status", "ops", "opresult", "received_ts", "end_ts"];
+
+/// The state of a job (`JOB_STATUS_ALL` in `src/Ganeti/Constants.hs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobStatus {
+    /// The job has not begun: it is queued, waits for its locks or for another job.
+    NotBegun,
+    /// The job runs, or is being cancelled.
+    Running,
+    /// The job succeeded.
+    Success,
+    /// The job failed.
+    Failed,
+    /// The job was cancelled before it began.
+    Cancelled,
+}
+
+impl JobStatus {
+    /// Returns whether the job may still change something.
+    #[must_use]
+    pub const fn is_unfinished(self) -> bool {
+        matches!(self, Self::NotBegun | Self::Running)
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "queued" | "waiting" => Self::NotBegun,
+            "running" | "canceling" => Self::Running,
+            "success" => Self::Success,
+            "error" => Self::Failed,
+            "canceled" => Self::Cancelled,
+            _ => return None,
+        })
+    }
+}
+
+/// What a job does to its instances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobKind {
+    /// A start of gnt-ha's: a failover, or a new primary node and a start.
+    OwnStart,
+    /// A migration: the instance may run on another node than the recorded one.
+    Migration,
+    /// Any other job.
+    Other,
+}
+
+/// One job of Ganeti's queue that has to do with instances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The number of the job.
+    pub id: u64,
+    /// The state of the job.
+    pub status: JobStatus,
+    /// What the job does.
+    pub kind: JobKind,
+    /// The first operation, as Ganeti names it.
+    pub operation: String,
+    /// The instances that the job names.
+    pub instances: BTreeSet<InstanceName>,
+    /// The node from which the job evacuates or migrates all instances, if it names one.
+    pub of_node: Option<NodeName>,
+    /// The new primary node, if the job names one.
+    pub new_primary: Option<NodeName>,
+    /// When Ganeti received the job, in milliseconds since 1970 (wall clock of the master).
+    pub received_ms: u64,
+    /// When the job ended, in milliseconds since 1970; `None` while it is unfinished.
+    pub ended_ms: Option<u64>,
+    /// The error of a failed job.
+    pub error: Option<String>,
+}
+
+/// The reason why the answer to the query of the jobs cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadQueue {
+    /// The answer has no list of jobs.
+    #[error("luxid's answer has no list of jobs")]
+    NoList,
+    /// This row of the list cannot be parsed.
+    #[error("row {0} of luxid's list of jobs cannot be parsed")]
+    Row(usize),
+}
+
+/// The error of a job that was running when the master daemon ended: the start itself has not failed
+/// (`lib/jqueue/__init__.py`, `src/Ganeti/JQueue.hs`).
+const MASTER_ENDED: &str = "Unclean master daemon shutdown";
+
+impl Job {
+    /// Returns the arguments of LUXI's `Query` for [`Job::parse_all`].
+    #[must_use]
+    pub fn query() -> Value {
+        json!(["job", FIELDS, null])
+    }
+
+    /// Parses the answer of LUXI's `Query` with [`Job::query`]. Jobs that name neither an instance nor a node that is
+    /// evacuated are left out.
+    ///
+    /// # Errors
+    /// [`BadQueue`] if the answer has another shape. A part of a queue is never returned: a job that is overlooked may
+    /// be a start.
+    pub fn parse_all(answer: &Value) -> Result<Vec<Self>, BadQueue> {
+        let rows = answer.get("data").and_then(Value::as_array).ok_or(BadQueue::NoList)?;
+        let mut jobs = Vec::new();
+        for (index, row) in rows.iter().enumerate() {
+            jobs.extend(parse(row).ok_or(BadQueue::Row(index))?);
+        }
+        Ok(jobs)
+    }
+
+    /// Returns whether this failed job says something about the instance or its new node, and not only that the master
+    /// daemon ended.
+    #[must_use]
+    pub fn is_failed_attempt(&self) -> bool {
+        self.status == JobStatus::Failed && !self.error.as_ref().is_some_and(|error| error.contains(MASTER_ENDED))
+    }
+}
+
+/// Parses a row. `None` if it is malformed; `Some(None)` if the job has nothing to do with instances.
+fn parse(row: &Value) -> Option<Option<Job>> {
+    let cells: Vec<Option<&Value>> = row
+        .as_array()?
+        .iter()
+        // Result status 0 is a value (`RSNormal`).
+        .map(|cell| cell.get(1).filter(|_| cell.get(0).and_then(Value::as_u64) == Some(0)))
+        .collect();
+    let [id, status, ops, results, received, ended] = cells.as_slice() else { return None };
+    // A job that ended while the query ran has no values any more: it was archived.
+    let (Some(id), Some(status), Some(ops)) = (id, status, ops) else { return Some(None) };
+    let id = id.as_u64().or_else(|| id.as_str()?.parse().ok())?;
+    let status = JobStatus::parse(status.as_str()?)?;
+    let ops = ops.as_array()?;
+    let text = |op: &Value, key: &str| op.get(key).and_then(Value::as_str).map(str::to_owned);
+    let names = |op: &Value| {
+        let one = text(op, "instance_name").into_iter();
+        let many = op.get("instances").and_then(Value::as_array).into_iter().flatten();
+        one.chain(many.filter_map(|name| name.as_str().map(str::to_owned))).collect::<Vec<_>>()
+    };
+    let instances: BTreeSet<InstanceName> =
+        ops.iter().flat_map(names).filter_map(|name| InstanceName::new(&name).ok()).collect();
+    let node = |keys: &[&str]| {
+        let found = ops.iter().find_map(|op| keys.iter().find_map(|key| text(op, key)));
+        found.and_then(|name| NodeName::new(&name).ok())
+    };
+    let first = ops.first().and_then(|op| text(op, "OP_ID")).unwrap_or_default();
+    let is = |wanted: &[&str]| ops.iter().any(|op| text(op, "OP_ID").is_some_and(|id| wanted.contains(&id.as_str())));
+    let of_node = node(&["node_name"]).filter(|_| is(&["OP_NODE_EVACUATE", "OP_NODE_MIGRATE"]));
+    if instances.is_empty() && of_node.is_none() {
+        return Some(None);
+    }
+    let kind = if is_ours(ops) && is(&["OP_INSTANCE_FAILOVER", "OP_INSTANCE_STARTUP"]) {
+        JobKind::OwnStart
+    } else if is(&["OP_INSTANCE_MIGRATE", "OP_NODE_MIGRATE", "OP_NODE_EVACUATE"]) {
+        JobKind::Migration
+    } else {
+        JobKind::Other
+    };
+    Some(Some(Job {
+        id,
+        status,
+        kind,
+        operation: first,
+        instances,
+        of_node,
+        new_primary: node(&["target_node", "pnode"]),
+        received_ms: received.and_then(milliseconds).unwrap_or_default(),
+        ended_ms: ended.and_then(milliseconds),
+        error: results.filter(|_| status == JobStatus::Failed).map(error_of),
+    }))
+}
+
+fn is_ours(ops: &[Value]) -> bool {
+    let trail = |op: &Value| op.get("reason").and_then(Value::as_array).cloned().unwrap_or_default();
+    ops.iter().flat_map(trail).any(|entry| entry.get(0).and_then(Value::as_str) == Some(REASON_SOURCE))
+}
+
+/// Parses `[seconds, microseconds]`.
+fn milliseconds(time: &Value) -> Option<u64> {
+    let seconds = time.get(0)?.as_u64()?;
+    seconds.checked_mul(1_000)?.checked_add(time.get(1)?.as_u64()? / 1_000)
+}
+
+/// Returns the first error text of the results, `["OpExecError", ["text"]]`.
+fn error_of(results: &Value) -> String {
+    let text = |result: &Value| result.get(1)?.get(0)?.as_str().map(str::to_owned);
+    let found = results.as_array().and_then(|results| results.iter().find_map(text));
+    found.unwrap_or_else(|| "no reason".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(rows: &[(u64, &str, Value, Value)]) -> Value {
+        let row = |(id, status, ops, result): &(u64, &str, Value, Value)| {
+            json!([[0, id], [0, status], [0, ops], [0, result], [0, [1_700_000_000, 250_000]], [0, null]])
+        };
+        json!({"fields": [], "data": rows.iter().map(row).collect::<Vec<_>>()})
+    }
+
+    fn name(text: &str) -> InstanceName {
+        InstanceName::new(text).unwrap()
+    }
+
+    #[test]
+    fn our_starts_are_told_from_other_jobs() {
+        let ours = json!([[REASON_SOURCE, "recover", 5]]);
+        let start = json!([{"OP_ID": "OP_INSTANCE_SET_PARAMS", "instance_name": "web", "pnode": "n4.lab", "reason": ours},
+                           {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": ours}]);
+        let by_hand = json!([{"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": "web", "target_node": "n4.lab",
+                              "reason": [["gnt:client", "", 5]]}]);
+        let node = json!([{"OP_ID": "OP_NODE_MIGRATE", "node_name": "n3.lab"}]);
+        let record = json!([{"OP_ID": "OP_NODE_SET_PARAMS", "node_name": "n3.lab", "reason": ours}]);
+        let export = json!([{"OP_ID": "OP_BACKUP_EXPORT", "instance_name": "db"}]);
+        let jobs = Job::parse_all(&answer(&[
+            (1, "running", start, json!([null, null])),
+            (2, "error", by_hand, json!([["OpExecError", ["no memory"]]])),
+            (3, "waiting", node, json!([null])),
+            (4, "queued", record, json!([null])),
+            (5, "success", export, json!([true])),
+        ]))
+        .unwrap();
+        let kinds: Vec<(u64, JobKind)> = jobs.iter().map(|job| (job.id, job.kind)).collect();
+        assert_eq!(kinds, [(1, JobKind::OwnStart), (2, JobKind::Other), (3, JobKind::Migration), (5, JobKind::Other)]);
+        assert_eq!(jobs[0].new_primary, NodeName::new("n4.lab").ok());
+        assert_eq!(jobs[0].received_ms, 1_700_000_000_250);
+        assert_eq!(jobs[1].error.as_deref(), Some("no memory"));
+        assert_eq!(jobs[2].of_node, NodeName::new("n3.lab").ok());
+        assert!(jobs[0].instances.contains(&name("web")) && jobs[2].instances.is_empty());
+    }
+
+    /// A job that the master daemon left behind is no attempt that failed.
+    #[test]
+    fn the_end_of_the_master_daemon_is_no_failed_attempt() {
+        let start = json!([{"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web"}]);
+        let error = |text: &str| json!([["OpExecError", [text]]]);
+        let jobs = Job::parse_all(&answer(&[
+            (1, "error", start.clone(), error("Unclean master daemon shutdown")),
+            (2, "error", start, error("no bridge")),
+        ]));
+        let failed: Vec<bool> = jobs.unwrap().iter().map(Job::is_failed_attempt).collect();
+        assert_eq!(failed, [false, true]);
+    }
+
+    #[test]
+    fn a_queue_that_cannot_be_parsed_is_an_error() {
+        assert_eq!(Job::parse_all(&json!([])), Err(BadQueue::NoList));
+        let ops = json!([{"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web"}]);
+        let unknown = answer(&[(1, "success", ops.clone(), json!([])), (2, "stopped", ops, json!([]))]);
+        assert_eq!(Job::parse_all(&unknown), Err(BadQueue::Row(1)));
+        // An archived job has no values (`RSUnavail`).
+        let gone = json!({"data": [[[0, 7], [3, null], [3, null], [3, null], [3, null], [3, null]]]});
+        assert_eq!(Job::parse_all(&gone), Ok(Vec::new()));
+    }
+}
