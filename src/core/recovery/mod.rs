@@ -7,10 +7,12 @@
 
 mod candidate;
 pub mod config_data;
+pub mod death;
 pub mod freshness;
 pub mod harep;
 pub mod instance;
 pub mod instance_breaker;
+pub mod live;
 pub mod not_recovered;
 pub mod opcodes;
 pub mod permission;

@@ -72,6 +72,14 @@ pub enum PlacementError {
     Request(#[from] request::RequestError),
 }
 
+impl HailAnswer {
+    /// Adds the answer to another request.
+    pub fn extend(&mut self, other: Self) {
+        self.moved.extend(other.moved);
+        self.failed.extend(other.failed);
+    }
+}
+
 #[derive(Deserialize)]
 struct RawAnswer {
     success: bool,

@@ -94,7 +94,12 @@ impl RecoveryPlan {
     /// them, so that the room they need is counted. What one answer places is in `being_started` of the next request.
     #[must_use]
     pub fn to_allocate(&self) -> Vec<Allocation> {
-        let is_asked = |start: &&Start| !matches!(start.place, Place::Primary(_));
+        let is_asked = |start: &&Start| match start.place {
+            Place::Primary(_) => false,
+            // There is no other place for it.
+            Place::Secondary(_) => start.failed_on.is_empty(),
+            Place::Allocated(_) | Place::AskAllocator => true,
+        };
         if !self.starts.iter().any(|start| start.place == Place::AskAllocator) {
             return Vec::new();
         }

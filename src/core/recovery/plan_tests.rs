@@ -110,6 +110,7 @@ fn job(id: u64, kind: JobKind, status: JobStatus, instance: &str, to: Option<&st
         received_ms: NOW - 4_000,
         ended_ms: (!status.is_unfinished()).then_some(NOW - 1_000),
         error: (status == JobStatus::Failed).then(|| "no bridge".to_owned()),
+        interrupted: false,
     }
 }
 
@@ -162,7 +163,8 @@ fn a_readmission_cancels_what_has_not_begun() {
     let plan = decided(&state);
     assert_eq!(plan.cancel, [Cancel { job: 7, instance: vm("web"), why: Unwanted::PrimaryOnline }]);
     // Another host than the master cancels nothing, and neither does one without quorum.
-    for change in [|state: &mut RecoveryInput| state.is_master = false, |state| state.quorum = false] {
+    let changes: [fn(&mut RecoveryInput); 2] = [|state| state.is_master = false, |state| state.quorum = false];
+    for change in changes {
         let mut state = state.clone();
         change(&mut state);
         assert_eq!(decided(&state).cancel, []);
@@ -315,7 +317,8 @@ fn drbd_starts_on_its_secondary_if_that_was_fresh() {
 
 #[test]
 fn nothing_starts_on_a_suspect_or_unusable_node() {
-    let unusable: [(fn(&mut RecoveryNode), Unfit); 7] = [
+    type Change = fn(&mut RecoveryNode);
+    let unusable: [(Change, Unfit); 7] = [
         (|node| node.suspicion = Some(Suspicion::Lost), Unfit::Suspect(Suspicion::Lost)),
         (|node| node.suspicion = Some(Suspicion::Unclean), Unfit::Suspect(Suspicion::Unclean)),
         (|node| node.suspicion = Some(Suspicion::Shunned), Unfit::Suspect(Suspicion::Shunned)),
@@ -433,7 +436,7 @@ fn a_new_master_goes_on_where_the_last_one_died() {
     let mut state = one();
     state.instances[0].primary = name("n4");
     state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))];
-    state.jobs[0].error = Some("Unclean master daemon shutdown".to_owned());
+    state.jobs[0].interrupted = true;
     assert_eq!(place_of(&state), Place::Primary(name("n4")));
     state.nodes[3].running = Some([vm("web")].into());
     assert!(decided(&state).starts.is_empty());

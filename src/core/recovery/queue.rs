@@ -85,6 +85,8 @@ pub struct Job {
     pub ended_ms: Option<u64>,
     /// The error of a failed job.
     pub error: Option<String>,
+    /// Whether the job failed because its process ended, for example with the master's host.
+    pub interrupted: bool,
 }
 
 /// The reason why the answer to the query of the jobs cannot be used.
@@ -98,9 +100,13 @@ pub enum BadQueue {
     Row(usize),
 }
 
-/// The error of a job that was running when the master daemon ended: the start itself has not failed
-/// (`lib/jqueue/__init__.py`, `src/Ganeti/JQueue.hs`).
-const MASTER_ENDED: &str = "Unclean master daemon shutdown";
+/// The sources that luxid adds to the reason trail of a job whose process has ended, or never began
+/// (`src/Ganeti/JQScheduler.hs`). The start itself has not failed then.
+const INTERRUPTED: [&str; 2] = ["gnt:daemon:luxid:deathdetection", "gnt:daemon:luxid:startjobs"];
+
+/// The beginning of the error of a job whose dependency has failed (`_JobDependencyManager` in
+/// `lib/jqueue/__init__.py`).
+const DEPENDENCY: &str = "Dependency ";
 
 impl Job {
     /// Returns the arguments of LUXI's `Query` for [`Job::parse_all`].
@@ -124,11 +130,11 @@ impl Job {
         Ok(jobs)
     }
 
-    /// Returns whether this failed job says something about the instance or its new node, and not only that the master
-    /// daemon ended.
+    /// Returns whether this job has failed for a reason that lies in the instance or its new node.
     #[must_use]
     pub fn is_failed_attempt(&self) -> bool {
-        self.status == JobStatus::Failed && !self.error.as_ref().is_some_and(|error| error.contains(MASTER_ENDED))
+        let is_dependency = self.error.as_ref().is_some_and(|error| error.starts_with(DEPENDENCY));
+        self.status == JobStatus::Failed && !self.interrupted && !is_dependency
     }
 }
 
@@ -164,7 +170,8 @@ fn parse(row: &Value) -> Option<Option<Job>> {
     if instances.is_empty() && of_node.is_none() {
         return Some(None);
     }
-    let kind = if is_ours(ops) && is(&["OP_INSTANCE_FAILOVER", "OP_INSTANCE_STARTUP"]) {
+    let has_source = |wanted: &[&str]| sources(ops).any(|source| wanted.contains(&source));
+    let kind = if has_source(&[REASON_SOURCE]) && is(&["OP_INSTANCE_FAILOVER", "OP_INSTANCE_STARTUP"]) {
         JobKind::OwnStart
     } else if is(&["OP_INSTANCE_MIGRATE", "OP_NODE_MIGRATE", "OP_NODE_EVACUATE"]) {
         JobKind::Migration
@@ -182,12 +189,14 @@ fn parse(row: &Value) -> Option<Option<Job>> {
         received_ms: received.and_then(milliseconds).unwrap_or_default(),
         ended_ms: ended.and_then(milliseconds),
         error: results.filter(|_| status == JobStatus::Failed).map(error_of),
+        interrupted: has_source(&INTERRUPTED),
     }))
 }
 
-fn is_ours(ops: &[Value]) -> bool {
-    let trail = |op: &Value| op.get("reason").and_then(Value::as_array).cloned().unwrap_or_default();
-    ops.iter().flat_map(trail).any(|entry| entry.get(0).and_then(Value::as_str) == Some(REASON_SOURCE))
+/// Returns the sources of the reason trails of these opcodes.
+fn sources(ops: &[Value]) -> impl Iterator<Item = &str> {
+    let trail = |op| Value::get(op, "reason").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    ops.iter().flat_map(trail).filter_map(|entry| entry.get(0).and_then(Value::as_str))
 }
 
 /// Parses `[seconds, microseconds]`.
@@ -245,17 +254,26 @@ mod tests {
         assert!(jobs[0].instances.contains(&name("web")) && jobs[2].instances.is_empty());
     }
 
-    /// A job that the master daemon left behind is no attempt that failed.
+    /// A job that ended with the master's host, or whose dependency failed, is no attempt that failed.
     #[test]
-    fn the_end_of_the_master_daemon_is_no_failed_attempt() {
-        let start = json!([{"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web"}]);
+    fn an_interrupted_job_is_no_failed_attempt() {
+        let start = |source: &str| {
+            json!([{"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web",
+                    "reason": [[REASON_SOURCE, "recover", 5], [source, "detected death of job 1", 6]]}])
+        };
         let error = |text: &str| json!([["OpExecError", [text]]]);
         let jobs = Job::parse_all(&answer(&[
-            (1, "error", start.clone(), error("Unclean master daemon shutdown")),
-            (2, "error", start, error("no bridge")),
+            (1, "error", start("gnt:daemon:luxid:deathdetection"), json!([null])),
+            (
+                2,
+                "error",
+                start("x"),
+                error("Dependency job 1 finished with status 'error', not one of 'success' as required"),
+            ),
+            (3, "error", start("x"), error("no bridge")),
         ]));
         let failed: Vec<bool> = jobs.unwrap().iter().map(Job::is_failed_attempt).collect();
-        assert_eq!(failed, [false, true]);
+        assert_eq!(failed, [false, false, true]);
     }
 
     #[test]

@@ -27,6 +27,9 @@ const VERSION: u64 = 3_000_000;
 /// The most bytes that are read of an answer.
 const ANSWER_LIMIT: usize = 1024 * 1024;
 
+/// The most bytes that are read of a list of all jobs, instances or nodes.
+const LIST_LIMIT: usize = 64 * 1024 * 1024;
+
 /// Returns whether luxid on this host answers and names `here` as the master.
 ///
 /// After a crash, a former master still is the master by its own files. Its luxid does not start then.
@@ -198,6 +201,18 @@ impl Luxi {
     /// [`LuxiError`] if the exchange fails, the time is over, Ganeti rejects the request, or the answer cannot be
     /// parsed.
     pub fn call(&mut self, method: &str, arguments: &Value) -> Result<Value, LuxiError> {
+        self.call_up_to(ANSWER_LIMIT, method, arguments)
+    }
+
+    /// Sends a `Query` whose answer may be long: a list of all jobs, instances or nodes.
+    ///
+    /// # Errors
+    /// [`LuxiError`] as for [`Luxi::call`].
+    pub fn query_large(&mut self, arguments: &Value) -> Result<Value, LuxiError> {
+        self.call_up_to(LIST_LIMIT, "Query", arguments)
+    }
+
+    fn call_up_to(&mut self, limit: usize, method: &str, arguments: &Value) -> Result<Value, LuxiError> {
         let mut request = json!({"method": method, "args": arguments, "version": VERSION}).to_string().into_bytes();
         request.push(END);
         self.stream.set_write_timeout(Some(self.time()?))?;
@@ -213,8 +228,8 @@ impl Luxi {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(LuxiError::Unconfirmed),
                 Err(error) => return Err(error.into()),
             }
-            if answer.len() > ANSWER_LIMIT {
-                return Err(LuxiError::Answer(format!("it has more than {ANSWER_LIMIT} bytes")));
+            if answer.len() > limit {
+                return Err(LuxiError::Answer(format!("it has more than {limit} bytes")));
             }
         }
         answer.pop();

@@ -239,3 +239,7 @@ fn node(raw: &RawNode, input: &RequestInput<'_>, planned_memory: u64) -> Value {
     }
     value
 }
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;
