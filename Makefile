@@ -27,8 +27,8 @@ UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
 OCF := $(DESTDIR)$(PREFIX)/lib/ocf/resource.d/ganeti
 # The directories of Ganeti that get the hook script.
 HOOKS := cluster-verify-post.d config-update-post.d instance-add-pre.d instance-failover-pre.d instance-migrate-pre.d \
-    instance-move-pre.d instance-reboot-pre.d instance-start-pre.d master-ip-turnup-post.d node-add-post.d node-modify-pre.d \
-    node-modify-post.d node-remove-post.d watcher
+    instance-modify-pre.d instance-move-pre.d instance-reboot-pre.d instance-start-pre.d master-ip-turnup-post.d node-add-post.d \
+    node-modify-pre.d node-modify-post.d node-remove-post.d watcher
 
 .PHONY: help requirements build install demo test test-quick test-real labs soak watchdog model mutants lint deny bench fuzz sbom deb deb-check
 

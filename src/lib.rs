@@ -28,6 +28,7 @@
 //! | Is a host off, by its devices? | [`crate::core::power`], [`crate::core::power_change`] |
 //! | What was done to a node, and what proved it? | [`crate::core::receipt`], [`crate::sys::receipt_log`] |
 //! | Which nodes are recorded offline? | [`crate::core::reconcile`], [`crate::service::reconciler`] |
+//! | Which instances of a dead host start where? | [`crate::core::recovery`], [`crate::service::recovery`] |
 //! | What stops recording when too many nodes are lost at once? | [`crate::core::breaker`] |
 //! | What does shunning prove? | [`crate::core::shun`], [`crate::service::shun`], [`crate::sys::nft`] |
 //! | When does a node reset itself? | [`crate::core::shun::lease`], [`crate::service::self_fence`], [`crate::sys::watchdog`] |

@@ -9,8 +9,8 @@ use clap::Parser;
 use gnt_ha::cli;
 use gnt_ha::commands::error::CommandError;
 use gnt_ha::commands::{
-    Cli, Command, check, confirm_off, drill, history, hook, pause, readmit, reconcile, rehearse, report, self_fence,
-    setup, shun, status,
+    Cli, Command, check, confirm_off, drill, history, hook, pause, readmit, reconcile, recover, rehearse, report,
+    self_fence, setup, shun, status,
 };
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::config::DEFAULT_STATE;
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Command::SelfFence(command) => return coded(self_fence::run(command, &parsed.config)),
         Command::Drill(arguments) => return coded(drill::run(arguments, &parsed.config).map(no)),
         Command::Rehearse(arguments) => return coded(rehearse::run(arguments, &parsed.config).map(no)),
+        Command::Recover(arguments) => return coded(recover::run(arguments).map(no)),
         Command::Setup(arguments) => return coded(setup::run(arguments, &parsed.config).map(no)),
         Command::Readmit(arguments) => readmit::run(arguments, &parsed.config),
         Command::ConfirmOff(arguments) => confirm_off::run(arguments),

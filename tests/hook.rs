@@ -8,9 +8,10 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-const HOOKS: [&str; 8] = [
+const HOOKS: [&str; 9] = [
     "cluster-verify",
     "config-update",
+    "instance-modify",
     "instance-start",
     "master-ip-turnup",
     "node-add",
@@ -134,6 +135,31 @@ fn what_must_not_be_done_and_what_was_not_is_one_line() {
     assert_eq!(damaged.hook("node-modify", "pre", &back), (Some(0), String::new()), "Ganeti is not held up");
     let (code, printed) = damaged.hook("node-modify", "post", &off);
     assert!(code == Some(1) && printed.contains("shun-list.json"), "{printed}");
+}
+
+/// The master asks luxid whose start an instance gets, only where recovery is on, and only if the start might be
+/// gnt-ha's and wrong. Without an answer it stops the job: an instance that was stopped must not start.
+#[test]
+fn a_start_of_unknown_origin_is_stopped_where_gnt_ha_starts_instances() {
+    let site = |is_master: bool, tag: &str| {
+        let site = Site::node(is_master);
+        let config = std::fs::read_to_string(site.path("data/config.data")).unwrap();
+        site.write("data/config.data", &config.replace(r#""cluster":{"#, &format!(r#""cluster":{{"tags":["{tag}"],"#)));
+        site
+    };
+    let instance = |status| [("GANETI_INSTANCE_NAME", "web"), ("GANETI_INSTANCE_STATUS", status)];
+    let tag = "ocf:recover:on";
+    for (hook, status) in [("instance-start", "down"), ("instance-modify", "up")] {
+        let (code, said) = site(true, tag).hook(hook, "pre", &instance(status));
+        assert_eq!((code, said.matches('\n').count()), (Some(1), 1), "{hook}: {said}");
+        assert!(said.starts_with("gnt-ha: web: cannot find out whether gnt-ha starts it"), "{said}");
+        for site in [site(false, tag), site(true, "ganeti:watcher:autorepair:failover")] {
+            assert_eq!(site.hook(hook, "pre", &instance(status)), (Some(0), String::new()), "{hook}");
+        }
+        assert_eq!(site(true, tag).hook(hook, "post", &instance(status)), (Some(0), String::new()), "{hook}");
+    }
+    let marked_up = site(true, tag).hook("instance-start", "pre", &instance("up"));
+    assert_eq!(marked_up, (Some(0), String::new()));
 }
 
 /// The output names the postponed actions in a form that the same program reads, and nothing else.

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The sources of commands that claim to change nothing.
-const LOOK: [&str; 5] = ["status", "report.rs", "rehearse.rs", "check", "history"];
+const LOOK: [&str; 6] = ["status", "report.rs", "rehearse.rs", "recover.rs", "check", "history"];
 
 /// Functions that change a rule, a file or Ganeti's record.
 const CHANGES: [&str; 15] = [

@@ -5,6 +5,7 @@ use std::time::Duration;
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::pacemaker::notification::{Meaning, meaning};
 use gnt_ha::core::roles::{Failure, NodeRole, OcfCode, OcfResult, monitor_node};
+use gnt_ha::service::shun::drbd_seen;
 use gnt_ha::sys::clock::Deadline;
 
 use crate::call::Call;
@@ -128,6 +129,7 @@ fn monitor(call: &Call, paths: &AgentPaths) -> OcfResult {
     } else {
         may_fence::publish(paths, call.deadline);
         health::publish(paths, tags.health.then_some(found.as_slice()), call.deadline);
+        drbd_seen::note(&paths.state_dir);
     }
     if ganeti.rank != NodeRole::Other && !call.is_probe() {
         master_role::unban(call, paths);

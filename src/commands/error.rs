@@ -12,7 +12,10 @@ use crate::core::node::{NoSuchNode, NodeName};
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
 use crate::core::pacemaker::tree::BadCib;
 use crate::core::pause::BadReason;
+use crate::core::recovery::guard::{BadRunningJobs, GuardError};
+use crate::core::recovery::instance::InstanceName;
 use crate::service::reconciler::run::ReconcileError;
+use crate::service::recovery::RecoveryError;
 use crate::service::self_fence::error::{MeasureError, SelfFenceError};
 use crate::service::shun::error::ShunError;
 use crate::service::shun::order_error::{ManualOrderError, OrderError};
@@ -95,6 +98,18 @@ pub enum CommandError {
     /// This host is a node of neither cluster.
     #[error(transparent)]
     NotInCluster(#[from] NotInCluster),
+    /// The plan of recovery cannot be made.
+    #[error("recovery is unknown: {0}")]
+    Recovery(#[from] RecoveryError),
+    /// A start of gnt-ha must not go on.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
+    /// luxid's list of running jobs cannot be parsed.
+    #[error(transparent)]
+    RunningJobs(#[from] BadRunningJobs),
+    /// It is unknown whether gnt-ha starts the instance: nothing may change it.
+    #[error("{instance}: cannot find out whether gnt-ha starts it, and so it is not changed: {error}; try again")]
+    StarterUnknown { instance: InstanceName, error: Box<CommandError> },
     /// Pacemaker's configuration was not changed by `setup`, or not as planned.
     #[error(transparent)]
     Setup(#[from] SetupError),

@@ -19,6 +19,7 @@ use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::{Pairs, Resources};
 use crate::core::pacemaker::standby::own;
 use crate::core::reconcile::{BlockReason, Decision, Fence, FenceStatus};
+use crate::core::recovery::guard::LockedInstance;
 use crate::core::setup::is_in_use;
 use crate::core::shun::list::ShunScope;
 use crate::core::shun::readiness::may_serve;
@@ -92,9 +93,16 @@ pub fn run(arguments: &Arguments, config_path: &Path) -> Result<bool, CommandErr
 }
 
 fn hook(places: &Paths, config_path: &Path) -> Result<bool, CommandError> {
-    let Some(event) = Event::read(|name| std::env::var(name).ok()) else { return Ok(true) };
-    if event.hook == Hook::Instance {
-        return instance(&event, places, config_path).map(|()| true);
+    let variable = |name: &str| std::env::var(name).ok();
+    let Some(event) = Event::read(variable) else { return Ok(true) };
+    if matches!(event.hook, Hook::Instance | Hook::InstanceModify) {
+        if let Some(locked) = LockedInstance::read(variable).filter(|_| event.is_pre) {
+            guard_start(&locked, places)?;
+        }
+        if event.hook == Hook::Instance {
+            instance(&event, places, config_path)?;
+        }
+        return Ok(true);
     }
     let looked = collect(&event, places, config_path);
     let Some(state) = (match looked {
@@ -135,6 +143,31 @@ fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), Com
         return Ok(());
     }
     Err(CommandError::InstanceTooEarly { here, left_s: promise.saturating_sub(boot.uptime).as_secs() })
+}
+
+/// Stops a start of gnt-ha's whose reason is gone: its plan is older than the lock that Ganeti holds now. Other jobs
+/// pass, and so does every job on a host that is not the master, or where recovery is off.
+fn guard_start(locked: &LockedInstance, places: &Paths) -> Result<(), CommandError> {
+    if !locked.is_to_check() {
+        return Ok(());
+    }
+    let ssconf = Ssconf::new(&places.data_dir);
+    let here = identity::node_among(&ssconf.names("node_list").unwrap_or_default());
+    if here.is_none() || ssconf.master().ok().flatten() != here {
+        return Ok(());
+    }
+    let unknown = |error| CommandError::StarterUnknown { instance: locked.name.clone(), error: Box::new(error) };
+    let on = files::read_recovery_config_if_on(&places.data_dir).map_err(|error| unknown(error.into()))?;
+    if on.is_none() {
+        return Ok(());
+    }
+    let ganeti = files::read_config(&places.data_dir).map_err(|error| unknown(error.into()))?;
+    let offline = ganeti.nodes().iter().filter(|node| node.offline).map(|node| node.name.clone()).collect();
+    let luxi = Path::new(files::LUXI_SOCKET);
+    let asked =
+        Luxi::connect(luxi, Deadline::after(EACH)).and_then(|mut luxi| luxi.query_large(&LockedInstance::query()));
+    let answer = asked.map_err(|error| unknown(error.into()))?;
+    Ok(locked.check(&answer, &offline).map_err(|error| unknown(error.into()))??)
 }
 
 fn nothing_failed(failed: Vec<CommandError>, is_well: bool) -> Result<bool, CommandError> {

@@ -10,6 +10,7 @@ pub mod paths;
 pub mod pause;
 pub mod readmit;
 pub mod reconcile;
+pub mod recover;
 pub mod rehearse;
 pub mod report;
 pub mod self_fence;
@@ -74,6 +75,15 @@ pub enum Command {
     /// The agents run it at each monitor of the master; by hand it shows what is blocked, and why. In front of a line: `*` is
     /// done, `!` is blocked.
     Reconcile(reconcile::Arguments),
+    /// Show which instances of a dead host would start elsewhere, and why others would not
+    ///
+    /// Without NODE: the instances of the hosts that are recorded offline now. With NODE: those of that host, as if it had
+    /// just died, was proven off and recorded. Permission is Ganeti's: the autorepair tags (harep(1)). Changes nothing;
+    /// the master starts them by itself if recovery is on (gnt-ha setup --recover). Run on the master. In front of a line: `*` would be done, `!` would not, `?`
+    /// has a tag that cannot be read.
+    ///
+    /// Exit codes: 0 every instance that is to run would run, 1 some would not, 2 the state is unknown.
+    Recover(recover::Arguments),
     /// Predict what a failure of a node would cause, step by step
     ///
     /// Shows Pacemaker's own simulation, what the node's OOB program could prove, and what the new master would record in
@@ -112,7 +122,8 @@ pub enum Command {
     /// again; the record is reconciled after the master has moved (master-ip-turnup); gnt-cluster verify shows the errors of
     /// gnt-ha check. On every node, the watcher applies the shun rules again; and a host with self-fencing starts no instance
     /// (instance-start, -add, -failover, -migrate, -move, -reboot) for some 10 minutes after a boot, unless it is armed:
-    /// other nodes may still rely on it. Does nothing if Pacemaker has no configuration of gnt-ha.
+    /// other nodes may still rely on it. If recovery is on, the master stops a start of gnt-ha's whose reason is gone
+    /// (instance-start, -modify). Does nothing if Pacemaker has no configuration of gnt-ha.
     Hook(hook::Arguments),
     /// Readmit a shunned node after it has rebooted
     ///

@@ -22,13 +22,13 @@ use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation};
 use crate::core::quorum::Quorum;
-use crate::core::rehearsal::{ProofAnswer, RehearsalInput, RehearsalStep, provable, steps};
+use crate::core::rehearsal::{ProofAnswer, RehearsalInput, RehearsalStep, instance_steps, provable, steps};
 use crate::core::setup::{MEMBERS, full_members};
 use crate::power::check::{Checked, check};
 use crate::power::error::PowerError;
 use crate::power::owner::all_shared;
 use crate::service::shun::device::open;
-use crate::sys::clock::{Deadline, millis};
+use crate::sys::clock::{Deadline, millis, now};
 use crate::sys::config_file::{self, ConfigFileError};
 use crate::sys::corosync::{self, CorosyncError};
 use crate::sys::ganeti::files;
@@ -168,7 +168,10 @@ pub(super) fn rehearse(
         ways: &ways,
         fencers: fencers(&cib, &resources, name),
     };
-    let steps = steps(&known);
+    let mut steps = steps(&known);
+    if let Some(coverage) = files::read_coverage(&places.data_dir, now().wall_ms / 1_000) {
+        steps.extend(instance_steps(&coverage, &node));
+    }
     let new_master = role.and_then(|role| simulation.promoted_on(&role)).and_then(|host| NodeName::new(host).ok());
     // The result names nodes by Ganeti's names.
     let new_master = new_master.map(|host| node::find(&host, &all).cloned().unwrap_or(host));

@@ -4,6 +4,7 @@
 mod apply;
 pub mod error;
 mod form;
+mod recover;
 mod update;
 
 use std::collections::BTreeMap;
@@ -83,6 +84,14 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["apply", "remove", "primitive", "health", "format", "json"])]
     update: bool,
 
+    /// Switch recovery on, which starts the instances of a dead host elsewhere, and show which instances that covers;
+    /// only that
+    ///
+    /// Run on Ganeti's master. The cluster gets the tags ocf:recover:on and ganeti:watcher:autorepair:failover; harep reads
+    /// the second one, too.
+    #[arg(long, conflicts_with_all = ["remove", "update", "primitive", "health", "format", "json"])]
+    recover: bool,
+
     /// Ganeti's master role as one resource that sticks to its host, not as a promotable clone
     #[arg(long)]
     primitive: bool,
@@ -124,6 +133,9 @@ struct Report<'a> {
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     if arguments.update {
         return update(&arguments.places, arguments.dry_run, Deadline::after(LIMIT));
+    }
+    if arguments.recover {
+        return recover::recover(&arguments.places, arguments.apply, Deadline::after(LIMIT));
     }
     let ganeti = files::read_config(&arguments.places.data_dir).map_err(SetupError::Ganeti)?;
     let is_master = is_master(&ganeti);

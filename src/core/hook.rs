@@ -25,6 +25,8 @@ pub enum Hook {
     /// An instance is about to be started. Ganeti runs the hook on the master and on the instance's primary and
     /// secondary nodes.
     Instance,
+    /// An instance is about to be changed. Ganeti runs the hook on the same nodes.
+    InstanceModify,
     /// A job has written the configuration. Ganeti runs the hook on the master only, and ignores the output of the
     /// script.
     ConfigUpdate,
@@ -76,6 +78,7 @@ impl Event {
                 "instance-add" | "instance-failover" | "instance-migrate" | "instance-move" | "instance-reboot"
                 | "instance-start",
             ) => Hook::Instance,
+            Some("instance-modify") => Hook::InstanceModify,
             Some("master-ip-turnup") => Hook::MasterIpTurnup,
             Some("node-add") => Hook::NodeAdd,
             Some("node-modify") => Hook::NodeModify,

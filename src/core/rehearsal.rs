@@ -7,17 +7,20 @@ use serde::Serialize;
 
 use super::budget::recovery::{RecoveryTimes, interval, operation};
 use super::grade::Grade;
+use super::node::NodeName;
 use super::pacemaker::fencing::{Way, Ways};
 use super::pacemaker::names::PacemakerName;
 use super::pacemaker::resources::Resources;
 use super::pacemaker::simulation::{SimulatedAction as Move, Simulation, unexpected_fencing};
 use super::quorum::Left;
 use super::reconcile::Decision;
+use super::recovery::coverage::Coverage;
+use super::recovery::instance::InstanceName;
 
 /// One consequence of the node's death, in the order in which `gnt-ha rehearse` prints them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RehearsalStep {
-    /// What would do it: `Pacemaker`, `proof`, `Ganeti`; `corosync` for a loss of quorum.
+    /// What would do it: `Pacemaker`, `proof`, `Ganeti`, `recovery`; `corosync` for a loss of quorum.
     pub actor: &'static str,
     /// The step in words of one line, with the figures that it rests on.
     pub action: String,
@@ -219,6 +222,23 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
         Err(error) => RehearsalStep::blocked(RECORD, error.clone()),
     });
     steps
+}
+
+/// Returns the steps of the recovery of the instances of `died`: those that would be started elsewhere, and each that
+/// would not. They block nothing: the host is fenced and recorded without them.
+#[must_use]
+pub fn instance_steps(coverage: &Coverage, died: &NodeName) -> Vec<RehearsalStep> {
+    const RECOVERY: &str = "recovery";
+    let is_its = |(_, primary): &&(InstanceName, NodeName)| primary == died;
+    let covered: Vec<String> = coverage.covered.iter().filter(is_its).map(|(name, _)| name.to_string()).collect();
+    let started = match covered.as_slice() {
+        [] => None,
+        [one] => Some(format!("starts {one} elsewhere, if there is room")),
+        some => Some(format!("starts {} instances elsewhere, if there is room: {}", some.len(), some.join(" "))),
+    };
+    let down = coverage.not_covered.iter().filter(|not| not.primary == *died);
+    let down = down.map(|not| format!("{} stays down: {}", not.instance, not.why));
+    started.into_iter().chain(down).map(|what| RehearsalStep::open(RECOVERY, what)).collect()
 }
 
 /// Returns the answers if one level could prove the death, also beside others that could not.

@@ -3,6 +3,7 @@ use crate::core::budget::detection::{Detection, Totem};
 use crate::core::ganeti::offline_job::OfflineJob;
 use crate::core::node::NodeName;
 use crate::core::reconcile::{NoActionReason, PowerAction, Proof, ProofSource};
+use crate::core::recovery::coverage::{NotCovered, NotCoveredInstance};
 
 fn simulation() -> Simulation {
     let resource = |action: &str, node: &str| Move::Resource {
@@ -245,4 +246,29 @@ fn a_role_that_no_node_takes_is_shown() {
     let shown = steps(&known);
     assert!(!shown.iter().any(|step| step.action.contains("may fence it")), "{shown:?}");
     assert!(shown.iter().any(|step| step.blocked && step.action.contains("promotes master nowhere")), "{shown:?}");
+}
+
+/// Each instance of the dead host is named: those that start elsewhere, and those that stay down, with the reason.
+#[test]
+fn the_instances_of_the_dead_host_are_named() {
+    let name = |text: &str| NodeName::new(text).unwrap();
+    let vm = |text: &str| InstanceName::new(text).unwrap();
+    let not = |instance: &str, primary: &str| NotCoveredInstance {
+        instance: vm(instance),
+        primary: name(primary),
+        why: NotCovered::Secondaries(2),
+    };
+    let coverage = Coverage {
+        covered: vec![(vm("a"), name("n3.lab")), (vm("b"), name("n3.lab")), (vm("c"), name("n2.lab"))],
+        not_covered: vec![not("d", "n3.lab"), not("e", "n1.lab")],
+    };
+    let of = |node: &str| -> Vec<String> {
+        instance_steps(&coverage, &name(node)).into_iter().map(|step| step.action.chars().take(60).collect()).collect()
+    };
+    let down = "stays down: it has 2 secondary nodes";
+    assert_eq!(of("n3.lab")[0], "starts 2 instances elsewhere, if there is room: a b");
+    assert!(of("n3.lab")[1].starts_with(&format!("d {down}")), "{:?}", of("n3.lab"));
+    assert_eq!(of("n2.lab"), ["starts c elsewhere, if there is room"]);
+    assert_eq!(of("n1.lab").len(), 1);
+    assert!(instance_steps(&coverage, &name("n1.lab")).iter().all(|step| !step.blocked), "a drill is not stopped");
 }

@@ -128,7 +128,7 @@ pub struct Note {
     /// How good the state is.
     pub level: Level,
     /// `ganeti`, `pacemaker`, `quorum`, `quorum-device`, `maintenance`, `role`, `pause`, `breaker`, `start-up`,
-    /// `simulated`, `shun`, `tag`, `record`, `power`.
+    /// `simulated`, `shun`, `tag`, `record`, `recovery`, `power`.
     pub subject: &'static str,
     /// The fact in one line, with the command that helps where there is one.
     pub text: String,

@@ -5,6 +5,7 @@
 
 pub mod power_action;
 pub mod reconciler;
+pub mod recovery;
 pub mod self_fence;
 pub mod shun;
 pub mod survey;

@@ -27,7 +27,7 @@ use crate::core::survey::{DeviceAnswer, power_of};
 use crate::power::query_nodes;
 use crate::service::shun::device::open;
 use crate::service::survey::survey;
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{Deadline, now};
 use crate::sys::config_file;
 use crate::sys::corosync;
 use crate::sys::ganeti::confd::Confd;
@@ -107,6 +107,7 @@ pub(super) fn collect(
         device_addresses: device_addresses.into_values().flatten().collect(),
         owners: files::read_config_text(&places.data_dir).ok().and_then(|text| owners(&text).ok()).unwrap_or_default(),
         tags: ssconf.cluster_tags().unwrap_or_default(),
+        coverage: files::read_coverage(&places.data_dir, now().wall_ms / 1_000),
         candidates: candidates(places, &ssconf, deadline),
         config: loaded,
         resolved,

@@ -27,6 +27,17 @@ const DEFAULTS: &str = "/etc/default/ganeti";
 /// The cron file of the watcher (Debian's package `ganeti`).
 const WATCHER: &str = "/etc/cron.d/ganeti";
 
+/// The files and directories from which cron and systemd run programs.
+const SCHEDULES: [&str; 7] = [
+    "/etc/crontab",
+    "/etc/cron.d",
+    "/etc/cron.hourly",
+    "/etc/cron.daily",
+    "/etc/cron.weekly",
+    "/etc/systemd/system",
+    "/var/spool/cron/crontabs",
+];
+
 /// The run-time directory of Ganeti.
 const RUN_DIR: &str = "/var/run/ganeti";
 
@@ -48,6 +59,7 @@ pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfF
     let mut unreadable = Vec::new();
     let pause = known(view.pause(), &mut unreadable).flatten();
     let memory = known(view.memory(), &mut unreadable);
+    let _ = known(view.last_recovery(), &mut unreadable);
     let register = known(applier::register(&places.state_dir), &mut unreadable).unwrap_or_default();
     // If the desired state cannot be read, self-fencing counts as armed.
     let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
@@ -61,6 +73,7 @@ pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfF
         agents: agents.map(|name| (name, installed(&Path::new(AGENTS).join(name)))).into(),
         fence_agent: installed(Path::new(FENCE_AGENT)),
         no_voting: [DEFAULTS].into_iter().filter(|file| gives_no_voting(file)).map(PathBuf::from).collect(),
+        harep: SCHEDULES.iter().flat_map(|path| harep_in(Path::new(path))).collect(),
         stale_pidfiles: stale.into_iter().map(|(_, file)| file).collect(),
         watcher_absent: (!Path::new(WATCHER).exists()).then(|| PathBuf::from(WATCHER)),
         watcher_paused: paused_until(&places.data_dir).filter(|until| *until > now().wall_ms / 1_000),
@@ -139,6 +152,21 @@ fn gives_no_voting(file: &str) -> bool {
     text.lines().map(str::trim).any(|line| !line.starts_with('#') && line.contains("--no-voting"))
 }
 
+/// Returns the file, or the files in the directory, that run Ganeti's harep in a line that is not a comment.
+fn harep_in(path: &Path) -> Vec<PathBuf> {
+    let runs = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.lines().map(str::trim).any(|line| !line.starts_with('#') && line.contains("harep"))
+    };
+    let files = match fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        Err(_) => vec![path.to_owned()],
+    };
+    let mut found: Vec<PathBuf> = files.into_iter().filter(|path| path.is_file() && runs(path)).collect();
+    found.sort();
+    found
+}
+
 /// Reads `watcher.pause`, which has seconds since 1970 (`lib/backend.py`, `SetWatcherPause`).
 fn paused_until(data_dir: &Path) -> Option<u64> {
     let text = fs::read_to_string(data_dir.join("watcher.pause")).ok()?;
@@ -149,6 +177,18 @@ fn paused_until(data_dir: &Path) -> Option<u64> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn what_runs_harep_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        write("b", "*/5 * * * * root harep -L\n");
+        write("a", "# harep is not run any more\n*/5 * * * * root ganeti-watcher\n");
+        fs::create_dir(dir.path().join("harep.d")).unwrap();
+        assert_eq!(harep_in(dir.path()), [dir.path().join("b")]);
+        assert_eq!(harep_in(&dir.path().join("b")), [dir.path().join("b")]);
+        assert_eq!(harep_in(&dir.path().join("none")), Vec::<PathBuf>::new());
+    }
 
     /// The rules are Ganeti's `EXT_PLUGIN_MASK` and `RunParts`.
     #[test]

@@ -37,6 +37,9 @@ pub enum SetupError {
          nodes: gnt-cluster copyfile {}", .0.display(), .0.display()
     )]
     NoConfig(PathBuf),
+    /// Ganeti did not set the tags of recovery.
+    #[error("recovery is not on: gnt-cluster add-tags {tags}: {error}")]
+    RecoveryTags { tags: String, error: ProgramError },
     /// Two nodes have devices of one machine.
     #[error("nothing was changed: {shared}; give each its own in {}", path.display())]
     Shared { shared: Box<Shared>, path: PathBuf },

@@ -71,6 +71,8 @@ pub(in crate::commands) fn collect(places: &Paths, power: bool) -> Result<Status
     if let Some(latch) = &breaker {
         notes.push(Note::new(Level::Attention, "breaker", BlockReason::from(latch).to_string()));
     }
+    let recovered = known(view.last_recovery(), "recovery", &mut notes).unwrap_or_default();
+    notes.extend(recovered.into_iter().map(|line| Note::new(Level::Attention, "recovery", line)));
     let register = known(applier::register(&places.state_dir), "shun", &mut notes).unwrap_or_default();
     of_this_host(places, &register, &mut notes);
     let actions =

@@ -10,6 +10,8 @@ use crate::core::config::DIGEST_PROPERTY;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
+use crate::core::recovery::coverage::{Coverage, NotCovered, NotCoveredInstance};
+use crate::core::recovery::instance::InstanceName;
 use crate::core::roles::master_claims::NewerConfig;
 use crate::core::roles::simulate::Simulated;
 use crate::core::shun::messages::Program;
@@ -293,6 +295,14 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.view.candidates.get_mut(&name("n3.lab")).unwrap().master = Some(("n3.lab".into(), 9));
     }),
     ("node-drained", "n4.lab", |s| s.ganeti["nodes"]["u4"]["drained"] = true.into()),
+    ("instance-not-covered", "mail", |s| {
+        let not_covered = NotCoveredInstance {
+            instance: InstanceName::new("mail").unwrap(),
+            primary: name("n3.lab"),
+            why: NotCovered::Secondaries(0),
+        };
+        s.view.coverage = Some(Coverage { covered: Vec::new(), not_covered: vec![not_covered] });
+    }),
     ("unknown-tag", "ocf:master-role:ful", |s| s.view.tags.push("ocf:master-role:ful".into())),
     ("ineffective-tag", "ocf:node-role:check-storage", |s| s.view.tags.push("ocf:node-role:check-storage".into())),
     ("no-fence-agent", "fence_ganeti", |s| s.view.host.fence_agent = Installed::Missing),
@@ -307,6 +317,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
             s.view.host.hooks.insert(format!("{dir}/gnt-ha").into(), "there is no such file".into());
         }
     }),
+    ("harep-beside", "/etc/cron.d/harep", |s| s.view.host.harep.push("/etc/cron.d/harep".into())),
     ("no-voting-default", "/etc/default/ganeti", |s| s.view.host.no_voting.push("/etc/default/ganeti".into())),
     ("stale-pidfile", "/run/ganeti/ganeti-luxid.pid", |s| {
         s.view.host.stale_pidfiles.push("/run/ganeti/ganeti-luxid.pid".into());

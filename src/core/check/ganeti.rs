@@ -8,6 +8,7 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::tags;
 use crate::core::grade::Grade;
 use crate::core::power::Power;
+use crate::core::recovery::coverage::NotCoveredInstance;
 
 pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     match &view.ganeti {
@@ -20,6 +21,9 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let tags: Vec<&str> = view.tags.iter().map(String::as_str).collect();
     for (tag, other) in tags::idle(&tags) {
         findings.add("ineffective-tag", tag, format!("it does nothing: see {other}"));
+    }
+    for NotCoveredInstance { instance, why, .. } in view.coverage.iter().flat_map(|coverage| &coverage.not_covered) {
+        findings.add("instance-not-covered", instance, why.to_string());
     }
     check_candidates(view, findings);
     match &view.config {

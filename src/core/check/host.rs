@@ -27,6 +27,9 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     for file in &host.no_voting {
         findings.add("no-voting-default", file.display(), "it gives Ganeti's daemons --no-voting");
     }
+    for file in &host.harep {
+        findings.add("harep-beside", file.display(), "it runs harep");
+    }
     for file in &host.stale_pidfiles {
         findings.add("stale-pidfile", file.display(), "its daemon does not run, and it is not root's");
     }

@@ -15,6 +15,7 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::quorum::{Owner, Quorum};
 use crate::core::reconcile::Pause;
+use crate::core::recovery::coverage::Coverage;
 use crate::core::roles::master_claims::NewerConfig;
 use crate::core::roles::simulate::Simulated;
 use crate::core::survey::{DeviceAnswer, Survey};
@@ -43,6 +44,8 @@ pub struct CheckInput {
     pub not_isolated: BTreeMap<NodeName, String>,
     /// The tags of the Ganeti cluster.
     pub tags: Vec<String>,
+    /// Which instances recovery covers; `None` if recovery is off, or it is unknown.
+    pub coverage: Option<Coverage>,
     /// The answers of Ganeti's candidates to the question which node is master.
     pub candidates: BTreeMap<NodeName, CandidateState>,
     /// `/etc/gnt-ha/config.toml`; `None` if no node has an OOB program that reads it.
@@ -95,6 +98,8 @@ pub struct Host {
     pub hooks: BTreeMap<PathBuf, String>,
     /// Files that pass `--no-voting` to Ganeti's daemons.
     pub no_voting: Vec<PathBuf>,
+    /// Files of cron and of systemd that run harep.
+    pub harep: Vec<PathBuf>,
     /// Pidfiles of daemons that do not run, with an owner other than root.
     pub stale_pidfiles: Vec<PathBuf>,
     /// The missing cron file of ganeti-watcher; `None` if the file exists.

@@ -4,12 +4,13 @@
 pub const FILE: &str = "gnt-ha";
 
 /// All directories. The last one is the watcher's, whose hooks run on every node every five minutes.
-pub const DIRS: [&str; 14] = [
+pub const DIRS: [&str; 15] = [
     "cluster-verify-post.d",
     "config-update-post.d",
     "instance-add-pre.d",
     "instance-failover-pre.d",
     "instance-migrate-pre.d",
+    "instance-modify-pre.d",
     "instance-move-pre.d",
     "instance-reboot-pre.d",
     "instance-start-pre.d",

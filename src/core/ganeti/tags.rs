@@ -49,7 +49,12 @@ pub struct Tags {
     pub health: bool,
     /// What happens in Pacemaker to a node that an administrator records offline.
     pub by_hand: OfflineByHand,
+    /// Whether the instances of a dead host are started on other hosts, where Ganeti's autorepair tags permit it.
+    pub recover: bool,
 }
+
+/// The tag that switches recovery on.
+pub const RECOVER: &str = "ocf:recover:on";
 
 impl Default for Tags {
     fn default() -> Self {
@@ -64,6 +69,7 @@ impl Default for Tags {
             any_serial: false,
             health: false,
             by_hand: OfflineByHand::Standby,
+            recover: false,
         }
     }
 }
@@ -142,6 +148,11 @@ pub const TAGS: &[Tag] = &[
         "ocf:offline-by-hand:standby",
         "a running node that an administrator records offline is put on standby in Pacemaker, until it is online again (default)",
         |tags| tags.by_hand = OfflineByHand::Standby,
+    ),
+    tag(
+        RECOVER,
+        "the instances of a dead host are started on other hosts, where Ganeti's autorepair tags (ganeti:watcher:autorepair:failover) permit it",
+        |tags| tags.recover = true,
     ),
 ];
 

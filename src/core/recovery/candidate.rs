@@ -34,9 +34,11 @@ pub(super) struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// Returns the start by gnt-ha that has not ended.
+    /// Returns the start by gnt-ha that has not ended: of several, one that runs, or else the oldest.
     pub(super) fn own_job(&self) -> Option<&'a Job> {
-        self.jobs.iter().copied().find(|job| job.kind == JobKind::OwnStart && job.status.is_unfinished())
+        let unfinished = |job: &&Job| job.kind == JobKind::OwnStart && job.status.is_unfinished();
+        let first = |job: &&Job| (job.status != JobStatus::Running, job.id);
+        self.jobs.iter().copied().filter(unfinished).min_by_key(first)
     }
 
     /// Returns whether a start by gnt-ha has moved the instance to a primary node that is online.
@@ -102,16 +104,17 @@ impl<'a> Judge<'a> {
         is_candidate.then_some(candidate)
     }
 
-    /// Returns whether the newest job of the instance is a start by gnt-ha that has moved it to its primary node and
-    /// has not ended well, and the node does not run it.
+    /// Returns whether a start by gnt-ha has moved the instance to its primary node and has not ended well, nor has a later
+    /// one, and the node does not run it. After a later job of another program or person, the instance is theirs.
     fn is_moved_in_vain(&self, candidate: &Candidate<'_>) -> bool {
         let Instance { name, primary, .. } = candidate.instance;
-        let newest = candidate.jobs.iter().max_by_key(|job| job.id);
-        let in_vain = newest.is_some_and(|job| {
-            job.kind == JobKind::OwnStart
-                && job.new_primary.as_ref() == Some(primary)
-                && matches!(job.status, JobStatus::Failed | JobStatus::NotBegun | JobStatus::Running)
-        });
+        let own = || candidate.jobs.iter().filter(|job| job.kind == JobKind::OwnStart);
+        let newest = |job: Option<&&Job>| job.map(|job| job.id);
+        let is_of_others = |job: &&&Job| job.kind != JobKind::OwnStart;
+        let theirs = newest(candidate.jobs.iter().filter(is_of_others).max_by_key(|job| job.id));
+        let well = newest(own().filter(|job| job.status == JobStatus::Success).max_by_key(|job| job.id));
+        let moved = newest(own().filter(|job| job.new_primary.as_ref() == Some(primary)).max_by_key(|job| job.id));
+        let in_vain = moved.is_some() && well < moved && theirs < newest(own().max_by_key(|job| job.id));
         let answers = candidate.node.and_then(|node| node.running.as_ref());
         in_vain && answers.is_some_and(|running| !running.contains(name))
     }

@@ -3,13 +3,14 @@
 //! Source: `lib/objects.py`, `src/Ganeti/Objects.hs`. Parameters are filled as there: cluster, then group, then node or
 //! instance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::instance::{AdminState, Instance, InstanceName};
 use super::template::DiskTemplate;
+use crate::core::ganeti::tags::RECOVER;
 use crate::core::node::NodeName;
 
 /// Space that DRBD's metadata of one disk needs, in MiB (`DRBD_META_SIZE` in `src/Ganeti/Constants.hs`).
@@ -61,6 +62,8 @@ pub(super) struct RawCluster {
     beparams: BTreeMap<String, Parameters>,
     #[serde(default)]
     ndparams: Parameters,
+    #[serde(default)]
+    hvparams: Parameters,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -146,6 +149,19 @@ pub struct ConfigNode {
     pub vm_capable: bool,
 }
 
+/// The DRBD disks of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DrbdPlace {
+    /// The instance.
+    pub instance: InstanceName,
+    /// Its primary node.
+    pub primary: NodeName,
+    /// Its secondary node.
+    pub secondary: NodeName,
+    /// The minors of its disks on the secondary node.
+    pub minors: Vec<u32>,
+}
+
 const fn yes() -> bool {
     true
 }
@@ -165,10 +181,46 @@ impl RecoveryConfig {
         Ok(serde_json::from_slice(text)?)
     }
 
+    /// Returns whether the text of `config.data` has the tag that switches recovery on anywhere. Without it, recovery is
+    /// off, and the text need not be parsed.
+    #[must_use]
+    pub fn may_be_on(text: &[u8]) -> bool {
+        let wanted = RECOVER.as_bytes();
+        text.windows(wanted.len()).any(|window| window == wanted)
+    }
+
+    /// Returns whether the cluster has the tag that switches recovery on.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.cluster.tags.iter().any(|tag| tag == RECOVER)
+    }
+
+    /// Returns whether an instance that is marked up has one of these nodes as its primary node.
+    #[must_use]
+    pub fn has_instances_on(&self, nodes: &BTreeSet<&NodeName>) -> bool {
+        let is_on =
+            |raw: &RawInstance| self.nodes.get(&raw.primary_node).is_some_and(|node| nodes.contains(&node.name));
+        self.instances.values().any(|raw| AdminState::parse(&raw.admin_state) == Some(AdminState::Up) && is_on(raw))
+    }
+
+    /// Returns the arguments of noded's `all_instances_info`: the hypervisors, and the parameters of each.
+    #[must_use]
+    pub fn hypervisors(&self) -> Value {
+        let of = |name: &String| self.cluster.hvparams.get(name).cloned().unwrap_or_else(|| json!({}));
+        let names = &self.cluster.enabled_hypervisors;
+        let parameters: Parameters = names.iter().map(|name| (name.clone(), of(name))).collect();
+        json!([names, parameters])
+    }
+
     /// Returns the tags of the cluster.
     #[must_use]
     pub fn cluster_tags(&self) -> &[String] {
         &self.cluster.tags
+    }
+
+    /// Adds a tag to those of the cluster, as if Ganeti had it.
+    pub fn add_cluster_tag(&mut self, tag: &str) {
+        self.cluster.tags.push(tag.to_owned());
     }
 
     /// Returns the tags of each node group, by its name.
@@ -254,6 +306,27 @@ impl RecoveryConfig {
         Ok(secondaries)
     }
 
+    /// Returns where the DRBD disks of each instance are besides its primary node. An instance without exactly one
+    /// secondary node, or with a disk whose minor cannot be read, is left out.
+    #[must_use]
+    pub fn drbd_places(&self) -> Vec<DrbdPlace> {
+        self.instances.values().filter_map(|raw| self.drbd_place(raw)).collect()
+    }
+
+    fn drbd_place(&self, raw: &RawInstance) -> Option<DrbdPlace> {
+        let disks = self.disks_of(raw).ok()?;
+        let [secondary]: [NodeName; 1] = self.secondaries_of(raw, &disks).ok()?.try_into().ok()?;
+        // `logical_id` has both nodes, the port, both minors, and the secret.
+        let minor = |disk: &&RawDisk| {
+            let ids = disk.logical_id.as_array()?;
+            let at = (0..2).find(|at| ids.get(*at).and_then(Value::as_str) != Some(raw.primary_node.as_str()))?;
+            u32::try_from(ids.get(at + 3)?.as_u64()?).ok()
+        };
+        let minors: Option<Vec<u32>> = disks.iter().map(minor).collect();
+        let primary = self.node_of(&raw.primary_node, raw).ok()?;
+        Some(DrbdPlace { instance: raw.name.clone(), primary, secondary, minors: minors? })
+    }
+
     /// Returns a backend parameter of an instance, such as `maxmem`.
     pub(super) fn backend(&self, raw: &RawInstance, key: &str) -> Option<u64> {
         let default = || self.cluster.beparams.get("default").and_then(|defaults| defaults.get(key));
@@ -299,59 +372,5 @@ pub(super) fn space_of(disks: &[&RawDisk]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CONFIG: &str = r#"{"cluster": {"tags": ["c"], "beparams": {"default": {"maxmem": 128, "vcpus": 1}},
-            "ipolicy": {"std": {"cpu-count": 1, "disk-count": 1}, "vcpu-ratio": 4.0}, "ndparams": {"spindle_count": 1}},
-        "nodegroups": {"g": {"name": "default", "tags": ["t"], "ipolicy": {"std": {"cpu-count": 2}, "vcpu-ratio": 2.0}}},
-        "nodes": {"u1": {"name": "n1.lab", "group": "g", "offline": true, "ndparams": {"spindle_count": 3}},
-                  "u2": {"name": "n2.lab", "group": "g", "vm_capable": false}},
-        "disks": {"d1": {"dev_type": "drbd", "size": 1024, "logical_id": ["u1", "u2", 11000, 0, 0, "s"]},
-                  "d2": {"dev_type": "rbd", "size": 100}},
-        "instances": {"a": {"name": "web", "primary_node": "u1", "admin_state": "up", "disks": ["d1"], "tags": ["w"],
-                            "beparams": {"maxmem": 512}},
-                      "b": {"name": "bare", "primary_node": "u2", "admin_state": "down"},
-                      "c": {"name": "mix", "primary_node": "u2", "admin_state": "offline", "disks": ["d1", "d2"]}}}"#;
-
-    #[test]
-    fn instances_have_their_nodes_and_templates() {
-        let config = RecoveryConfig::parse(CONFIG.as_bytes()).unwrap();
-        let all = config.instances().unwrap();
-        let line = |of: &Instance| {
-            let secondaries: Vec<&str> = of.secondaries.iter().map(NodeName::as_str).collect();
-            format!("{} {:?} {} [{}] {}", of.name, of.admin_state, of.primary, secondaries.join(","), of.template)
-        };
-        assert_eq!(
-            all.iter().map(line).collect::<Vec<_>>(),
-            ["bare Down n2.lab [] diskless", "mix Offline n2.lab [n1.lab] mixed", "web Up n1.lab [n2.lab] drbd"]
-        );
-        assert_eq!(config.group_tags()["default"], ["t"]);
-        let nodes = config.nodes();
-        assert_eq!((nodes[0].offline, nodes[0].vm_capable, nodes[1].vm_capable), (true, true, false));
-    }
-
-    #[test]
-    fn parameters_are_filled_from_cluster_and_group() {
-        let config = RecoveryConfig::parse(CONFIG.as_bytes()).unwrap();
-        let (web, bare) = (&config.instances["a"], &config.instances["b"]);
-        assert_eq!((config.backend(web, "maxmem"), config.backend(bare, "maxmem")), (Some(512), Some(128)));
-        assert_eq!(config.node_parameters(&config.nodes["u1"])["spindle_count"], 3);
-        assert_eq!(config.node_parameters(&config.nodes["u2"])["spindle_count"], 1);
-        let policy = Value::Object(config.policy(&config.nodegroups["g"]));
-        assert_eq!(policy, serde_json::json!({"std": {"cpu-count": 2, "disk-count": 1}, "vcpu-ratio": 2.0}));
-        assert_eq!(space_of(&config.disks_of(web).unwrap()), 1152);
-    }
-
-    /// An instance that cannot be understood is an error, never an instance that is left out.
-    #[test]
-    fn nothing_is_left_out() {
-        for (from, to) in
-            [("\"up\"", "\"ready\""), ("\"d2\":", "\"d3\":"), ("\"u2\": {", "\"u3\": {"), ("\"web\"", "\"\"")]
-        {
-            let broken = CONFIG.replace(from, to);
-            let read = RecoveryConfig::parse(broken.as_bytes()).and_then(|config| config.instances());
-            assert!(read.is_err(), "{from} -> {to}");
-        }
-    }
-}
+#[path = "config_data_tests.rs"]
+mod tests;

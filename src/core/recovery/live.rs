@@ -1,95 +1,114 @@
-//! Which instances run on which node, as LUXI reports it. Pure.
+//! Which instances run on which node, as the nodes themselves report it to their nodeds. Pure.
 //!
-//! luxid asks the primary nodes only. So an instance that runs on another node is not found here; see
-//! [`Migrated`](super::not_recovered::NotRecovered::Migrated).
+//! luxid asks the recorded primary nodes only. An instance that was being migrated when its host died may run on another
+//! node, so every node is asked (`all_instances_info` in `lib/server/noded.py`, `GetAllInstancesInfo` in
+//! `lib/backend.py`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::instance::InstanceName;
 use crate::core::node::NodeName;
+use crate::core::pacemaker::state::Membership;
 
-/// The fields of an instance that [`LiveInstances::parse`] expects, in its order (`src/Ganeti/Query/Instance.hs`).
-const FIELDS: [&str; 4] = ["name", "pnode", "status", "oper_ram"];
+/// How long a node that was fenced is certain not to answer, in milliseconds, if Pacemaker does not see it either: no host
+/// boots faster.
+const BOOT_MS: u64 = 60_000;
 
-/// What the nodes report of the instances whose primary nodes they are.
+/// How a node is asked what it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// The node is not asked: no answer can come.
+    NotAsked,
+    /// The node is asked as any other.
+    Plain,
+    /// The node runs again and is shunned until it is readmitted: it is asked through a temporary exception in this
+    /// host's own rules. What it does not run can be started elsewhere.
+    Excepted,
+}
+
+impl Question {
+    /// Decides how a node is asked. `proven_age_ms` is the time since its end was proven, if it is recorded offline, or is
+    /// about to be; `is_offline` is Ganeti's record.
+    #[must_use]
+    pub fn of(member: Membership, is_offline: bool, is_shunned: bool, proven_age_ms: Option<u64>) -> Self {
+        let is_gone = matches!(member, Membership::Absent | Membership::Unclean);
+        if is_gone && (is_shunned || proven_age_ms.is_some_and(|age_ms| age_ms < BOOT_MS)) {
+            return Self::NotAsked;
+        }
+        match (is_shunned, is_offline) {
+            (false, _) => Self::Plain,
+            (true, true) => Self::Excepted,
+            (true, false) => Self::NotAsked,
+        }
+    }
+}
+
+/// What the nodes report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveInstances {
-    /// The instances that run on each node that answered.
+    /// The instances that run on each node that answered. One that its user has shut down counts, too: its process may
+    /// still have its disks.
     pub running: BTreeMap<NodeName, BTreeSet<InstanceName>>,
     /// The memory that each running instance uses, in MiB.
     pub used_memory: BTreeMap<InstanceName, u64>,
 }
 
-/// luxid's answer about the instances cannot be parsed.
+/// A node's answer about its instances cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("luxid's list of instances cannot be parsed (row {0})")]
-pub struct BadLiveInstances(usize);
+#[error("{0}: its list of instances cannot be parsed")]
+pub struct BadLiveInstances(NodeName);
 
 impl LiveInstances {
-    /// Returns the arguments of LUXI's `Query` for [`LiveInstances::parse`].
-    #[must_use]
-    pub fn query() -> Value {
-        json!(["instance", FIELDS, null])
-    }
-
-    /// Parses the answer of LUXI's `Query` with [`LiveInstances::query`].
+    /// Adds the payload of noded's answer: an object with the instances' names as its keys.
     ///
     /// # Errors
-    /// [`BadLiveInstances`] if the answer has another shape.
-    pub fn parse(answer: &Value) -> Result<Self, BadLiveInstances> {
-        let rows = answer.get("data").and_then(Value::as_array).ok_or(BadLiveInstances(0))?;
-        let mut live = Self::default();
-        for (index, row) in rows.iter().enumerate() {
-            live.add(row).ok_or(BadLiveInstances(index))?;
+    /// [`BadLiveInstances`] if the payload has another shape. Nothing is added then: a part of a list would show that the
+    /// rest does not run.
+    pub fn add(&mut self, node: &NodeName, payload: &Value) -> Result<(), BadLiveInstances> {
+        let bad = || BadLiveInstances(node.clone());
+        let mut running = BTreeMap::new();
+        for (name, values) in payload.as_object().ok_or_else(bad)? {
+            let name = InstanceName::new(name).map_err(|_| bad())?;
+            running.insert(name, values.get("memory").and_then(Value::as_u64));
         }
-        Ok(live)
-    }
-
-    fn add(&mut self, row: &Value) -> Option<()> {
-        let cell = |index: usize| row.get(index)?.get(1);
-        let name = InstanceName::new(cell(0)?.as_str()?).ok()?;
-        let node = NodeName::new(cell(1)?.as_str()?).ok()?;
-        // `instanceStatus` in `src/Ganeti/Types.hs`.
-        let (answers, runs) = match cell(2)?.as_str()? {
-            "running" | "ERROR_up" => (true, true),
-            "ADMIN_down" | "ADMIN_offline" | "USER_down" | "ERROR_down" | "ERROR_wrongnode" => (true, false),
-            _ => (false, false),
-        };
-        if answers {
-            let running = self.running.entry(node).or_default();
-            if runs {
-                running.insert(name.clone());
-                if let Some(memory) = cell(3).and_then(Value::as_u64) {
-                    self.used_memory.insert(name, memory);
-                }
-            }
-        }
-        Some(())
+        self.running.insert(node.clone(), running.keys().cloned().collect());
+        self.used_memory.extend(running.into_iter().filter_map(|(name, memory)| Some((name, memory?))));
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    /// A host that was fenced and is back before its instances run elsewhere is shunned, and its answer is needed: without
+    /// it nothing that ran there may start.
+    #[test]
+    fn a_shunned_node_that_runs_again_is_asked_through_an_exception() {
+        let of = Question::of;
+        assert_eq!(of(Membership::Online, true, true, Some(5_000)), Question::Excepted);
+        assert_eq!(of(Membership::Absent, true, true, Some(5_000)), Question::NotAsked);
+        assert_eq!(of(Membership::Absent, true, false, Some(5_000)), Question::NotAsked, "no host boots so fast");
+        assert_eq!(of(Membership::Absent, true, false, Some(90_000)), Question::Plain);
+        assert_eq!(of(Membership::Online, false, true, None), Question::NotAsked, "the shunning comes first");
+        assert_eq!(of(Membership::Online, false, false, None), Question::Plain);
+    }
 
     #[test]
-    fn a_node_without_an_answer_has_no_list() {
-        let row = |name: &str, node: &str, status: &str, memory: Value| {
-            json!([[0, name], [0, node], [0, status], [if memory.is_null() { 3 } else { 0 }, memory]])
-        };
-        let answer = json!({"data": [
-            row("a", "n1.lab", "running", json!(512)),
-            row("b", "n1.lab", "ERROR_down", Value::Null),
-            row("c", "n2.lab", "ADMIN_down", Value::Null),
-            row("d", "n3.lab", "ERROR_nodeoffline", Value::Null),
-            row("e", "n4.lab", "ERROR_nodedown", Value::Null),
-        ]});
-        let live = LiveInstances::parse(&answer).unwrap();
+    fn a_node_without_a_whole_answer_has_no_list() {
+        let name = |text: &str| NodeName::new(text).unwrap();
+        let mut live = LiveInstances::default();
+        let n1 = json!({"a": {"memory": 512, "vcpus": 1, "state": 0, "time": 1.5}, "b": {"state": 1}});
+        live.add(&name("n1.lab"), &n1).unwrap();
+        live.add(&name("n2.lab"), &json!({})).unwrap();
+        for bad in [json!(null), json!(["a"]), json!({"a": {}, "": {}})] {
+            assert_eq!(live.add(&name("n3.lab"), &bad), Err(BadLiveInstances(name("n3.lab"))));
+        }
         let running: Vec<(&str, usize)> = live.running.iter().map(|(node, all)| (node.as_str(), all.len())).collect();
-        assert_eq!(running, [("n1.lab", 1), ("n2.lab", 0)]);
+        assert_eq!(running, [("n1.lab", 2), ("n2.lab", 0)]);
         assert_eq!(live.used_memory.values().copied().collect::<Vec<u64>>(), [512]);
-        assert_eq!(LiveInstances::parse(&json!({"data": [[]]})), Err(BadLiveInstances(0)));
     }
 }

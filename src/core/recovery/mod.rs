@@ -3,16 +3,21 @@
 //!
 //! [`plan`](plan::plan) makes the plan of the cluster's state, [`opcodes`] makes Ganeti's jobs of it. Permission is
 //! Ganeti's own: its autorepair tags ([`permission`]). The proof of the death comes first; see
-//! [`RecoveryInput`](state::RecoveryInput) for what an unknown value counts as. Pure.
+//! [`RecoveryInput`](state::RecoveryInput) for what an unknown value counts as. What has changed between the plan and the
+//! operation is found by the [`guard`], in a hook of Ganeti's. Pure.
 
 mod candidate;
 pub mod config_data;
+pub mod coverage;
 pub mod death;
+pub mod drbd;
 pub mod freshness;
+pub mod guard;
 pub mod harep;
 pub mod instance;
 pub mod instance_breaker;
 pub mod live;
+pub mod memory;
 pub mod not_recovered;
 pub mod opcodes;
 pub mod permission;

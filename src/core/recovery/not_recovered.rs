@@ -20,6 +20,8 @@ const ERROR_LIMIT: usize = 200;
 /// The reason why an instance that is to run is not started elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotRecovered {
+    /// Recovery is off.
+    Off,
     /// This host is not the master.
     NotMaster,
     /// Pacemaker has no quorum on this host.
@@ -70,6 +72,8 @@ pub enum NotRecovered {
         /// Its operation, as Ganeti names it.
         operation: String,
     },
+    /// A start was handed over to luxid, which has not confirmed it, and may still accept it.
+    Unconfirmed,
     /// The instance was being migrated, and these nodes have not reported what they run.
     Migrated {
         /// The number of the migration's job.
@@ -131,9 +135,11 @@ impl NotRecovered {
             | Self::StartUp { .. }
             | Self::Runs(_)
             | Self::OtherJob { .. }
+            | Self::Unconfirmed
             | Self::Migrated { .. }
             | Self::Harep(HarepRepair::Pending { .. }) => false,
-            Self::Maintenance
+            Self::Off
+            | Self::Maintenance
             | Self::Paused(_)
             | Self::NodeBreaker(_)
             | Self::InstanceBreaker { .. }
@@ -157,6 +163,7 @@ impl NotRecovered {
 impl fmt::Display for NotRecovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Off => f.write_str("recovery is off (gnt-ha setup --recover)"),
             Self::NotMaster => f.write_str("the master starts it"),
             Self::NoQuorum => f.write_str("Pacemaker has no quorum here"),
             Self::Maintenance => f.write_str("Pacemaker is in maintenance mode"),
@@ -191,6 +198,9 @@ impl fmt::Display for NotRecovered {
             }
             Self::UnknownTemplate(template) => write!(f, "its disk template {template} is not known to gnt-ha"),
             Self::OtherJob { job, operation } => write!(f, "job {job} ({operation}) has it: waits for that job"),
+            Self::Unconfirmed => {
+                f.write_str("its start is handed over, and luxid has not confirmed it: waits for the queue to show it")
+            }
             Self::Migrated { job, silent } => {
                 write!(f, "it was being migrated by job {job}, and may run on a node that has not reported:")?;
                 silent.iter().try_for_each(|node| write!(f, " {node}"))

@@ -12,6 +12,9 @@ use crate::core::text::printable;
 /// The prefix of the tags, without the colon (`autoRepairTagPrefix` in `src/Ganeti/Constants.hs`).
 pub const PREFIX: &str = "ganeti:watcher:autorepair";
 
+/// The tag of the cluster that permits recovery of every instance whose own tags or group do not forbid it.
+pub const CLUSTER_TAG: &str = "ganeti:watcher:autorepair:failover";
+
 /// What harep may do to an instance, weakest first (`AutoRepairType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RepairType {

@@ -6,6 +6,7 @@
 //! no node runs it; or if a start by gnt-ha has moved it and failed. A second plan on the same state is the same plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::candidate::{Candidate, Judge};
 use super::instance::{AdminState, Instance, InstanceName};
@@ -48,6 +49,8 @@ pub struct Start {
     pub priority: Priority,
     /// Whether the start has to wait for the job that records `off` offline.
     pub after_record: bool,
+    /// Whether `off` is online: a start by gnt-ha has moved the instance there in vain.
+    pub moves_again: bool,
     /// How many instances may start at once on the same host.
     pub starts_per_host: u32,
     /// The nodes on which it was started in this incident and failed.
@@ -83,6 +86,8 @@ pub enum Unwanted {
     NoSuchInstance,
     /// The administrator has stopped the instance.
     Stopped,
+    /// Another job of gnt-ha starts the instance already.
+    Duplicate,
     /// The primary node is recorded online: the host was readmitted, or the instance was moved.
     PrimaryOnline,
     /// It would not be started now, for this reason.
@@ -135,12 +140,16 @@ pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan 
     for instance in &input.instances {
         let Some(candidate) = judge.candidate(instance) else { continue };
         let name = || instance.name.clone();
-        let mut outcome = judge.judge(&candidate);
+        let mut outcome = if input.is_on { judge.judge(&candidate) } else { Err(NotRecovered::Off) };
         if outcome.is_ok() {
             counted.insert(name());
             if let Some(general) = &general {
                 outcome = Err(general.clone());
             }
+        }
+        if input.unconfirmed.contains(&instance.name) && candidate.own_job().is_none() {
+            counted.insert(name());
+            outcome = outcome.and(Err(NotRecovered::Unconfirmed));
         }
         if let Some(job) = candidate.own_job() {
             counted.insert(name());
@@ -163,6 +172,8 @@ pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan 
                 });
                 plan.starts.push(start(&candidate, place, priority, settings));
             }
+            // Without recovery, an instance that is down is nothing to report.
+            Err(NotRecovered::Off) => {}
             Err(reason) => plan.not_recovered.push((name(), reason)),
         }
     }
@@ -185,6 +196,7 @@ fn start(candidate: &Candidate<'_>, place: Place, priority: Priority, settings: 
         place,
         priority,
         after_record: candidate.record == NodeRecord::BeingRecorded,
+        moves_again: candidate.record == NodeRecord::Online,
         starts_per_host: settings.starts_per_host.max(1),
         failed_on: candidate.failed.iter().filter_map(|job| job.new_primary.clone()).collect(),
     }
@@ -215,12 +227,14 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::NoQuorum
         | NotRecovered::StartUp { .. }
         | NotRecovered::OtherJob { .. }
+        | NotRecovered::Unconfirmed
         | NotRecovered::InstanceBreaker { .. }
         | NotRecovered::NoRoom(_)
         | NotRecovered::NoPlacement(_)
         | NotRecovered::Failed { .. } => false,
         NotRecovered::Maintenance
         | NotRecovered::Paused(_)
+        | NotRecovered::Off
         | NotRecovered::NodeBreaker(_)
         | NotRecovered::NoProof
         | NotRecovered::Grade { .. }
@@ -256,6 +270,7 @@ fn cancel_the_rest(plan: &mut RecoveryPlan, input: &RecoveryInput) {
         .map(|cancel| cancel.job)
         .chain(plan.under_way.iter().map(|under_way| under_way.job))
         .collect();
+    let started: BTreeSet<InstanceName> = plan.under_way.iter().map(|under_way| under_way.instance.clone()).collect();
     let is_open =
         |job: &&Job| job.kind == JobKind::OwnStart && job.status == JobStatus::NotBegun && !handled.contains(&job.id);
     for job in input.jobs.iter().filter(is_open) {
@@ -263,6 +278,7 @@ fn cancel_the_rest(plan: &mut RecoveryPlan, input: &RecoveryInput) {
         let why = match known.get(instance) {
             None => Unwanted::NoSuchInstance,
             Some(known) if known.admin_state != AdminState::Up => Unwanted::Stopped,
+            Some(_) if started.contains(instance) => Unwanted::Duplicate,
             Some(_) => Unwanted::PrimaryOnline,
         };
         plan.cancel.push(Cancel { job: job.id, instance: instance.clone(), why });
@@ -294,6 +310,18 @@ fn place(plan: &mut RecoveryPlan, judge: &Judge<'_>, placement: &Placement) {
                 plan.starts.push(start);
             }
             Err(reason) => plan.not_recovered.push((start.instance, reason)),
+        }
+    }
+}
+
+impl fmt::Display for Unwanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchInstance => f.write_str("it does not exist any more"),
+            Self::Stopped => f.write_str("the administrator has stopped it"),
+            Self::Duplicate => f.write_str("another job starts it already"),
+            Self::PrimaryOnline => f.write_str("its primary node is online"),
+            Self::NotRecovered(why) => why.fmt(f),
         }
     }
 }

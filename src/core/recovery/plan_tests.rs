@@ -1,15 +1,15 @@
 use super::*;
-use crate::core::breaker::OpenState;
 use crate::core::grade::Grade;
 use crate::core::pause::Pause;
-use crate::core::recovery::freshness::{DrbdSightings, NotFresh};
-use crate::core::recovery::harep::HarepRepair;
+use crate::core::recovery::freshness::DrbdSightings;
 use crate::core::recovery::instance_breaker::InstanceLimits;
 use crate::core::recovery::not_recovered::Unfit;
-use crate::core::recovery::permission::NotPermitted;
 use crate::core::recovery::placement::{HailAnswer, PlacementError};
 use crate::core::recovery::state::{DeathProof, RecoveryNode, Suspicion};
 use crate::core::recovery::template::DiskTemplate;
+
+#[path = "plan_guard_tests.rs"]
+mod guards;
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -63,11 +63,13 @@ fn input(instances: Vec<Instance>) -> RecoveryInput {
         pause: None,
         node_breaker: None,
         instance_breaker: InstanceBreaker::default(),
+        is_on: true,
         cluster_tags: vec!["ganeti:watcher:autorepair:failover".to_owned()],
         group_tags: BTreeMap::new(),
         nodes: vec![node("n1"), node("n2"), dead("n3"), node("n4")],
         instances,
         jobs: Vec::new(),
+        unconfirmed: BTreeSet::new(),
         drbd: BTreeMap::new(),
         placement: Placement::NotAsked,
     }
@@ -184,167 +186,6 @@ fn the_record_is_read_back_and_not_believed_from_the_job() {
 }
 
 #[test]
-fn guards_of_the_whole_cluster_block_every_start() {
-    let pause = Pause::new("a fan", "root", 1).unwrap();
-    let open = OpenState { since_ms: 1, held: BTreeSet::new(), down: BTreeSet::new(), limit: 2 };
-    type Change = Box<dyn Fn(&mut RecoveryInput)>;
-    let (reason_pause, reason_open) = (pause.clone(), open.clone());
-    let guards: Vec<(Change, NotRecovered)> = vec![
-        (Box::new(|state| state.is_master = false), NotRecovered::NotMaster),
-        (Box::new(|state| state.quorum = false), NotRecovered::NoQuorum),
-        (Box::new(|state| state.maintenance = true), NotRecovered::Maintenance),
-        (Box::new(move |state| state.pause = Some(pause.clone())), NotRecovered::Paused(reason_pause)),
-        (Box::new(move |state| state.node_breaker = Some(open.clone())), NotRecovered::NodeBreaker(reason_open)),
-    ];
-    for (change, expected) in guards {
-        let mut state = one();
-        change(&mut state);
-        assert_eq!(reason(&state), expected);
-    }
-}
-
-/// A pause holds back what has not begun, too.
-#[test]
-fn a_pause_cancels_what_has_not_begun() {
-    let mut state = one();
-    state.pause = Pause::new("a fan", "root", 1).ok();
-    state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n4"))];
-    assert_eq!(decided(&state).cancel.len(), 1);
-}
-
-#[test]
-fn the_grace_after_a_start_of_the_stack_holds_old_proofs() {
-    let mut state = one();
-    state.stack_started_ms = NOW - 1_000;
-    assert_eq!(reason(&state), NotRecovered::StartUp { left_ms: 299_000 });
-    state.stack_started_ms = NOW - 6_000;
-    assert_eq!(place_of(&state), Place::AskAllocator, "the proof is of this start");
-}
-
-/// An isolated host still writes to storage outside the cluster.
-#[test]
-fn isolated_is_never_enough_for_storage_outside_the_cluster() {
-    let isolated = |template: &str| {
-        let mut state = input(vec![instance("web", template)]);
-        if let Some(proof) = &mut state.nodes[2].proof {
-            proof.grade = Grade::Isolated;
-        }
-        state.drbd.insert(vm("web"), DrbdSightings { fresh_ms: Some(NOW - 10_000), stale_ms: None });
-        let weakest = RecoverySettings { least_grade: Grade::Unknown, ..RecoverySettings::default() };
-        plan(&state, &weakest)
-    };
-    for template in ["sharedfile", "rbd", "ext", "gluster", "blockdev", "diskless"] {
-        let expected = NotRecovered::Grade { grade: Grade::Isolated, least: Grade::Bounded };
-        assert_eq!(isolated(template).not_recovered, [(vm("web"), expected)], "{template}");
-    }
-    assert_eq!(isolated("drbd").starts.len(), 1, "DRBD's traffic is dropped with the rest");
-    let mut state = input(vec![instance("web", "drbd")]);
-    if let Some(proof) = &mut state.nodes[2].proof {
-        proof.grade = Grade::Unknown;
-    }
-    assert!(matches!(reason(&state), NotRecovered::Grade { grade: Grade::Unknown, .. }));
-}
-
-#[test]
-fn nothing_starts_without_a_proof() {
-    let mut state = one();
-    state.nodes[2].proof = None;
-    assert_eq!(reason(&state), NotRecovered::NoProof);
-}
-
-/// The host was fenced by a reboot and is back, shunned: what it does not run starts elsewhere.
-#[test]
-fn a_host_that_runs_again_has_to_report_what_it_runs() {
-    let mut state = one();
-    state.nodes[2].runs_again = true;
-    assert_eq!(reason(&state), NotRecovered::HostRunsAgain);
-    state.nodes[2].running = Some(BTreeSet::new());
-    assert_eq!(place_of(&state), Place::AskAllocator);
-    state.nodes[2].running = Some([vm("web")].into());
-    assert_eq!(reason(&state), NotRecovered::Runs(name("n3")));
-}
-
-#[test]
-fn an_instance_that_runs_anywhere_is_not_started() {
-    let mut state = one();
-    state.nodes[3].running = Some([vm("web")].into());
-    assert_eq!(reason(&state), NotRecovered::Runs(name("n4")));
-}
-
-#[test]
-fn permission_comes_from_the_nearest_tags() {
-    let mut state = one();
-    state.cluster_tags.clear();
-    assert_eq!(reason(&state), NotRecovered::NotPermitted(NotPermitted::NoTag));
-    state.group_tags.insert("default".to_owned(), vec!["ganeti:watcher:autorepair:failover".to_owned()]);
-    assert_eq!(place_of(&state), Place::AskAllocator);
-    state.instances[0].tags = vec!["ganeti:watcher:autorepair:suspend".to_owned()];
-    assert!(matches!(reason(&state), NotRecovered::NotPermitted(NotPermitted::Suspended { .. })));
-}
-
-#[test]
-fn a_repair_of_harep_keeps_gnt_ha_away() {
-    let mut state = one();
-    state.instances[0].tags = vec!["ganeti:watcher:autorepair:pending:failover:u:1700000000:12".to_owned()];
-    assert!(matches!(reason(&state), NotRecovered::Harep(HarepRepair::Pending { .. })));
-}
-
-#[test]
-fn disks_of_one_host_do_not_move() {
-    for template in ["plain", "file"] {
-        let state = input(vec![instance("web", template)]);
-        assert_eq!(reason(&state), NotRecovered::NotMovable(DiskTemplate::parse(template)));
-    }
-    let mixed = input(vec![instance("web", "mixed")]);
-    assert_eq!(reason(&mixed), NotRecovered::UnknownTemplate(DiskTemplate::parse("mixed")));
-}
-
-#[test]
-fn drbd_starts_on_its_secondary_if_that_was_fresh() {
-    let mut state = input(vec![instance("web", "drbd")]);
-    assert_eq!(reason(&state), NotRecovered::NotFresh(NotFresh::NeverSeen));
-    let seen = |fresh_ms, stale_ms| DrbdSightings { fresh_ms: Some(fresh_ms), stale_ms };
-    state.drbd.insert(vm("web"), seen(NOW - 14_000, None));
-    assert_eq!(place_of(&state), Place::Secondary(name("n2")));
-    assert_eq!(decided(&state).to_allocate(), [], "Ganeti knows its place");
-    state.drbd.insert(vm("web"), seen(NOW - 14_000, Some(NOW - 10_000)));
-    assert_eq!(reason(&state), NotRecovered::NotFresh(NotFresh::Stale { before_death_ms: 1_000 }));
-    state.drbd.insert(vm("web"), seen(NOW - 70_000, None));
-    assert!(matches!(reason(&state), NotRecovered::NotFresh(NotFresh::TooOld { age_ms: 61_000, .. })));
-    state.instances[0].secondaries.clear();
-    assert_eq!(reason(&state), NotRecovered::Secondaries(0));
-}
-
-#[test]
-fn nothing_starts_on_a_suspect_or_unusable_node() {
-    type Change = fn(&mut RecoveryNode);
-    let unusable: [(Change, Unfit); 7] = [
-        (|node| node.suspicion = Some(Suspicion::Lost), Unfit::Suspect(Suspicion::Lost)),
-        (|node| node.suspicion = Some(Suspicion::Unclean), Unfit::Suspect(Suspicion::Unclean)),
-        (|node| node.suspicion = Some(Suspicion::Shunned), Unfit::Suspect(Suspicion::Shunned)),
-        (|node| node.suspicion = Some(Suspicion::FencingPending), Unfit::Suspect(Suspicion::FencingPending)),
-        (|node| node.drained = true, Unfit::Drained),
-        (|node| node.vm_capable = false, Unfit::NotVmCapable),
-        (|node| node.record = NodeRecord::Offline, Unfit::Offline),
-    ];
-    for (change, why) in unusable {
-        let mut state = input(vec![instance("web", "drbd")]);
-        state.drbd.insert(vm("web"), DrbdSightings { fresh_ms: Some(NOW - 10_000), stale_ms: None });
-        change(&mut state.nodes[1]);
-        let expected = NotRecovered::Unfit { node: name("n2"), why };
-        assert_eq!(reason(&state), expected);
-        // The same node chosen by the allocator, and in a job that has not begun.
-        let mut state = one();
-        change(&mut state.nodes[1]);
-        state.placement = answered(&[("web", "n2")], &[]);
-        assert_eq!(reason(&state), expected);
-        state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n2"))];
-        let why = Unwanted::NotRecovered(expected);
-        assert_eq!(decided(&state).cancel, [Cancel { job: 7, instance: vm("web"), why }]);
-    }
-}
-
-#[test]
 fn a_job_of_somebody_else_is_waited_for() {
     let mut state = one();
     state.jobs = vec![job(9, JobKind::Other, JobStatus::Running, "web", None)];
@@ -388,6 +229,30 @@ fn a_submitted_start_is_not_submitted_again() {
     }
 }
 
+/// luxid may still accept a start that the queue does not show, and a second one would be a duplicate.
+#[test]
+fn a_start_that_is_not_confirmed_is_not_submitted_again() {
+    let mut state = one();
+    state.unconfirmed = [vm("web")].into();
+    assert_eq!(reason(&state), NotRecovered::Unconfirmed);
+    state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n4"))];
+    assert_eq!(decided(&state).under_way[0].job, 7, "the queue shows it");
+}
+
+/// Of two submitted starts one goes on: the one that runs, or else the older one.
+#[test]
+fn a_duplicate_is_cancelled() {
+    let mut state = one();
+    state.jobs = [7, 8].map(|id| job(id, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n4"))).into();
+    let cancelled = |state: &RecoveryInput| -> Vec<(u64, Unwanted)> {
+        decided(state).cancel.into_iter().map(|cancel| (cancel.job, cancel.why)).collect()
+    };
+    assert_eq!(cancelled(&state), [(8, Unwanted::Duplicate)]);
+    state.jobs[1].status = JobStatus::Running;
+    assert_eq!(cancelled(&state), [(7, Unwanted::Duplicate)]);
+    assert_eq!(decided(&state).under_way[0].job, 8);
+}
+
 /// The record still has the dead host: the change of the primary node failed. Then the job that moved it failed to
 /// start it. Both count, and the third time it is only reported.
 #[test]
@@ -413,6 +278,27 @@ fn a_failed_start_is_tried_elsewhere_once() {
     state.instances[0].primary = name("n2");
     state.jobs.push(job(8, JobKind::OwnStart, JobStatus::Failed, "web", Some("n2")));
     assert_eq!(reason(&state), NotRecovered::Failed { attempts: 2, job: 8, error: "no bridge".to_owned() });
+}
+
+/// A second start may wait for long, and may be cancelled by a pause: the instance is not forgotten.
+#[test]
+fn an_instance_whose_second_start_waits_or_was_cancelled_is_kept() {
+    let mut state = one();
+    state.instances[0].primary = name("n4");
+    state.jobs = vec![
+        job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4")),
+        job(8, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n2")),
+    ];
+    let plan = decided(&state);
+    assert_eq!((plan.cancel.as_slice(), plan.under_way[0].job), (&[][..], 8));
+    state.jobs[1].status = JobStatus::Cancelled;
+    state.placement = answered(&[("web", "n2")], &[]);
+    assert_eq!(place_of(&state), Place::Allocated(name("n2")));
+    // A start on its primary node names no node.
+    state.jobs[1] = job(8, JobKind::OwnStart, JobStatus::Failed, "web", None);
+    assert!(matches!(reason(&state), NotRecovered::Failed { attempts: 2, job: 8, .. }));
+    state.jobs.push(job(9, JobKind::Other, JobStatus::Failed, "web", None));
+    assert!(decided(&state).not_recovered.is_empty(), "an administrator has it");
 }
 
 /// Starts of an earlier death of the same host do not count.

@@ -4,7 +4,7 @@
 //! The queue is replicated to all master candidates, so a new master reads there what the last one has submitted. Source:
 //! `src/Ganeti/Query/Job.hs`, `src/Ganeti/JQueue/Objects.hs`, design-reason-trail.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -13,6 +13,10 @@ use crate::core::node::NodeName;
 
 /// The source in the reason trail of gnt-ha's jobs.
 pub const REASON_SOURCE: &str = "gnt:extern:gnt-ha";
+
+/// The beginning of the text with which the [guard](super::guard) refuses a start. A refused start is not one that
+/// failed.
+pub const REFUSED: &str = "gnt-ha does not start ";
 
 /// The fields of a job that [`Job::parse_all`] expects, in its order.
 const FIELDS: [&str; 6] = ["id", "status", "ops", "opresult", "received_ts", "end_ts"];
@@ -133,9 +137,34 @@ impl Job {
     /// Returns whether this job has failed for a reason that lies in the instance or its new node.
     #[must_use]
     pub fn is_failed_attempt(&self) -> bool {
-        let is_dependency = self.error.as_ref().is_some_and(|error| error.starts_with(DEPENDENCY));
-        self.status == JobStatus::Failed && !self.interrupted && !is_dependency
+        let is_no_attempt = |error: &String| error.starts_with(DEPENDENCY) || error.contains(REFUSED);
+        self.status == JobStatus::Failed && !self.interrupted && !self.error.as_ref().is_some_and(is_no_attempt)
     }
+}
+
+/// Returns the unfinished job of gnt-ha that records each node offline, by the answer to [`Job::query`]. The newest one
+/// counts. A row that [`Job::parse_all`] would reject is left out.
+#[must_use]
+pub fn record_jobs(answer: &Value) -> BTreeMap<NodeName, u64> {
+    let rows = answer.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let record = |row: &Value| {
+        let cell = |index: usize| row.get(index)?.get(1);
+        let id = number(cell(0)?)?;
+        let is_open = JobStatus::parse(cell(1)?.as_str()?)?.is_unfinished();
+        let ops = cell(2)?.as_array()?;
+        let sets = |op: &&Value| {
+            op.get("OP_ID").and_then(Value::as_str) == Some("OP_NODE_SET_PARAMS")
+                && op.get("offline").and_then(Value::as_bool) == Some(true)
+        };
+        let is_ours = sources(ops).any(|source| source == REASON_SOURCE);
+        let node = ops.iter().find(sets)?.get("node_name")?.as_str()?;
+        NodeName::new(node).ok().filter(|_| is_open && is_ours).map(|node| (node, id))
+    };
+    let mut records = BTreeMap::new();
+    for (node, id) in rows.iter().filter_map(record) {
+        records.entry(node).and_modify(|known: &mut u64| *known = id.max(*known)).or_insert(id);
+    }
+    records
 }
 
 /// Parses a row. `None` if it is malformed; `Some(None)` if the job has nothing to do with instances.
@@ -149,7 +178,7 @@ fn parse(row: &Value) -> Option<Option<Job>> {
     let [id, status, ops, results, received, ended] = cells.as_slice() else { return None };
     // A job that ended while the query ran has no values any more: it was archived.
     let (Some(id), Some(status), Some(ops)) = (id, status, ops) else { return Some(None) };
-    let id = id.as_u64().or_else(|| id.as_str()?.parse().ok())?;
+    let id = number(id)?;
     let status = JobStatus::parse(status.as_str()?)?;
     let ops = ops.as_array()?;
     let text = |op: &Value, key: &str| op.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -193,8 +222,13 @@ fn parse(row: &Value) -> Option<Option<Job>> {
     }))
 }
 
+/// Parses a job number; newer versions of Ganeti send it as text.
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
 /// Returns the sources of the reason trails of these opcodes.
-fn sources(ops: &[Value]) -> impl Iterator<Item = &str> {
+pub(super) fn sources(ops: &[Value]) -> impl Iterator<Item = &str> {
     let trail = |op| Value::get(op, "reason").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     ops.iter().flat_map(trail).filter_map(|entry| entry.get(0).and_then(Value::as_str))
 }
@@ -205,9 +239,13 @@ fn milliseconds(time: &Value) -> Option<u64> {
     seconds.checked_mul(1_000)?.checked_add(time.get(1)?.as_u64()? / 1_000)
 }
 
-/// Returns the first error text of the results, `["OpExecError", ["text"]]`.
+/// Returns the first error text of the results: `["OpExecError", ["text"]]`, or of a hook that failed
+/// `["HooksAbort", [[["node", "script", "text"]]]]` (`lib/hooksmaster.py`).
 fn error_of(results: &Value) -> String {
-    let text = |result: &Value| result.get(1)?.get(0)?.as_str().map(str::to_owned);
+    let text = |result: &Value| {
+        let first = result.get(1)?.get(0)?;
+        first.as_str().or_else(|| first.get(0)?.get(2)?.as_str()).map(str::to_owned)
+    };
     let found = results.as_array().and_then(|results| results.iter().find_map(text));
     found.unwrap_or_else(|| "no reason".to_owned())
 }
@@ -271,9 +309,36 @@ mod tests {
                 error("Dependency job 1 finished with status 'error', not one of 'success' as required"),
             ),
             (3, "error", start("x"), error("no bridge")),
+            (
+                4,
+                "error",
+                start("x"),
+                json!([["HooksAbort", [[["n1.lab", "gnt-ha", format!("{REFUSED}web: stopped")]]]]]),
+            ),
+            (5, "error", start("x"), json!([["HooksAbort", [[["n1.lab", "x", "its self-fencing is not armed"]]]]])),
+        ]))
+        .unwrap();
+        let failed: Vec<bool> = jobs.iter().map(Job::is_failed_attempt).collect();
+        assert_eq!(failed, [false, false, true, false, true]);
+        assert_eq!(jobs[4].error.as_deref(), Some("its self-fencing is not armed"));
+    }
+
+    /// A start waits for the record by the number of its job, which the queue has even if luxid has not confirmed it.
+    #[test]
+    fn the_job_of_a_record_is_found_by_its_node() {
+        let of = |source: &str, offline: Value| {
+            let reason = json!([[source, "offline", 5]]);
+            json!([{"OP_ID": "OP_NODE_SET_PARAMS", "node_name": "n3.lab", "offline": offline, "reason": reason}])
+        };
+        let records = record_jobs(&answer(&[
+            (1, "success", of(REASON_SOURCE, json!(true)), json!([null])),
+            (2, "running", of("gnt:client", json!(true)), json!([null])),
+            (3, "queued", of(REASON_SOURCE, json!(null)), json!([null])),
+            (4, "running", of(REASON_SOURCE, json!(true)), json!([null])),
+            (5, "waiting", of(REASON_SOURCE, json!(true)), json!([null])),
         ]));
-        let failed: Vec<bool> = jobs.unwrap().iter().map(Job::is_failed_attempt).collect();
-        assert_eq!(failed, [false, false, true]);
+        assert_eq!(records, BTreeMap::from([(NodeName::new("n3.lab").unwrap(), 5)]));
+        assert_eq!(record_jobs(&json!({"data": [[[0, 7], [3, null], [3, null]]]})), BTreeMap::new());
     }
 
     #[test]

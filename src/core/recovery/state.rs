@@ -51,7 +51,7 @@ pub struct DeathProof {
     pub grade: Grade,
     /// When it was proven, in milliseconds since 1970.
     pub at_ms: u64,
-    /// The last sign of life before, in milliseconds since 1970; `None` if it is unknown.
+    /// When the host was lost, at the latest, in milliseconds since 1970; `None` if it is unknown.
     pub lost_ms: Option<u64>,
 }
 
@@ -121,6 +121,8 @@ pub struct RecoveryInput {
     pub node_breaker: Option<OpenState>,
     /// The breaker of the instances, as the last plan left it.
     pub instance_breaker: InstanceBreaker,
+    /// Whether recovery is on, by the cluster's tag.
+    pub is_on: bool,
     /// The tags of the cluster.
     pub cluster_tags: Vec<String>,
     /// The tags of each node group, by its name.
@@ -131,6 +133,8 @@ pub struct RecoveryInput {
     pub instances: Vec<Instance>,
     /// Ganeti's job queue. It is read before the instances, so that a job which ends between both is seen in one of them.
     pub jobs: Vec<Job>,
+    /// The instances whose start was handed over to luxid, which may still accept it, and which the queue does not show.
+    pub unconfirmed: BTreeSet<InstanceName>,
     /// What was seen of DRBD disks before the death.
     pub drbd: BTreeMap<InstanceName, DrbdSightings>,
     /// The allocator's answer, if it was asked.

@@ -4,7 +4,7 @@
 //! | source | is believed about |
 //! |---|---|
 //! | a master candidate | orders to shun and readmit; that a node's lease has ended, which it has seen together with all other nodes, and never that its power is off; what was reported to it of self-fencing; its own receipts of its own fencings, within what the node's devices can prove |
-//! | any node | its own kernel, its own boot and its own self-fencing, within limits |
+//! | any node | its own kernel with its DRBD disks, its own boot and its own self-fencing, within limits |
 //!
 //! So the answer of a regular node never raises a grade, moves an epoch, names an address or ends a shunning. What a
 //! candidate states is limited, too: a damaged file or a fault of one program must not spread to the whole cluster.
@@ -29,6 +29,7 @@ use crate::core::evidence::Evidence;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power_receipt;
+use crate::core::recovery::drbd;
 
 /// The number of steps by which a stated epoch may be ahead of the one that this node remembers of the same node: 500
 /// fencings that it has missed, each with its readmission. One statement cannot use up the numbers.
@@ -212,6 +213,8 @@ pub struct Asked<'a> {
     pub about: &'a [NodeName],
     /// The nodes whose receipts were requested.
     pub receipts: &'a [NodeName],
+    /// Whether it was asked what it has seen of its DRBD disks.
+    pub drbd: bool,
     /// The times of this node's own configuration.
     pub own_terms: LeaseTimes,
 }
@@ -265,6 +268,8 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, Answer
         self_fences: report.self_fences.into_iter().filter_map(accepted).collect(),
         denials: report.denials.into_iter().filter(denied).collect(),
         receipts: power_receipt::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
+        // Its own kernel's disks, which any node is believed about.
+        drbd: if asked.drbd { drbd::believed(report.drbd) } else { BTreeMap::new() },
         serial: report.serial.filter(|_| asked.is_candidate),
         register: if asked.is_candidate { report.register } else { ShunList::default() },
         not_applied: report.not_applied.into_iter().map(|(node, why)| (node, plain(&why))).collect(),

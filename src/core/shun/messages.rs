@@ -13,6 +13,7 @@ use super::lease_times::LeaseTimes;
 use super::list::{Epoch, ShunList, ShunScope};
 use crate::core::node::NodeName;
 use crate::core::power_receipt::PowerReceipt;
+use crate::core::recovery::drbd::DrbdAges;
 
 /// The version of the request and of the answer.
 pub const VERSION: u32 = 1;
@@ -48,6 +49,16 @@ pub struct PeerRequest {
     /// rejects such a request, so it is sent alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub receipts: Vec<NodeName>,
+    /// Whether the node is asked what it has seen of its DRBD disks. An older version rejects such a request, so it is
+    /// sent alone.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drbd: bool,
+}
+
+/// Returns whether a field has its default, and is left out.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to each field")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl PeerRequest {
@@ -62,6 +73,7 @@ impl PeerRequest {
             about: Vec::new(),
             gone_master_ip: None,
             receipts: Vec::new(),
+            drbd: false,
         }
     }
 
@@ -145,6 +157,9 @@ pub struct PeerReport {
     /// Its own receipts of the nodes that were asked about.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub receipts: BTreeMap<NodeName, Vec<PowerReceipt>>,
+    /// What it has seen of its DRBD disks, by their minors, if it was asked for that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub drbd: BTreeMap<u32, DrbdAges>,
     /// The program and configuration of the node; `None` from an older version.
     #[serde(default)]
     pub program: Option<Program>,

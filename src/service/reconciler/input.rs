@@ -2,6 +2,7 @@
 //! and of others. Changes nothing.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::noded_check::Addresses;
 use super::peer_receipts::fetch;
@@ -13,7 +14,7 @@ use crate::core::pacemaker::cib::Cib;
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::names::called;
 use crate::core::reconcile::jobs::DRAINED_BY_US;
-use crate::core::reconcile::{Membership, NodeState, Plan, PowerReceipt, ReconcileInput, peer_receipts};
+use crate::core::reconcile::{Membership, NodeState, PowerReceipt, ReconcileInput, peer_receipts};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files;
 use crate::sys::receipt_log::ReceiptLog;
@@ -85,16 +86,20 @@ impl Reconciler {
         found.ok_or_else(|| ReconcileError::Stranger(name()))
     }
 
-    /// Fetches the receipts of other hosts, where a decision rests on a report of a device alone. Returns whether any
-    /// was added. A missing answer leaves the weakest grade.
-    pub(super) fn fetch_receipts(&self, state: &mut ReconcileInput, plan: &Plan, deadline: Deadline) -> bool {
+    /// Fetches the receipts that `hosts` have of the nodes beside them: there a decision rests on a report of a device
+    /// alone. Returns whether any was added. A missing answer leaves the weakest grade.
+    pub(super) fn fetch_receipts(
+        &self,
+        state: &mut ReconcileInput,
+        hosts: BTreeMap<NodeName, Vec<NodeName>>,
+        deadline: Deadline,
+    ) -> bool {
         let all: Vec<NodeName> = state.nodes.iter().map(|node| node.ganeti.name.clone()).collect();
-        let asked = peer_receipts::to_ask(plan, &state.here, &all);
         let nodes: Vec<Node> = state.nodes.iter().map(|node| node.ganeti.clone()).collect();
         let before: usize = state.nodes.iter().map(|node| node.receipts.len()).sum();
         let ask =
             |host: &NodeName, about: &[NodeName]| super::peer_receipts::ask(&self.data_dir, host, about, deadline);
-        fetch(asked, &nodes, ask, |node, host, receipts, most| {
+        fetch(hosts, &nodes, ask, |node, host, receipts, most| {
             for state in state.nodes.iter_mut().filter(|state| state.ganeti.name == node.name) {
                 peer_receipts::take(state, host, receipts, most, &all);
             }

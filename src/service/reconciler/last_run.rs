@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::run::{ReconcileError, Reconciler};
+use super::run::{Decided, ReconcileError, Reconciler};
 use crate::core::receipt::Timestamp;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::lock::LockError;
@@ -51,7 +51,7 @@ impl Reconciler {
     /// [`ReconcileError`] if it differs from the last error, or was last reported 10 minutes ago.
     pub fn run_if_due(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
         let last = self.last_run();
-        if last.as_ref().is_some_and(|last| !last.is_due(now())) {
+        if last.as_ref().is_some_and(|last| !last.is_due(now())) && !self.is_recovery_due() {
             return Ok(Vec::new());
         }
         self.run_and_report(last, false, deadline)
@@ -73,11 +73,12 @@ impl Reconciler {
         deadline: Deadline,
     ) -> Result<Vec<String>, ReconcileError> {
         let last = last.unwrap_or_default();
-        let error = match self.run(deadline) {
-            Ok(_) => {
+        let error = match self.record(deadline) {
+            Ok((Decided { state, plan, addresses }, _)) => {
                 let open = self.last_run().map(|run| run.open).unwrap_or_default();
                 let is_new = |line: &String| !last.open.iter().any(|before| is_same_line(before, line));
-                return Ok(open.into_iter().filter(is_new).collect());
+                let recovered = self.recover(state, &plan, &addresses, deadline);
+                return Ok(open.into_iter().filter(is_new).chain(recovered.news).collect());
             }
             Err(error) => error,
         };
@@ -112,7 +113,7 @@ impl Reconciler {
 }
 
 /// Returns whether two lines are the same, except for numbers of seconds.
-fn is_same_line(one: &str, other: &str) -> bool {
+pub(super) fn is_same_line(one: &str, other: &str) -> bool {
     fn timeless(line: &str) -> impl Iterator<Item = &str> {
         let next = line.split(' ').skip(1).chain([""]);
         let is_time = |(word, next): &(&str, &str)| *next == "s" && word.parse::<f64>().is_ok();

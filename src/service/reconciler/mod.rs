@@ -6,6 +6,7 @@ mod input;
 mod last_run;
 mod noded_check;
 pub mod peer_receipts;
+mod recover;
 pub mod run;
 mod submitted_jobs;
 pub mod view;

@@ -15,7 +15,10 @@ use crate::core::ganeti::tags::Tags;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::cib::Cib;
 use crate::core::pacemaker::crm_mon::CrmMon;
-use crate::core::reconcile::{BlockReason, Decision, Memory, Pause, Plan, Settings, reconcile};
+use crate::core::reconcile::{
+    BlockReason, Decision, Memory, Pause, Plan, ReconcileInput, Settings, peer_receipts, reconcile,
+};
+use crate::core::recovery::placement::HAIL;
 use crate::service::shun::own::OwnRefusals;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::config_file;
@@ -48,6 +51,8 @@ pub struct Reconciler {
     pub data_dir: PathBuf,
     /// The socket of luxid.
     pub luxi: PathBuf,
+    /// The program of Ganeti's allocator hail.
+    pub hail: PathBuf,
     /// The file of Pacemaker's configuration, with the pause of the cluster and the grades that its devices accept.
     pub cib: PathBuf,
     /// This host's name in Ganeti, if it is not the name of the host.
@@ -89,6 +94,14 @@ pub enum ReconcileError {
     Stranger(String),
 }
 
+/// The input of a reconciliation, and its plan.
+pub(super) struct Decided {
+    pub(super) state: ReconcileInput,
+    pub(super) plan: Plan,
+    /// The address of each node in the primary network.
+    pub(super) addresses: Addresses,
+}
+
 impl Reconciler {
     /// Returns a reconciler with these directories and this socket of luxid. Its settings are the defaults, changed by
     /// the cluster's tags and by the configuration. Tags or a configuration that cannot be used change nothing.
@@ -104,6 +117,7 @@ impl Reconciler {
             state_dir: state_dir.to_owned(),
             data_dir: data_dir.to_owned(),
             luxi: luxi.to_owned(),
+            hail: HAIL.into(),
             cib: cib::FILE.into(),
             own_name: None,
             settings,
@@ -111,21 +125,30 @@ impl Reconciler {
         }
     }
 
-    /// Collects the input, decides, and submits the jobs. Returns the plan, and one line for each job.
+    /// Collects the input, decides, and submits the jobs: those that change the record, and then those that start the
+    /// instances of dead hosts elsewhere. Returns the plan, and one line for each job.
     ///
     /// # Errors
     /// [`ReconcileError`] if an input cannot be read or the memory cannot be written: then no job was submitted. Also
     /// if the entries of the submitted jobs cannot be written.
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), ReconcileError> {
+        let (Decided { state, plan, addresses }, mut lines) = self.record(deadline)?;
+        lines.extend(self.recover(state, &plan, &addresses, deadline).lines);
+        Ok((plan, lines))
+    }
+
+    /// Collects the input, decides, and submits the jobs that change the record. Returns one line for each job.
+    pub(super) fn record(&self, deadline: Deadline) -> Result<(Decided, Vec<String>), ReconcileError> {
         let _lock = self.lock(deadline)?;
         let before = self.memory()?;
-        let (plan, addresses) = self.collect_and_decide(OwnRefusal::Lifted, None, deadline)?;
+        let decided = self.collect_and_decide(OwnRefusal::Lifted, None, deadline)?;
+        let Decided { plan, addresses, .. } = &decided;
         let is_young = before.age_ms(now()).is_some_and(|age_ms| age_ms < LATER_MS);
         if !(is_young && plan.memory.is_only_later_than(&before)) {
             // It is written before any job: a program that forgets its action would repeat it.
             self.write(MEMORY_FILE, &plan.memory)?;
         }
-        let mut lines = self.submit_plan(&plan, &addresses, deadline)?;
+        let mut lines = self.submit_plan(plan, addresses, deadline)?;
         let open = plan.verdicts.iter().filter(|verdict| !matches!(verdict.decision, Decision::Nothing(_)));
         let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision));
         let open = open.chain(lines.iter().cloned()).collect();
@@ -137,7 +160,7 @@ impl Reconciler {
                 "{state} cannot be written: the memory of the reconciler is lost at the next boot of this host; free some space there"
             ));
         }
-        Ok((plan, lines))
+        Ok((decided, lines))
     }
 
     /// Collects the input and decides; changes nothing. Pacemaker is not asked if the caller has just read its status,
@@ -146,7 +169,7 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError`] if an input cannot be read.
     pub(super) fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, ReconcileError> {
-        self.collect_and_decide(OwnRefusal::Kept, seen, deadline).map(|(plan, _)| plan)
+        self.collect_and_decide(OwnRefusal::Kept, seen, deadline).map(|decided| decided.plan)
     }
 
     /// Returns what would be decided of `died` if it had been fenced just now, with no more proof than its devices give
@@ -161,12 +184,13 @@ impl Reconciler {
         Ok(plan.verdicts.into_iter().find(|verdict| verdict.node == *died).map(|verdict| verdict.decision))
     }
 
-    fn collect_and_decide(
+    /// Collects the input and decides. With [`OwnRefusal::Kept`] nothing is changed.
+    pub(super) fn collect_and_decide(
         &self,
         own: OwnRefusal,
         seen: Option<&CrmMon>,
         deadline: Deadline,
-    ) -> Result<(Plan, Addresses), ReconcileError> {
+    ) -> Result<Decided, ReconcileError> {
         let (mut state, addresses) = self.collect_input(seen, deadline)?;
         let settings = self.promised()?;
         let memory = self.memory()?;
@@ -178,9 +202,11 @@ impl Reconciler {
             .filter(|verdict| matches!(verdict.decision, Decision::Blocked(BlockReason::NotAsked { .. })))
             .map(|verdict| &verdict.node)
             .collect();
-        let has_receipts = self.fetch_receipts(&mut state, &plan, deadline);
+        let all: Vec<NodeName> = state.nodes.iter().map(|node| node.ganeti.name.clone()).collect();
+        let hosts = peer_receipts::to_ask(&plan, &state.here, &all);
+        let has_receipts = self.fetch_receipts(&mut state, hosts, deadline);
         if unasked.is_empty() && !has_receipts {
-            return Ok((plan, addresses));
+            return Ok(Decided { state, plan, addresses });
         }
         let asked: Addresses =
             unasked.iter().filter_map(|name| Some(((*name).clone(), *addresses.get(*name)?))).collect();
@@ -193,7 +219,8 @@ impl Reconciler {
         for node in &mut state.nodes {
             node.answers = answers.get(&node.ganeti.name).copied();
         }
-        Ok((reconcile(&state, &settings, memory), addresses))
+        let plan = reconcile(&state, &settings, memory);
+        Ok(Decided { state, plan, addresses })
     }
 
     pub(super) fn read_cib(&self) -> Result<Cib, CibError> {
@@ -248,7 +275,7 @@ impl Reconciler {
         }
     }
 
-    /// Resets the breaker, so that the nodes that it blocks can be recorded.
+    /// Resets the breaker, so that the nodes that it blocks can be recorded and the instances started.
     ///
     /// # Errors
     /// [`ReconcileError`] if the lock cannot be taken, or the memory cannot be read or written.
@@ -256,7 +283,8 @@ impl Reconciler {
         let _lock = self.lock(deadline)?;
         let mut memory = self.memory()?;
         memory.breaker = memory.breaker.reset();
-        self.write(MEMORY_FILE, &memory)
+        self.write(MEMORY_FILE, &memory)?;
+        self.reset_instance_breaker(deadline)
     }
 
     /// Takes the lock of the reconciler: one process at a time writes the memory and submits jobs.

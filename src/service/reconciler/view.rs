@@ -6,6 +6,8 @@ use super::run::{ReconcileError, Reconciler};
 use crate::core::node::NodeName;
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::reconcile::{Decision, Memory, Pause, Plan, Settings};
+use crate::core::recovery::plan::RecoveryPlan;
+use crate::service::recovery::RecoveryError;
 use crate::sys::clock::Deadline;
 
 /// The read-only part of a reconciler.
@@ -32,6 +34,28 @@ impl View {
     /// [`ReconcileError`] if an input cannot be read.
     pub fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, ReconcileError> {
         self.0.plan(seen, deadline)
+    }
+
+    /// Returns the plan of recovery as it would be made now, or right after `died` was proven off and recorded; changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`ReconcileError`] if an input of the reconciliation cannot be read. The inner error is [`RecoveryError`] if one of
+    /// the recovery cannot be read.
+    pub fn recovery(
+        &self,
+        died: Option<&NodeName>,
+        deadline: Deadline,
+    ) -> Result<Result<RecoveryPlan, RecoveryError>, ReconcileError> {
+        self.0.planned_recovery(died, deadline)
+    }
+
+    /// Reads what the last recovery on this host reported, one line each; none if it was not a moment ago.
+    ///
+    /// # Errors
+    /// [`ReconcileError::State`] if the file cannot be read.
+    pub fn last_recovery(&self) -> Result<Vec<String>, ReconcileError> {
+        self.0.last_recovery()
     }
 
     /// Returns what would be decided of `died` if it had been fenced just now, with no more proof than Pacemaker's

@@ -384,6 +384,7 @@ impl<'a> ShunApplier<'a> {
             serial: files::read_config_text(&self.data_dir).ok().and_then(|text| serial_of(&text)),
             instances: running_instances::instances(),
             receipts: BTreeMap::new(),
+            drbd: BTreeMap::new(),
             program: None,
             not_durable: None,
             drbd_primaries: running_instances::drbd_primaries(),

@@ -8,12 +8,14 @@
 //! On all nodes, [`coordinator`] sends shun list entries and collects the answers; `proof` evaluates what they prove,
 //! and `rehearse` predicts it. [`device`] is the driver `shun` of the power layer. [`after_power`] shuns a node that
 //! another device has proven off. [`manual`] and [`readmit`] carry out an administrator's command. [`sync`] keeps every
-//! node's shun list up to date. [`receipts`] asks another host for its receipts.
+//! node's shun list up to date. [`receipts`] asks another host for its receipts, and
+//! [`drbd_seen`] other nodes for what they have seen of their DRBD disks.
 
 pub mod after_power;
 pub mod applier;
 pub mod coordinator;
 pub mod device;
+pub mod drbd_seen;
 pub mod error;
 pub mod manual;
 pub mod order_error;

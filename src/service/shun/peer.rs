@@ -1,6 +1,7 @@
 //! `ganeti-oob peer`: answers a request that another node sends to this one (by noded's `run_oob`, or by SSH). Applies
 //! shun list entries.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read, stdin};
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use crate::service::shun::error::ShunError;
 use crate::sys::clock::Deadline;
 use crate::sys::identity;
 
-use super::receipts;
+use super::{drbd_seen, receipts};
 
 /// The reason why a request of another node has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +76,8 @@ pub fn answer(
     let applied = keeper.obey(&question, by, deadline);
     let report = applied.map_err(|error| AnswerError::Shun { here: keeper.here().clone(), error })?;
     let receipts = receipts::of_here(config, data_dir, &question.receipts);
-    let report = PeerReport { receipts, program: Some(identity::program(path)), ..report };
+    let drbd = if question.drbd { drbd_seen::ages(&config.state) } else { BTreeMap::new() };
+    let report = PeerReport { receipts, drbd, program: Some(identity::program(path)), ..report };
     // The sender reads no more than that, through both channels.
     let length = serde_json::to_string(&report).map_err(AnswerError::Json)?.len();
     if length > ANSWER_LIMIT {

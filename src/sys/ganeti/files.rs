@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::core::ganeti::config::{BadConfigData, GanetiConfig};
+use crate::core::recovery::config_data::{BadRecoveryConfig, RecoveryConfig};
+use crate::core::recovery::coverage::Coverage;
 use crate::sys::limited;
 
 /// Ganeti's data directory in Debian's packages (`constants.DATA_DIR`).
@@ -40,6 +42,14 @@ pub enum GanetiFilesError {
         /// The fault in the configuration.
         error: BadConfigData,
     },
+    /// The file was read, and recovery cannot use it.
+    #[error("cannot use {}: {error}", path.display())]
+    BadForRecovery {
+        /// The path of the file.
+        path: PathBuf,
+        /// The fault in the configuration.
+        error: BadRecoveryConfig,
+    },
 }
 
 /// Reads the bytes of `config.data` in Ganeti's data directory.
@@ -55,15 +65,48 @@ pub fn read_config_text(data_dir: &Path) -> std::io::Result<Vec<u8>> {
 /// # Errors
 /// [`GanetiFilesError`] if the file does not exist, cannot be read, or is not a usable configuration.
 pub fn read_config(data_dir: &Path) -> Result<GanetiConfig, GanetiFilesError> {
+    let text = read_config_text(data_dir).map_err(|error| unread(data_dir, error))?;
+    GanetiConfig::parse(&text).map_err(|error| GanetiFilesError::Bad { path: data_dir.join(CONFIG), error })
+}
+
+fn unread(data_dir: &Path, error: std::io::Error) -> GanetiFilesError {
     let path = data_dir.join(CONFIG);
-    let text = match read_config_text(data_dir) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(GanetiFilesError::NotCandidate(path));
-        }
-        Err(error) => return Err(GanetiFilesError::Unreadable { path, error }),
-    };
-    GanetiConfig::parse(&text).map_err(|error| GanetiFilesError::Bad { path, error })
+    match error.kind() {
+        std::io::ErrorKind::NotFound => GanetiFilesError::NotCandidate(path),
+        _ => GanetiFilesError::Unreadable { path, error },
+    }
+}
+
+/// Reads Ganeti's configuration for recovery.
+///
+/// # Errors
+/// [`GanetiFilesError`] if the file does not exist, cannot be read, or recovery cannot use it.
+pub fn read_recovery_config(data_dir: &Path) -> Result<RecoveryConfig, GanetiFilesError> {
+    let text = read_config_text(data_dir).map_err(|error| unread(data_dir, error))?;
+    let path = || data_dir.join(CONFIG);
+    RecoveryConfig::parse(&text).map_err(|error| GanetiFilesError::BadForRecovery { path: path(), error })
+}
+
+/// Reads Ganeti's configuration for recovery; `None` if recovery is off. Then the file is not parsed.
+///
+/// # Errors
+/// [`GanetiFilesError`] if the file does not exist, cannot be read, or recovery cannot use it.
+pub fn read_recovery_config_if_on(data_dir: &Path) -> Result<Option<RecoveryConfig>, GanetiFilesError> {
+    let text = read_config_text(data_dir).map_err(|error| unread(data_dir, error))?;
+    if !RecoveryConfig::may_be_on(&text) {
+        return Ok(None);
+    }
+    let path = || data_dir.join(CONFIG);
+    let config = RecoveryConfig::parse(&text);
+    let config = config.map_err(|error| GanetiFilesError::BadForRecovery { path: path(), error })?;
+    Ok(Some(config).filter(RecoveryConfig::is_on))
+}
+
+/// Reads which instances recovery covers; `None` if recovery is off, or if the configuration cannot be used. `now_s` is
+/// the wall clock, in seconds since 1970.
+#[must_use]
+pub fn read_coverage(data_dir: &Path, now_s: u64) -> Option<Coverage> {
+    Coverage::of(&read_recovery_config_if_on(data_dir).ok()??, now_s).ok()
 }
 
 #[cfg(test)]

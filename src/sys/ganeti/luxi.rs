@@ -109,18 +109,30 @@ impl Luxi {
         if let [job] = jobs {
             return self.submit_job(job);
         }
-        let answer = self.call("SubmitManyJobs", &json!([jobs]))?;
-        let unreadable = || LuxiError::Answer(format!("{answer} is not a list of jobs"));
-        let mut last = Err(unreadable());
-        // Each job has `[true, number]` or `[false, reason]`.
-        for job in answer.as_array().ok_or_else(unreadable)? {
-            last = match (job.get(0).and_then(Value::as_bool), job.get(1)) {
-                (Some(true), Some(number)) => number_of(number).ok_or_else(unreadable),
-                (Some(false), Some(reason)) => return Err(LuxiError::Refused(reason.to_string())),
-                _ => return Err(unreadable()),
-            };
+        let mut last = Err(LuxiError::Answer("it has no job".to_owned()));
+        for number in self.submit_each(jobs)? {
+            last = Ok(number?);
         }
         last
+    }
+
+    /// Submits jobs in one request (`SubmitManyJobs`). Returns for each, in the order of `jobs`, its number, or
+    /// [`LuxiError::Refused`] if Ganeti rejects it.
+    ///
+    /// # Errors
+    /// [`LuxiError`] if the exchange fails, or the answer does not have one entry for each job. It is unknown then which
+    /// jobs were accepted, unless the error is [`LuxiError::Refused`].
+    pub fn submit_each(&mut self, jobs: &[Vec<Value>]) -> Result<Vec<Result<u64, LuxiError>>, LuxiError> {
+        let answer = self.call("SubmitManyJobs", &json!([jobs]))?;
+        let unreadable = || LuxiError::Answer(format!("{answer} is no list of {} jobs", jobs.len()));
+        // Each job has `[true, number]` or `[false, reason]`.
+        let number = |job: &Value| match (job.get(0).and_then(Value::as_bool), job.get(1)) {
+            (Some(true), Some(number)) => number_of(number).map(Ok).ok_or_else(unreadable),
+            (Some(false), Some(reason)) => Ok(Err(LuxiError::Refused(reason.to_string()))),
+            _ => Err(unreadable()),
+        };
+        let list = answer.as_array().filter(|list| list.len() == jobs.len()).ok_or_else(unreadable)?;
+        list.iter().map(number).collect()
     }
 
     /// Returns luxid's description of the cluster (`QueryClusterInfo`), with the master under the key `master`.
@@ -329,103 +341,5 @@ fn open(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use nix::sys::socket::{Backlog, bind, listen};
-    use std::os::unix::net::UnixListener;
-
-    fn served(answer: &'static [u8]) -> Result<u64, LuxiError> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("luxi");
-        let listener = UnixListener::bind(&path).unwrap();
-        let server = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = Vec::new();
-            let mut byte = [0];
-            while byte != [END] {
-                stream.read_exact(&mut byte).unwrap();
-                request.extend(byte);
-            }
-            let _ = stream.write_all(answer);
-            request
-        });
-        let result =
-            Luxi::connect(&path, Deadline::after(Duration::from_secs(5)))?.submit_job(&[json!({"OP_ID": "X"})]);
-        let request = server.join().unwrap();
-        let request: Value = serde_json::from_slice(&request[..request.len() - 1]).unwrap();
-        assert_eq!(request["args"], json!([[{"OP_ID": "X"}]]));
-        result
-    }
-
-    #[test]
-    fn a_job_is_submitted() {
-        assert_eq!(served(b"{\"success\": true, \"result\": 42}\x03").unwrap(), 42);
-        assert_eq!(served(b"{\"success\": true, \"result\": \"7\"}\x03").unwrap(), 7);
-    }
-
-    #[test]
-    fn refusals_and_broken_answers_are_told_apart() {
-        let refused = served(b"{\"success\": false, \"result\": [\"GenericError\", [\"Queue drained\"]]}\x03");
-        assert!(matches!(refused, Err(LuxiError::Refused(why)) if why.contains("Queue drained")));
-        assert!(matches!(served(b"{\"success\": tr\x03"), Err(LuxiError::Answer(_))));
-        assert!(matches!(served(b"{\"result\": 1}\x03"), Err(LuxiError::Answer(_))));
-        assert!(matches!(served(b"{\"success\": true"), Err(LuxiError::Exchange(_))));
-    }
-
-    /// The answers are those of luxid 3.0.2.
-    #[test]
-    fn what_became_of_a_job_is_told() {
-        let state = |row: Value| JobState::read(&json!({"fields": [], "data": [row]}));
-        let failed = json!([[0, "error"], [0, [["OpPrereqError", ["Node n9 not known", "unknown_entity"]], null]]]);
-        assert_eq!(state(failed), Some(JobState::Failed("Node n9 not known".to_owned())));
-        let silent = json!([[0, "error"], [0, [["OpExecError", [""]]]]]);
-        assert_eq!(state(silent), Some(JobState::Failed("OpExecError, and no word why".to_owned())));
-        assert_eq!(state(json!([[0, "success"], [0, [[["offline", "True"]]]]])), Some(JobState::Done));
-        assert_eq!(state(json!([[0, "running"], [0, [null]]])), Some(JobState::UnderWay));
-        assert_eq!(state(json!([[3, null], [3, null]])), Some(JobState::Gone));
-        assert!(matches!(state(json!([[0, "canceled"], [0, [null]]])), Some(JobState::Failed(_))));
-        for bad in [json!([]), json!([[0, 1], [0, null]]), json!(null)] {
-            assert_eq!(state(bad), None);
-        }
-    }
-
-    #[test]
-    fn nobody_there_is_an_error_at_once() {
-        let gone = Luxi::connect(Path::new("/nonexistent/luxi"), Deadline::after(Duration::from_secs(60)));
-        assert!(matches!(gone, Err(LuxiError::Connect { .. })));
-    }
-
-    /// A luxid that hangs while requests queue up still exists. A caller that took it for absent would leave it
-    /// running.
-    #[test]
-    fn a_full_backlog_is_a_listener() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("luxi");
-        let soon = || Deadline::after(Duration::from_millis(50));
-        assert!(!is_listening(&path, soon()));
-        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
-        bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
-        listen(&listener, Backlog::new(0).unwrap()).unwrap();
-        let mut waiting = Vec::new();
-        while let Ok(connection) = Luxi::connect(&path, soon()) {
-            waiting.push(connection);
-            assert!(waiting.len() < 100, "a backlog without an end");
-        }
-        assert!(is_listening(&path, soon()));
-        assert!(Luxi::connect(&path, soon()).is_err_and(|error| !error.is_absence()));
-        drop((listener, waiting));
-        assert!(Luxi::connect(&path, soon()).is_err_and(|error| error.is_absence()));
-        assert!(!is_listening(&path, soon()));
-    }
-
-    /// After a SIGSTOP of luxid its backlog fills, and a plain connect would hang past every deadline.
-    #[test]
-    fn a_stopped_luxid_does_not_hang_us() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("luxi");
-        let _never_accepts = UnixListener::bind(&path).unwrap();
-        let deadline = || Deadline::after(Duration::from_millis(50));
-        let first = Luxi::connect(&path, deadline()).unwrap().submit_job(&[]);
-        assert!(matches!(first, Err(LuxiError::Unconfirmed)));
-    }
-}
+#[path = "luxi_tests.rs"]
+mod tests;

@@ -3,8 +3,10 @@
 pub mod confd;
 pub mod daemon_util;
 pub mod files;
+pub mod hail;
 pub mod luxi;
 pub mod network;
+pub mod noded_call;
 pub mod peer_channel;
 pub mod programs;
 pub mod running_instances;

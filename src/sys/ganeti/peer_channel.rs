@@ -8,28 +8,18 @@ use std::time::Duration;
 use crate::core::budget::levels::NODED_ANSWERS;
 use crate::core::config::Config;
 use crate::core::ganeti::network::ClusterNetwork;
-use crate::core::ganeti::oob::is_ours;
 use crate::core::node::NodeName;
-use crate::core::paths;
 use crate::core::shun::belief::{self, Asked};
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, PeerReport, PeerRequest};
-use crate::sys::clock::{Deadline, millis};
-use crate::sys::command::child::{ChildProcess, End};
+use crate::sys::clock::Deadline;
 use crate::sys::command::run_up_to;
+use crate::sys::ganeti::noded_call::{Call, CallError, call_all, oob_program};
 use crate::sys::ganeti::ssconf::Ssconf;
-use crate::sys::tcp_check::NODED_PORT;
-use serde::Deserialize;
 use serde_json::{Value, json};
-
-/// The most that a connection to a noded may take.
-const CONNECT: Duration = Duration::from_secs(1);
 
 /// The most that an answer by SSH may take.
 const SSH_ANSWERS: Duration = Duration::from_secs(5);
-
-/// The most that is read of all answers together, in bytes.
-const ANSWERS: usize = 64 * 1024 * 1024;
 
 /// The answer of each node, or the reason why it is unknown.
 pub type Answers = BTreeMap<NodeName, Result<PeerReport, PeerError>>;
@@ -90,31 +80,15 @@ pub struct PeerChannel {
     own_terms: LeaseTimes,
 }
 
-/// One line of `noded-call`'s output: the answer of one node.
-#[derive(Deserialize)]
-struct Line {
-    node: NodeName,
-    #[serde(default)]
-    ok: Option<Value>,
-    #[serde(default)]
-    error: Option<CallError>,
-}
-
-/// The reason why a call of `noded-call` has no payload.
-#[derive(Deserialize)]
-struct CallError {
-    source: CallErrorSource,
-    message: String,
-}
-
-/// Where a call failed.
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum CallErrorSource {
-    /// In the procedure: noded has answered.
-    Noded,
-    /// Before noded answered, or in its answer.
-    Transport,
+impl From<CallError> for PeerError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::NotRun(why) => Self::NodedCall(why),
+            CallError::Procedure(why) => Self::Program(why),
+            CallError::Transport(why) => Self::Noded(why),
+            CallError::Empty => Self::Empty,
+        }
+    }
 }
 
 impl PeerChannel {
@@ -140,6 +114,7 @@ impl PeerChannel {
                 is_candidate,
                 about: &question.about,
                 receipts: &question.receipts,
+                drbd: question.drbd,
                 own_terms: self.own_terms,
             },
         )
@@ -201,45 +176,16 @@ impl PeerChannel {
 
     fn by_noded(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> Answers {
         let own = oob_program();
-        let timeout = deadline.left();
-        let call = |(node, address): (&NodeName, &IpAddr)| json!({"node": node, "address": address, "arguments": [own, COMMAND, question, timeout.as_secs().max(1)]});
-        let request = json!({
-            "certificate": self.data_dir.join("client.pem"), "ca": self.data_dir.join("server.pem"), "port": NODED_PORT,
-            "procedure": "run_oob", "connect_timeout_ms": millis(CONNECT.min(timeout)), "timeout_ms": millis(timeout),
-            "calls": peers.iter().map(call).collect::<Vec<_>>(),
-        });
-        let request = request.to_string();
-        let program = own.with_file_name(Path::new(paths::NODED_CALL).file_name().unwrap_or_default());
-        let inherited = inherited();
-        let inherited: Vec<&str> = inherited.iter().map(String::as_str).collect();
-        let job = ChildProcess {
-            program: &program,
-            arguments: &[],
-            stdin: request.as_bytes(),
-            environment: &[],
-            without: &inherited,
-            guarded: false,
-            deadline: deadline.later(Duration::from_millis(200)),
-            linger: Duration::from_millis(100),
-            output_limit: ANSWERS,
+        let seconds = deadline.left().as_secs().max(1);
+        let call = |(node, address): (&NodeName, &IpAddr)| {
+            let arguments = json!([own, COMMAND, question, seconds]);
+            (node.clone(), Call { address: *address, arguments })
         };
-        let ended = match job.run() {
-            Ok(ended) => ended,
-            Err(error) => {
-                let error = PeerError::NodedCall(format!("cannot run {}: {error}", program.display()));
-                return peers.keys().map(|node| (node.clone(), Err(error.clone()))).collect();
-            }
-        };
-        let lines =
-            ended.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Line>(line).ok());
-        let mut answers: Answers = lines.map(|line| (line.node.clone(), answer(line))).collect();
-        if ended.end != End::Exited(0) {
-            let error = PeerError::NodedCall(String::from_utf8_lossy(&ended.stderr).trim().to_owned());
-            for node in peers.keys() {
-                answers.entry(node.clone()).or_insert_with(|| Err(error.clone()));
-            }
-        }
-        answers
+        let calls = peers.iter().map(call).collect();
+        call_all(&self.data_dir, "run_oob", &calls, deadline)
+            .into_iter()
+            .map(|(node, answer)| (node, answer.map_err(PeerError::from).and_then(report)))
+            .collect()
     }
 
     /// Sends the request by SSH, on stdin, as the remote end is a shell.
@@ -273,27 +219,8 @@ impl PeerChannel {
     }
 }
 
-fn answer(line: Line) -> Result<PeerReport, PeerError> {
-    match (line.ok, line.error) {
-        (Some(payload), _) => serde_json::from_value(payload).map_err(|error| PeerError::Parse(error.to_string())),
-        (None, Some(CallError { source: CallErrorSource::Noded, message })) => Err(PeerError::Program(message)),
-        (None, Some(CallError { source: CallErrorSource::Transport, message })) => Err(PeerError::Noded(message)),
-        (None, None) => Err(PeerError::Empty),
-    }
-}
-
-/// Returns the path of `ganeti-oob`, which answers on each node: that of this process if it is `ganeti-oob`, else where
-/// `make install` puts it.
-fn oob_program() -> PathBuf {
-    let own = std::env::current_exe().ok().filter(|path| is_ours(path));
-    own.unwrap_or_else(|| PathBuf::from(paths::OOB_PROGRAM))
-}
-
-/// Returns the names of all environment variables but `LC_ALL`. libcurl and OpenSSL read some of them before our code
-/// runs (`SSLKEYLOGFILE`, `OPENSSL_CONF`), and Pacemaker, noded or a login pass on their own environment.
-fn inherited() -> Vec<String> {
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    names.filter(|name| name != "LC_ALL").collect()
+fn report(payload: Value) -> Result<PeerReport, PeerError> {
+    serde_json::from_value(payload).map_err(|error| PeerError::Parse(error.to_string()))
 }
 
 /// Whether a path needs no quoting in any shell.

@@ -1,7 +1,10 @@
 //! Counts what runs on this host, as far as that is known without Ganeti's master. Reads `/run/ganeti` and `/proc`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+
+use crate::core::recovery::drbd;
 
 /// Directory of the pidfiles of KVM instances (`lib/hypervisor/hv_kvm`, `_PIDS_DIR`).
 const KVM: &str = "/run/ganeti/kvm-hypervisor/pid";
@@ -48,6 +51,13 @@ pub fn drbd_primaries() -> Option<u32> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(0),
         Err(_) => None,
     }
+}
+
+/// Returns the DRBD disks of this host, by their minors: whether each is connected, and up to date on both hosts. `None`
+/// if that is unknown, or this host has no DRBD.
+#[must_use]
+pub fn drbd_disks() -> Option<BTreeMap<u32, bool>> {
+    drbd::parse(&fs::read_to_string("/proc/drbd").ok()?)
 }
 
 fn primaries_in(text: &str) -> Option<u32> {

@@ -101,6 +101,12 @@ pub(super) const RULES: &[Rule] = &[
         "Ganeti puts nothing on it, and does not make it a candidate",
         "when it is well again: gnt-node modify --drained=no {}",
     ),
+    rule_of(
+        "instance-not-covered",
+        Warning,
+        "when its host dies, this instance stays down until an administrator starts it elsewhere",
+        "gnt-ha recover NODE --dry-run, with the host's node, shows what would happen; for its tags: man gnt-ha-tags, man harep",
+    ),
     rule_of("unknown-tag", Warning, "it does nothing: man gnt-ha-tags has those that do", "gnt-cluster remove-tags {}"),
     rule_of(
         "ineffective-tag",

@@ -26,6 +26,13 @@ pub(super) const RULES: &[Rule] = &[
         "take --no-voting out of {}: the agent gives it when it is proven that no other node serves",
     ),
     rule_of(
+        "harep-beside",
+        Warning,
+        "harep counts a drained node as dead: when a node leaves gracefully, gnt-ha drains it, and harep restarts its instances \
+         elsewhere although they run",
+        "take harep out of {}: gnt-ha recover --dry-run shows what gnt-ha does instead",
+    ),
+    rule_of(
         "stale-pidfile",
         Warning,
         "on Debian 12 start-stop-daemon refuses to start a daemon whose old pidfile is not root's; only the roles clear it",

@@ -48,6 +48,9 @@ pub enum RequestError {
     /// This instance, which is to be placed, does not exist any more.
     #[error("instance {0} is not in Ganeti's configuration any more")]
     NoSuchInstance(InstanceName),
+    /// luxid has not answered.
+    #[error("the room on the nodes is unknown: {0}")]
+    NotAsked(String),
     /// luxid's answer about the nodes cannot be parsed.
     #[error("luxid's list of nodes cannot be parsed")]
     Nodes,

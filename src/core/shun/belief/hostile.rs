@@ -57,7 +57,8 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
         let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
         let Ok(sent) = serde_json::from_slice::<PeerReport>(&bytes) else { continue };
         read += 1;
-        let asked = Asked { node: &node, is_candidate: false, about: &about, receipts: &about, own_terms: OWN };
+        let asked =
+            Asked { node: &node, is_candidate: false, about: &about, receipts: &about, drbd: false, own_terms: OWN };
         let shown = || format!("{number}: {}", String::from_utf8_lossy(&bytes));
         if let Ok(accepted) = answer(sent.clone(), asked) {
             assert_eq!((&accepted.register, accepted.self_fences.len()), (&ShunList::default(), 0), "{}", shown());

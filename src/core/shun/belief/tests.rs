@@ -68,7 +68,10 @@ fn self_fence(boot_id: &str) -> SelfFenceReport {
 
 fn accept(report: PeerReport, is_candidate: bool) -> Result<PeerReport, AnswerError> {
     let node = name("n3");
-    answer(report, Asked { node: &node, is_candidate, about: &[name("n4")], receipts: &[name("n4")], own_terms: OWN })
+    answer(
+        report,
+        Asked { node: &node, is_candidate, about: &[name("n4")], receipts: &[name("n4")], drbd: false, own_terms: OWN },
+    )
 }
 
 /// A regular node answers that n4 is off for ever and that the gateway is to be dropped: nothing of that counts.

@@ -1,0 +1,80 @@
+//! `gnt-ha setup --recover`: switches recovery on by the cluster's tags, and shows which instances that covers.
+
+use std::path::Path;
+
+use super::super::error::CommandError;
+use super::super::paths::Paths;
+use super::error::SetupError;
+use crate::cli;
+use crate::core::ganeti::tags::RECOVER;
+use crate::core::recovery::coverage::{Coverage, NotCoveredInstance};
+use crate::core::recovery::permission::CLUSTER_TAG;
+use crate::service::recovery::RecoveryError;
+use crate::sys::clock::{Deadline, now};
+use crate::sys::command;
+use crate::sys::ganeti::files;
+
+/// The tags of the cluster: the first permits the start of each instance, as for harep, the second switches recovery on.
+const TAGS: [&str; 2] = [CLUSTER_TAG, RECOVER];
+
+/// Shows which instances recovery covers, and switches it on if `apply` is given. Returns whether it is on.
+///
+/// # Errors
+/// [`CommandError`] if Ganeti's configuration cannot be used, or Ganeti does not set the tags.
+pub(super) fn recover(places: &Paths, apply: bool, deadline: Deadline) -> Result<bool, CommandError> {
+    let mut config = files::read_recovery_config(&places.data_dir).map_err(SetupError::Ganeti)?;
+    let missing: Vec<&str> =
+        TAGS.into_iter().filter(|tag| !config.cluster_tags().iter().any(|given| given == tag)).collect();
+    config.add_cluster_tag(CLUSTER_TAG);
+    let coverage = Coverage::of(&config, now().wall_ms / 1_000).map_err(RecoveryError::Config)?;
+    cli::print(&shown(&coverage))?;
+    let tags = missing.join(" ");
+    if missing.is_empty() {
+        cli::print(&format!("recovery is on: the cluster has the tags {}\n", TAGS.join(" ")))?;
+        return Ok(true);
+    }
+    if !apply {
+        cli::print(&format!(
+            "recovery is off; to be changed: the cluster gets the tags {tags}: gnt-ha setup --recover --apply\n"
+        ))?;
+        return Ok(false);
+    }
+    let words: Vec<&str> = ["add-tags"].into_iter().chain(missing).collect();
+    let set = command::run(Path::new("gnt-cluster"), &words, &[], deadline);
+    set.map_err(|error| SetupError::RecoveryTags { tags: tags.clone(), error })?;
+    cli::print(&format!("recovery is on: the cluster has got the tags {tags}; now gnt-ha check\n"))?;
+    Ok(true)
+}
+
+/// Returns the coverage as text, one line for each instance that would stay down.
+fn shown(coverage: &Coverage) -> String {
+    let width =
+        coverage.not_covered.iter().map(|not| not.instance.to_string().chars().count()).max().unwrap_or_default();
+    let line = |not: &NotCoveredInstance| format!("! {:width$}  {}\n", not.instance, not.why);
+    let mut text: String = coverage.not_covered.iter().map(line).collect();
+    let (covered, down) = (coverage.covered.len(), coverage.not_covered.len());
+    text.push_str(&format!("{covered} instances would be started elsewhere, {down} would stay down (!)\n"));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::recovery::config_data::RecoveryConfig;
+
+    /// The tag of the cluster does not overrule what an instance's own tags or disks forbid.
+    #[test]
+    fn what_the_tag_does_not_cover_is_named() {
+        let config = r#"{"cluster": {}, "nodegroups": {"g": {"name": "default"}}, "nodes": {"u1": {"name": "n1.lab", "group": "g"}},
+            "disks": {"d": {"dev_type": "plain"}},
+            "instances": {"a": {"name": "web", "primary_node": "u1", "admin_state": "up"},
+                          "b": {"name": "mail", "primary_node": "u1", "admin_state": "up", "disks": ["d"]}}}"#;
+        let mut config = RecoveryConfig::parse(config.as_bytes()).unwrap();
+        config.add_cluster_tag(CLUSTER_TAG);
+        assert_eq!(
+            shown(&Coverage::of(&config, 1).unwrap()),
+            "! mail  not movable: its disks (template plain) are on its host alone\n\
+             1 instances would be started elsewhere, 1 would stay down (!)\n"
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! What a host sees of its DRBD disks, kept at monitors until it is needed: after the death of the other host, a disk
+//! does not show any more whether it has the newest data. Pure.
+//!
+//! Source: `/proc/drbd` of DRBD 8, which Ganeti uses (`drbdsetup(8)`, `lib/storage/drbd_info.py`).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::freshness::DrbdSightings;
+use crate::core::receipt::Timestamp;
+
+/// How old a sighting of a fresh disk may be on the disk of this host, in milliseconds, if nothing else has changed.
+const REWRITE_MS: u64 = 15_000;
+
+/// The largest number of a minor (`DRBD_MAX_PORT` and the ports below it bound their number in Ganeti).
+const MINOR_MOST: u32 = 100_000;
+
+/// The DRBD disks of a host, by their minors: when each was last seen fresh, and otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrbdMemory(pub BTreeMap<u32, SeenMinor>);
+
+/// One DRBD disk of this host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenMinor {
+    /// When it was last seen connected, and up to date on both hosts.
+    #[serde(default)]
+    pub fresh: Option<Timestamp>,
+    /// When it was last seen otherwise.
+    #[serde(default)]
+    pub stale: Option<Timestamp>,
+}
+
+/// How long ago a host has seen one of its DRBD disks, in milliseconds of its clock since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrbdAges {
+    /// When it was last seen connected, and up to date on both hosts.
+    #[serde(default)]
+    pub fresh_ms: Option<u64>,
+    /// When it was last seen otherwise.
+    #[serde(default)]
+    pub stale_ms: Option<u64>,
+}
+
+/// Parses `/proc/drbd`. Returns for each minor whether it is fresh; `None` for another version of DRBD, which lists no
+/// disks there.
+#[must_use]
+pub fn parse(text: &str) -> Option<BTreeMap<u32, bool>> {
+    if !text.starts_with("version: 8.") {
+        return None;
+    }
+    let disk = |line: &str| {
+        let (minor, rest) = line.trim_start().split_once(": ")?;
+        let value = |key: &str| rest.split_whitespace().find_map(|word| word.strip_prefix(key));
+        // A verification reads only.
+        let is_connected = matches!(value("cs:")?, "Connected" | "VerifyS" | "VerifyT");
+        Some((minor.parse().ok()?, is_connected && value("ds:") == Some("UpToDate/UpToDate")))
+    };
+    Some(text.lines().filter_map(disk).collect())
+}
+
+impl DrbdMemory {
+    /// Returns the memory after `disks` were seen, and whether it has to be stored now. A disk that is not listed any more
+    /// was seen otherwise.
+    #[must_use]
+    pub fn seen(&self, disks: &BTreeMap<u32, bool>, now: Timestamp) -> (Self, bool) {
+        let mut next = BTreeMap::new();
+        for minor in disks.keys().chain(self.0.keys()) {
+            let before = self.0.get(minor).copied().unwrap_or_default();
+            let is_fresh = disks.get(minor) == Some(&true);
+            let seen = if is_fresh {
+                SeenMinor { fresh: Some(now), ..before }
+            } else {
+                SeenMinor { stale: Some(now), ..before }
+            };
+            // A disk that is gone is remembered as long as its last good sighting may be asked for.
+            if disks.contains_key(minor) || before.fresh.is_some_and(|at| at.boottime_ms <= now.boottime_ms) {
+                next.insert(*minor, seen);
+            }
+        }
+        let is_young = |at: Option<Timestamp>| {
+            at.is_some_and(|at| now.boottime_ms.checked_sub(at.boottime_ms).is_some_and(|age_ms| age_ms < REWRITE_MS))
+        };
+        let is_kept = |(minor, seen): (&u32, &SeenMinor)| {
+            self.0.get(minor).is_some_and(|before| {
+                let was_fresh = is_fresh_last(before);
+                was_fresh == is_fresh_last(seen) && is_young(if was_fresh { before.fresh } else { before.stale })
+            })
+        };
+        let is_to_store = next.len() != self.0.len() || !next.iter().all(is_kept);
+        (Self(next), is_to_store)
+    }
+
+    /// Returns how long ago each disk was seen. What was seen in an earlier boot of this host is left out.
+    #[must_use]
+    pub fn ages(&self, now: Timestamp) -> BTreeMap<u32, DrbdAges> {
+        let age = |at: Option<Timestamp>| now.boottime_ms.checked_sub(at?.boottime_ms);
+        let of = |(minor, seen): (&u32, &SeenMinor)| {
+            (*minor, DrbdAges { fresh_ms: age(seen.fresh), stale_ms: age(seen.stale) })
+        };
+        self.0.iter().map(of).collect()
+    }
+}
+
+fn is_fresh_last(seen: &SeenMinor) -> bool {
+    seen.fresh.map(|at| at.boottime_ms) > seen.stale.map(|at| at.boottime_ms)
+}
+
+/// Returns what is accepted of the ages that a host reports of its own disks.
+#[must_use]
+pub fn believed(ages: BTreeMap<u32, DrbdAges>) -> BTreeMap<u32, DrbdAges> {
+    ages.into_iter().filter(|(minor, _)| *minor < MINOR_MOST).collect()
+}
+
+/// Returns the sightings of an instance with these minors on its secondary node, whose ages were reported at `now_ms`, in
+/// milliseconds since 1970. The instance is as fresh as its oldest disk, and a disk that was never seen fresh makes it
+/// never seen.
+#[must_use]
+pub fn sightings(minors: &[u32], ages: &BTreeMap<u32, DrbdAges>, now_ms: u64) -> DrbdSightings {
+    let of = |minor: &u32| ages.get(minor).copied().unwrap_or_default();
+    let fresh: Option<Vec<u64>> = minors.iter().map(|minor| of(minor).fresh_ms).collect();
+    let stale = minors.iter().filter_map(|minor| of(minor).stale_ms).min();
+    DrbdSightings {
+        fresh_ms: fresh.and_then(|ages| ages.into_iter().max()).map(|age_ms| now_ms.saturating_sub(age_ms)),
+        stale_ms: stale.map(|age_ms| now_ms.saturating_sub(age_ms)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// DRBD 8.4, with a disk that is well, one whose host is gone, one that is resynchronized, and one without a peer.
+    const PROC: &str = "version: 8.4.11 (api:1/proto:86-101)\nsrcversion: 211FB288A383ED945B83420\n \
+        0: cs:Connected ro:Secondary/Primary ds:UpToDate/UpToDate C r-----\n    ns:0 nr:1024 dw:1024 dr:0 al:0 bm:0 lo:0\n \
+        1: cs:WFConnection ro:Secondary/Unknown ds:UpToDate/DUnknown C r-----\n    ns:0 nr:0 dw:0 dr:0 al:0 bm:0 lo:0\n \
+        2: cs:SyncTarget ro:Secondary/Primary ds:Inconsistent/UpToDate C r-----\n\t[>....] sync'ed:  1.2% (1024/1036)M\n \
+        3: cs:Unconfigured\n11: cs:VerifyT ro:Secondary/Primary ds:UpToDate/UpToDate C r-----\n";
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp { wall_ms: 1_700_000_000_000 + ms, boottime_ms: ms }
+    }
+
+    #[test]
+    fn only_a_connected_disk_with_both_halves_is_fresh() {
+        let disks = parse(PROC).unwrap();
+        assert_eq!(disks, BTreeMap::from([(0, true), (1, false), (2, false), (3, false), (11, true)]));
+        assert_eq!(parse("version: 9.2.4 (api:2/proto:86-121)\n"), None);
+        assert_eq!(parse("version: 8.4.11 (api:1/proto:86-101)\n"), Some(BTreeMap::new()));
+    }
+
+    #[test]
+    fn the_last_good_sighting_is_kept_when_the_disk_is_lost() {
+        let (memory, stores) = DrbdMemory::default().seen(&BTreeMap::from([(0, true)]), at(1_000));
+        assert!(stores);
+        assert!(!memory.seen(&BTreeMap::from([(0, true)]), at(10_000)).1, "nothing new for a while");
+        let (memory, stores) = memory.seen(&BTreeMap::from([(0, true)]), at(20_000));
+        assert!(stores);
+        let (memory, stores) = memory.seen(&BTreeMap::from([(0, false)]), at(25_000));
+        assert!(stores, "a change is stored at once");
+        let (memory, _) = memory.seen(&BTreeMap::new(), at(30_000));
+        assert_eq!(memory.ages(at(31_000))[&0], DrbdAges { fresh_ms: Some(11_000), stale_ms: Some(1_000) });
+        assert_eq!(memory.ages(at(500))[&0], DrbdAges::default(), "another boot");
+    }
+
+    #[test]
+    fn an_instance_is_as_fresh_as_its_oldest_disk() {
+        let ages = BTreeMap::from([
+            (0, DrbdAges { fresh_ms: Some(4_000), stale_ms: None }),
+            (1, DrbdAges { fresh_ms: Some(9_000), stale_ms: Some(2_000) }),
+        ]);
+        let of = |minors: &[u32]| sightings(minors, &ages, 100_000);
+        assert_eq!(of(&[0]), DrbdSightings { fresh_ms: Some(96_000), stale_ms: None });
+        assert_eq!(of(&[0, 1]), DrbdSightings { fresh_ms: Some(91_000), stale_ms: Some(98_000) });
+        assert_eq!(of(&[0, 7]).fresh_ms, None, "one was never seen");
+        assert_eq!(of(&[]).fresh_ms, None);
+    }
+}

@@ -1,0 +1,232 @@
+//! The last check of a start, while Ganeti holds the lock of the instance: the hook before the operation runs it on the
+//! master, and its failure stops the job. Pure.
+//!
+//! Between the plan and the operation a job waits for its locks, for the record and behind other jobs. What has changed
+//! since is found here: an administrator has stopped the instance, another start has moved it, or the host was
+//! readmitted. `OP_INSTANCE_STARTUP` starts whatever the administrator wants, and `OP_INSTANCE_SET_PARAMS` moves an
+//! instance off a host that does not answer with only a warning (`lib/cmdlib/instance_operation.py`,
+//! `instance_set_params.py`). A failover needs no such check: it starts only what is marked up, and only from a host
+//! that is recorded offline or has stopped the instance (`_ExecFailover` in `lib/cmdlib/instance_migration.py`).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::instance::{AdminState, InstanceName};
+use super::queue::{REASON_SOURCE, REFUSED, sources};
+use crate::core::node::{self, NodeName};
+
+/// The beginning of the entry in the reason trail that names the node off which the instance is moved.
+pub const ONLY_OFF: &str = "only-off:";
+
+/// An operation that is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuardedOperation {
+    /// The instance is started on its recorded primary node.
+    Startup,
+    /// The recorded primary node is changed, among other changes.
+    SetParams,
+}
+
+impl GuardedOperation {
+    const fn opcode(self) -> &'static str {
+        match self {
+            Self::Startup => "OP_INSTANCE_STARTUP",
+            Self::SetParams => "OP_INSTANCE_SET_PARAMS",
+        }
+    }
+}
+
+/// An instance whose lock an operation holds, as Ganeti describes it to the hook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockedInstance {
+    /// The operation.
+    pub operation: GuardedOperation,
+    /// The instance's name.
+    pub name: InstanceName,
+    /// What the administrator wants of the instance; `None` if it is unknown.
+    pub admin_state: Option<AdminState>,
+    /// The recorded primary node; `None` if it is unknown.
+    pub primary: Option<NodeName>,
+}
+
+/// The reason why a start is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GuardError {
+    /// The administrator has stopped the instance.
+    #[error("{REFUSED}{0}: it is not marked up any more")]
+    Stopped(InstanceName),
+    /// Another job has moved the instance.
+    #[error("{REFUSED}{instance}: its primary node is not {off} any more")]
+    Moved {
+        /// The instance.
+        instance: InstanceName,
+        /// The node off which it was to be moved.
+        off: NodeName,
+    },
+    /// The host was readmitted.
+    #[error("{REFUSED}{instance}: {off} is not recorded offline any more")]
+    Online {
+        /// The instance.
+        instance: InstanceName,
+        /// The node off which it was to be moved.
+        off: NodeName,
+    },
+}
+
+/// luxid's answer about the running jobs cannot be parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("luxid's list of running jobs cannot be parsed")]
+pub struct BadRunningJobs;
+
+impl LockedInstance {
+    /// Reads the environment of a hook before an operation; `None` for any other hook.
+    #[must_use]
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
+        let operation = match variable("GANETI_HOOKS_PATH")?.as_str() {
+            "instance-start" => GuardedOperation::Startup,
+            "instance-modify" => GuardedOperation::SetParams,
+            _ => return None,
+        };
+        Some(Self {
+            operation,
+            name: InstanceName::new(&variable("GANETI_INSTANCE_NAME")?).ok()?,
+            admin_state: variable("GANETI_INSTANCE_STATUS").and_then(|word| AdminState::parse(&word)),
+            primary: variable("GANETI_INSTANCE_PRIMARY").and_then(|name| NodeName::new(&name).ok()),
+        })
+    }
+
+    /// Returns whether the check has to know whose operation this is. The start of an instance that is marked up is
+    /// right for everybody.
+    #[must_use]
+    pub fn is_to_check(&self) -> bool {
+        self.operation == GuardedOperation::SetParams || self.admin_state != Some(AdminState::Up)
+    }
+
+    /// Returns the arguments of LUXI's `Query` for [`LockedInstance::check`]. Of all jobs that name the instance, the one
+    /// that runs has its lock.
+    #[must_use]
+    pub fn query() -> Value {
+        json!(["job", ["id", "ops"], ["=", "status", "running"]])
+    }
+
+    /// Checks the operation, if it is one of gnt-ha's own starts. `answer` is luxid's to [`LockedInstance::query`], and
+    /// `offline` are the nodes that Ganeti has offline.
+    ///
+    /// # Errors
+    /// [`BadRunningJobs`] if the answer has another shape. The inner error is [`GuardError`] if the start must not go on.
+    pub fn check(
+        &self,
+        answer: &Value,
+        offline: &BTreeSet<NodeName>,
+    ) -> Result<Result<(), GuardError>, BadRunningJobs> {
+        let rows = answer.get("data").and_then(Value::as_array).ok_or(BadRunningJobs)?;
+        for row in rows {
+            let cell = row.get(1).ok_or(BadRunningJobs)?;
+            // A job that was archived since has no value.
+            let Some(ops) = cell.get(1).and_then(Value::as_array) else { continue };
+            if let Some(op) = ops.iter().find(|op| self.is_own(op))
+                && let Err(error) = self.check_own(op, offline)
+            {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn is_own(&self, op: &Value) -> bool {
+        let is = |key: &str, wanted: &str| op.get(key).and_then(Value::as_str) == Some(wanted);
+        is("OP_ID", self.operation.opcode())
+            && is("instance_name", self.name.as_str())
+            && sources(std::slice::from_ref(op)).any(|source| source == REASON_SOURCE)
+    }
+
+    fn check_own(&self, op: &Value, offline: &BTreeSet<NodeName>) -> Result<(), GuardError> {
+        if self.admin_state != Some(AdminState::Up) {
+            return Err(GuardError::Stopped(self.name.clone()));
+        }
+        let Some(off) = only_off(op).filter(|_| self.operation == GuardedOperation::SetParams) else { return Ok(()) };
+        if !self.primary.as_ref().is_some_and(|primary| node::same(primary, &off, [])) {
+            return Err(GuardError::Moved { instance: self.name.clone(), off });
+        }
+        if !offline.contains(&off) {
+            return Err(GuardError::Online { instance: self.name.clone(), off });
+        }
+        Ok(())
+    }
+}
+
+/// Returns the node off which an opcode moves its instance, by its reason trail.
+fn only_off(op: &Value) -> Option<NodeName> {
+    let trail = op.get("reason")?.as_array()?;
+    let mut ours = trail.iter().filter(|entry| entry.get(0).and_then(Value::as_str) == Some(REASON_SOURCE));
+    NodeName::new(ours.find_map(|entry| entry.get(1)?.as_str()?.strip_prefix(ONLY_OFF))?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> NodeName {
+        NodeName::new(text).unwrap()
+    }
+
+    fn locked(path: &str, status: &str, primary: &str) -> LockedInstance {
+        let variables = [
+            ("GANETI_HOOKS_PATH", path),
+            ("GANETI_INSTANCE_NAME", "web"),
+            ("GANETI_INSTANCE_STATUS", status),
+            ("GANETI_INSTANCE_PRIMARY", primary),
+        ];
+        let variable =
+            |wanted: &str| variables.iter().find(|(key, _)| *key == wanted).map(|(_, value)| (*value).into());
+        LockedInstance::read(variable).unwrap()
+    }
+
+    /// The running jobs, one of which moves web off n3 and starts it.
+    fn running(source: &str) -> Value {
+        let reason = json!([[source, "recover web", 5], [source, "only-off:n3.lab", 5]]);
+        let ops = json!([{"OP_ID": "OP_INSTANCE_SET_PARAMS", "instance_name": "web", "pnode": "n4.lab", "reason": reason},
+                         {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": reason}]);
+        json!({"data": [[[0, 3], [0, [{"OP_ID": "OP_CLUSTER_VERIFY"}]]], [[0, 7], [0, ops]], [[0, 8], [3, null]]]})
+    }
+
+    fn checked(locked: &LockedInstance, offline: &[&str]) -> Result<(), GuardError> {
+        let offline = offline.iter().map(|text| name(text)).collect();
+        locked.check(&running(REASON_SOURCE), &offline).unwrap()
+    }
+
+    #[test]
+    fn a_start_goes_on_only_if_nothing_has_changed_since_its_plan() {
+        let set = |status: &str, primary: &str| locked("instance-modify", status, primary);
+        assert_eq!(checked(&set("up", "n3.lab"), &["n3.lab"]), Ok(()));
+        assert!(matches!(checked(&set("down", "n3.lab"), &["n3.lab"]), Err(GuardError::Stopped(_))));
+        assert!(matches!(checked(&set("up", "n4.lab"), &["n3.lab"]), Err(GuardError::Moved { .. })), "a duplicate");
+        assert!(matches!(checked(&set("up", "n3.lab"), &[]), Err(GuardError::Online { .. })), "readmitted");
+        let start = |status: &str| locked("instance-start", status, "n4.lab");
+        assert_eq!(checked(&start("up"), &["n3.lab"]), Ok(()));
+        let stopped = checked(&start("down"), &["n3.lab"]).unwrap_err();
+        assert!(stopped.to_string().starts_with(REFUSED), "{stopped}");
+        assert!(matches!(checked(&start("?"), &["n3.lab"]), Err(GuardError::Stopped(_))), "unknown");
+    }
+
+    /// An administrator starts a stopped instance, or changes one: gnt-ha does not stop that.
+    #[test]
+    fn what_others_do_is_not_checked() {
+        for (path, status) in [("instance-start", "down"), ("instance-modify", "down")] {
+            let locked = locked(path, status, "n4.lab");
+            assert_eq!(locked.check(&running("gnt:client"), &BTreeSet::new()), Ok(Ok(())));
+            let other = LockedInstance { name: InstanceName::new("db").unwrap(), ..locked };
+            assert_eq!(other.check(&running(REASON_SOURCE), &BTreeSet::new()), Ok(Ok(())));
+        }
+        assert!(!locked("instance-start", "up", "n4.lab").is_to_check());
+        assert!(LockedInstance::read(|_| Some("instance-failover".to_owned())).is_none());
+    }
+
+    #[test]
+    fn an_answer_of_another_shape_is_an_error() {
+        let locked = locked("instance-start", "down", "n4.lab");
+        assert_eq!(locked.check(&json!([]), &BTreeSet::new()), Err(BadRunningJobs));
+        assert_eq!(locked.check(&json!({"data": [[]]}), &BTreeSet::new()), Err(BadRunningJobs));
+    }
+}

@@ -1,0 +1,193 @@
+//! What one plan of recovery leaves for the next on the same host. Pure: the caller stores it.
+//!
+//! Nothing that is started rests on it: the cluster's state alone shows what is to be done, so that a new master goes on.
+//! It holds a start back that luxid may be about to accept, and shows when an instance runs again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::instance::{AdminState, InstanceName};
+use super::instance_breaker::InstanceBreaker;
+use super::plan::{RecoveryPlan, Start};
+use super::queue::{Job, JobKind};
+use super::state::RecoveryInput;
+use crate::core::node::NodeName;
+use crate::core::receipt::Timestamp;
+
+/// How long luxid may take to show a start that it has not confirmed, in milliseconds. It asks each master candidate
+/// before it accepts a job, and waits 5 s for each dead one, several times.
+const UNCONFIRMED_MS: u64 = 90_000;
+
+/// How far the clock of this host may have been set back since a start was handed over, in milliseconds.
+const CLOCK_STEP_MS: u64 = 5_000;
+
+/// How long a started instance is waited for, in milliseconds.
+const STARTED_MS: u64 = 600_000;
+
+/// The memory of a host. The default is that of a host that has never planned a recovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecoveryMemory {
+    /// When the last plan was made.
+    pub at: Timestamp,
+    /// The breaker of the instances.
+    pub breaker: InstanceBreaker,
+    /// What the last plan reported.
+    pub lines: Vec<String>,
+    /// Whether the last plan waits for something that passes by itself.
+    pub waits: bool,
+    /// The starts that were handed over to luxid and are not known to be accepted or refused, with the time.
+    unconfirmed: BTreeMap<InstanceName, Timestamp>,
+    /// The instances whose starts are submitted, and that were not seen running yet.
+    started: BTreeMap<InstanceName, Started>,
+}
+
+/// A start that is submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Started {
+    on: Option<NodeName>,
+    at: Timestamp,
+}
+
+impl RecoveryMemory {
+    /// Returns whether nothing is left of an earlier plan.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.lines.is_empty() && !self.waits && self.unconfirmed.is_empty() && self.started.is_empty()
+    }
+
+    /// Returns the instances whose start may still be accepted, by the queue of now: what it shows is known, and what it
+    /// has not shown for 90 s was not accepted.
+    pub fn unconfirmed(&mut self, jobs: &[Job], now: Timestamp) -> BTreeSet<InstanceName> {
+        self.unconfirmed.retain(|name, at| {
+            let is_it = |job: &&Job| {
+                job.kind == JobKind::OwnStart
+                    && job.instances.contains(name)
+                    && job.received_ms.saturating_add(CLOCK_STEP_MS) >= at.wall_ms
+            };
+            let age_ms = now.boottime_ms.checked_sub(at.boottime_ms);
+            // The boot of this host ended its luxid.
+            age_ms.is_some_and(|age_ms| age_ms < UNCONFIRMED_MS) && !jobs.iter().any(|job| is_it(&job))
+        });
+        self.unconfirmed.keys().cloned().collect()
+    }
+
+    /// Notes that the start is about to be handed over. The caller stores that before.
+    pub fn hand_over(&mut self, start: &Start, now: Timestamp) {
+        self.unconfirmed.insert(start.instance.clone(), now);
+    }
+
+    /// Notes that luxid has accepted the start.
+    pub fn accepted(&mut self, start: &Start, now: Timestamp) {
+        self.unconfirmed.remove(&start.instance);
+        self.started.insert(start.instance.clone(), Started { on: start.place.node().cloned(), at: now });
+    }
+
+    /// Notes that luxid has not accepted the start.
+    pub fn not_accepted(&mut self, start: &Start) {
+        self.unconfirmed.remove(&start.instance);
+    }
+
+    /// Returns a line for each started instance that runs again, and forgets it. Starts that another master has submitted
+    /// are taken from the plan.
+    pub fn arrivals(&mut self, input: &RecoveryInput, plan: &RecoveryPlan, now: Timestamp) -> Vec<String> {
+        for under_way in &plan.under_way {
+            let started = Started { on: under_way.on.clone(), at: now };
+            self.started.entry(under_way.instance.clone()).or_insert(started);
+        }
+        let is_wanted = |name: &InstanceName| {
+            input.instances.iter().any(|known| known.name == *name && known.admin_state == AdminState::Up)
+        };
+        let mut lines = Vec::new();
+        self.started.retain(|name, started| {
+            let runs_on = |node: &&super::state::RecoveryNode| {
+                node.running.as_ref().is_some_and(|running| running.contains(name))
+            };
+            let age_ms = now.boottime_ms.checked_sub(started.at.boottime_ms);
+            if let Some(node) = input.nodes.iter().find(runs_on) {
+                let after =
+                    age_ms.map_or_else(String::new, |ms| format!(", {} s after its start was submitted", ms / 1_000));
+                lines.push(format!("{name}: runs on {}{after}", node.name));
+                return false;
+            }
+            is_wanted(name) && age_ms.is_some_and(|age_ms| age_ms < STARTED_MS)
+        });
+        lines
+    }
+
+    /// Returns whether a started instance was not seen running yet.
+    #[must_use]
+    pub fn awaits_instances(&self) -> bool {
+        !self.started.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::recovery::place::Place;
+    use crate::core::recovery::priority::Priority;
+    use crate::core::recovery::queue::JobStatus;
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp { wall_ms: 1_700_000_000_000 + ms, boottime_ms: ms }
+    }
+
+    fn web() -> InstanceName {
+        InstanceName::new("web").unwrap()
+    }
+
+    fn start() -> Start {
+        Start {
+            instance: web(),
+            off: NodeName::new("n3").unwrap(),
+            place: Place::Allocated(NodeName::new("n4").unwrap()),
+            priority: Priority::default(),
+            after_record: false,
+            moves_again: false,
+            starts_per_host: 4,
+            failed_on: BTreeSet::new(),
+        }
+    }
+
+    fn job(received_ms: u64) -> Job {
+        Job {
+            id: 7,
+            status: JobStatus::Failed,
+            kind: JobKind::OwnStart,
+            operation: String::new(),
+            instances: [web()].into(),
+            of_node: None,
+            new_primary: None,
+            received_ms,
+            ended_ms: None,
+            error: None,
+            interrupted: false,
+        }
+    }
+
+    /// luxid may accept a start long after the caller has given up. Until the queue shows it, or it is too late for that,
+    /// no other start is submitted.
+    #[test]
+    fn a_start_is_unconfirmed_until_the_queue_shows_it() {
+        let mut memory = RecoveryMemory::default();
+        memory.hand_over(&start(), at(1_000));
+        assert!(!memory.is_idle());
+        let earlier = job(at(0).wall_ms - 60_000);
+        assert_eq!(memory.unconfirmed(&[earlier], at(90_999)), [web()].into());
+        assert_eq!(memory.clone().unconfirmed(&[], at(91_000)), BTreeSet::new());
+        assert_eq!(memory.clone().unconfirmed(&[], at(500)), BTreeSet::new(), "another boot");
+        assert_eq!(memory.unconfirmed(&[job(at(1_500).wall_ms)], at(2_000)), BTreeSet::new());
+        assert!(memory.is_idle());
+    }
+
+    #[test]
+    fn what_luxid_refuses_is_not_waited_for() {
+        let mut memory = RecoveryMemory::default();
+        memory.hand_over(&start(), at(1_000));
+        memory.not_accepted(&start());
+        assert!(memory.is_idle());
+        memory.accepted(&start(), at(1_000));
+        assert!(memory.awaits_instances() && memory.unconfirmed(&[], at(1_000)).is_empty());
+    }
+}

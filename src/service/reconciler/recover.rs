@@ -1,0 +1,401 @@
+//! Carries out the recovery: starts the instances of dead hosts elsewhere, as Ganeti jobs that depend on the record.
+//!
+//! It begins after the record was submitted and without the reconciler's lock, so that nothing that it waits for delays
+//! a record, of this node or of another. What it cannot read is reported and prevents starts, never a record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::last_run::is_same_line;
+use super::noded_check::Addresses;
+use super::noded_check::OwnRefusal;
+use super::run::{Decided, ReconcileError, Reconciler};
+use crate::core::config::{Config, DEFAULT_PATH};
+use crate::core::grade::Grade;
+use crate::core::node::NodeName;
+use crate::core::reconcile::{Decision, Memory, NodeDecision, NodeState, Plan, ReconcileInput};
+use crate::core::recovery::config_data::DrbdPlace;
+use crate::core::recovery::death::receipts_to_ask;
+use crate::core::recovery::drbd::sightings;
+use crate::core::recovery::freshness::DrbdSightings;
+use crate::core::recovery::instance::InstanceName;
+use crate::core::recovery::memory::RecoveryMemory;
+use crate::core::recovery::not_recovered::NotRecovered;
+use crate::core::recovery::opcodes::{Form, StartJob, jobs};
+use crate::core::recovery::plan::{Cancel, RecoveryPlan};
+use crate::core::recovery::state::RecoverySettings;
+use crate::service::recovery::{RecoveryError, Sources, collect};
+use crate::service::shun::drbd_seen;
+use crate::service::shun::own::shunned_or_refused;
+use crate::sys::clock::{Deadline, now, wall_nanos};
+use crate::sys::config_file;
+use crate::sys::ganeti::files;
+use crate::sys::ganeti::luxi::{Luxi, LuxiError};
+use crate::sys::lock::{Lock, LockError};
+
+/// The file of what recovery remembers, in the state directory.
+const FILE: &str = "recovery.json";
+
+/// The most that one recovery may take. The next one goes on.
+const LIMIT: Duration = Duration::from_secs(6);
+
+/// How long another recovery of this host is waited for.
+const BUSY: Duration = Duration::from_millis(200);
+
+/// How long luxid may take to confirm the starts.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// How long the nodes may take to report what they have seen of their DRBD disks.
+const DRBD: Duration = Duration::from_secs(2);
+
+/// How old the last recovery may be, in milliseconds since boot, if something is under way, before a monitor runs the
+/// next.
+const OPEN_MS: u64 = 2_000;
+
+/// How old the last recovery may be, in milliseconds since boot, to describe the present.
+const RECENT_MS: u64 = 120_000;
+
+/// How long after a record an instance of its node may have been moved and not started, in milliseconds.
+const MOVED_MS: u64 = 3_600_000;
+
+/// What a recovery has done, one line for each instance, or why it has done nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Recovered {
+    /// All lines.
+    pub(super) lines: Vec<String>,
+    /// The lines that the last recovery did not have.
+    pub(super) news: Vec<String>,
+}
+
+/// The reason why a recovery has not ended.
+#[derive(Debug, thiserror::Error)]
+enum RecoverError {
+    #[error(transparent)]
+    Reconcile(#[from] ReconcileError),
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+impl Reconciler {
+    /// Starts the instances of dead hosts elsewhere, if this host is the master and recovery is on.
+    /// `state` and `decided` are those of a reconciliation of a moment ago, whose jobs are submitted.
+    pub(super) fn recover(
+        &self,
+        state: ReconcileInput,
+        decided: &Plan,
+        addresses: &Addresses,
+        deadline: Deadline,
+    ) -> Recovered {
+        let deadline = deadline.at_most(LIMIT);
+        match self.try_recover(state, decided, addresses, deadline) {
+            Ok(recovered) => recovered,
+            // Another process does the same at this moment.
+            Err(RecoverError::Lock(LockError::Busy { .. })) => Recovered::default(),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// Returns whether a recovery left something under way a while ago.
+    pub(super) fn is_recovery_due(&self) -> bool {
+        let Ok(memory) = self.recovery_memory() else { return false };
+        let age_ms = now().boottime_ms.checked_sub(memory.at.boottime_ms);
+        memory.waits && age_ms.is_none_or(|age_ms| age_ms >= OPEN_MS)
+    }
+
+    /// Reads the lines of the last recovery. While there are any, the master plans every 30 s: older ones were left by a
+    /// host that is not the master any more.
+    ///
+    /// # Errors
+    /// [`ReconcileError::State`] if the file cannot be read.
+    pub(super) fn last_recovery(&self) -> Result<Vec<String>, ReconcileError> {
+        let memory = self.recovery_memory()?;
+        let age_ms = now().boottime_ms.checked_sub(memory.at.boottime_ms);
+        Ok(if age_ms.is_some_and(|age_ms| age_ms < RECENT_MS) { memory.lines } else { Vec::new() })
+    }
+
+    /// Resets the breaker of the instances.
+    ///
+    /// # Errors
+    /// [`ReconcileError`] if the lock cannot be taken, or the memory cannot be read or written.
+    pub(super) fn reset_instance_breaker(&self, deadline: Deadline) -> Result<(), ReconcileError> {
+        let _lock = self.recovery_lock(deadline)?;
+        let mut memory = self.recovery_memory()?;
+        if memory.breaker.open().is_none() {
+            return Ok(());
+        }
+        memory.breaker = memory.breaker.reset();
+        self.write(FILE, &memory)
+    }
+
+    /// Makes the plan of recovery as it would be now, or right after the death of `died`; changes nothing.
+    ///
+    /// # Errors
+    /// [`ReconcileError`] if an input of the reconciliation cannot be read. The inner error is [`RecoveryError`] if one of
+    /// the recovery cannot be read.
+    pub(super) fn planned_recovery(
+        &self,
+        died: Option<&NodeName>,
+        deadline: Deadline,
+    ) -> Result<Result<RecoveryPlan, RecoveryError>, ReconcileError> {
+        let Decided { mut state, plan: decided, addresses } =
+            self.collect_and_decide(OwnRefusal::Kept, None, deadline)?;
+        let (memory, mut remembered) = (self.memory()?, self.recovery_memory()?);
+        self.fetch_recovery_receipts(&mut state, &memory, deadline);
+        let shunned = shunned_or_refused(&self.state_dir, deadline);
+        let sources = self.sources(&state, &decided, &memory, &addresses, &shunned, false);
+        let mut collected = match collect(sources, deadline) {
+            Ok(collected) => collected,
+            Err(error) => return Ok(Err(error)),
+        };
+        // Before it is switched on, an administrator sees what it would do.
+        collected.input.is_on = true;
+        collected.input.unconfirmed = remembered.unconfirmed(&collected.input.jobs, now());
+        collected.input.instance_breaker = remembered.breaker;
+        if let Some(died) = died {
+            collected.input = collected.input.after_death(died);
+        }
+        collected.input.drbd = self.drbd_sightings(&collected.lost_drbd(), &state.here, deadline);
+        Ok(Ok(collected.plan(&self.recovery_settings(), deadline)))
+    }
+
+    fn try_recover(
+        &self,
+        mut state: ReconcileInput,
+        decided: &Plan,
+        addresses: &Addresses,
+        deadline: Deadline,
+    ) -> Result<Recovered, RecoverError> {
+        let before = self.recovery_memory()?;
+        if state.master.as_ref() != Some(&state.here) {
+            // Another host goes on.
+            if before.waits {
+                self.write(FILE, &RecoveryMemory::default())?;
+            }
+            return Ok(Recovered::default());
+        }
+        if before.is_idle() && !self.may_concern(&state, decided)? {
+            return Ok(Recovered::default());
+        }
+        let _lock = self.recovery_lock(deadline.at_most(BUSY))?;
+        let mut remembered = self.recovery_memory()?;
+        // The administrator may have paused gnt-ha while the record was submitted.
+        state.pause = self.pause()?;
+        let memory = self.memory()?;
+        self.fetch_recovery_receipts(&mut state, &memory, deadline);
+        let shunned = shunned_or_refused(&self.state_dir, deadline);
+        let sources = self.sources(&state, decided, &memory, addresses, &shunned, true);
+        let mut collected = collect(sources, deadline)?;
+        let at = now();
+        collected.input.unconfirmed = remembered.unconfirmed(&collected.input.jobs, at);
+        collected.input.instance_breaker = remembered.breaker.clone();
+        collected.input.drbd = self.drbd_sightings(&collected.lost_drbd(), &state.here, deadline);
+        let plan = collected.plan(&self.recovery_settings(), deadline);
+        remembered.breaker = plan.breaker.clone();
+        let starts = jobs(&plan.starts, Form::NewPrimary, &collected.records, wall_nanos());
+        for job in &starts {
+            remembered.hand_over(job.start, at);
+        }
+        // It is written before any job: a program that forgets its action would repeat it.
+        self.write(FILE, &remembered)?;
+        let mut lines: Vec<String> = plan.cancel.iter().map(|cancel| self.cancel_start(cancel, deadline)).collect();
+        lines.extend(self.submit_starts(&starts, &mut remembered, deadline));
+        lines.extend(remembered.arrivals(&collected.input, &plan, now()));
+        lines.extend(reported(&plan, starts.len()));
+        remembered.waits = remembered.awaits_instances()
+            || !(plan.starts.is_empty() && plan.under_way.is_empty())
+            || plan.not_recovered.iter().any(|(_, why)| passes(why));
+        Ok(self.keep_recovered(remembered, lines))
+    }
+
+    /// Returns whether there may be something to start, by the files of this host alone: recovery is on, and a node that
+    /// is lost has an instance, or was recorded offline a while ago: then its instances may have been moved,
+    /// and not started.
+    fn may_concern(&self, state: &ReconcileInput, decided: &Plan) -> Result<bool, RecoveryError> {
+        let is_recorded_now = |verdict: &NodeDecision| matches!(verdict.decision, Decision::Offline { .. });
+        let being_recorded =
+            decided.verdicts.iter().filter(|verdict| is_recorded_now(verdict)).map(|verdict| &verdict.node);
+        let is_recent = |node: &&NodeState| {
+            node.changed_ms.is_some_and(|changed_ms| state.now.wall_ms.abs_diff(changed_ms) < MOVED_MS)
+        };
+        let offline = || state.nodes.iter().filter(|node| node.ganeti.offline);
+        let lost: BTreeSet<&NodeName> = offline().map(|node| &node.ganeti.name).chain(being_recorded).collect();
+        if lost.is_empty() {
+            return Ok(false);
+        }
+        let Some(config) = files::read_recovery_config_if_on(&self.data_dir)? else { return Ok(false) };
+        Ok(offline().any(|node| is_recent(&node)) || config.has_instances_on(&lost))
+    }
+
+    /// Stores what is remembered, with the lines of this recovery.
+    fn keep_recovered(&self, mut remembered: RecoveryMemory, lines: Vec<String>) -> Recovered {
+        let is_new = |line: &&String| !remembered.lines.iter().any(|said| is_same_line(said, line));
+        let news = lines.iter().filter(is_new).cloned().collect();
+        (remembered.at, remembered.lines) = (now(), lines.clone());
+        // The starts are submitted: if the rest cannot be kept, it is only reported again.
+        let _ = self.write(FILE, &remembered);
+        Recovered { lines, news }
+    }
+
+    fn failed(&self, error: &RecoverError) -> Recovered {
+        let lines = vec![format!("recovery: nothing is started: {error}")];
+        match self.recovery_memory() {
+            Ok(mut remembered) => {
+                remembered.waits = true;
+                self.keep_recovered(remembered, lines)
+            }
+            Err(_) => Recovered { news: lines.clone(), lines },
+        }
+    }
+
+    fn cancel_start(&self, cancel: &Cancel, deadline: Deadline) -> String {
+        let Cancel { job, instance, why } = cancel;
+        let connection = Luxi::connect(&self.luxi, deadline.at_most(ANSWER));
+        match connection.and_then(|mut luxi| luxi.cancel_job(*job)) {
+            Ok(_) => format!("{instance}: job {job} is cancelled: {why}"),
+            Err(error) => format!("{instance}: job {job} cannot be cancelled: {error} ({why})"),
+        }
+    }
+
+    /// Submits the starts in one request. Returns one line for each.
+    fn submit_starts(
+        &self,
+        starts: &[StartJob<'_>],
+        remembered: &mut RecoveryMemory,
+        deadline: Deadline,
+    ) -> Vec<String> {
+        if starts.is_empty() {
+            return Vec::new();
+        }
+        let opcodes: Vec<_> = starts.iter().map(|job| job.opcodes.clone()).collect();
+        let connection = Luxi::connect(&self.luxi, deadline.at_most(ANSWER));
+        let answers = connection.and_then(|mut luxi| luxi.submit_each(&opcodes));
+        let each: Vec<Result<Option<u64>, String>> = match answers {
+            Ok(answers) => answers.into_iter().map(|each| each.map(Some).map_err(|error| error.to_string())).collect(),
+            Err(error @ (LuxiError::Connect { .. } | LuxiError::Refused(_))) => {
+                starts.iter().map(|_| Err(error.to_string())).collect()
+            }
+            // luxid may still accept them.
+            Err(LuxiError::Unconfirmed | LuxiError::Exchange(_) | LuxiError::Answer(_)) => {
+                starts.iter().map(|_| Ok(None)).collect()
+            }
+        };
+        let at = now();
+        let mut lines = Vec::new();
+        for (StartJob { start, .. }, answer) in starts.iter().zip(each) {
+            let on = start.place.node().map_or_else(String::new, |node| format!(" on {node}"));
+            let what = format!("{}: starts{on}, off {}", start.instance, start.off);
+            lines.push(match answer {
+                Ok(Some(number)) => {
+                    remembered.accepted(start, at);
+                    format!("{what}: job {number} is submitted")
+                }
+                Ok(None) => format!("{what}: a job is handed over"),
+                Err(error) => {
+                    remembered.not_accepted(start);
+                    format!("{what}: not submitted, the next recovery tries again: {error}")
+                }
+            });
+        }
+        lines
+    }
+
+    fn sources<'a>(
+        &'a self,
+        state: &'a ReconcileInput,
+        decided: &'a Plan,
+        memory: &'a Memory,
+        addresses: &'a Addresses,
+        shunned: &'a BTreeSet<IpAddr>,
+        may_except: bool,
+    ) -> Sources<'a> {
+        Sources {
+            state,
+            decided,
+            memory,
+            addresses,
+            shunned,
+            data_dir: &self.data_dir,
+            luxi: &self.luxi,
+            hail: &self.hail,
+            may_except,
+        }
+    }
+
+    /// Fetches the receipts of other hosts for the nodes that are recorded offline on too weak a proof.
+    fn fetch_recovery_receipts(&self, state: &mut ReconcileInput, memory: &Memory, deadline: Deadline) {
+        let least = self.recovery_settings().least_grade.max(Grade::Bounded);
+        let asked = receipts_to_ask(state, memory, least);
+        self.fetch_receipts(state, asked, deadline);
+    }
+
+    /// Asks the secondary nodes of these instances what they had seen of their DRBD disks. What is not known permits no
+    /// start.
+    fn drbd_sightings(
+        &self,
+        places: &[DrbdPlace],
+        here: &NodeName,
+        deadline: Deadline,
+    ) -> BTreeMap<InstanceName, DrbdSightings> {
+        if places.is_empty() {
+            return BTreeMap::new();
+        }
+        let nodes: BTreeSet<NodeName> = places.iter().map(|place| place.secondary.clone()).collect();
+        let asked_ms = now().wall_ms;
+        let ask = |config: &Config| drbd_seen::ask(config, &self.data_dir, &nodes, deadline.at_most(DRBD));
+        let answers = config_file::load_or_default(Path::new(DEFAULT_PATH)).map_err(|error| error.to_string());
+        let answers = answers.and_then(|config| ask(&config).map_err(|error| error.to_string()));
+        let mut ages = answers.unwrap_or_else(|error| {
+            tracing::warn!(%error, "what was seen of the DRBD disks is unknown");
+            BTreeMap::new()
+        });
+        ages.insert(here.clone(), drbd_seen::ages(&self.state_dir));
+        let of = |place: &DrbdPlace| {
+            let seen = ages.get(&place.secondary).map(|ages| sightings(&place.minors, ages, asked_ms));
+            Some((place.instance.clone(), seen?))
+        };
+        places.iter().filter_map(of).collect()
+    }
+
+    fn recovery_settings(&self) -> RecoverySettings {
+        RecoverySettings { least_grade: self.settings.least_grade, ..RecoverySettings::default() }
+    }
+
+    fn recovery_lock(&self, deadline: Deadline) -> Result<Lock, LockError> {
+        self.store().lock("recover", deadline)
+    }
+
+    fn recovery_memory(&self) -> Result<RecoveryMemory, ReconcileError> {
+        Ok(self.read(FILE)?.unwrap_or_default())
+    }
+}
+
+/// Returns whether a reason may be gone at the next monitor.
+const fn passes(why: &NotRecovered) -> bool {
+    !why.needs_administrator() || matches!(why, NotRecovered::NoPlacement(_) | NotRecovered::HostRunsAgain)
+}
+
+/// Returns a line for each instance that is being started, or is not, and why. `submitted` starts have their lines
+/// already.
+fn reported(plan: &RecoveryPlan, submitted: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let waiting = plan.starts.len().saturating_sub(submitted);
+    if waiting > 0 {
+        lines.push(format!("recovery: {waiting} instances wait for the record of their host"));
+    }
+    for under_way in &plan.under_way {
+        let on = under_way.on.as_ref().map_or_else(String::new, |node| format!(" on {node}"));
+        lines.push(format!("{}: job {} starts it{on}", under_way.instance, under_way.job));
+    }
+    lines.extend(plan.not_recovered.iter().map(|(instance, why)| format!("{instance}: not started: {why}")));
+    let bad = plan.bad_priorities.iter();
+    lines.extend(bad.map(|(instance, error)| format!("{instance}: starts without a priority: {error}")));
+    lines
+}
+
+#[cfg(test)]
+#[path = "recover_tests.rs"]
+mod tests;

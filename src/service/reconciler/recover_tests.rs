@@ -1,0 +1,299 @@
+//! Tests the recovery of a host's instances, with a luxid and an allocator that answer as each test needs. The nodes do
+//! not answer.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::core::ganeti::config::Node;
+use crate::core::ganeti::offline_job::OfflineJob;
+use crate::core::pacemaker::fencing::Ways;
+use crate::core::receipt::Timestamp;
+use crate::core::reconcile::{
+    MasterRoleState, Membership, NodeDecision, NodeState, Pause, PowerAction, Proof, ProofSource,
+};
+
+const TAG: &str = "ocf:recover:on";
+
+/// A model of luxid: it keeps the requests, and shows these jobs.
+struct Luxid {
+    requests: Arc<Mutex<Vec<(String, Value)>>>,
+    jobs: Arc<Mutex<Vec<Value>>>,
+    /// Whether it ends the connection instead of confirming jobs.
+    hangs_up: Arc<Mutex<bool>>,
+}
+
+impl Luxid {
+    fn at(path: PathBuf) -> Self {
+        let listener = UnixListener::bind(path).unwrap();
+        let luxid = Self { requests: Arc::default(), jobs: Arc::default(), hangs_up: Arc::default() };
+        let (requests, jobs, hangs_up) =
+            (Arc::clone(&luxid.requests), Arc::clone(&luxid.jobs), Arc::clone(&luxid.hangs_up));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                loop {
+                    let (mut request, mut byte) = (Vec::new(), [0]);
+                    while stream.read_exact(&mut byte).is_ok() && byte != [3] {
+                        request.extend(byte);
+                    }
+                    let Ok(request) = serde_json::from_slice::<Value>(&request) else { break };
+                    let method = request["method"].as_str().unwrap().to_owned();
+                    requests.lock().unwrap().push((method.clone(), request["args"].clone()));
+                    let result = match method.as_str() {
+                        "SubmitManyJobs" if *hangs_up.lock().unwrap() => break,
+                        "SubmitManyJobs" => {
+                            let count = request["args"][0].as_array().unwrap().len();
+                            (0..count).map(|index| json!([true, 50 + index])).collect()
+                        }
+                        "CancelJob" => json!([true, "canceled"]),
+                        "Query" if request["args"][0] == "job" => json!({"data": *jobs.lock().unwrap()}),
+                        _ => json!({"data": []}),
+                    };
+                    write!(stream, "{}\x03", json!({"success": true, "result": result})).unwrap();
+                }
+            }
+        });
+        luxid
+    }
+
+    /// Returns the requests other than queries since the last call.
+    fn changes(&self) -> Vec<(String, Value)> {
+        std::mem::take(&mut *self.requests.lock().unwrap())
+            .into_iter()
+            .filter(|(method, _)| method != "Query")
+            .collect()
+    }
+}
+
+struct Scene {
+    dir: tempfile::TempDir,
+    reconciler: Reconciler,
+    luxid: Luxid,
+}
+
+impl Scene {
+    /// n1 is the master, n3 was fenced a moment ago, and web and db ran there.
+    fn new(tag: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let luxid = Luxid::at(dir.path().join("luxi"));
+        std::fs::write(dir.path().join("cib.xml"), "<cib><configuration/></cib>").unwrap();
+        let answer = r#"{"success": true, "result": [[["db", "g", ["n2.lab"]], ["web", "g", ["n2.lab"]]], [], []]}"#;
+        std::fs::write(dir.path().join("hail"), format!("#!/bin/sh\necho '{answer}'\n")).unwrap();
+        std::fs::set_permissions(dir.path().join("hail"), PermissionsExt::from_mode(0o755)).unwrap();
+        let reconciler = Reconciler::new(&dir.path().join("state"), &dir.path().join("data"), &dir.path().join("luxi"));
+        let reconciler = Reconciler { cib: dir.path().join("cib.xml"), hail: dir.path().join("hail"), ..reconciler };
+        let scene = Self { dir, reconciler, luxid };
+        scene.write_config(tag, false);
+        scene
+    }
+
+    fn write_config(&self, tag: &str, is_offline: bool) {
+        let node = |name: &str, offline: bool| json!({"name": name, "group": "g", "offline": offline});
+        let instance = |name: &str| json!({"name": name, "primary_node": "u3", "admin_state": "up"});
+        let config = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1", "tags": [tag, "ganeti:watcher:autorepair:failover"]},
+            "nodegroups": {"g": {"name": "default"}},
+            "nodes": {"u1": node("n1.lab", false), "u2": node("n2.lab", false), "u3": node("n3.lab", is_offline)},
+            "instances": {"a": instance("web"), "b": instance("db")}});
+        std::fs::create_dir_all(self.dir.path().join("data")).unwrap();
+        std::fs::write(self.dir.path().join("data/config.data"), config.to_string()).unwrap();
+    }
+
+    fn recover(&self) -> Recovered {
+        let (state, decided) = lost(now());
+        self.reconciler.recover(state, &decided, &Addresses::new(), Deadline::after(Duration::from_secs(20)))
+    }
+}
+
+fn name(text: &str) -> NodeName {
+    NodeName::new(text).unwrap()
+}
+
+/// The state of a reconciliation that is about to record n3 offline, and its plan.
+fn lost(at: Timestamp) -> (ReconcileInput, Plan) {
+    let node = |text: &str, member| NodeState {
+        ganeti: Node {
+            name: name(text),
+            oob_program: None,
+            offline: false,
+            drained: false,
+            powered: true,
+            master_candidate: true,
+            master_capable: true,
+        },
+        changed_ms: None,
+        drained_by_us: false,
+        member,
+        is_remote: false,
+        member_since_ms: None,
+        answers: None,
+        fences: Vec::new(),
+        receipts: Vec::new(),
+        ways: Ways::ours(Grade::Bounded),
+    };
+    let state = ReconcileInput {
+        now: at,
+        stack_started_ms: at.wall_ms - 10_000_000,
+        quorum: true,
+        maintenance: false,
+        here: name("n1.lab"),
+        master: Some(name("n1.lab")),
+        role: MasterRoleState::Unmanaged,
+        pause: None,
+        candidate_pool_size: 3,
+        nodes: vec![
+            node("n1.lab", Membership::Online),
+            node("n2.lab", Membership::Online),
+            node("n3.lab", Membership::Absent),
+        ],
+    };
+    let proof = Proof {
+        keys: Vec::new(),
+        at_ms: at.wall_ms,
+        grade: Grade::Off,
+        word: ProofSource::Human,
+        powered: None,
+        is_planned: false,
+    };
+    let job = OfflineJob { node: name("n3.lab"), sets_offline: true, powered: None, auto_promote: false };
+    let decision = Decision::Offline { job, proof, power_too: PowerAction::default() };
+    let verdicts = vec![NodeDecision { node: name("n3.lab"), decision }];
+    (state, Plan { verdicts, memory: Memory::default() })
+}
+
+/// A row of luxid's list of jobs.
+fn job(id: u64, status: &str, ops: Value) -> Value {
+    json!([[0, id], [0, status], [0, ops], [0, [null]], [0, [1_700_000_000, 0]], [0, null]])
+}
+
+fn record(id: u64) -> Value {
+    let reason = json!([["gnt:extern:gnt-ha", "offline", 5]]);
+    job(
+        id,
+        "running",
+        json!([{"OP_ID": "OP_NODE_SET_PARAMS", "node_name": "n3.lab", "offline": true, "reason": reason}]),
+    )
+}
+
+/// All starts are one submission, and wait for the job that records their host.
+#[test]
+fn the_starts_depend_on_the_record_and_are_one_request() {
+    let scene = Scene::new(TAG);
+    *scene.luxid.jobs.lock().unwrap() = vec![record(42)];
+    let recovered = scene.recover();
+    let changes = scene.luxid.changes();
+    let [(method, arguments)] = changes.as_slice() else { panic!("{changes:?}") };
+    assert_eq!(method, "SubmitManyJobs");
+    let jobs = arguments[0].as_array().unwrap();
+    let of = |job: &Value| (job[0]["instance_name"].clone(), job[0]["pnode"].clone(), job[0]["depends"].clone());
+    let depends = json!([[42, ["success"]]]);
+    let expected = ["db", "web"].map(|instance| (json!(instance), json!("n2.lab"), depends.clone()));
+    assert_eq!(jobs.iter().map(of).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        recovered.lines,
+        [
+            "db: starts on n2.lab, off n3.lab: job 50 is submitted",
+            "web: starts on n2.lab, off n3.lab: job 51 is submitted"
+        ]
+    );
+    assert_eq!(recovered.news, recovered.lines);
+    assert!(scene.reconciler.recovery_memory().unwrap().waits);
+}
+
+/// The record was not submitted, or has failed: nothing starts. Once it is read back, the starts wait for no job.
+#[test]
+fn without_its_record_nothing_starts() {
+    let scene = Scene::new(TAG);
+    let recovered = scene.recover();
+    assert_eq!(recovered.lines, ["recovery: 2 instances wait for the record of their host"]);
+    assert!(scene.luxid.changes().is_empty());
+    scene.write_config(TAG, true);
+    scene.recover();
+    let changes = scene.luxid.changes();
+    assert_eq!(changes[0].1[0][0][0].get("depends"), None, "{changes:?}");
+}
+
+/// Recovery is off, although the tag of harep permits each start: luxid is not even asked.
+#[test]
+fn without_the_tag_of_recovery_nothing_happens() {
+    let scene = Scene::new("other");
+    assert_eq!(scene.recover(), Recovered::default());
+    assert!(scene.luxid.requests.lock().unwrap().is_empty());
+    let (state, decided) = lost(now());
+    let other = ReconcileInput { here: name("n2.lab"), ..state };
+    let scene = Scene::new(TAG);
+    let mut waiting = RecoveryMemory::default();
+    waiting.waits = true;
+    scene.reconciler.write(FILE, &waiting).unwrap();
+    assert!(scene.reconciler.is_recovery_due());
+    let recovered =
+        scene.reconciler.recover(other, &decided, &Addresses::new(), Deadline::after(Duration::from_secs(20)));
+    assert_eq!(recovered, Recovered::default(), "not the master");
+    assert!(!scene.reconciler.is_recovery_due(), "nor does it run at each monitor");
+}
+
+/// luxid hangs up and may have accepted the jobs. A second submission would start the instances twice.
+#[test]
+fn what_luxid_has_not_confirmed_is_not_submitted_again() {
+    let scene = Scene::new(TAG);
+    *scene.luxid.jobs.lock().unwrap() = vec![record(42)];
+    *scene.luxid.hangs_up.lock().unwrap() = true;
+    let recovered = scene.recover();
+    assert_eq!(recovered.lines[0], "db: starts on n2.lab, off n3.lab: a job is handed over");
+    *scene.luxid.hangs_up.lock().unwrap() = false;
+    scene.luxid.changes();
+    let recovered = scene.recover();
+    assert!(recovered.lines[0].starts_with("db: not started: its start is handed over"), "{:?}", recovered.lines);
+    assert!(scene.luxid.changes().is_empty());
+    assert!(scene.reconciler.recovery_memory().unwrap().waits, "the next monitor goes on");
+}
+
+/// A pause that was set since the reconciliation, and an instance that was stopped since its start was submitted.
+#[test]
+fn a_pause_starts_nothing_and_cancels_what_waits() {
+    let scene = Scene::new(TAG);
+    let reason = json!([["gnt:extern:gnt-ha", "recover web", 5]]);
+    let start = json!([{"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": reason}]);
+    *scene.luxid.jobs.lock().unwrap() = vec![record(42), job(43, "waiting", start)];
+    scene.reconciler.set_pause(&Pause::new("a fan", "root", 1).unwrap()).unwrap();
+    let recovered = scene.recover();
+    assert_eq!(scene.luxid.changes(), [("CancelJob".to_owned(), json!([43, false]))]);
+    assert!(recovered.lines[0].starts_with("web: job 43 is cancelled: paused by root"), "{:?}", recovered.lines);
+    assert!(recovered.lines[1].starts_with("db: not started: paused by root"), "{:?}", recovered.lines);
+}
+
+/// An error of the recovery is a line, reported once, and the next monitor tries again.
+#[test]
+fn a_failure_is_reported_once_and_tried_again() {
+    let scene = Scene::new(TAG);
+    *scene.luxid.jobs.lock().unwrap() = vec![json!([])];
+    let recovered = scene.recover();
+    assert_eq!(recovered.news, ["recovery: nothing is started: row 0 of luxid's list of jobs cannot be parsed"]);
+    assert_eq!(scene.recover().news, [""; 0]);
+    assert!(scene.reconciler.recovery_memory().unwrap().waits);
+    std::fs::write(scene.dir.path().join("state/recovery.json"), "{").unwrap();
+    assert!(scene.recover().lines[0].contains("recovery.json"), "what was handed over is unknown: nothing starts");
+    assert!(scene.luxid.changes().is_empty());
+}
+
+/// The breaker of the instances stays open for the next plan, until the administrator resets it.
+#[test]
+fn the_breaker_of_the_instances_is_kept_and_reset() {
+    let scene = Scene::new(TAG);
+    let mut memory = RecoveryMemory::default();
+    let held = json!({"held": ["db", "web"], "limit": 1, "excused": []});
+    memory.breaker = serde_json::from_value(held).unwrap();
+    scene.reconciler.write(FILE, &memory).unwrap();
+    *scene.luxid.jobs.lock().unwrap() = vec![record(42)];
+    let recovered = scene.recover();
+    assert!(recovered.lines[0].contains("the breaker is open: 2 instances"), "{:?}", recovered.lines);
+    assert!(scene.luxid.changes().is_empty());
+    scene.reconciler.reset_breaker(Deadline::after(Duration::from_secs(5))).unwrap();
+    scene.recover();
+    assert_eq!(scene.luxid.changes().len(), 1);
+}

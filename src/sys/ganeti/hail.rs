@@ -1,0 +1,55 @@
+//! Runs Ganeti's allocator hail, which reads its input from stdin, needs no daemon and changes nothing.
+
+use std::io;
+use std::path::Path;
+
+use crate::core::recovery::placement::{HailAnswer, PlacementError, answer};
+use crate::sys::clock::Deadline;
+use crate::sys::command::{ProgramError, run_up_to};
+
+/// The most bytes that are read of the answer: about 400 for each instance, with the jobs that hail proposes.
+const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+
+/// Runs hail, which is at `program`, on a document, until the deadline at the latest.
+///
+/// # Errors
+/// [`PlacementError`] if hail is missing, fails, does not end in time, or prints no complete answer.
+pub fn run(program: &Path, document: &str, deadline: Deadline) -> Result<HailAnswer, PlacementError> {
+    match run_up_to(ANSWER_LIMIT, program, &["-"], document.as_bytes(), deadline) {
+        Ok(stdout) => answer(Some(0), stdout.as_bytes(), b""),
+        Err(ProgramError::Failed { code, output, .. }) => answer(Some(code), b"", output.as_bytes()),
+        Err(ProgramError::TimedOut { .. }) => Err(PlacementError::TimedOut),
+        Err(ProgramError::Start { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            Err(PlacementError::Missing)
+        }
+        Err(error) => Err(PlacementError::NotRun(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn ran(script: &str) -> Result<HailAnswer, PlacementError> {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("hail");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).unwrap();
+        run(&program, "{}", Deadline::after(Duration::from_secs(10)))
+    }
+
+    #[test]
+    fn a_missing_and_a_failing_allocator_are_told_apart() {
+        let missing = run(Path::new("/nonexistent/hail"), "{}", Deadline::after(Duration::from_secs(10)));
+        assert_eq!(missing, Err(PlacementError::Missing));
+        let failed = ran("echo 'Error: no' >&2; exit 1");
+        assert!(
+            matches!(&failed, Err(PlacementError::Failed { code: Some(1), text }) if text == "Error: no"),
+            "{failed:?}"
+        );
+        assert_eq!(ran("echo '{\"success\": true, \"result\": [[], [], []]}'"), Ok(HailAnswer::default()));
+        assert!(matches!(ran("true"), Err(PlacementError::Answer(_))));
+    }
+}

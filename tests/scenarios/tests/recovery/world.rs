@@ -1,0 +1,418 @@
+//! The simulated cluster: hosts that die, are cut off and return, administrators, and gnt-ha's recovery.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gnt_ha::core::grade::Grade;
+use gnt_ha::core::node::NodeName;
+use gnt_ha::core::pause::Pause;
+use gnt_ha::core::receipt::Timestamp;
+use gnt_ha::core::recovery::freshness::DrbdSightings;
+use gnt_ha::core::recovery::instance::{AdminState, Instance, InstanceName};
+use gnt_ha::core::recovery::instance_breaker::InstanceBreaker;
+use gnt_ha::core::recovery::memory::RecoveryMemory;
+use gnt_ha::core::recovery::opcodes::{Form, jobs};
+use gnt_ha::core::recovery::place::Place;
+use gnt_ha::core::recovery::placement::{HailAnswer, Placement, PlacementError};
+use gnt_ha::core::recovery::plan::{RecoveryPlan, plan};
+use gnt_ha::core::recovery::queue::Job;
+use gnt_ha::core::recovery::state::{DeathProof, NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings, Suspicion};
+use gnt_ha::core::recovery::template::DiskTemplate;
+use serde_json::{Value, json};
+
+use super::ganeti::QueuedJob;
+
+pub(crate) const HOSTS: usize = 5;
+pub(crate) const INSTANCES: usize = 6;
+const START_MS: u64 = 1_700_000_000_000;
+
+/// The time of a step, in milliseconds.
+const STEP_MS: u64 = 5_000;
+
+/// From the loss of a host to its fencing, in steps.
+const FENCED_AFTER: u64 = 2;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Die(usize),
+    Cut(usize),
+    PowerOn(usize),
+    Readmit(usize),
+    MasterDies,
+    Stop(usize),
+    StartByHand(usize),
+    MoveByHand(usize, usize),
+    Migrate(usize, usize),
+    StartsFail(usize, bool),
+    Paused(bool),
+    AnswerLost,
+    HailFails(bool),
+    Nothing,
+}
+
+/// A guard that a test takes away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// The check in Ganeti's hook.
+    Hook,
+    /// What is remembered of starts that luxid has not confirmed.
+    Memory,
+    /// What the nodes report to run.
+    Running,
+    /// The proof before the record.
+    Proof,
+}
+
+/// What must never happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// gnt-ha started an instance that ran elsewhere.
+    Twice,
+    /// gnt-ha started an instance that was stopped by hand.
+    Stopped,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Host {
+    pub(crate) is_dead: bool,
+    pub(crate) is_cut: bool,
+    pub(crate) lost_at: Option<u64>,
+    pub(crate) proof_at: Option<u64>,
+    pub(crate) is_offline: bool,
+    pub(crate) starts_fail: bool,
+    pub(crate) running: BTreeSet<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Vm {
+    pub(crate) is_up: bool,
+    pub(crate) primary: usize,
+    pub(crate) secondary: Option<usize>,
+    /// Whether the administrator has stopped it since it was started last.
+    pub(crate) stopped_by_hand: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) vms: Vec<Vm>,
+    pub(crate) queue: Vec<QueuedJob>,
+    /// In how many of 100 steps gnt-ha plans.
+    pub(crate) plans: usize,
+    pub(crate) without: Vec<Guard>,
+    /// Whether the random events are only losses of hosts and of answers.
+    pub(crate) has_only_losses: bool,
+    pub(crate) broken: Vec<(Broken, String)>,
+    records: BTreeMap<usize, u64>,
+    memory: RecoveryMemory,
+    is_paused: bool,
+    is_answer_lost: bool,
+    hail_fails: bool,
+    seed: u64,
+}
+
+pub(crate) fn host_name(host: usize) -> NodeName {
+    NodeName::new(&format!("n{host}")).unwrap()
+}
+
+pub(crate) fn vm_name(vm: usize) -> InstanceName {
+    InstanceName::new(&format!("vm{vm}")).unwrap()
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut hosts = vec![Host::default(); HOSTS];
+        let vms: Vec<Vm> = (0..INSTANCES)
+            .map(|number| {
+                let primary = 1 + number % (HOSTS - 1);
+                let secondary = (number >= 4).then_some(1 + (number + 1) % (HOSTS - 1));
+                Vm { is_up: true, primary, secondary, stopped_by_hand: false }
+            })
+            .collect();
+        for (number, vm) in vms.iter().enumerate() {
+            hosts[vm.primary].running.insert(number);
+        }
+        Self {
+            now: 0,
+            hosts,
+            vms,
+            queue: Vec::new(),
+            plans: 100,
+            without: Vec::new(),
+            has_only_losses: false,
+            broken: Vec::new(),
+            records: BTreeMap::new(),
+            memory: RecoveryMemory::default(),
+            is_paused: false,
+            is_answer_lost: false,
+            hail_fails: false,
+            seed,
+        }
+    }
+
+    fn ms(&self, step: u64) -> u64 {
+        START_MS + step * STEP_MS
+    }
+
+    fn time(&self) -> Timestamp {
+        Timestamp { wall_ms: self.ms(self.now), boottime_ms: self.now * STEP_MS }
+    }
+
+    /// A number below `limit` that only depends on the seed.
+    pub(crate) fn chance(&mut self, limit: usize) -> usize {
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from((self.seed >> 33) % limit as u64).unwrap()
+    }
+
+    pub(crate) fn answers(&self, host: usize) -> bool {
+        !self.hosts[host].is_dead && !self.hosts[host].is_cut
+    }
+
+    fn event(&mut self, event: &Event) {
+        match *event {
+            Event::Die(host) if !self.hosts[host].is_dead => {
+                self.hosts[host].is_dead = true;
+                self.hosts[host].running.clear();
+                self.hosts[host].lost_at.get_or_insert(self.now);
+            }
+            Event::Cut(host) if self.answers(host) && !self.hosts[host].is_offline => {
+                self.hosts[host].is_cut = true;
+                self.hosts[host].lost_at.get_or_insert(self.now);
+            }
+            Event::PowerOn(host) if self.hosts[host].proof_at.is_some() => {
+                self.hosts[host].is_dead = false;
+                self.hosts[host].is_cut = false;
+                self.hosts[host].running.clear();
+            }
+            Event::Readmit(host)
+                if self.hosts[host].is_offline && self.answers(host) && self.hosts[host].running.is_empty() =>
+            {
+                let starts_fail = self.hosts[host].starts_fail;
+                self.hosts[host] = Host { starts_fail, ..Host::default() };
+                self.records.remove(&host);
+            }
+            Event::MasterDies => {
+                self.interrupt();
+                self.memory = RecoveryMemory::default();
+            }
+            Event::Stop(vm) => {
+                self.submit(vec![json!({"OP_ID": "OP_INSTANCE_SHUTDOWN", "instance_name": vm_name(vm).as_str()})]);
+            }
+            Event::StartByHand(vm) => {
+                self.submit(vec![json!({"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": vm_name(vm).as_str()})]);
+            }
+            Event::MoveByHand(vm, host) => {
+                let (instance, node) = (vm_name(vm), host_name(host));
+                self.submit(vec![json!({"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": instance.as_str(),
+                                        "target_node": node})]);
+            }
+            Event::Migrate(vm, host) => {
+                let op = json!({"OP_ID": "OP_INSTANCE_MIGRATE", "instance_name": vm_name(vm).as_str(),
+                                "target_node": host_name(host)});
+                self.submit(vec![op.clone(), op]);
+            }
+            Event::StartsFail(host, fails) => self.hosts[host].starts_fail = fails,
+            Event::Paused(is_paused) => self.is_paused = is_paused,
+            Event::AnswerLost => self.is_answer_lost = true,
+            Event::HailFails(fails) => self.hail_fails = fails,
+            _ => {}
+        }
+    }
+
+    /// Pacemaker fences what is lost.
+    fn fence(&mut self) {
+        let believes_all = self.without.contains(&Guard::Proof);
+        for host in &mut self.hosts {
+            let Some(lost) = host.lost_at else { continue };
+            if host.proof_at.is_none() && (believes_all || self.now >= lost + FENCED_AFTER) {
+                host.proof_at = Some(self.now);
+            }
+            if self.now == lost + FENCED_AFTER {
+                host.is_dead = true;
+                host.running.clear();
+            }
+        }
+    }
+
+    fn input(&self) -> RecoveryInput {
+        let is_blind = self.without.contains(&Guard::Running);
+        let nodes = self.hosts.iter().enumerate().map(|(number, host)| RecoveryNode {
+            name: host_name(number),
+            group: "default".to_owned(),
+            record: match (host.is_offline, host.proof_at) {
+                (true, _) => NodeRecord::Offline,
+                (false, Some(_)) => NodeRecord::BeingRecorded,
+                (false, None) => NodeRecord::Online,
+            },
+            drained: false,
+            vm_capable: number != 0,
+            proof: host.proof_at.map(|at| DeathProof {
+                grade: Grade::Off,
+                at_ms: self.ms(at),
+                lost_ms: host.lost_at.map(|lost| self.ms(lost)),
+            }),
+            runs_again: host.proof_at.is_some() && self.answers(number),
+            suspicion: host.lost_at.map(|_| Suspicion::Lost),
+            running: match (is_blind, self.answers(number)) {
+                (true, _) => Some(BTreeSet::new()),
+                (false, true) => Some(host.running.iter().map(|vm| vm_name(*vm)).collect()),
+                (false, false) => None,
+            },
+        });
+        let instances = self.vms.iter().enumerate().map(|(number, vm)| Instance {
+            name: vm_name(number),
+            admin_state: if vm.is_up { AdminState::Up } else { AdminState::Down },
+            primary: host_name(vm.primary),
+            secondaries: vm.secondary.map(host_name).into_iter().collect(),
+            template: if vm.secondary.is_some() { DiskTemplate::Drbd } else { DiskTemplate::Rbd },
+            tags: Vec::new(),
+        });
+        let fresh = DrbdSightings { fresh_ms: Some(self.ms(self.now)), stale_ms: None };
+        RecoveryInput {
+            now_ms: self.ms(self.now),
+            stack_started_ms: START_MS - 10_000_000,
+            is_master: true,
+            quorum: true,
+            maintenance: false,
+            pause: self.is_paused.then(|| Pause::new("a fan", "root", 1).unwrap()),
+            node_breaker: None,
+            instance_breaker: InstanceBreaker::default(),
+            is_on: true,
+            cluster_tags: vec!["ganeti:watcher:autorepair:failover".to_owned()],
+            group_tags: BTreeMap::new(),
+            nodes: nodes.collect(),
+            instances: instances.collect(),
+            jobs: self.jobs_seen(),
+            unconfirmed: BTreeSet::new(),
+            drbd: (0..self.vms.len()).map(|number| (vm_name(number), fresh)).collect(),
+            placement: Placement::NotAsked,
+        }
+    }
+
+    fn jobs_seen(&self) -> Vec<Job> {
+        let row = |job: &QueuedJob| {
+            let seconds = |step: u64| json!([0, [self.ms(step) / 1_000, 0]]);
+            let results = job.error.as_ref().map(|error| json!([["OpExecError", [error]]]));
+            json!([
+                [0, job.id],
+                [0, job.status],
+                [0, job.ops],
+                [0, results],
+                seconds(job.received),
+                job.ended.map_or(json!([0, null]), seconds)
+            ])
+        };
+        let rows: Vec<Value> = self.queue.iter().filter(|job| !job.is_unseen).map(row).collect();
+        Job::parse_all(&json!({"data": rows})).unwrap()
+    }
+
+    /// Plans, asks the simulated allocator, and plans again.
+    pub(crate) fn planned(&mut self) -> RecoveryPlan {
+        let settings = RecoverySettings::default();
+        let mut input = self.input();
+        let at = self.time();
+        let unconfirmed = self.memory.unconfirmed(&input.jobs, at);
+        if !self.without.contains(&Guard::Memory) {
+            input.unconfirmed = unconfirmed;
+        }
+        let first = plan(&input, &settings);
+        assert_eq!(first, plan(&input, &settings), "the same state has the same plan");
+        let asked = first.to_allocate();
+        if asked.is_empty() {
+            return first;
+        }
+        let mut answer = HailAnswer::default();
+        for allocation in asked {
+            for instance in allocation.instances {
+                let primary = input.instances.iter().find(|known| known.name == instance).unwrap().primary.clone();
+                let fits = |host: &usize| {
+                    let node = host_name(*host);
+                    self.hosts[*host].lost_at.is_none() && node != primary && !allocation.not_on.contains(&node)
+                };
+                let fitting: Vec<usize> = (1..HOSTS).filter(fits).collect();
+                if fitting.is_empty() {
+                    answer.failed.insert(instance, "no node".to_owned());
+                } else {
+                    let host = fitting[self.chance(fitting.len())];
+                    answer.moved.insert(instance, host_name(host));
+                }
+            }
+        }
+        input.placement =
+            if self.hail_fails { Placement::Failed(PlacementError::TimedOut) } else { Placement::Answered(answer) };
+        plan(&input, &settings)
+    }
+
+    fn reconcile(&mut self) {
+        for host in 0..HOSTS {
+            if self.hosts[host].proof_at.is_some() && !self.hosts[host].is_offline && !self.records.contains_key(&host)
+            {
+                let op = json!({"OP_ID": "OP_NODE_SET_PARAMS", "node_name": host_name(host), "offline": true});
+                let id = self.submit(vec![op]);
+                self.records.insert(host, id);
+            }
+        }
+        let plan = self.planned();
+        for cancel in &plan.cancel {
+            let now = self.now;
+            let job = self.queue.iter_mut().find(|job| job.id == cancel.job).unwrap();
+            assert_eq!(job.status, "queued", "only what has not begun is cancelled");
+            (job.status, job.ended) = ("canceled", Some(now));
+        }
+        let records = self.records.iter().map(|(host, id)| (host_name(*host), *id)).collect();
+        let starts = &plan.starts;
+        assert!(starts.iter().all(|start| start.place != Place::AskAllocator), "{starts:?}");
+        let form = if self.chance(3) == 0 { Form::Failover } else { Form::NewPrimary };
+        self.queue.iter_mut().for_each(|job| job.is_unseen = false);
+        let is_unseen = std::mem::take(&mut self.is_answer_lost);
+        let at = self.time();
+        for job in jobs(starts, form, &records, 5) {
+            self.memory.hand_over(job.start, at);
+            if !is_unseen {
+                self.memory.accepted(job.start, at);
+            }
+            self.submit(job.opcodes);
+            self.queue.last_mut().unwrap().is_unseen = is_unseen;
+        }
+    }
+
+    pub(crate) fn step(&mut self, event: &Event) {
+        self.now += 1;
+        self.event(event);
+        self.fence();
+        if self.chance(100) < self.plans {
+            self.reconcile();
+        }
+        self.work();
+    }
+
+    /// A random event; most are of hosts and their instances.
+    pub(crate) fn random_event(&mut self) -> Event {
+        let host = 1 + self.chance(HOSTS - 1);
+        let vm = self.chance(INSTANCES);
+        let is_so = self.chance(2) == 0;
+        if self.has_only_losses {
+            return match self.chance(12) {
+                0 => Event::Die(host),
+                1 | 2 => Event::Cut(host),
+                3..9 => Event::AnswerLost,
+                _ => Event::Nothing,
+            };
+        }
+        match self.chance(34) {
+            0..4 => Event::Die(host),
+            4..8 => Event::Cut(host),
+            8..10 => Event::PowerOn(host),
+            10..13 => Event::Readmit(host),
+            13..16 => Event::MasterDies,
+            16..18 => Event::Stop(vm),
+            18 => Event::StartByHand(vm),
+            19 => Event::MoveByHand(vm, host),
+            20..24 => Event::Migrate(vm, host),
+            24..26 => Event::StartsFail(host, is_so),
+            26 => Event::Paused(is_so),
+            27 => Event::HailFails(is_so),
+            28..32 => Event::AnswerLost,
+            _ => Event::Nothing,
+        }
+    }
+}
