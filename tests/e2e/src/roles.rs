@@ -58,10 +58,16 @@ pub fn holder(lab: &Lab) -> lab::Result<Option<String>> {
 /// Returns the answer of luxid on a host within 2 s; `None` for anything but a success.
 #[must_use]
 pub fn luxi(host: &Host, method: &str, arguments: &Value) -> Option<Value> {
+    luxi_within(host, method, arguments, 2)
+}
+
+/// Returns the answer of luxid on a host within so many seconds; `None` for anything but a success.
+#[must_use]
+pub fn luxi_within(host: &Host, method: &str, arguments: &Value, seconds: u32) -> Option<Value> {
     const ASK: &str = "import json, socket, sys\n\
         ask = {'method': sys.argv[1], 'args': json.loads(sys.argv[2])}\n\
         luxid = socket.socket(socket.AF_UNIX)\n\
-        luxid.settimeout(2)\n\
+        luxid.settimeout(int(sys.argv[3]))\n\
         luxid.connect('/var/run/ganeti/socket/ganeti-query')\n\
         luxid.sendall(json.dumps(ask).encode() + b'\\x03')\n\
         got = b''\n\
@@ -70,7 +76,8 @@ pub fn luxi(host: &Host, method: &str, arguments: &Value) -> Option<Value> {
     if host.power_status() != Power::On {
         return None;
     }
-    let output = host.run(&["python3", "-c", ASK, method, &arguments.to_string()]).ok().filter(lab::Output::success)?;
+    let words = ["python3", "-c", ASK, method, &arguments.to_string(), &seconds.to_string()];
+    let output = host.run(&words).ok().filter(lab::Output::success)?;
     let answer: Value = serde_json::from_str(&output.stdout).ok()?;
     (answer.get("success") == Some(&Value::Bool(true))).then(|| answer.get("result").cloned())?
 }

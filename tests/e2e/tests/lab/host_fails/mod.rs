@@ -7,6 +7,7 @@ pub(crate) mod death;
 pub(crate) mod disk;
 pub(crate) mod last_candidates;
 pub(crate) mod quorum_device;
+pub(crate) mod recovery;
 pub(crate) mod remotes;
 pub(crate) mod shunned;
 pub(crate) mod storm;

@@ -24,6 +24,10 @@ pub(crate) const TERMS: LeaseTimes =
     LeaseTimes { lease_ms: 3_000, watchdog_ms: 2_000, drift_ppm: 10_000, stop_ms: 1_000 };
 
 const HOSTS: u8 = 5;
+/// An instance on each host.
+const INSTANCES: [(&str, &str); HOSTS as usize] =
+    [("i1", "n1"), ("i2", "n2"), ("i3", "n3"), ("i4", "n4"), ("i5", "n5")];
+
 const CABLES: [Network; 2] = [Network::Primary, Network::Secondary];
 
 /// The most that the administrator's commands may take: in a partition they hang.
@@ -41,23 +45,6 @@ const SYNC: Duration = Duration::from_secs(20);
 /// The time after the first failure without another: detection, a proof by self-fencing, and the take-over fit in
 /// twice.
 const FIRST: Duration = Duration::from_secs(40);
-
-/// An OS definition of Ganeti that installs nothing.
-const OS: &str = "d=/srv/ganeti/os/none && mkdir -p $d && cd $d && \
-    for s in create export import rename verify; do printf '#!/bin/sh\\n' >$s && chmod 755 $s; done && \
-    echo 20 >ganeti_api_version && echo default >variants.list && : >parameters.list";
-
-/// Makes an instance on each host, with the fake hypervisor and without a disk: such an instance can run twice.
-fn add_instances(scene: &Scene) {
-    let master = scene.host("n1");
-    for (number, host) in (1..).zip(scene.lab.hosts()) {
-        host.check(&["sh", "-c", OS]).unwrap();
-        let (name, node) = (format!("i{number}.lab"), host.fqdn());
-        let net = format!("0:ip=192.0.2.{}", 200 + number);
-        let words = ["gnt-instance", "add", "-t", "diskless", "--no-ip-check", "--no-name-check", "-o", "none+default"];
-        master.check(&[&words[..], &["--net", &net, "-n", &node, &name]].concat()).unwrap();
-    }
-}
 
 /// Draws the next event: mostly one that the cluster survives, one time in ten one that it does not.
 fn cause_event(scene: &Scene, random: &mut SeededRandom, away: &mut BTreeSet<String>) {
@@ -234,7 +221,7 @@ fn nothing_runs_twice_in_a_storm_of_partitions() {
     let proof = Proof { shun: true, least: None, self_fence: Some(TERMS) };
     let scene = Scene::without_bmcs("storm", HOSTS, Roles::Promotable, &proof);
     wait_armed(&scene);
-    add_instances(&scene);
+    scene.add_instances("n1", &INSTANCES, 201);
     let observer = Mutex::new(Observer::new(&scene.lab));
     let watcher = Watcher::begin(&scene.lab);
     let (over, mut away) = (AtomicBool::new(false), BTreeSet::new());

@@ -6,4 +6,5 @@ pub(crate) mod doc_page;
 pub(crate) mod end;
 pub(crate) mod failures;
 pub(crate) mod flows;
+pub(crate) mod instances;
 pub(crate) mod watcher;

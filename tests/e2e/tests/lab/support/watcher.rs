@@ -13,9 +13,8 @@ use gnt_ha::core::shun::list::ShunList;
 use lab::{Host, Lab};
 
 use crate::support::cluster::short;
+use crate::support::instances::INSTANCES;
 
-/// The directory in which the fake hypervisor has a file for each running instance.
-const INSTANCES: &str = "run/ganeti/fake-hypervisor";
 const SHUN_LIST: &str = "var/lib/gnt-ha/shun-list.json";
 const INTERVAL: Duration = Duration::from_millis(40);
 
