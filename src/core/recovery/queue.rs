@@ -244,7 +244,9 @@ fn milliseconds(time: &Value) -> Option<u64> {
 fn error_of(results: &Value) -> String {
     let text = |result: &Value| {
         let first = result.get(1)?.get(0)?;
-        first.as_str().or_else(|| first.get(0)?.get(2)?.as_str()).map(str::to_owned)
+        let hook = |index: usize| first.get(0)?.get(index)?.as_str().filter(|text| !text.trim().is_empty());
+        let silent = || Some(format!("the hook {} on {} failed and printed nothing", hook(1)?, hook(0)?));
+        first.as_str().or_else(|| hook(2)).map(str::to_owned).or_else(silent)
     };
     let found = results.as_array().and_then(|results| results.iter().find_map(text));
     found.unwrap_or_else(|| "no reason".to_owned())
@@ -321,6 +323,8 @@ mod tests {
         let failed: Vec<bool> = jobs.iter().map(Job::is_failed_attempt).collect();
         assert_eq!(failed, [false, false, true, false, true]);
         assert_eq!(jobs[4].error.as_deref(), Some("its self-fencing is not armed"));
+        let silent = json!([["HooksAbort", [[["n1.lab", "10-x", ""]]]]]);
+        assert_eq!(error_of(&silent), "the hook 10-x on n1.lab failed and printed nothing");
     }
 
     /// A start waits for the record by the number of its job, which the queue has even if luxid has not confirmed it.
