@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::core::node::{self, NodeName};
-use crate::core::reconcile::{Decision, MasterRoleState, Memory, Plan, ReconcileInput};
+use crate::core::reconcile::{Decision, MasterRoleState, Plan, ReconcileInput};
 use crate::core::recovery::config_data::{BadRecoveryConfig, DrbdPlace, RecoveryConfig};
 use crate::core::recovery::death::{LiveNodeState, proven_ms, recovery_node};
 use crate::core::recovery::instance_breaker::InstanceBreaker;
@@ -54,8 +54,6 @@ pub struct Sources<'a> {
     pub state: &'a ReconcileInput,
     /// The plan for it.
     pub decided: &'a Plan,
-    /// What this host remembers of fencings.
-    pub memory: &'a Memory,
     /// The address of each node in the primary network.
     pub addresses: &'a BTreeMap<NodeName, IpAddr>,
     /// The addresses of the nodes that this host shuns, or may shun.
@@ -107,7 +105,7 @@ fn ask_nodes(sources: Sources<'_>, config: &RecoveryConfig, deadline: Deadline) 
     let arguments = config.hypervisors();
     let may_answer = |name: &NodeName| {
         let seen = sources.state.nodes.iter().find(|seen| seen.ganeti.name == *name)?;
-        let proven_ms = proven_ms(seen, decision(sources.decided, name), &sources.memory.first(name));
+        let proven_ms = proven_ms(seen, decision(sources.decided, name), &sources.decided.memory);
         let age_ms = proven_ms.map(|at_ms| sources.state.now.wall_ms.abs_diff(at_ms));
         let address = *sources.addresses.get(name)?;
         match Question::of(seen.member, seen.ganeti.offline, sources.shunned.contains(&address), age_ms) {
@@ -148,15 +146,15 @@ fn input(
     config: &RecoveryConfig,
     live: &LiveInstances,
 ) -> Result<RecoveryInput, RecoveryError> {
-    let Sources { state, decided, memory, addresses, shunned, .. } = sources;
+    let Sources { state, decided, addresses, shunned, .. } = sources;
     let mut nodes = Vec::new();
     for node in config.nodes() {
         // A node that was added in this moment is seen at the next time.
         let Some(seen) = state.nodes.iter().find(|seen| seen.ganeti.name == node.name) else { continue };
         let is_shunned = addresses.get(&node.name).is_some_and(|address| shunned.contains(address));
         let live = LiveNodeState { running: live.running.get(&node.name).cloned(), is_shunned };
-        let (decision, first) = (decision(decided, &node.name), memory.first(&node.name));
-        nodes.push(recovery_node(node, seen, decision, &first, live));
+        let decision = decision(decided, &node.name);
+        nodes.push(recovery_node(node, seen, decision, &decided.memory, live));
     }
     let has_role = match &state.role {
         MasterRoleState::Unmanaged => true,

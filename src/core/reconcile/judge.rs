@@ -91,6 +91,11 @@ impl<'a> Judge<'a> {
             known.settle(proof);
         }
         let open: Vec<Proof> = seen.iter().filter(|proof| !known.is_settled(proof)).cloned().collect();
+        // Those on which a record of now may rest: the last reconciliation found no change of the record after them, or did
+        // not see them, and none is too old for a record.
+        let is_young = |proof: &&Proof| self.state.now.wall_ms.abs_diff(proof.at_ms) <= self.settings.oldest_proof_ms;
+        let may_count = |proof: &&Proof| known.was_waiting(proof) || !known.is_noticed(proof);
+        let counting: Vec<Proof> = open.iter().filter(is_young).filter(may_count).cloned().collect();
         for proof in &open {
             known.notice(proof, self.state.now);
         }
@@ -99,6 +104,7 @@ impl<'a> Judge<'a> {
             if open.iter().any(|proof| !proof.is_planned) && known.offline != Some(true) {
                 self.memory.breaker.recorded(name);
             }
+            known.note_record(&seen, &counting, node.changed_ms, self.watched);
             let of_power: Vec<Proof> =
                 seen.iter().filter(|proof| self.shows_power(node, proof, &known)).cloned().collect();
             // For the record they are settled now. Their power may still have to be asked for, or recorded.
@@ -107,6 +113,7 @@ impl<'a> Judge<'a> {
             known.await_power(awaited);
             wish
         } else {
+            known.forget_record();
             known.await_power(None);
             self.memory.breaker.readmitted(name, node.member == Membership::Online);
             let wish = self.online_in_ganeti(node, open.clone(), &mut known);

@@ -50,6 +50,9 @@ pub(super) struct NodeMemory {
     /// What those that rest on a device without a receipt were worth when they were first seen.
     #[serde(default)]
     pub(super) first: First,
+    /// The record of a node that is recorded offline; `None` while it is online.
+    #[serde(default)]
+    record: Option<OfflineRecord>,
     /// Ganeti's `offline` flag at the last reconciliation; `None` before the first.
     pub(super) offline: Option<bool>,
     /// Whether the node was seen in Pacemaker's membership since it was last recorded offline: only then can it leave.
@@ -62,6 +65,16 @@ pub(super) struct NodeMemory {
     /// Whether this host has decided to undo gnt-ha's drain since the node has the tag.
     #[serde(default)]
     pub(super) un_drained: bool,
+}
+
+/// What is known here of a record offline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct OfflineRecord {
+    /// Keys of the fencings on which it rests. None of them was settled when the node was first seen recorded offline, or
+    /// it was first seen later.
+    keys: BTreeSet<String>,
+    /// When Ganeti last wrote the node's record, in milliseconds since 1970, at the last reconciliation.
+    changed_ms: Option<u64>,
 }
 
 impl Memory {
@@ -106,6 +119,13 @@ impl Memory {
         self.nodes.get(node).map(|known| known.first.clone()).unwrap_or_default()
     }
 
+    /// Returns whether the record of a node that is offline rests on this fencing. A fencing that a readmission has
+    /// settled proves nothing about a record of later, which an administrator may have written of a host that runs.
+    #[must_use]
+    pub fn rests_on(&self, node: &NodeName, proof: &Proof) -> bool {
+        self.nodes.get(node).is_some_and(|known| known.rests_on(proof))
+    }
+
     /// Asks the breaker for one fenced node, outside of a reconciliation, and counts the node as recorded offline.
     ///
     /// `online` are the other nodes that Ganeti has online and that are not about to be recorded: those of them that
@@ -138,6 +158,42 @@ impl NodeMemory {
 
     pub(super) fn was_waiting(&self, proof: &Proof) -> bool {
         proof.keys.iter().any(|key| self.waiting.contains(key))
+    }
+
+    /// Returns whether the fencing was seen here at an earlier reconciliation, and is not settled.
+    pub(super) fn is_noticed(&self, proof: &Proof) -> bool {
+        proof.keys.iter().any(|key| self.noticed.contains_key(key))
+    }
+
+    /// Notes the fencings on which the record of a node that is offline rests. `counting` are those of `seen` that are not
+    /// settled and may lead to a record, and `changed_ms` is when Ganeti last wrote the record.
+    ///
+    /// If the last reconciliation was not a moment ago (`watched` is false), the node may have been fenced, readmitted and
+    /// recorded offline by hand since: no new fencing counts then, and those of before only if Ganeti has not written
+    /// the record since.
+    pub(super) fn note_record(&mut self, seen: &[Proof], counting: &[Proof], changed_ms: Option<u64>, watched: bool) {
+        let before = self.record.take().filter(|_| self.offline == Some(true));
+        let is_same = |before: &OfflineRecord| watched || changed_ms.is_some() && before.changed_ms == changed_ms;
+        let mut keys = before.filter(is_same).map(|before| before.keys).unwrap_or_default();
+        if watched && self.offline.is_some() {
+            let new = counting.iter().filter(|proof| !proof.is_planned);
+            keys.extend(new.flat_map(|proof| proof.keys.iter().cloned()));
+        }
+        for proof in seen {
+            if proof.keys.iter().any(|key| keys.contains(key)) {
+                keys.extend(proof.keys.iter().cloned());
+            }
+        }
+        self.record = Some(OfflineRecord { keys, changed_ms });
+    }
+
+    /// Notes that the node is online.
+    pub(super) fn forget_record(&mut self) {
+        self.record = None;
+    }
+
+    fn rests_on(&self, proof: &Proof) -> bool {
+        self.record.as_ref().is_some_and(|record| proof.keys.iter().any(|key| record.keys.contains(key)))
     }
 
     /// Returns whether the power state that the fencing shows was not yet read in Ganeti's record.
@@ -185,7 +241,8 @@ impl NodeMemory {
             .flat_map(|proof| &proof.keys)
             .collect();
         self.noticed.retain(|key, _| open.contains(key));
-        self.first.retain(|key, _| open.contains(key));
+        let of_record = self.record.as_ref().map(|record| &record.keys);
+        self.first.retain(|key, _| open.contains(key) || of_record.is_some_and(|keys| keys.contains(key)));
         for proof in seen {
             if self.is_settled(proof) {
                 self.settle(proof);

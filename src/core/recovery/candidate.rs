@@ -9,7 +9,7 @@ use super::not_recovered::{NotRecovered, Unfit};
 use super::permission::{RepairTags, permission};
 use super::place::Place;
 use super::queue::{Job, JobKind, JobStatus};
-use super::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings};
+use super::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings, Suspicion};
 use super::template::Mobility;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -182,6 +182,10 @@ impl<'a> Judge<'a> {
         let left_ms = self.settings.start_up_grace_ms.saturating_sub(age_ms);
         if left_ms > 0 && proof.at_ms < self.input.stack_started_ms {
             return Err(NotRecovered::StartUp { left_ms });
+        }
+        // Pacemaker wants it fenced, again or still: it may run.
+        if let Some(why @ (Suspicion::Unclean | Suspicion::FencingPending)) = node.suspicion {
+            return Err(NotRecovered::HostSuspect(why));
         }
         // A node that runs it is named before. One that runs again and reports nothing may run it.
         if node.runs_again && node.running.is_none() {

@@ -53,6 +53,8 @@ pub enum NotRecovered {
         /// The weakest grade that is enough.
         least: Grade,
     },
+    /// Pacemaker wants the host fenced, although its end was proven before.
+    HostSuspect(Suspicion),
     /// The dead host runs again, and it is not known that the instance does not run there.
     HostRunsAgain,
     /// The instance runs on this node.
@@ -137,6 +139,7 @@ impl NotRecovered {
             | Self::OtherJob { .. }
             | Self::Unconfirmed
             | Self::Migrated { .. }
+            | Self::HostSuspect(_)
             | Self::Harep(HarepRepair::Pending { .. }) => false,
             Self::Off
             | Self::Maintenance
@@ -187,6 +190,7 @@ impl fmt::Display for NotRecovered {
             Self::Grade { grade, least } => {
                 write!(f, "its host is only proven {grade}, and {least} is needed for its disks")
             }
+            Self::HostSuspect(why) => write!(f, "its host may run: {}", Unfit::Suspect(*why)),
             Self::HostRunsAgain => {
                 f.write_str("its host runs again, and has not reported that the instance does not run there")
             }

@@ -238,6 +238,7 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::NodeBreaker(_)
         | NotRecovered::NoProof
         | NotRecovered::Grade { .. }
+        | NotRecovered::HostSuspect(_)
         | NotRecovered::HostRunsAgain
         | NotRecovered::Runs(_)
         | NotRecovered::NotPermitted(_)

@@ -87,6 +87,16 @@ fn a_host_that_runs_again_has_to_report_what_it_runs() {
     assert_eq!(reason(&state), NotRecovered::Runs(name("n3")));
 }
 
+/// Pacemaker wants the host fenced again: what was proven before it ran again is over.
+#[test]
+fn a_host_that_is_to_be_fenced_is_not_gone() {
+    for why in [Suspicion::Unclean, Suspicion::FencingPending] {
+        let mut state = one();
+        state.nodes[2].suspicion = Some(why);
+        assert_eq!(reason(&state), NotRecovered::HostSuspect(why));
+    }
+}
+
 #[test]
 fn an_instance_that_runs_anywhere_is_not_started() {
     let mut state = one();

@@ -143,10 +143,10 @@ impl Reconciler {
     ) -> Result<Result<RecoveryPlan, RecoveryError>, ReconcileError> {
         let Decided { mut state, plan: decided, addresses } =
             self.collect_and_decide(OwnRefusal::Kept, None, deadline)?;
-        let (memory, mut remembered) = (self.memory()?, self.recovery_memory()?);
-        self.fetch_recovery_receipts(&mut state, &memory, deadline);
+        let mut remembered = self.recovery_memory()?;
+        self.fetch_recovery_receipts(&mut state, &decided.memory, deadline);
         let shunned = shunned_or_refused(&self.state_dir, deadline);
-        let sources = self.sources(&state, &decided, &memory, &addresses, &shunned, false);
+        let sources = self.sources(&state, &decided, &addresses, &shunned, false);
         let mut collected = match collect(sources, deadline) {
             Ok(collected) => collected,
             Err(error) => return Ok(Err(error)),
@@ -184,10 +184,9 @@ impl Reconciler {
         let mut remembered = self.recovery_memory()?;
         // The administrator may have paused gnt-ha while the record was submitted.
         state.pause = self.pause()?;
-        let memory = self.memory()?;
-        self.fetch_recovery_receipts(&mut state, &memory, deadline);
+        self.fetch_recovery_receipts(&mut state, &decided.memory, deadline);
         let shunned = shunned_or_refused(&self.state_dir, deadline);
-        let sources = self.sources(&state, decided, &memory, addresses, &shunned, true);
+        let sources = self.sources(&state, decided, addresses, &shunned, true);
         let mut collected = collect(sources, deadline)?;
         let at = now();
         collected.input.unconfirmed = remembered.unconfirmed(&collected.input.jobs, at);
@@ -307,7 +306,6 @@ impl Reconciler {
         &'a self,
         state: &'a ReconcileInput,
         decided: &'a Plan,
-        memory: &'a Memory,
         addresses: &'a Addresses,
         shunned: &'a BTreeSet<IpAddr>,
         may_except: bool,
@@ -315,7 +313,6 @@ impl Reconciler {
         Sources {
             state,
             decided,
-            memory,
             addresses,
             shunned,
             data_dir: &self.data_dir,
