@@ -10,7 +10,7 @@ use crate::core::reconcile::{Decision, MasterRoleState, Plan, ReconcileInput};
 use crate::core::recovery::config_data::{BadRecoveryConfig, DrbdPlace, RecoveryConfig};
 use crate::core::recovery::death::{LiveNodeState, proven_ms, recovery_node};
 use crate::core::recovery::instance_breaker::InstanceBreaker;
-use crate::core::recovery::live::{LiveInstances, Question};
+use crate::core::recovery::live::{DESCRIBE, LIST, LiveInstances, Question};
 use crate::core::recovery::place::Allocation;
 use crate::core::recovery::placement::request::{LiveNode, RequestError, RequestInput, request};
 use crate::core::recovery::placement::{HailAnswer, Placement, PlacementError};
@@ -78,6 +78,9 @@ pub struct Collected {
     pub records: BTreeMap<NodeName, u64>,
     config: RecoveryConfig,
     live: LiveInstances,
+    /// The nodes that have reported what they run, with their calls.
+    calls: BTreeMap<NodeName, Call>,
+    data_dir: PathBuf,
     luxi: PathBuf,
     hail: PathBuf,
 }
@@ -94,14 +97,19 @@ pub fn collect(sources: Sources<'_>, deadline: Deadline) -> Result<Collected, Re
     let answer = luxi.query_large(&Job::query())?;
     let jobs = Job::parse_all(&answer)?;
     let config = files::read_recovery_config(sources.data_dir)?;
-    let live = ask_nodes(sources, &config, deadline.at_most(NODES_ANSWER));
+    let (live, calls) = ask_nodes(sources, &config, deadline.at_most(NODES_ANSWER));
     let input = input(sources, jobs, &config, &live)?;
     let (luxi, hail) = (sources.luxi.to_owned(), sources.hail.to_owned());
-    Ok(Collected { input, records: record_jobs(&answer), config, live, luxi, hail })
+    let data_dir = sources.data_dir.to_owned();
+    Ok(Collected { input, records: record_jobs(&answer), config, live, calls, data_dir, luxi, hail })
 }
 
-/// Asks each node what it runs, except where no answer can come.
-fn ask_nodes(sources: Sources<'_>, config: &RecoveryConfig, deadline: Deadline) -> LiveInstances {
+/// Asks each node what it runs, except where no answer can come. Returns also the calls to those that have reported it.
+fn ask_nodes(
+    sources: Sources<'_>,
+    config: &RecoveryConfig,
+    deadline: Deadline,
+) -> (LiveInstances, BTreeMap<NodeName, Call>) {
     let arguments = config.hypervisors();
     let may_answer = |name: &NodeName| {
         let seen = sources.state.nodes.iter().find(|seen| seen.ganeti.name == *name)?;
@@ -122,9 +130,9 @@ fn ask_nodes(sources: Sources<'_>, config: &RecoveryConfig, deadline: Deadline) 
     };
     let call =
         |name: NodeName| Some((name.clone(), Call { address: may_answer(&name)?, arguments: arguments.clone() }));
-    let calls: BTreeMap<NodeName, Call> = config.nodes().into_iter().filter_map(|node| call(node.name)).collect();
+    let mut calls: BTreeMap<NodeName, Call> = config.nodes().into_iter().filter_map(|node| call(node.name)).collect();
     let mut live = LiveInstances::default();
-    for (node, answer) in call_all(sources.data_dir, "all_instances_info", &calls, deadline) {
+    for (node, answer) in call_all(sources.data_dir, LIST, &calls, deadline) {
         let added = match answer {
             Ok(payload) => live.add(&node, &payload).map_err(|error| error.to_string()),
             Err(error) => Err(format!("{node}: {error}")),
@@ -133,7 +141,8 @@ fn ask_nodes(sources: Sources<'_>, config: &RecoveryConfig, deadline: Deadline) 
             tracing::debug!(%error, "what a node runs is unknown");
         }
     }
-    live
+    calls.retain(|node, _| live.running.contains_key(node));
+    (live, calls)
 }
 
 fn decision<'a>(decided: &'a Plan, node: &NodeName) -> Option<&'a Decision> {
@@ -210,12 +219,17 @@ impl Collected {
     }
 
     fn allocate(
-        &self,
+        &mut self,
         asked: Vec<Allocation>,
         first: &RecoveryPlan,
         deadline: Deadline,
     ) -> Result<HailAnswer, PlacementError> {
         let live = self.live_nodes(deadline)?;
+        // A QEMU that does not answer its node holds this up, and nothing else.
+        for answer in call_all(&self.data_dir, DESCRIBE, &self.calls, deadline.at_most(NODES_ANSWER)).values().flatten()
+        {
+            self.live.add_memory(answer);
+        }
         let mut being_started = first.being_started();
         let mut answer = HailAnswer::default();
         let is_out = |node: &&RecoveryNode| node.record != NodeRecord::Online || node.suspicion.is_some();

@@ -203,7 +203,7 @@ impl RecoveryConfig {
         self.instances.values().any(|raw| AdminState::parse(&raw.admin_state) == Some(AdminState::Up) && is_on(raw))
     }
 
-    /// Returns the arguments of noded's `all_instances_info`: the hypervisors, and the parameters of each.
+    /// Returns the arguments of noded's `instance_list` and `all_instances_info`: the hypervisors, and the parameters of each.
     #[must_use]
     pub fn hypervisors(&self) -> Value {
         let of = |name: &String| self.cluster.hvparams.get(name).cloned().unwrap_or_else(|| json!({}));
