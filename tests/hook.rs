@@ -137,23 +137,38 @@ fn what_must_not_be_done_and_what_was_not_is_one_line() {
     assert!(code == Some(1) && printed.contains("shun-list.json"), "{printed}");
 }
 
-/// The master asks luxid whose start an instance gets, only where recovery is on, and only if the start might be
-/// gnt-ha's and wrong. Without an answer it stops the job: an instance that was stopped must not start.
+/// What the recovery remembers of a start that luxid has accepted.
+const STARTED: &str = r#"{"at": {"wall_ms": 1, "boottime_ms": 1}, "breaker": {"held": [], "limit": 0, "excused": []},
+    "lines": [], "waits": true, "unconfirmed": {}, "started": {"web": {"on": null, "at": {"wall_ms": 1, "boottime_ms": 1}}}}"#;
+
+/// The master asks luxid whose start an instance gets, only while a start of gnt-ha's may be under way. Without an answer
+/// it stops the job: an instance that was stopped must not start. Where recovery is off, nothing is even read.
 #[test]
 fn a_start_of_unknown_origin_is_stopped_where_gnt_ha_starts_instances() {
     let site = |is_master: bool, tag: &str| {
         let site = Site::node(is_master);
-        let config = std::fs::read_to_string(site.path("data/config.data")).unwrap();
-        site.write("data/config.data", &config.replace(r#""cluster":{"#, &format!(r#""cluster":{{"tags":["{tag}"],"#)));
+        site.write("data/ssconf_cluster_tags", &format!("{tag}\n"));
         site
     };
+    let other = "ganeti:watcher:autorepair:failover";
     let instance = |status| [("GANETI_INSTANCE_NAME", "web"), ("GANETI_INSTANCE_STATUS", status)];
     let tag = "ocf:recover:on";
     for (hook, status) in [("instance-start", "down"), ("instance-modify", "up")] {
         let (code, said) = site(true, tag).hook(hook, "pre", &instance(status));
         assert_eq!((code, said.matches('\n').count()), (Some(1), 1), "{hook}: {said}");
         assert!(said.starts_with("gnt-ha: web: cannot find out whether gnt-ha starts it"), "{said}");
-        for site in [site(false, tag), site(true, "ganeti:watcher:autorepair:failover")] {
+        // A start was handed over before the administrator removed the tag.
+        let started = site(true, other);
+        started.write("state/recovery.json", STARTED);
+        assert_eq!(started.hook(hook, "pre", &instance(status)).0, Some(1), "{hook}");
+        // Ganeti names the master, and the file of this host still names the last one.
+        let new = site(false, tag);
+        let mut variables = instance(status).to_vec();
+        variables.push(("GANETI_MASTER", new.here.as_str()));
+        assert_eq!(new.hook(hook, "pre", &variables).0, Some(1), "{hook}");
+        let unreadable = site(true, other);
+        unreadable.write("data/config.data", "{");
+        for site in [site(false, tag), site(true, other), unreadable] {
             assert_eq!(site.hook(hook, "pre", &instance(status)), (Some(0), String::new()), "{hook}");
         }
         assert_eq!(site(true, tag).hook(hook, "post", &instance(status)), (Some(0), String::new()), "{hook}");

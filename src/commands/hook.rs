@@ -97,7 +97,8 @@ fn hook(places: &Paths, config_path: &Path) -> Result<bool, CommandError> {
     let Some(event) = Event::read(variable) else { return Ok(true) };
     if matches!(event.hook, Hook::Instance | Hook::InstanceModify) {
         if let Some(locked) = LockedInstance::read(variable).filter(|_| event.is_pre) {
-            guard_start(&locked, places)?;
+            let master = variable("GANETI_MASTER").and_then(|name| NodeName::new(&name).ok());
+            guard_start(&locked, master, places)?;
         }
         if event.hook == Hook::Instance {
             instance(&event, places, config_path)?;
@@ -146,28 +147,27 @@ fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), Com
 }
 
 /// Stops a start of gnt-ha's whose reason is gone: its plan is older than the lock that Ganeti holds now. Other jobs
-/// pass, and so does every job on a host that is not the master, or where recovery is off.
-fn guard_start(locked: &LockedInstance, places: &Paths) -> Result<(), CommandError> {
-    if !locked.is_to_check() {
-        return Ok(());
-    }
+/// pass, and so does every job on a host that is not the master, or while no start of gnt-ha's can be under way.
+/// `master` is Ganeti's master as Ganeti gives it to the hook; the file with its name may be old.
+fn guard_start(locked: &LockedInstance, master: Option<NodeName>, places: &Paths) -> Result<(), CommandError> {
     let ssconf = Ssconf::new(&places.data_dir);
     let here = identity::node_among(&ssconf.names("node_list").unwrap_or_default());
-    if here.is_none() || ssconf.master().ok().flatten() != here {
+    let master = master.or_else(|| ssconf.master().ok().flatten());
+    if here.is_none() || master != here {
+        return Ok(());
+    }
+    let reconciler = places.reconciler();
+    if !locked.is_to_check(reconciler.starts_known()) {
         return Ok(());
     }
     let unknown = |error| CommandError::StarterUnknown { instance: locked.name.clone(), error: Box::new(error) };
-    let on = files::read_recovery_config_if_on(&places.data_dir).map_err(|error| unknown(error.into()))?;
-    if on.is_none() {
-        return Ok(());
-    }
     let ganeti = files::read_config(&places.data_dir).map_err(|error| unknown(error.into()))?;
     let offline = ganeti.nodes().iter().filter(|node| node.offline).map(|node| node.name.clone()).collect();
     let luxi = Path::new(files::LUXI_SOCKET);
     let asked =
         Luxi::connect(luxi, Deadline::after(EACH)).and_then(|mut luxi| luxi.query_large(&LockedInstance::query()));
     let answer = asked.map_err(|error| unknown(error.into()))?;
-    Ok(locked.check(&answer, &offline).map_err(|error| unknown(error.into()))??)
+    Ok(locked.check(&answer, &offline, reconciler.start_block()).map_err(|error| unknown(error.into()))??)
 }
 
 fn nothing_failed(failed: Vec<CommandError>, is_well: bool) -> Result<bool, CommandError> {

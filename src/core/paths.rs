@@ -1,5 +1,8 @@
 //! The paths at which `make install` puts the programs that other programs name.
 
+/// `gnt-ha`: what the script in Ganeti's directories of hooks runs.
+pub const PROGRAM: &str = "/usr/sbin/gnt-ha";
+
 /// `ganeti-oob`: Ganeti's node parameter `oob_program`, and what a node runs to answer another one.
 pub const OOB_PROGRAM: &str = "/usr/lib/gnt-ha/ganeti-oob";
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::paths::Paths;
 use crate::core::check::input::{Host, Installed};
 use crate::core::config::SelfFenceConfig;
-use crate::core::ganeti::hooks::{DIRS, FILE};
+use crate::core::ganeti::hooks::{DIRS, FILE, ROOT};
 use crate::core::node::NodeName;
 use crate::service::self_fence::arming::try_out;
 use crate::service::self_fence::state::desired;
@@ -41,9 +41,6 @@ const SCHEDULES: [&str; 7] = [
 /// The run-time directory of Ganeti.
 const RUN_DIR: &str = "/var/run/ganeti";
 
-/// The directory in which Ganeti searches for hooks.
-const HOOK_DIRS: &str = "/etc/ganeti/hooks";
-
 /// The time limit for systemd's answer.
 const SYSTEMD: Duration = Duration::from_secs(2);
 
@@ -69,7 +66,7 @@ pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfF
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
         node,
-        hooks: hooks(Path::new(HOOK_DIRS)),
+        hooks: hooks(Path::new(ROOT)),
         agents: agents.map(|name| (name, installed(&Path::new(AGENTS).join(name)))).into(),
         fence_agent: installed(Path::new(FENCE_AGENT)),
         no_voting: [DEFAULTS].into_iter().filter(|file| gives_no_voting(file)).map(PathBuf::from).collect(),

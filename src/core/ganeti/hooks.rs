@@ -3,6 +3,9 @@
 /// The name of the script. Ganeti ignores a file whose name contains a dot (`lib/constants.py`, `EXT_PLUGIN_MASK`).
 pub const FILE: &str = "gnt-ha";
 
+/// The directory in which Ganeti searches for hooks.
+pub const ROOT: &str = "/etc/ganeti/hooks";
+
 /// All directories. The last one is the watcher's, whose hooks run on every node every five minutes.
 pub const DIRS: [&str; 15] = [
     "cluster-verify-post.d",

@@ -5,10 +5,11 @@
 //! since is found here: an administrator has stopped the instance, another start has moved it, or the host was
 //! readmitted. `OP_INSTANCE_STARTUP` starts whatever the administrator wants, and `OP_INSTANCE_SET_PARAMS` moves an
 //! instance off a host that does not answer with only a warning (`lib/cmdlib/instance_operation.py`,
-//! `instance_set_params.py`). A failover needs no such check: it starts only what is marked up, and only from a host
-//! that is recorded offline or has stopped the instance (`_ExecFailover` in `lib/cmdlib/instance_migration.py`).
+//! `instance_set_params.py`). A failover starts only what is marked up, but would stop and move an instance of a host that
+//! was readmitted (`_ExecFailover` in `lib/cmdlib/instance_migration.py`).
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde_json::{Value, json};
 
@@ -26,6 +27,8 @@ pub enum GuardedOperation {
     Startup,
     /// The recorded primary node is changed, among other changes.
     SetParams,
+    /// The instance is stopped on its recorded primary node, if that is online, and started on another one.
+    Failover,
 }
 
 impl GuardedOperation {
@@ -33,7 +36,44 @@ impl GuardedOperation {
         match self {
             Self::Startup => "OP_INSTANCE_STARTUP",
             Self::SetParams => "OP_INSTANCE_SET_PARAMS",
+            Self::Failover => "OP_INSTANCE_FAILOVER",
         }
+    }
+}
+
+/// What a host knows of gnt-ha's starts without asking luxid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartsKnown {
+    /// Whether the cluster's tag switches recovery on.
+    pub is_on: bool,
+    /// Whether a start of gnt-ha's was handed over to luxid, and its instance was not seen running yet. Unknown: true.
+    pub has_starts: bool,
+    /// Whether this host has read the queue of the luxid that serves now. Until then, that may have starts which another
+    /// master has handed over.
+    pub queue_is_known: bool,
+}
+
+/// The reason why no start of gnt-ha's may go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartBlock {
+    /// The cluster has no tag any more that switches recovery on.
+    Off,
+    /// The administrator has paused gnt-ha.
+    Paused,
+    /// Pacemaker is in maintenance mode.
+    Maintenance,
+    /// It is unknown whether one of these is so.
+    Unknown,
+}
+
+impl fmt::Display for StartBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "recovery is off",
+            Self::Paused => "gnt-ha is paused",
+            Self::Maintenance => "Pacemaker is in maintenance mode",
+            Self::Unknown => "it is unknown whether gnt-ha is paused",
+        })
     }
 }
 
@@ -56,6 +96,14 @@ pub enum GuardError {
     /// The administrator has stopped the instance.
     #[error("{REFUSED}{0}: it is not marked up any more")]
     Stopped(InstanceName),
+    /// No start of gnt-ha's may go on.
+    #[error("{REFUSED}{instance}: {why}")]
+    Blocked {
+        /// The instance.
+        instance: InstanceName,
+        /// The reason.
+        why: StartBlock,
+    },
     /// Another job has moved the instance.
     #[error("{REFUSED}{instance}: its primary node is not {off} any more")]
     Moved {
@@ -86,6 +134,7 @@ impl LockedInstance {
         let operation = match variable("GANETI_HOOKS_PATH")?.as_str() {
             "instance-start" => GuardedOperation::Startup,
             "instance-modify" => GuardedOperation::SetParams,
+            "instance-failover" => GuardedOperation::Failover,
             _ => return None,
         };
         Some(Self {
@@ -96,11 +145,15 @@ impl LockedInstance {
         })
     }
 
-    /// Returns whether the check has to know whose operation this is. The start of an instance that is marked up is
-    /// right for everybody.
+    /// Returns whether luxid has to be asked whose operation this is. While no start of gnt-ha's can be under way, others
+    /// do not wait for luxid.
+    ///
+    /// The tag that switches recovery on does not decide that: it may have been removed while starts wait. Of a master
+    /// that has not read its queue yet, the start of an instance that is marked up is right for everybody.
     #[must_use]
-    pub fn is_to_check(&self) -> bool {
-        self.operation == GuardedOperation::SetParams || self.admin_state != Some(AdminState::Up)
+    pub fn is_to_check(&self, known: StartsKnown) -> bool {
+        let is_plain = self.operation == GuardedOperation::Startup && self.admin_state == Some(AdminState::Up);
+        known.has_starts || known.is_on && !known.queue_is_known && !is_plain
     }
 
     /// Returns the arguments of LUXI's `Query` for [`LockedInstance::check`]. Of all jobs that name the instance, the one
@@ -110,8 +163,8 @@ impl LockedInstance {
         json!(["job", ["id", "ops"], ["=", "status", "running"]])
     }
 
-    /// Checks the operation, if it is one of gnt-ha's own starts. `answer` is luxid's to [`LockedInstance::query`], and
-    /// `offline` are the nodes that Ganeti has offline.
+    /// Checks the operation, if it is one of gnt-ha's own starts. `answer` is luxid's to [`LockedInstance::query`],
+    /// `offline` are the nodes that Ganeti has offline, and `block` is the reason why no start may go on.
     ///
     /// # Errors
     /// [`BadRunningJobs`] if the answer has another shape. The inner error is [`GuardError`] if the start must not go on.
@@ -119,6 +172,7 @@ impl LockedInstance {
         &self,
         answer: &Value,
         offline: &BTreeSet<NodeName>,
+        block: Option<StartBlock>,
     ) -> Result<Result<(), GuardError>, BadRunningJobs> {
         let rows = answer.get("data").and_then(Value::as_array).ok_or(BadRunningJobs)?;
         for row in rows {
@@ -126,7 +180,7 @@ impl LockedInstance {
             // A job that was archived since has no value.
             let Some(ops) = cell.get(1).and_then(Value::as_array) else { continue };
             if let Some(op) = ops.iter().find(|op| self.is_own(op))
-                && let Err(error) = self.check_own(op, offline)
+                && let Err(error) = self.check_own(op, offline, block)
             {
                 return Ok(Err(error));
             }
@@ -141,11 +195,14 @@ impl LockedInstance {
             && sources(std::slice::from_ref(op)).any(|source| source == REASON_SOURCE)
     }
 
-    fn check_own(&self, op: &Value, offline: &BTreeSet<NodeName>) -> Result<(), GuardError> {
+    fn check_own(&self, op: &Value, offline: &BTreeSet<NodeName>, block: Option<StartBlock>) -> Result<(), GuardError> {
+        if let Some(why) = block {
+            return Err(GuardError::Blocked { instance: self.name.clone(), why });
+        }
         if self.admin_state != Some(AdminState::Up) {
             return Err(GuardError::Stopped(self.name.clone()));
         }
-        let Some(off) = only_off(op).filter(|_| self.operation == GuardedOperation::SetParams) else { return Ok(()) };
+        let Some(off) = only_off(op).filter(|_| self.operation != GuardedOperation::Startup) else { return Ok(()) };
         if !self.primary.as_ref().is_some_and(|primary| node::same(primary, &off, [])) {
             return Err(GuardError::Moved { instance: self.name.clone(), off });
         }
@@ -187,13 +244,14 @@ mod tests {
     fn running(source: &str) -> Value {
         let reason = json!([[source, "recover web", 5], [source, "only-off:n3.lab", 5]]);
         let ops = json!([{"OP_ID": "OP_INSTANCE_SET_PARAMS", "instance_name": "web", "pnode": "n4.lab", "reason": reason},
-                         {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": reason}]);
+                         {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": reason},
+                         {"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": "web", "reason": reason}]);
         json!({"data": [[[0, 3], [0, [{"OP_ID": "OP_CLUSTER_VERIFY"}]]], [[0, 7], [0, ops]], [[0, 8], [3, null]]]})
     }
 
     fn checked(locked: &LockedInstance, offline: &[&str]) -> Result<(), GuardError> {
         let offline = offline.iter().map(|text| name(text)).collect();
-        locked.check(&running(REASON_SOURCE), &offline).unwrap()
+        locked.check(&running(REASON_SOURCE), &offline, None).unwrap()
     }
 
     #[test]
@@ -203,6 +261,12 @@ mod tests {
         assert!(matches!(checked(&set("down", "n3.lab"), &["n3.lab"]), Err(GuardError::Stopped(_))));
         assert!(matches!(checked(&set("up", "n4.lab"), &["n3.lab"]), Err(GuardError::Moved { .. })), "a duplicate");
         assert!(matches!(checked(&set("up", "n3.lab"), &[]), Err(GuardError::Online { .. })), "readmitted");
+        let failover = locked("instance-failover", "up", "n3.lab");
+        assert_eq!(checked(&failover, &["n3.lab"]), Ok(()));
+        assert!(
+            matches!(checked(&failover, &[]), Err(GuardError::Online { .. })),
+            "it runs on a host that was readmitted"
+        );
         let start = |status: &str| locked("instance-start", status, "n4.lab");
         assert_eq!(checked(&start("up"), &["n3.lab"]), Ok(()));
         let stopped = checked(&start("down"), &["n3.lab"]).unwrap_err();
@@ -210,23 +274,51 @@ mod tests {
         assert!(matches!(checked(&start("?"), &["n3.lab"]), Err(GuardError::Stopped(_))), "unknown");
     }
 
+    /// What an administrator does while starts wait for their locks: he removes the tag, pauses, or has a maintenance.
+    #[test]
+    fn no_own_start_goes_on_while_gnt_ha_may_start_nothing() {
+        let offline = BTreeSet::from([name("n3.lab")]);
+        for why in [StartBlock::Off, StartBlock::Paused, StartBlock::Maintenance, StartBlock::Unknown] {
+            for path in ["instance-modify", "instance-start", "instance-failover"] {
+                let locked = locked(path, "up", "n3.lab");
+                let refused = locked.check(&running(REASON_SOURCE), &offline, Some(why)).unwrap().unwrap_err();
+                assert_eq!(refused, GuardError::Blocked { instance: locked.name.clone(), why });
+                assert_eq!(refused.to_string(), format!("{REFUSED}web: {why}"));
+                assert_eq!(locked.check(&running("gnt:client"), &offline, Some(why)), Ok(Ok(())), "of others");
+            }
+        }
+    }
+
+    /// Starts may wait although the tag is gone, and a new master has not seen yet what waits in its queue. Otherwise
+    /// nobody waits for luxid.
+    #[test]
+    fn luxid_is_asked_only_if_a_start_may_be_under_way() {
+        let modify = locked("instance-modify", "up", "n4.lab");
+        let known = |is_on, has_starts, queue_is_known| StartsKnown { is_on, has_starts, queue_is_known };
+        assert!(modify.is_to_check(known(false, true, true)), "the tag was removed");
+        assert!(modify.is_to_check(known(true, false, false)), "a new master");
+        assert!(!modify.is_to_check(known(true, false, true)));
+        assert!(!modify.is_to_check(known(false, false, false)));
+        let start = locked("instance-start", "up", "n4.lab");
+        assert!(start.is_to_check(known(true, true, true)) && !start.is_to_check(known(true, false, false)));
+    }
+
     /// An administrator starts a stopped instance, or changes one: gnt-ha does not stop that.
     #[test]
     fn what_others_do_is_not_checked() {
         for (path, status) in [("instance-start", "down"), ("instance-modify", "down")] {
             let locked = locked(path, status, "n4.lab");
-            assert_eq!(locked.check(&running("gnt:client"), &BTreeSet::new()), Ok(Ok(())));
+            assert_eq!(locked.check(&running("gnt:client"), &BTreeSet::new(), None), Ok(Ok(())));
             let other = LockedInstance { name: InstanceName::new("db").unwrap(), ..locked };
-            assert_eq!(other.check(&running(REASON_SOURCE), &BTreeSet::new()), Ok(Ok(())));
+            assert_eq!(other.check(&running(REASON_SOURCE), &BTreeSet::new(), None), Ok(Ok(())));
         }
-        assert!(!locked("instance-start", "up", "n4.lab").is_to_check());
-        assert!(LockedInstance::read(|_| Some("instance-failover".to_owned())).is_none());
+        assert!(LockedInstance::read(|_| Some("instance-reboot".to_owned())).is_none());
     }
 
     #[test]
     fn an_answer_of_another_shape_is_an_error() {
         let locked = locked("instance-start", "down", "n4.lab");
-        assert_eq!(locked.check(&json!([]), &BTreeSet::new()), Err(BadRunningJobs));
-        assert_eq!(locked.check(&json!({"data": [[]]}), &BTreeSet::new()), Err(BadRunningJobs));
+        assert_eq!(locked.check(&json!([]), &BTreeSet::new(), None), Err(BadRunningJobs));
+        assert_eq!(locked.check(&json!({"data": [[]]}), &BTreeSet::new(), None), Err(BadRunningJobs));
     }
 }

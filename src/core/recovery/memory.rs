@@ -36,6 +36,13 @@ pub struct RecoveryMemory {
     pub lines: Vec<String>,
     /// Whether the last plan waits for something that passes by itself.
     pub waits: bool,
+    /// Which luxid's queue was read last as the master's, by when it started, in milliseconds since 1970.
+    #[serde(default)]
+    pub queue_of: Option<u64>,
+    /// Whether the queue showed a start of gnt-ha's that had not ended, at the last plan: a second one of an instance that
+    /// runs, for example.
+    #[serde(default)]
+    has_jobs: bool,
     /// The starts that were handed over to luxid and are not known to be accepted or refused, with the time.
     unconfirmed: BTreeMap<InstanceName, Timestamp>,
     /// The instances whose starts are submitted, and that were not seen running yet.
@@ -53,7 +60,7 @@ impl RecoveryMemory {
     /// Returns whether nothing is left of an earlier plan.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.lines.is_empty() && !self.waits && self.unconfirmed.is_empty() && self.started.is_empty()
+        self.lines.is_empty() && !self.waits && !self.has_starts()
     }
 
     /// Returns the instances whose start may still be accepted, by the queue of now: what it shows is known, and what it
@@ -91,6 +98,8 @@ impl RecoveryMemory {
     /// Returns a line for each started instance that runs again, and forgets it. Starts that another master has submitted
     /// are taken from the plan.
     pub fn arrivals(&mut self, input: &RecoveryInput, plan: &RecoveryPlan, now: Timestamp) -> Vec<String> {
+        let is_open = |job: &Job| job.kind == JobKind::OwnStart && job.status.is_unfinished();
+        self.has_jobs = input.jobs.iter().any(is_open);
         for under_way in &plan.under_way {
             let started = Started { on: under_way.on.clone(), at: now };
             self.started.entry(under_way.instance.clone()).or_insert(started);
@@ -113,6 +122,12 @@ impl RecoveryMemory {
             is_wanted(name) && age_ms.is_some_and(|age_ms| age_ms < STARTED_MS)
         });
         lines
+    }
+
+    /// Returns whether a start was handed over, and has not ended, or its instance was not seen running yet.
+    #[must_use]
+    pub fn has_starts(&self) -> bool {
+        self.has_jobs || !(self.unconfirmed.is_empty() && self.started.is_empty())
     }
 
     /// Returns whether a started instance was not seen running yet.
@@ -172,7 +187,7 @@ mod tests {
     fn a_start_is_unconfirmed_until_the_queue_shows_it() {
         let mut memory = RecoveryMemory::default();
         memory.hand_over(&start(), at(1_000));
-        assert!(!memory.is_idle());
+        assert!(!memory.is_idle() && memory.has_starts());
         let earlier = job(at(0).wall_ms - 60_000);
         assert_eq!(memory.unconfirmed(&[earlier], at(90_999)), [web()].into());
         assert_eq!(memory.clone().unconfirmed(&[], at(91_000)), BTreeSet::new());

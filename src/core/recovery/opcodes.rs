@@ -36,6 +36,16 @@ pub enum Form {
     Failover,
 }
 
+impl Form {
+    /// Chooses the form. A new primary node is safe only with the [guard](super::guard), and Ganeti skips a hook without
+    /// a word if noded does not answer on the master, or the file of the hook cannot be run. A failover starts only what
+    /// is marked up even then.
+    #[must_use]
+    pub const fn of(own_noded_answers: bool, guard_can_run: bool) -> Self {
+        if own_noded_answers && guard_can_run { Self::NewPrimary } else { Self::Failover }
+    }
+}
+
 /// The job of one start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StartJob<'a> {
@@ -70,12 +80,14 @@ fn opcodes(start: &Start, node: &NodeName, form: Form, now: u64) -> Job {
     let why = format!("recover {instance} off {off} on {node}");
     // Ganeti runs at most this number of jobs with the same reason at once (design-optables, "Ad-Hoc Rate Limiting").
     let limit = format!("rate-limit:{starts_per_host}:gnt-ha start on {node}");
-    let only_off = format!("{ONLY_OFF}{off}");
-    let reason = json!([[REASON_SOURCE, why, now], [REASON_SOURCE, limit, now], [REASON_SOURCE, only_off, now]]);
+    let mut reason = vec![json!([REASON_SOURCE, why, now]), json!([REASON_SOURCE, limit, now])];
+    if !start.moves_again {
+        reason.push(json!([REASON_SOURCE, format!("{ONLY_OFF}{off}"), now]));
+    }
     let opcode = |mut opcode: Value| {
         opcode["instance_name"] = json!(instance.as_str());
         opcode["priority"] = json!(HIGH_PRIORITY);
-        opcode["reason"] = reason.clone();
+        opcode["reason"] = json!(reason);
         opcode
     };
     // The administrator's state stays as it is: a stop that overtakes this job is not undone in the record.
@@ -151,6 +163,17 @@ mod tests {
         let trail: Vec<&Value> = second[0]["reason"].as_array().unwrap().iter().map(|entry| &entry[1]).collect();
         assert_eq!(trail, ["recover b off n3.lab on n2.lab", "rate-limit:4:gnt-ha start on n2.lab", "only-off:n3.lab"]);
         assert_eq!(second[1]["no_remember"], true);
+        let again = made[3].opcodes[0]["reason"].as_array().unwrap();
+        assert_eq!(again.len(), 2, "the node off which it is moved again is online");
+    }
+
+    /// Ganeti starts without its hooks if they cannot be run.
+    #[test]
+    fn without_the_guard_only_failovers_are_safe() {
+        assert_eq!(Form::of(true, true), Form::NewPrimary);
+        for (own_noded_answers, guard_can_run) in [(false, true), (true, false), (false, false)] {
+            assert_eq!(Form::of(own_noded_answers, guard_can_run), Form::Failover);
+        }
     }
 
     /// Nothing starts before the record.

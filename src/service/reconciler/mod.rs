@@ -8,5 +8,6 @@ mod noded_check;
 pub mod peer_receipts;
 mod recover;
 pub mod run;
+mod start_guard;
 mod submitted_jobs;
 pub mod view;

@@ -32,7 +32,7 @@ use crate::service::shun::own::shunned_or_refused;
 use crate::sys::clock::{Deadline, now, wall_nanos};
 use crate::sys::config_file;
 use crate::sys::ganeti::files;
-use crate::sys::ganeti::luxi::{Luxi, LuxiError};
+use crate::sys::ganeti::luxi::{self, Luxi, LuxiError};
 use crate::sys::lock::{Lock, LockError};
 
 /// The file of what recovery remembers, in the state directory.
@@ -172,12 +172,15 @@ impl Reconciler {
         let before = self.recovery_memory()?;
         if state.master.as_ref() != Some(&state.here) {
             // Another host goes on.
-            if before.waits {
+            if before.waits || before.queue_of.is_some() {
                 self.write(FILE, &RecoveryMemory::default())?;
             }
             return Ok(Recovered::default());
         }
-        if before.is_idle() && !self.may_concern(&state, decided)? {
+        // A new master looks once whether the last one has left starts in the queue.
+        let queue_of = luxi::started_ms(&self.luxi);
+        let is_new = queue_of.is_some() && queue_of != before.queue_of && self.is_recovery_on();
+        if before.is_idle() && !is_new && !self.may_concern(&state, decided)? {
             return Ok(Recovered::default());
         }
         let _lock = self.recovery_lock(deadline.at_most(BUSY))?;
@@ -188,13 +191,16 @@ impl Reconciler {
         let shunned = shunned_or_refused(&self.state_dir, deadline);
         let sources = self.sources(&state, decided, addresses, &shunned, true);
         let mut collected = collect(sources, deadline)?;
+        remembered.queue_of = queue_of;
         let at = now();
         collected.input.unconfirmed = remembered.unconfirmed(&collected.input.jobs, at);
         collected.input.instance_breaker = remembered.breaker.clone();
         collected.input.drbd = self.drbd_sightings(&collected.lost_drbd(), &state.here, deadline);
         let plan = collected.plan(&self.recovery_settings(), deadline);
         remembered.breaker = plan.breaker.clone();
-        let starts = jobs(&plan.starts, Form::NewPrimary, &collected.records, wall_nanos());
+        let own = collected.input.nodes.iter().find(|node| node.name == state.here);
+        let form = Form::of(own.is_some_and(|node| node.running.is_some()), self.guard_can_run());
+        let starts = jobs(&plan.starts, form, &collected.records, wall_nanos());
         for job in &starts {
             remembered.hand_over(job.start, at);
         }
@@ -365,7 +371,7 @@ impl Reconciler {
         self.store().lock("recover", deadline)
     }
 
-    fn recovery_memory(&self) -> Result<RecoveryMemory, ReconcileError> {
+    pub(super) fn recovery_memory(&self) -> Result<RecoveryMemory, ReconcileError> {
         Ok(self.read(FILE)?.unwrap_or_default())
     }
 }

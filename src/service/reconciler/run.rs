@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::noded_check::{self, Addresses, OwnRefusal, check_nodeds};
 use crate::core::config::DEFAULT_PATH;
+use crate::core::ganeti::hooks;
 use crate::core::ganeti::tags::Tags;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::cib::Cib;
@@ -53,6 +54,8 @@ pub struct Reconciler {
     pub luxi: PathBuf,
     /// The program of Ganeti's allocator hail.
     pub hail: PathBuf,
+    /// The directory in which Ganeti searches for hooks.
+    pub hooks: PathBuf,
     /// The file of Pacemaker's configuration, with the pause of the cluster and the grades that its devices accept.
     pub cib: PathBuf,
     /// This host's name in Ganeti, if it is not the name of the host.
@@ -118,6 +121,7 @@ impl Reconciler {
             data_dir: data_dir.to_owned(),
             luxi: luxi.to_owned(),
             hail: HAIL.into(),
+            hooks: hooks::ROOT.into(),
             cib: cib::FILE.into(),
             own_name: None,
             settings,

@@ -39,6 +39,14 @@ pub fn serves(here: &NodeName, deadline: Deadline) -> bool {
     info.is_ok_and(|info| info.get("master").and_then(Value::as_str) == Some(here.as_str()))
 }
 
+/// Returns when the luxid of this host started, in milliseconds since 1970, by its socket, which each luxid makes anew;
+/// `None` if there is none.
+#[must_use]
+pub fn started_ms(socket: &Path) -> Option<u64> {
+    let made = std::fs::symlink_metadata(socket).ok()?.modified().ok()?;
+    u64::try_from(made.duration_since(std::time::UNIX_EPOCH).ok()?.as_millis()).ok()
+}
+
 /// The reason why a request to luxid failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LuxiError {

@@ -1,6 +1,6 @@
 //! Ganeti in the simulated cluster: its job queue, and the operations as Ganeti 3.0 does them.
 
-use gnt_ha::core::recovery::guard::{GuardedOperation, LockedInstance};
+use gnt_ha::core::recovery::guard::{GuardedOperation, LockedInstance, StartBlock};
 use gnt_ha::core::recovery::instance::AdminState;
 use serde_json::{Value, json};
 
@@ -136,13 +136,11 @@ impl World {
             admin_state: Some(if self.vms[vm].is_up { AdminState::Up } else { AdminState::Down }),
             primary: Some(host_name(self.vms[vm].primary)),
         };
-        if !locked.is_to_check() {
-            return Ok(());
-        }
         let job = &self.queue[at];
         let answer = json!({"data": [[[0, job.id], [0, job.ops]]]});
         let offline = (0..self.hosts.len()).filter(|host| self.hosts[*host].is_offline).map(host_name).collect();
-        locked.check(&answer, &offline).unwrap().map_err(|error| error.to_string())
+        let block = self.is_paused.then_some(StartBlock::Paused);
+        locked.check(&answer, &offline, block).unwrap().map_err(|error| error.to_string())
     }
 
     fn execute(&mut self, at: usize) -> Result<(), String> {
@@ -190,6 +188,7 @@ impl World {
                 if !self.answers(target) {
                     return no("no answer");
                 }
+                self.hook(at, GuardedOperation::Failover, vm)?;
                 if !self.hosts[source].is_offline {
                     if !self.answers(source) {
                         return no("Could not shutdown instance");

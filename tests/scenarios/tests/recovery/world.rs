@@ -104,7 +104,7 @@ pub(crate) struct World {
     pub(crate) broken: Vec<(Broken, String)>,
     records: BTreeMap<usize, u64>,
     memory: RecoveryMemory,
-    is_paused: bool,
+    pub(crate) is_paused: bool,
     is_answer_lost: bool,
     hail_fails: bool,
     seed: u64,
