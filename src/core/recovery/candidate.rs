@@ -12,14 +12,14 @@ use super::queue::{Job, JobKind, JobStatus};
 use super::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings, Suspicion};
 use super::template::Mobility;
 use crate::core::grade::Grade;
-use crate::core::node::NodeName;
+use crate::core::node::{self, NodeName};
 
 /// How long before the proof of a death a job may have been submitted to belong to this death, in milliseconds. The
 /// proof may be dated by the clock of another host.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
 
-/// For how long before the last sign of life a migration counts, in milliseconds: its job may have ended with an error
-/// while the instance had begun to run elsewhere.
+/// For how long before the last sign of life a migration or another move counts, in milliseconds: its job may have ended
+/// with an error while the instance had begun to run elsewhere.
 const MIGRATION_MS: u64 = 600_000;
 
 /// An instance that is marked up and does not run where it should.
@@ -194,7 +194,9 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// Checks that no other program or person has the instance, and that it was not being migrated.
+    /// Checks that no other program or person has the instance, and that no job of theirs or of gnt-ha's has left it
+    /// running elsewhere. Ganeti sends a changed record to the other candidates after the operation, and the master's host
+    /// may die in between.
     fn no_other_job(&self, candidate: &Candidate<'_>) -> Result<(), NotRecovered> {
         let others = || candidate.jobs.iter().filter(|job| job.kind != JobKind::OwnStart);
         if let Some(job) = others().find(|job| job.status.is_unfinished()) {
@@ -203,17 +205,24 @@ impl<'a> Judge<'a> {
         let proof = candidate.node.and_then(|node| node.proof);
         let lost_ms = proof.map_or(self.input.now_ms, |proof| proof.lost_ms.unwrap_or(proof.at_ms));
         let is_recent = |job: &&&Job| {
-            job.kind == JobKind::Migration
-                && !matches!(job.status, JobStatus::Cancelled)
-                && job.ended_ms.is_none_or(|ended| ended.saturating_add(MIGRATION_MS) >= lost_ms)
+            job.may_have_moved() && job.ended_ms.is_none_or(|ended| ended.saturating_add(MIGRATION_MS) >= lost_ms)
         };
-        let Some(migration) = others().find(is_recent) else { return Ok(()) };
         let is_silent = |node: &&RecoveryNode| {
             let is_gone = node.proof.is_some_and(|proof| proof.grade >= Grade::Bounded) && !node.runs_again;
             node.running.is_none() && node.vm_capable && !is_gone
         };
-        let silent: Vec<NodeName> = self.input.nodes.iter().filter(is_silent).map(|node| node.name.clone()).collect();
-        if silent.is_empty() { Ok(()) } else { Err(NotRecovered::Migrated { job: migration.id, silent }) }
+        for job in candidate.jobs.iter().filter(is_recent) {
+            // A migration may end on either of its nodes; and which node a job without a target has chosen is unknown.
+            let target = job.new_primary.as_ref().filter(|_| job.kind != JobKind::Migration);
+            let is_target = |node: &RecoveryNode| target.is_some_and(|target| node::same(target, &node.name, []));
+            let is_named = self.input.nodes.iter().any(is_target);
+            let silent = self.input.nodes.iter().filter(is_silent).filter(|node| !is_named || is_target(node));
+            let silent: Vec<NodeName> = silent.map(|node| node.name.clone()).collect();
+            if !silent.is_empty() {
+                return Err(NotRecovered::Migrated { job: job.id, silent });
+            }
+        }
+        Ok(())
     }
 
     /// Decides about an instance with DRBD: only its secondary can take it, and only with fresh disks.

@@ -76,9 +76,10 @@ pub enum NotRecovered {
     },
     /// A start was handed over to luxid, which has not confirmed it, and may still accept it.
     Unconfirmed,
-    /// The instance was being migrated, and these nodes have not reported what they run.
+    /// The instance was migrated, moved or started elsewhere, or that had begun, and these nodes have not reported what
+    /// they run.
     Migrated {
-        /// The number of the migration's job.
+        /// The number of the job that did it.
         job: u64,
         /// The nodes that have not reported.
         silent: Vec<NodeName>,
@@ -206,7 +207,7 @@ impl fmt::Display for NotRecovered {
                 f.write_str("its start is handed over, and luxid has not confirmed it: waits for the queue to show it")
             }
             Self::Migrated { job, silent } => {
-                write!(f, "it was being migrated by job {job}, and may run on a node that has not reported:")?;
+                write!(f, "job {job} may have moved it to a node that has not reported what it runs:")?;
                 silent.iter().try_for_each(|node| write!(f, " {node}"))
             }
             Self::NotFresh(why) => {

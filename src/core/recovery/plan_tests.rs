@@ -217,6 +217,30 @@ fn a_migrated_instance_is_looked_for_on_every_node() {
     assert_eq!(place_of(&state), Place::AskAllocator);
 }
 
+/// The master starts the instance on n4, and dies before its changed record has reached the next master. noded on n4
+/// hangs. A failover or a move by an administrator is the same.
+#[test]
+fn an_instance_that_was_started_elsewhere_is_looked_for_there() {
+    let mut state = one();
+    state.nodes[3].running = None;
+    let mut started = job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"));
+    (started.interrupted, started.error) = (true, None);
+    let ended = job(7, JobKind::OwnStart, JobStatus::Success, "web", Some("n4"));
+    let moved = job(7, JobKind::Move, JobStatus::Failed, "web", Some("n4"));
+    for job in [started.clone(), ended, moved.clone()] {
+        state.jobs = vec![job];
+        assert_eq!(reason(&state), NotRecovered::Migrated { job: 7, silent: vec![name("n4")] });
+    }
+    // Another node than the target is no matter; without a target, each is.
+    state.jobs = vec![Job { new_primary: Some(name("n2")), ..started.clone() }];
+    assert_eq!(place_of(&state), Place::AskAllocator);
+    state.jobs = vec![Job { new_primary: None, ..moved }];
+    assert!(matches!(reason(&state), NotRecovered::Migrated { .. }));
+    // A job that has not begun has moved nothing.
+    state.jobs = vec![Job { status: JobStatus::Cancelled, ..started }];
+    assert_eq!(place_of(&state), Place::AskAllocator);
+}
+
 #[test]
 fn a_submitted_start_is_not_submitted_again() {
     let mut state = one();

@@ -62,6 +62,9 @@ pub enum JobKind {
     OwnStart,
     /// A migration: the instance may run on another node than the recorded one.
     Migration,
+    /// A failover or a move of another program or person: the instance may have been started on its new node, and the
+    /// record of that may not have reached the other master candidates before the master's host died.
+    Move,
     /// Any other job.
     Other,
 }
@@ -137,8 +140,24 @@ impl Job {
     /// Returns whether this job has failed for a reason that lies in the instance or its new node.
     #[must_use]
     pub fn is_failed_attempt(&self) -> bool {
+        self.status == JobStatus::Failed && !self.interrupted && !self.is_refused()
+    }
+
+    /// Returns whether this job may have made the instance run on another node than the recorded one.
+    #[must_use]
+    pub fn may_have_moved(&self) -> bool {
+        let is_done = matches!(self.status, JobStatus::Running | JobStatus::Success);
+        match self.kind {
+            JobKind::Migration => self.status != JobStatus::Cancelled,
+            JobKind::OwnStart | JobKind::Move => is_done || self.status == JobStatus::Failed && !self.is_refused(),
+            JobKind::Other => false,
+        }
+    }
+
+    /// Returns whether this job has failed before it did anything.
+    fn is_refused(&self) -> bool {
         let is_no_attempt = |error: &String| error.starts_with(DEPENDENCY) || error.contains(REFUSED);
-        self.status == JobStatus::Failed && !self.interrupted && !self.error.as_ref().is_some_and(is_no_attempt)
+        self.error.as_ref().is_some_and(is_no_attempt)
     }
 }
 
@@ -204,6 +223,8 @@ fn parse(row: &Value) -> Option<Option<Job>> {
         JobKind::OwnStart
     } else if is(&["OP_INSTANCE_MIGRATE", "OP_NODE_MIGRATE", "OP_NODE_EVACUATE"]) {
         JobKind::Migration
+    } else if is(&["OP_INSTANCE_FAILOVER", "OP_INSTANCE_MOVE"]) {
+        JobKind::Move
     } else {
         JobKind::Other
     };
@@ -286,7 +307,8 @@ mod tests {
         ]))
         .unwrap();
         let kinds: Vec<(u64, JobKind)> = jobs.iter().map(|job| (job.id, job.kind)).collect();
-        assert_eq!(kinds, [(1, JobKind::OwnStart), (2, JobKind::Other), (3, JobKind::Migration), (5, JobKind::Other)]);
+        assert_eq!(kinds, [(1, JobKind::OwnStart), (2, JobKind::Move), (3, JobKind::Migration), (5, JobKind::Other)]);
+        assert_eq!(jobs.iter().map(Job::may_have_moved).collect::<Vec<_>>(), [true, true, true, false]);
         assert_eq!(jobs[0].new_primary, NodeName::new("n4.lab").ok());
         assert_eq!(jobs[0].received_ms, 1_700_000_000_250);
         assert_eq!(jobs[1].error.as_deref(), Some("no memory"));
