@@ -105,7 +105,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Returns whether a start by gnt-ha has moved the instance to its primary node and has not ended well, nor has a later
-    /// one, and the node does not run it. After a later job of another program or person, the instance is theirs.
+    /// one, and the node is not known to run it. After a later job of another program or person, the instance is theirs.
     fn is_moved_in_vain(&self, candidate: &Candidate<'_>) -> bool {
         let Instance { name, primary, .. } = candidate.instance;
         let own = || candidate.jobs.iter().filter(|job| job.kind == JobKind::OwnStart);
@@ -116,7 +116,7 @@ impl<'a> Judge<'a> {
         let moved = newest(own().filter(|job| job.new_primary.as_ref() == Some(primary)).max_by_key(|job| job.id));
         let in_vain = moved.is_some() && well < moved && theirs < newest(own().max_by_key(|job| job.id));
         let answers = candidate.node.and_then(|node| node.running.as_ref());
-        in_vain && answers.is_some_and(|running| !running.contains(name))
+        in_vain && candidate.node.is_some() && answers.is_none_or(|running| !running.contains(name))
     }
 
     /// Decides where the instance starts.
@@ -147,6 +147,9 @@ impl<'a> Judge<'a> {
             if let Some(suspicion) = suspicion {
                 let why = Unfit::Suspect(suspicion);
                 return Err(NotRecovered::Unfit { node: instance.primary.clone(), why });
+            }
+            if candidate.node.is_none_or(|node| node.running.is_none()) {
+                return Err(NotRecovered::MovedToSilent(instance.primary.clone()));
             }
         } else {
             self.host_is_gone(candidate, mobility)?;

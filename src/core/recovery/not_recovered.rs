@@ -84,6 +84,8 @@ pub enum NotRecovered {
         /// The nodes that have not reported.
         silent: Vec<NodeName>,
     },
+    /// A start by gnt-ha has moved the instance to this node, which does not report whether it runs it.
+    MovedToSilent(NodeName),
     /// The DRBD secondary is not proven to have the newest data.
     NotFresh(NotFresh),
     /// The instance has no secondary node, or several.
@@ -140,6 +142,7 @@ impl NotRecovered {
             | Self::OtherJob { .. }
             | Self::Unconfirmed
             | Self::Migrated { .. }
+            | Self::MovedToSilent(_)
             | Self::HostSuspect(_)
             | Self::Harep(HarepRepair::Pending { .. }) => false,
             Self::Off
@@ -210,6 +213,7 @@ impl fmt::Display for NotRecovered {
                 write!(f, "job {job} may have moved it to a node that has not reported what it runs:")?;
                 silent.iter().try_for_each(|node| write!(f, " {node}"))
             }
+            Self::MovedToSilent(node) => write!(f, "it was moved to {node}, which does not report what it runs"),
             Self::NotFresh(why) => {
                 write!(f, "{why} (to start it with these data: gnt-instance failover --ignore-consistency INSTANCE)")
             }

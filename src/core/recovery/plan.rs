@@ -227,6 +227,7 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::NoQuorum
         | NotRecovered::StartUp { .. }
         | NotRecovered::OtherJob { .. }
+        | NotRecovered::MovedToSilent(_)
         | NotRecovered::Unconfirmed
         | NotRecovered::InstanceBreaker { .. }
         | NotRecovered::NoRoom(_)
@@ -280,6 +281,8 @@ fn cancel_the_rest(plan: &mut RecoveryPlan, input: &RecoveryInput) {
             None => Unwanted::NoSuchInstance,
             Some(known) if known.admin_state != AdminState::Up => Unwanted::Stopped,
             Some(_) if started.contains(instance) => Unwanted::Duplicate,
+            // It has moved the instance, and waits for the locks of the start.
+            Some(known) if job.new_primary.as_ref() == Some(&known.primary) => continue,
             Some(_) => Unwanted::PrimaryOnline,
         };
         plan.cancel.push(Cancel { job: job.id, instance: instance.clone(), why });

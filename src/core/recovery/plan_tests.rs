@@ -296,7 +296,7 @@ fn a_failed_start_is_tried_elsewhere_once() {
     assert!(matches!(reason(&state), NotRecovered::Unfit { .. }), "it may run on n4 after all");
     state.nodes[3].suspicion = None;
     state.nodes[3].running = None;
-    assert!(decided(&state).starts.is_empty());
+    assert_eq!(reason(&state), NotRecovered::MovedToSilent(name("n4")));
     // The second start failed, too.
     state.nodes[3].running = Some(BTreeSet::new());
     state.instances[0].primary = name("n2");
@@ -323,6 +323,24 @@ fn an_instance_whose_second_start_waits_or_was_cancelled_is_kept() {
     assert!(matches!(reason(&state), NotRecovered::Failed { attempts: 2, job: 8, .. }));
     state.jobs.push(job(9, JobKind::Other, JobStatus::Failed, "web", None));
     assert!(decided(&state).not_recovered.is_empty(), "an administrator has it");
+}
+
+/// Between its two operations Ganeti shows a job as waiting. The new primary node is online, and does not answer.
+#[test]
+fn a_start_that_has_moved_the_instance_is_not_cancelled() {
+    let mut state = one();
+    state.instances[0].primary = name("n4");
+    state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n4"))];
+    state.nodes[3].running = None;
+    let plan = decided(&state);
+    assert_eq!((plan.cancel.as_slice(), plan.under_way[0].job), (&[][..], 7));
+    // An administrator has it meanwhile.
+    state.jobs.push(job(9, JobKind::Other, JobStatus::Success, "web", None));
+    assert_eq!(decided(&state).cancel, []);
+    // The job has ended, and the instance is not forgotten.
+    state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::Cancelled, "web", Some("n4"))];
+    assert_eq!(reason(&state), NotRecovered::MovedToSilent(name("n4")));
+    assert_eq!(reason(&state).to_string(), "it was moved to n4, which does not report what it runs");
 }
 
 /// Starts of an earlier death of the same host do not count.
