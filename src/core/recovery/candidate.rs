@@ -22,6 +22,11 @@ const CLOCKS_DIFFER_MS: u64 = 60_000;
 /// with an error while the instance had begun to run elsewhere.
 const MIGRATION_MS: u64 = 600_000;
 
+/// How long an instance waits after a start that was refused before it began, in milliseconds. It doubles with each, up to
+/// [`REFUSED_MOST_MS`].
+const REFUSED_MS: u64 = 10_000;
+const REFUSED_MOST_MS: u64 = 120_000;
+
 /// An instance that is marked up and does not run where it should.
 pub(super) struct Candidate<'a> {
     pub(super) instance: &'a Instance,
@@ -31,6 +36,8 @@ pub(super) struct Candidate<'a> {
     jobs: Vec<&'a Job>,
     /// The starts by gnt-ha in this incident that failed.
     pub(super) failed: Vec<&'a Job>,
+    /// The starts by gnt-ha since then that were refused before they began.
+    refused: Vec<&'a Job>,
 }
 
 impl<'a> Candidate<'a> {
@@ -96,7 +103,10 @@ impl<'a> Judge<'a> {
         let is_of_now = |job: &&Job| job.received_ms >= since_ms && Some(job.id) > succeeded;
         let mut failed: Vec<&Job> = own().filter(|job| job.is_failed_attempt()).filter(is_of_now).collect();
         failed.sort_by_key(|job| job.id);
-        let candidate = Candidate { instance, node, record, jobs, failed };
+        let last_failed = failed.last().map(|job| job.id);
+        let is_later = |job: &&Job| job.is_refused() && Some(job.id) > last_failed;
+        let refused: Vec<&Job> = own().filter(is_later).filter(is_of_now).collect();
+        let candidate = Candidate { instance, node, record, jobs, failed, refused };
         let is_candidate = match record {
             NodeRecord::Offline | NodeRecord::BeingRecorded => true,
             NodeRecord::Online => self.is_moved_in_vain(&candidate),
@@ -157,8 +167,15 @@ impl<'a> Judge<'a> {
         self.no_other_job(candidate)?;
         if let Some(last) = candidate.failed.last().filter(|_| candidate.failed.len() >= self.settings.attempts) {
             let error = last.error.clone().unwrap_or_default();
-            return Err(NotRecovered::Failed { attempts: candidate.failed.len(), job: last.id, error });
+            let host_is_offline = !candidate.is_moved();
+            return Err(NotRecovered::Failed {
+                attempts: candidate.failed.len(),
+                job: last.id,
+                error,
+                host_is_offline,
+            });
         }
+        self.has_waited(candidate)?;
         if candidate.is_moved() && candidate.failed.is_empty() {
             let node = &instance.primary;
             return self.fit(node).map(|()| Place::Primary(node.clone()));
@@ -226,6 +243,18 @@ impl<'a> Judge<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Checks that the last start which was refused is long enough ago: its reason may last, a record that fails for
+    /// example, and then each start is refused again.
+    fn has_waited(&self, candidate: &Candidate<'_>) -> Result<(), NotRecovered> {
+        let Some(last) = candidate.refused.iter().max_by_key(|job| job.id) else { return Ok(()) };
+        let doubled = u32::try_from(candidate.refused.len() - 1).unwrap_or(u32::MAX);
+        let wait_ms = REFUSED_MS.saturating_mul(2_u64.saturating_pow(doubled)).min(REFUSED_MOST_MS);
+        let since_ms = last.ended_ms.unwrap_or(last.received_ms);
+        let left_ms = wait_ms.saturating_sub(self.input.now_ms.saturating_sub(since_ms));
+        let error = last.error.clone().unwrap_or_default();
+        if left_ms == 0 { Ok(()) } else { Err(NotRecovered::Refused { job: last.id, error, left_ms }) }
     }
 
     /// Decides about an instance with DRBD: only its secondary can take it, and only with fresh disks.

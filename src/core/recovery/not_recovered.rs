@@ -109,6 +109,17 @@ pub enum NotRecovered {
         job: u64,
         /// The error of the last job.
         error: String,
+        /// Whether its primary node is offline: then only a failover starts it.
+        host_is_offline: bool,
+    },
+    /// The last start was refused before it began.
+    Refused {
+        /// The number of the job.
+        job: u64,
+        /// Its error.
+        error: String,
+        /// The time until the next start, in milliseconds.
+        left_ms: u64,
     },
 }
 
@@ -143,6 +154,7 @@ impl NotRecovered {
             | Self::Unconfirmed
             | Self::Migrated { .. }
             | Self::MovedToSilent(_)
+            | Self::Refused { .. }
             | Self::HostSuspect(_)
             | Self::Harep(HarepRepair::Pending { .. }) => false,
             Self::Off
@@ -221,11 +233,18 @@ impl fmt::Display for NotRecovered {
             Self::Unfit { node, why } => write!(f, "{node} would take it, and {why}"),
             Self::NoRoom(why) => write!(f, "no other host has room: {}", one_line(why, ERROR_LIMIT)),
             Self::NoPlacement(error) => error.fmt(f),
-            Self::Failed { attempts, job, error } => write!(
-                f,
-                "{attempts} starts failed, the last one (job {job}): {} (gnt-instance startup INSTANCE)",
-                one_line(error, ERROR_LIMIT)
-            ),
+            Self::Failed { attempts, job, error, host_is_offline } => {
+                let command = if *host_is_offline { "failover" } else { "startup" };
+                let error = one_line(error, ERROR_LIMIT);
+                write!(
+                    f,
+                    "{attempts} starts failed, the last one (job {job}): {error} (gnt-instance {command} INSTANCE)"
+                )
+            }
+            Self::Refused { job, error, left_ms } => {
+                let (error, left_s) = (one_line(error, ERROR_LIMIT), left_ms.div_ceil(1_000));
+                write!(f, "job {job} did not begin to start it, tries again in {left_s} s: {error}")
+            }
         }
     }
 }

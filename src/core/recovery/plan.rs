@@ -228,6 +228,7 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::StartUp { .. }
         | NotRecovered::OtherJob { .. }
         | NotRecovered::MovedToSilent(_)
+        | NotRecovered::Refused { .. }
         | NotRecovered::Unconfirmed
         | NotRecovered::InstanceBreaker { .. }
         | NotRecovered::NoRoom(_)

@@ -301,7 +301,35 @@ fn a_failed_start_is_tried_elsewhere_once() {
     state.nodes[3].running = Some(BTreeSet::new());
     state.instances[0].primary = name("n2");
     state.jobs.push(job(8, JobKind::OwnStart, JobStatus::Failed, "web", Some("n2")));
-    assert_eq!(reason(&state), NotRecovered::Failed { attempts: 2, job: 8, error: "no bridge".to_owned() });
+    let error = "no bridge".to_owned();
+    assert_eq!(reason(&state), NotRecovered::Failed { attempts: 2, job: 8, error, host_is_offline: false });
+    assert!(reason(&state).to_string().ends_with("(gnt-instance startup INSTANCE)"));
+    state.instances[0].primary = name("n3");
+    assert!(reason(&state).to_string().ends_with("(gnt-instance failover INSTANCE)"), "its node is offline");
+}
+
+/// The record fails each time, or gnt-ha's own hook stops the start: that is no failed attempt, and the next start waits.
+#[test]
+fn a_refused_start_is_tried_again_after_a_wait() {
+    use crate::core::recovery::queue::{STARTER_UNKNOWN, TOO_EARLY};
+    let refused = |id: u64, error: &str, age_ms: u64| Job {
+        error: Some(error.to_owned()),
+        ended_ms: Some(NOW - age_ms),
+        ..job(id, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))
+    };
+    let dependency = "Dependency job 1 finished with status 'error', not one of 'success' as required";
+    let (early, unknown) = (format!("n4.lab: {TOO_EARLY}: wait"), format!("web: {STARTER_UNKNOWN}: luxid"));
+    for error in [dependency, &early, &unknown] {
+        let mut state = one();
+        state.jobs = vec![refused(7, error, 4_000)];
+        let error = error.to_owned();
+        assert_eq!(reason(&state), NotRecovered::Refused { job: 7, error: error.clone(), left_ms: 6_000 });
+        state.jobs = vec![refused(7, &error, 10_000)];
+        assert_eq!(place_of(&state), Place::AskAllocator);
+        assert!(decided(&state).starts[0].failed_on.is_empty(), "n4 may be chosen again");
+        state.jobs = (1..9).map(|id| refused(id, &error, 10_000)).collect();
+        assert_eq!(reason(&state), NotRecovered::Refused { job: 8, error, left_ms: 110_000 }, "no more than 120 s");
+    }
 }
 
 /// A second start may wait for long, and may be cancelled by a pause: the instance is not forgotten.

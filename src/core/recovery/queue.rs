@@ -18,6 +18,12 @@ pub const REASON_SOURCE: &str = "gnt:extern:gnt-ha";
 /// failed.
 pub const REFUSED: &str = "gnt-ha does not start ";
 
+/// Part of the error of gnt-ha's hook on a host whose self-fencing is not armed yet.
+pub const TOO_EARLY: &str = "no instance may start yet";
+
+/// Part of the error of gnt-ha's hook on a master whose luxid does not say whose job this is.
+pub const STARTER_UNKNOWN: &str = "cannot find out whether gnt-ha starts it";
+
 /// The fields of a job that [`Job::parse_all`] expects, in its order.
 const FIELDS: [&str; 6] = ["id", "status", "ops", "opresult", "received_ts", "end_ts"];
 
@@ -154,10 +160,13 @@ impl Job {
         }
     }
 
-    /// Returns whether this job has failed before it did anything.
-    fn is_refused(&self) -> bool {
-        let is_no_attempt = |error: &String| error.starts_with(DEPENDENCY) || error.contains(REFUSED);
-        self.error.as_ref().is_some_and(is_no_attempt)
+    /// Returns whether this job has failed without an attempt to start the instance: the job on which it depends has
+    /// failed, or a hook of gnt-ha's has stopped it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        let is_of_hook = |error: &String| [REFUSED, TOO_EARLY, STARTER_UNKNOWN].iter().any(|part| error.contains(part));
+        let is_no_attempt = |error: &String| error.starts_with(DEPENDENCY) || is_of_hook(error);
+        self.status == JobStatus::Failed && self.error.as_ref().is_some_and(is_no_attempt)
     }
 }
 
@@ -260,14 +269,19 @@ fn milliseconds(time: &Value) -> Option<u64> {
     seconds.checked_mul(1_000)?.checked_add(time.get(1)?.as_u64()? / 1_000)
 }
 
-/// Returns the first error text of the results: `["OpExecError", ["text"]]`, or of a hook that failed
-/// `["HooksAbort", [[["node", "script", "text"]]]]` (`lib/hooksmaster.py`).
+/// Returns the first error text of the results: `["OpExecError", ["text"]]`, or of all hooks that failed
+/// `["HooksAbort", [[["node", "script", "text"], ...]]]` (`lib/hooksmaster.py`).
 fn error_of(results: &Value) -> String {
+    let of_hook = |hook: &Value| {
+        let part = |index: usize| hook.get(index)?.as_str().filter(|text| !text.trim().is_empty());
+        let silent = || Some(format!("the hook {} on {} failed and printed nothing", part(1)?, part(0)?));
+        part(2).map(str::to_owned).or_else(silent)
+    };
     let text = |result: &Value| {
         let first = result.get(1)?.get(0)?;
-        let hook = |index: usize| first.get(0)?.get(index)?.as_str().filter(|text| !text.trim().is_empty());
-        let silent = || Some(format!("the hook {} on {} failed and printed nothing", hook(1)?, hook(0)?));
-        first.as_str().or_else(|| hook(2)).map(str::to_owned).or_else(silent)
+        let hooks = || -> Vec<String> { first.as_array().into_iter().flatten().filter_map(of_hook).collect() };
+        let of_hooks = || Some(hooks().join("; ")).filter(|text| !text.is_empty());
+        first.as_str().map(str::to_owned).or_else(of_hooks)
     };
     let found = results.as_array().and_then(|results| results.iter().find_map(text));
     found.unwrap_or_else(|| "no reason".to_owned())
@@ -339,12 +353,31 @@ mod tests {
                 start("x"),
                 json!([["HooksAbort", [[["n1.lab", "gnt-ha", format!("{REFUSED}web: stopped")]]]]]),
             ),
-            (5, "error", start("x"), json!([["HooksAbort", [[["n1.lab", "x", "its self-fencing is not armed"]]]]])),
+            (5, "error", start("x"), json!([["HooksAbort", [[["n1.lab", "x", "no licence"]]]]])),
+            (
+                6,
+                "error",
+                start("x"),
+                json!([[
+                    "HooksAbort",
+                    [[["n4.lab", "x", ""], ["n4.lab", "gnt-ha", format!("n4.lab: {TOO_EARLY}: wait")]]]
+                ]]),
+            ),
+            (
+                7,
+                "error",
+                start("x"),
+                json!([["HooksAbort", [[["n1.lab", "gnt-ha", format!("web: {STARTER_UNKNOWN}: luxid")]]]]]),
+            ),
         ]))
         .unwrap();
         let failed: Vec<bool> = jobs.iter().map(Job::is_failed_attempt).collect();
-        assert_eq!(failed, [false, false, true, false, true]);
-        assert_eq!(jobs[4].error.as_deref(), Some("its self-fencing is not armed"));
+        assert_eq!(failed, [false, false, true, false, true, false, false]);
+        let refused: Vec<bool> = jobs.iter().map(Job::is_refused).collect();
+        assert_eq!(refused, [false, true, false, true, false, true, true]);
+        assert_eq!(jobs[4].error.as_deref(), Some("no licence"));
+        let both = "the hook x on n4.lab failed and printed nothing; n4.lab: no instance may start yet: wait";
+        assert_eq!(jobs[5].error.as_deref(), Some(both));
         let silent = json!([["HooksAbort", [[["n1.lab", "10-x", ""]]]]]);
         assert_eq!(error_of(&silent), "the hook 10-x on n1.lab failed and printed nothing");
     }
