@@ -40,6 +40,14 @@ pub(super) struct Candidate<'a> {
     refused: Vec<&'a Job>,
 }
 
+/// Returns since when a job belongs to the death of this node, in milliseconds since 1970; 0 if the node is not known to
+/// be dead. Jobs and the record have the clock of the master, and the proof may have that of another host, which may
+/// be ahead by more than is assumed.
+fn begun_ms(node: &RecoveryNode) -> u64 {
+    let Some(proof) = node.proof else { return 0 };
+    node.recorded_ms.map_or(proof.at_ms, |recorded_ms| recorded_ms.min(proof.at_ms)).saturating_sub(CLOCKS_DIFFER_MS)
+}
+
 impl<'a> Candidate<'a> {
     /// Returns the start by gnt-ha that has not ended: of several, one that runs, or else the oldest.
     pub(super) fn own_job(&self) -> Option<&'a Job> {
@@ -96,7 +104,7 @@ impl<'a> Judge<'a> {
         let record = node.map_or(NodeRecord::Online, |node| node.record);
         let mut jobs: Vec<&Job> = self.jobs_of.get(&instance.name).cloned().unwrap_or_default();
         jobs.extend(self.jobs_of_nodes.get(&instance.primary).into_iter().flatten());
-        let since_ms = node.and_then(|node| node.proof).map_or(0, |proof| proof.at_ms.saturating_sub(CLOCKS_DIFFER_MS));
+        let since_ms = node.map_or(0, begun_ms);
         let own = || jobs.iter().copied().filter(|job| job.kind == JobKind::OwnStart);
         // What failed before a start that succeeded belongs to an earlier incident.
         let succeeded = own().filter(|job| job.status == JobStatus::Success).map(|job| job.id).max();

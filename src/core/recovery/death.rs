@@ -30,6 +30,8 @@ pub fn recovery_node(
     memory: &Memory,
     live: LiveNodeState,
 ) -> RecoveryNode {
+    // The record of this moment is not in `seen`.
+    let recorded_ms = seen.changed_ms.filter(|_| config.offline && !matches!(decision, Some(Decision::Offline { .. })));
     let (record, proof) = match decision {
         // The job of this decision has ended since: `seen` is older than its record.
         Some(Decision::Offline { proof, .. }) if config.offline => (NodeRecord::Offline, Some(proof.clone())),
@@ -43,6 +45,7 @@ pub fn recovery_node(
         name: config.name,
         group: config.group,
         record,
+        recorded_ms,
         drained: config.drained,
         vm_capable: config.vm_capable,
         proof: proof.map(|proof| death(&proof)),
@@ -116,6 +119,7 @@ impl RecoveryInput {
         let at_ms = self.now_ms;
         for node in self.nodes.iter_mut().filter(|node| node.name == *died) {
             node.record = NodeRecord::Offline;
+            node.recorded_ms = Some(at_ms);
             node.proof = Some(DeathProof { grade: Grade::Off, at_ms, lost_ms: Some(at_ms) });
             node.runs_again = false;
             node.suspicion = Some(Suspicion::Lost);

@@ -26,6 +26,7 @@ fn node(text: &str) -> RecoveryNode {
         name: name(text),
         group: "default".to_owned(),
         record: NodeRecord::Online,
+        recorded_ms: None,
         drained: false,
         vm_capable: true,
         proof: None,
@@ -384,6 +385,22 @@ fn failures_of_an_earlier_incident_do_not_count() {
     state.jobs.iter_mut().for_each(|job| job.received_ms = NOW - 1_000);
     state.jobs.push(job(7, JobKind::OwnStart, JobStatus::Success, "web", Some("n1")));
     assert!(decided(&state).starts[0].failed_on.is_empty());
+}
+
+/// The host that fenced the node is two minutes ahead: the failed starts belong to this death nevertheless, or an
+/// instance that cannot start would be tried without an end.
+#[test]
+fn failures_count_although_the_proof_is_dated_by_a_clock_that_is_ahead() {
+    let mut state = one();
+    state.jobs = vec![
+        job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4")),
+        job(8, JobKind::OwnStart, JobStatus::Failed, "web", Some("n2")),
+    ];
+    state.nodes[2].recorded_ms = Some(NOW - 3_000);
+    if let Some(proof) = &mut state.nodes[2].proof {
+        proof.at_ms = NOW + 120_000;
+    }
+    assert!(matches!(reason(&state), NotRecovered::Failed { attempts: 2, job: 8, .. }));
 }
 
 /// The master died after the new primary node was recorded and before the start: the new master only starts it.

@@ -88,6 +88,9 @@ pub struct RecoveryNode {
     pub group: String,
     /// Whether Ganeti has it offline.
     pub record: NodeRecord,
+    /// When Ganeti last wrote the record of a node that is offline, in milliseconds since 1970 (wall clock of the master);
+    /// `None` if it is unknown.
+    pub recorded_ms: Option<u64>,
     /// Whether the node is drained.
     pub drained: bool,
     /// Whether the node may run instances.

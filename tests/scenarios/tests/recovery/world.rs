@@ -243,6 +243,7 @@ impl World {
                 (false, Some(_)) => NodeRecord::BeingRecorded,
                 (false, None) => NodeRecord::Online,
             },
+            recorded_ms: None,
             drained: false,
             vm_capable: number != 0,
             proof: host.proof_at.map(|at| DeathProof {
