@@ -129,7 +129,10 @@ fn monitor(call: &Call, paths: &AgentPaths) -> OcfResult {
     } else {
         may_fence::publish(paths, call.deadline);
         health::publish(paths, tags.health.then_some(found.as_slice()), call.deadline);
-        drbd_seen::note(&paths.state_dir);
+        // What is seen of DRBD disks is needed by recovery alone.
+        if tags.recover {
+            drbd_seen::note(&paths.state_dir);
+        }
     }
     if ganeti.rank != NodeRole::Other && !call.is_probe() {
         master_role::unban(call, paths);
