@@ -26,7 +26,8 @@ pub struct SeenMinor {
     /// When it was last seen connected, and up to date on both hosts.
     #[serde(default)]
     pub fresh: Option<Timestamp>,
-    /// When it was last seen otherwise.
+    /// When it was seen otherwise for the first time since then. Later sightings add nothing: after the death of the other
+    /// host, each shows the same, and a link that was lost before the death must not be forgotten.
     #[serde(default)]
     pub stale: Option<Timestamp>,
 }
@@ -37,7 +38,7 @@ pub struct DrbdAges {
     /// When it was last seen connected, and up to date on both hosts.
     #[serde(default)]
     pub fresh_ms: Option<u64>,
-    /// When it was last seen otherwise.
+    /// When it was seen otherwise for the first time since then.
     #[serde(default)]
     pub stale_ms: Option<u64>,
 }
@@ -70,6 +71,8 @@ impl DrbdMemory {
             let is_fresh = disks.get(minor) == Some(&true);
             let seen = if is_fresh {
                 SeenMinor { fresh: Some(now), ..before }
+            } else if is_stale_since(&before, now) {
+                before
             } else {
                 SeenMinor { stale: Some(now), ..before }
             };
@@ -84,7 +87,8 @@ impl DrbdMemory {
         let is_kept = |(minor, seen): (&u32, &SeenMinor)| {
             self.0.get(minor).is_some_and(|before| {
                 let was_fresh = is_fresh_last(before);
-                was_fresh == is_fresh_last(seen) && is_young(if was_fresh { before.fresh } else { before.stale })
+                let is_same = if was_fresh { is_young(before.fresh) } else { before.stale == seen.stale };
+                was_fresh == is_fresh_last(seen) && is_same
             })
         };
         let is_to_store = next.len() != self.0.len() || !next.iter().all(is_kept);
@@ -100,6 +104,11 @@ impl DrbdMemory {
         };
         self.0.iter().map(of).collect()
     }
+}
+
+/// Returns whether the disk was already seen otherwise in this boot, and not fresh since.
+fn is_stale_since(before: &SeenMinor, now: Timestamp) -> bool {
+    !is_fresh_last(before) && before.stale.is_some_and(|at| at.boottime_ms <= now.boottime_ms)
 }
 
 fn is_fresh_last(seen: &SeenMinor) -> bool {
@@ -119,7 +128,10 @@ pub fn believed(ages: BTreeMap<u32, DrbdAges>) -> BTreeMap<u32, DrbdAges> {
 pub fn sightings(minors: &[u32], ages: &BTreeMap<u32, DrbdAges>, now_ms: u64) -> DrbdSightings {
     let of = |minor: &u32| ages.get(minor).copied().unwrap_or_default();
     let fresh: Option<Vec<u64>> = minors.iter().map(|minor| of(minor).fresh_ms).collect();
-    let stale = minors.iter().filter_map(|minor| of(minor).stale_ms).min();
+    // Of each disk what came after it was fresh, and of all the first: the death itself disconnects the others later.
+    let is_later = |ages: &DrbdAges, stale_ms: u64| ages.fresh_ms.is_none_or(|fresh_ms| stale_ms <= fresh_ms);
+    let stale_of = |ages: DrbdAges| ages.stale_ms.filter(|stale_ms| is_later(&ages, *stale_ms));
+    let stale = minors.iter().filter_map(|minor| stale_of(of(minor))).max();
     DrbdSightings {
         fresh_ms: fresh.and_then(|ages| ages.into_iter().max()).map(|age_ms| now_ms.saturating_sub(age_ms)),
         stale_ms: stale.map(|age_ms| now_ms.saturating_sub(age_ms)),
@@ -159,8 +171,26 @@ mod tests {
         let (memory, stores) = memory.seen(&BTreeMap::from([(0, false)]), at(25_000));
         assert!(stores, "a change is stored at once");
         let (memory, _) = memory.seen(&BTreeMap::new(), at(30_000));
-        assert_eq!(memory.ages(at(31_000))[&0], DrbdAges { fresh_ms: Some(11_000), stale_ms: Some(1_000) });
+        assert_eq!(memory.ages(at(31_000))[&0], DrbdAges { fresh_ms: Some(11_000), stale_ms: Some(6_000) });
         assert_eq!(memory.ages(at(500))[&0], DrbdAges::default(), "another boot");
+    }
+
+    /// The link is lost, the other host writes on and dies 15 s later, and a monitor runs after that, before recovery asks.
+    #[test]
+    fn a_link_that_was_lost_before_the_death_is_not_forgotten_after_it() {
+        let seen = |memory: DrbdMemory, is_fresh, ms| memory.seen(&BTreeMap::from([(0, is_fresh)]), at(ms)).0;
+        let memory = seen(DrbdMemory::default(), true, 10_000);
+        let memory = [20_000, 30_000, 40_000].into_iter().fold(memory, |memory, ms| seen(memory, false, ms));
+        let sighting = sightings(&[0], &memory.ages(at(41_000)), at(41_000).wall_ms);
+        let lost_ms = Some(at(35_000).wall_ms);
+        let stale = super::super::freshness::NotFresh::Stale { before_death_ms: 15_000 };
+        assert_eq!(super::super::freshness::age_before_death(sighting, lost_ms, 60_000), Err(stale));
+        // Another disk of the instance was lost by the death.
+        let mut ages = memory.ages(at(41_000));
+        ages.insert(1, DrbdAges { fresh_ms: Some(11_000), stale_ms: Some(1_000) });
+        assert_eq!(sightings(&[0, 1], &ages, at(41_000).wall_ms).stale_ms, Some(at(20_000).wall_ms));
+        let again = seen(seen(memory, true, 50_000), false, 60_000);
+        assert_eq!(again.ages(at(61_000))[&0], DrbdAges { fresh_ms: Some(11_000), stale_ms: Some(1_000) });
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::fmt;
 pub struct DrbdSightings {
     /// When all disks were last seen connected and up to date on both nodes.
     pub fresh_ms: Option<u64>,
-    /// When a disk was last seen otherwise.
+    /// When a disk was seen otherwise for the first time since it was last seen so.
     pub stale_ms: Option<u64>,
 }
 
