@@ -224,7 +224,6 @@ impl Collected {
         first: &RecoveryPlan,
         deadline: Deadline,
     ) -> Result<HailAnswer, PlacementError> {
-        let live = self.live_nodes(deadline)?;
         // A QEMU that does not answer its node holds this up, and nothing else.
         for answer in call_all(&self.data_dir, DESCRIBE, &self.calls, deadline.at_most(NODES_ANSWER)).values().flatten()
         {
@@ -234,6 +233,7 @@ impl Collected {
         let mut answer = HailAnswer::default();
         let is_out = |node: &&RecoveryNode| node.record != NodeRecord::Online || node.suspicion.is_some();
         let out: BTreeSet<NodeName> = self.input.nodes.iter().filter(is_out).map(|node| node.name.clone()).collect();
+        let live = self.live_nodes(&out, deadline)?;
         for Allocation { instances, not_on } in asked {
             let excluded: BTreeSet<NodeName> = out.union(&not_on).cloned().collect();
             let document = request(&RequestInput {
@@ -251,8 +251,15 @@ impl Collected {
         Ok(answer)
     }
 
-    fn live_nodes(&self, deadline: Deadline) -> Result<BTreeMap<NodeName, LiveNode>, PlacementError> {
-        let asked = Luxi::connect(&self.luxi, deadline).and_then(|mut luxi| luxi.query_large(&LiveNode::query()));
+    /// Asks luxid for the room on the nodes that are not `out`.
+    fn live_nodes(
+        &self,
+        out: &BTreeSet<NodeName>,
+        deadline: Deadline,
+    ) -> Result<BTreeMap<NodeName, LiveNode>, PlacementError> {
+        let fit = self.input.nodes.iter().map(|node| &node.name).filter(|name| !out.contains(*name));
+        let query = LiveNode::query(fit);
+        let asked = Luxi::connect(&self.luxi, deadline).and_then(|mut luxi| luxi.query_large(&query));
         let answer = asked.map_err(|error| RequestError::NotAsked(error.to_string()))?;
         Ok(LiveNode::parse_all(&answer)?)
     }

@@ -284,7 +284,7 @@ impl Reconciler {
                 starts.iter().map(|_| Err(error.to_string())).collect()
             }
             // luxid may still accept them.
-            Err(LuxiError::Unconfirmed | LuxiError::Exchange(_) | LuxiError::Answer(_)) => {
+            Err(LuxiError::Unconfirmed | LuxiError::NoAnswer | LuxiError::Exchange(_) | LuxiError::Answer(_)) => {
                 starts.iter().map(|_| Ok(None)).collect()
             }
         };

@@ -62,6 +62,9 @@ pub enum LuxiError {
     /// and waits 5 s for each dead one (connect timeout in `lib/jqueue`). The job usually succeeds nevertheless.
     #[error("luxid has the request and has not confirmed it yet")]
     Unconfirmed,
+    /// The query was sent and no answer arrived in time.
+    #[error("luxid has not answered the query in time")]
+    NoAnswer,
     /// The exchange failed, for example because luxid closed the connection.
     #[error("luxid took the request and hung up: {0}")]
     Exchange(#[from] io::Error),
@@ -227,9 +230,12 @@ impl Luxi {
     /// Sends a `Query` whose answer may be long: a list of all jobs, instances or nodes.
     ///
     /// # Errors
-    /// [`LuxiError`] as for [`Luxi::call`].
+    /// [`LuxiError`] as for [`Luxi::call`], but [`LuxiError::NoAnswer`] if the time is over.
     pub fn query_large(&mut self, arguments: &Value) -> Result<Value, LuxiError> {
-        self.call_up_to(LIST_LIMIT, "Query", arguments)
+        self.call_up_to(LIST_LIMIT, "Query", arguments).map_err(|error| match error {
+            LuxiError::Unconfirmed => LuxiError::NoAnswer,
+            error => error,
+        })
     }
 
     fn call_up_to(&mut self, limit: usize, method: &str, arguments: &Value) -> Result<Value, LuxiError> {

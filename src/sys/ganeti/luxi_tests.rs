@@ -123,4 +123,6 @@ fn a_stopped_luxid_does_not_hang_us() {
     let deadline = || Deadline::after(Duration::from_millis(50));
     let first = Luxi::connect(&path, deadline()).unwrap().submit_job(&[]);
     assert!(matches!(first, Err(LuxiError::Unconfirmed)));
+    let query = Luxi::connect(&path, deadline()).unwrap().query_large(&json!(["job", ["id"], null])).unwrap_err();
+    assert_eq!(query.to_string(), "luxid has not answered the query in time");
 }

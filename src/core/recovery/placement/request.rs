@@ -63,10 +63,12 @@ impl From<BadRecoveryConfig> for RequestError {
 }
 
 impl LiveNode {
-    /// Returns the arguments of LUXI's `Query` for [`LiveNode::parse_all`].
+    /// Returns the arguments of LUXI's `Query` for [`LiveNode::parse_all`]. luxid asks the nodeds of `nodes` alone: it would
+    /// wait for each node that is lost (`requestedNames` in `src/Ganeti/Query/Filter.hs`).
     #[must_use]
-    pub fn query() -> Value {
-        json!(["node", FIELDS, null])
+    pub fn query<'a>(nodes: impl IntoIterator<Item = &'a NodeName>) -> Value {
+        let filter = [json!("|")].into_iter().chain(nodes.into_iter().map(|node| json!(["=", "name", node])));
+        json!(["node", FIELDS, filter.collect::<Vec<_>>()])
     }
 
     /// Parses the answer of LUXI's `Query` with [`LiveNode::query`]. A node that did not answer is left out.

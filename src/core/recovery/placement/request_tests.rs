@@ -126,3 +126,12 @@ fn live_values_come_from_nodes_that_answer() {
         assert_eq!(LiveNode::parse_all(&bad), Err(RequestError::Nodes), "{bad}");
     }
 }
+
+/// luxid waits for each node that it asks, and a lost one does not answer.
+#[test]
+fn only_the_nodes_that_may_take_an_instance_are_asked() {
+    let nodes = ["n1.lab", "n2.lab"].map(|text| NodeName::new(text).unwrap());
+    let query = LiveNode::query(&nodes);
+    assert_eq!(query[0], "node");
+    assert_eq!(query[2], json!(["|", ["=", "name", "n1.lab"], ["=", "name", "n2.lab"]]));
+}
