@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::instance::{AdminState, InstanceName};
 use super::instance_breaker::InstanceBreaker;
+use super::not_recovered::NotRecovered;
 use super::plan::{RecoveryPlan, Start};
 use super::queue::{Job, JobKind};
 use super::state::RecoveryInput;
@@ -21,6 +22,11 @@ const UNCONFIRMED_MS: u64 = 90_000;
 
 /// How far the clock of this host may have been set back since a start was handed over, in milliseconds.
 const CLOCK_STEP_MS: u64 = 5_000;
+
+/// How old the last plan may be, in milliseconds of the boot clock, if something is under way, before a monitor makes the
+/// next; and the most, if all that is waited for may take long.
+const OPEN_MS: u64 = 2_000;
+const SLOW_MS: u64 = 30_000;
 
 /// How long a started instance is waited for, in milliseconds.
 const STARTED_MS: u64 = 600_000;
@@ -36,6 +42,10 @@ pub struct RecoveryMemory {
     pub lines: Vec<String>,
     /// Whether the last plan waits for something that passes by itself.
     pub waits: bool,
+    /// Since when the plans wait only for what may take long ([`NotRecovered::is_slow`]); `None` if something is to come
+    /// soon.
+    #[serde(default)]
+    slow_since: Option<Timestamp>,
     /// Which luxid's queue was read last as the master's, by when it started, in milliseconds since 1970.
     #[serde(default)]
     pub queue_of: Option<u64>,
@@ -124,6 +134,24 @@ impl RecoveryMemory {
         lines
     }
 
+    /// Notes for what the next plan waits, after `plan` was carried out.
+    pub fn note_waits(&mut self, plan: &RecoveryPlan, now: Timestamp) {
+        let is_open = self.awaits_instances() || !(plan.starts.is_empty() && plan.under_way.is_empty());
+        let reasons = || plan.not_recovered.iter().map(|(_, why)| why).filter(|why| why.may_pass());
+        self.waits = is_open || reasons().next().is_some();
+        let is_slow = self.waits && !is_open && reasons().all(NotRecovered::is_slow);
+        self.slow_since = is_slow.then(|| self.slow_since.unwrap_or(now));
+    }
+
+    /// Returns whether a monitor at `now` makes the next plan. The longer the plans wait for the same, the rarer they are.
+    #[must_use]
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        let age = |at: Timestamp| now.boottime_ms.checked_sub(at.boottime_ms);
+        let waited_ms = self.slow_since.and_then(age).unwrap_or_default();
+        let rest_ms = (waited_ms / 4).clamp(OPEN_MS, SLOW_MS);
+        self.waits && age(self.at).is_none_or(|age_ms| age_ms >= rest_ms)
+    }
+
     /// Returns whether a start was handed over, and has not ended, or its instance was not seen running yet.
     #[must_use]
     pub fn has_starts(&self) -> bool {
@@ -194,6 +222,33 @@ mod tests {
         assert_eq!(memory.clone().unconfirmed(&[], at(500)), BTreeSet::new(), "another boot");
         assert_eq!(memory.unconfirmed(&[job(at(1_500).wall_ms)], at(2_000)), BTreeSet::new());
         assert!(memory.is_idle());
+    }
+
+    /// A host that is back and hangs, or an instance that runs where Ganeti does not know it, stays so for hours: each plan
+    /// asks all nodes.
+    #[test]
+    fn what_may_take_long_is_planned_for_ever_more_rarely() {
+        let waits_for = |why: NotRecovered| RecoveryPlan {
+            starts: Vec::new(),
+            under_way: Vec::new(),
+            not_recovered: vec![(web(), why)],
+            cancel: Vec::new(),
+            bad_priorities: Vec::new(),
+            breaker: InstanceBreaker::default(),
+        };
+        let slow = waits_for(NotRecovered::Runs(NodeName::new("n4").unwrap()));
+        let mut memory = RecoveryMemory::default();
+        let mut plan_at = |plan: &RecoveryPlan, ms: u64| {
+            memory.note_waits(plan, at(ms));
+            memory.at = at(ms);
+            (1..100).find(|s| memory.is_due(at(ms + s * 1_000)))
+        };
+        assert_eq!(plan_at(&slow, 10_000), Some(2));
+        assert_eq!(plan_at(&slow, 50_000), Some(14), "a quarter of the time until then");
+        assert_eq!(plan_at(&slow, 600_000), Some(30));
+        assert_eq!(plan_at(&waits_for(NotRecovered::Unconfirmed), 610_000), Some(2), "it comes soon");
+        assert_eq!(plan_at(&slow, 620_000), Some(2));
+        assert_eq!(plan_at(&waits_for(NotRecovered::NoProof), 630_000), None);
     }
 
     #[test]

@@ -179,6 +179,20 @@ impl NotRecovered {
     }
 }
 
+impl NotRecovered {
+    /// Returns whether the reason may be gone at the next monitor.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        !self.needs_administrator() || matches!(self, Self::NoPlacement(_) | Self::HostRunsAgain)
+    }
+
+    /// Returns whether the reason may last for hours although nothing is to be done: a node does not answer, for example.
+    #[must_use]
+    pub const fn is_slow(&self) -> bool {
+        matches!(self, Self::Runs(_) | Self::HostRunsAgain | Self::Migrated { .. } | Self::MovedToSilent(_))
+    }
+}
+
 impl fmt::Display for NotRecovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -22,7 +22,6 @@ use crate::core::recovery::drbd::sightings;
 use crate::core::recovery::freshness::DrbdSightings;
 use crate::core::recovery::instance::InstanceName;
 use crate::core::recovery::memory::RecoveryMemory;
-use crate::core::recovery::not_recovered::NotRecovered;
 use crate::core::recovery::opcodes::{Form, StartJob, jobs};
 use crate::core::recovery::plan::{Cancel, RecoveryPlan};
 use crate::core::recovery::state::RecoverySettings;
@@ -49,10 +48,6 @@ const ANSWER: Duration = Duration::from_secs(2);
 
 /// How long the nodes may take to report what they have seen of their DRBD disks.
 const DRBD: Duration = Duration::from_secs(2);
-
-/// How old the last recovery may be, in milliseconds since boot, if something is under way, before a monitor runs the
-/// next.
-const OPEN_MS: u64 = 2_000;
 
 /// How old the last recovery may be, in milliseconds since boot, to describe the present.
 const RECENT_MS: u64 = 120_000;
@@ -102,8 +97,7 @@ impl Reconciler {
     /// Returns whether a recovery left something under way a while ago.
     pub(super) fn is_recovery_due(&self) -> bool {
         let Ok(memory) = self.recovery_memory() else { return false };
-        let age_ms = now().boottime_ms.checked_sub(memory.at.boottime_ms);
-        memory.waits && age_ms.is_none_or(|age_ms| age_ms >= OPEN_MS)
+        memory.is_due(now())
     }
 
     /// Reads the lines of the last recovery. While there are any, the master plans every 30 s: older ones were left by a
@@ -210,9 +204,7 @@ impl Reconciler {
         lines.extend(self.submit_starts(&starts, &mut remembered, deadline));
         lines.extend(remembered.arrivals(&collected.input, &plan, now()));
         lines.extend(reported(&plan, starts.len()));
-        remembered.waits = remembered.awaits_instances()
-            || !(plan.starts.is_empty() && plan.under_way.is_empty())
-            || plan.not_recovered.iter().any(|(_, why)| passes(why));
+        remembered.note_waits(&plan, now());
         Ok(self.keep_recovered(remembered, lines))
     }
 
@@ -374,11 +366,6 @@ impl Reconciler {
     pub(super) fn recovery_memory(&self) -> Result<RecoveryMemory, ReconcileError> {
         Ok(self.read(FILE)?.unwrap_or_default())
     }
-}
-
-/// Returns whether a reason may be gone at the next monitor.
-const fn passes(why: &NotRecovered) -> bool {
-    !why.needs_administrator() || matches!(why, NotRecovered::NoPlacement(_) | NotRecovered::HostRunsAgain)
 }
 
 /// Returns a line for each instance that is being started, or is not, and why. `submitted` starts have their lines
