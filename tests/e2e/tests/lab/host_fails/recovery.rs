@@ -1,6 +1,6 @@
 //! The instances of a dead host run again on other hosts, once each.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use e2e::install::{GNT_HA, install_hooks};
 use e2e::roles::luxi_within;
@@ -14,6 +14,9 @@ use crate::support::watcher::Watcher;
 
 /// Ganeti's tag that permits the start elsewhere, for harep, too.
 const PERMITTED: &str = "ganeti:watcher:autorepair:failover";
+
+/// What recovery remembers, on each host.
+const RECOVERY: &str = "/var/lib/gnt-ha/recovery.json";
 
 /// The most that luxid may take, in seconds, on a machine with other labs.
 const ANSWER_S: u32 = 30;
@@ -76,8 +79,26 @@ fn job(master: &Host, opcode: Value, source: &str) -> (String, String) {
     (answer["data"][0][0][1].as_str().unwrap().to_owned(), answer["data"][0][1][1].to_string())
 }
 
+/// Makes the master remember a start that was handed over and is not confirmed. Jobs are only checked while there is one.
+fn a_start_is_under_way(scene: &Scene) {
+    let master = scene.host("n1");
+    let uptime = master.read_file("/proc/uptime").unwrap();
+    let seconds: u64 = uptime.split('.').next().unwrap().parse().unwrap();
+    let at = json!({"wall_ms": 1, "boottime_ms": seconds * 1_000});
+    let breaker = json!({"held": [], "limit": 0, "excused": []});
+    let memory = json!({"at": at, "breaker": breaker, "lines": [], "waits": true, "unconfirmed": {"other.lab": at},
+                        "started": {}});
+    // A recovery that has just read the file before writes its own over it.
+    scene.wait("a start is under way", 30, || {
+        master.write_file(RECOVERY, memory.to_string().as_bytes(), 0o600)?;
+        std::thread::sleep(Duration::from_secs(3));
+        Ok(master.read_file(RECOVERY)?.contains("other.lab"))
+    });
+}
+
 /// A start of gnt-ha's is stopped while Ganeti has the lock, if its reason is gone by then. The jobs of others pass.
 fn the_last_check_stops_what_is_not_wanted_any_more(scene: &Scene) {
+    a_start_is_under_way(scene);
     let (master, ours) = (scene.host("n1"), "gnt:extern:gnt-ha");
     let start = || json!({"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "here.lab", "no_remember": true});
     let (status, error) = job(&master, start(), ours);
