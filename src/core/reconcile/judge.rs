@@ -104,7 +104,7 @@ impl<'a> Judge<'a> {
             if open.iter().any(|proof| !proof.is_planned) && known.offline != Some(true) {
                 self.memory.breaker.recorded(name);
             }
-            known.note_record(&seen, &counting, node.changed_ms, self.watched);
+            known.note_record((seen.as_slice(), counting.as_slice()), node.changed_ms, self.watched, self.state.now);
             let of_power: Vec<Proof> =
                 seen.iter().filter(|proof| self.shows_power(node, proof, &known)).cloned().collect();
             // For the record they are settled now. Their power may still have to be asked for, or recorded.

@@ -70,9 +70,9 @@ pub(super) struct NodeMemory {
 /// What is known here of a record offline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct OfflineRecord {
-    /// Keys of the fencings on which it rests. None of them was settled when the node was first seen recorded offline, or
-    /// it was first seen later.
-    keys: BTreeSet<String>,
+    /// Keys of the fencings on which it rests, with the time when each was first seen here, in milliseconds since 1970. None
+    /// of them was settled when the node was first seen recorded offline, or it was first seen later.
+    keys: BTreeMap<String, u64>,
     /// When Ganeti last wrote the node's record, in milliseconds since 1970, at the last reconciliation.
     changed_ms: Option<u64>,
 }
@@ -126,6 +126,13 @@ impl Memory {
         self.nodes.get(node).is_some_and(|known| known.rests_on(proof))
     }
 
+    /// Returns when the fencing was first seen here, in milliseconds since 1970 (wall clock of this host); `None` if it is
+    /// unknown. The proof itself is dated by the clock of another host.
+    #[must_use]
+    pub fn noticed_ms(&self, node: &NodeName, proof: &Proof) -> Option<u64> {
+        self.nodes.get(node)?.noticed_ms(proof, self.looked)
+    }
+
     /// Asks the breaker for one fenced node, outside of a reconciliation, and counts the node as recorded offline.
     ///
     /// `online` are the other nodes that Ganeti has online and that are not about to be recorded: those of them that
@@ -171,17 +178,25 @@ impl NodeMemory {
     /// If the last reconciliation was not a moment ago (`watched` is false), the node may have been fenced, readmitted and
     /// recorded offline by hand since: no new fencing counts then, and those of before only if Ganeti has not written
     /// the record since.
-    pub(super) fn note_record(&mut self, seen: &[Proof], counting: &[Proof], changed_ms: Option<u64>, watched: bool) {
+    pub(super) fn note_record(
+        &mut self,
+        (seen, counting): (&[Proof], &[Proof]),
+        changed_ms: Option<u64>,
+        watched: bool,
+        now: Timestamp,
+    ) {
         let before = self.record.take().filter(|_| self.offline == Some(true));
         let is_same = |before: &OfflineRecord| watched || changed_ms.is_some() && before.changed_ms == changed_ms;
         let mut keys = before.filter(is_same).map(|before| before.keys).unwrap_or_default();
         if watched && self.offline.is_some() {
-            let new = counting.iter().filter(|proof| !proof.is_planned);
-            keys.extend(new.flat_map(|proof| proof.keys.iter().cloned()));
+            for proof in counting.iter().filter(|proof| !proof.is_planned) {
+                let noticed_ms = self.noticed_ms(proof, now).unwrap_or(now.wall_ms);
+                keys.extend(proof.keys.iter().map(|key| (key.clone(), noticed_ms)));
+            }
         }
         for proof in seen {
-            if proof.keys.iter().any(|key| keys.contains(key)) {
-                keys.extend(proof.keys.iter().cloned());
+            if let Some(noticed_ms) = proof.keys.iter().filter_map(|key| keys.get(key)).min().copied() {
+                keys.extend(proof.keys.iter().map(|key| (key.clone(), noticed_ms)));
             }
         }
         self.record = Some(OfflineRecord { keys, changed_ms });
@@ -193,7 +208,12 @@ impl NodeMemory {
     }
 
     fn rests_on(&self, proof: &Proof) -> bool {
-        self.record.as_ref().is_some_and(|record| proof.keys.iter().any(|key| record.keys.contains(key)))
+        self.record.as_ref().is_some_and(|record| proof.keys.iter().any(|key| record.keys.contains_key(key)))
+    }
+
+    fn noticed_ms(&self, proof: &Proof, now: Timestamp) -> Option<u64> {
+        let of_record = proof.keys.iter().filter_map(|key| self.record.as_ref()?.keys.get(key)).min().copied();
+        of_record.or_else(|| Some(now.wall_ms.saturating_sub(self.noticed_for(proof, now)?)))
     }
 
     /// Returns whether the power state that the fencing shows was not yet read in Ganeti's record.
@@ -242,7 +262,7 @@ impl NodeMemory {
             .collect();
         self.noticed.retain(|key, _| open.contains(key));
         let of_record = self.record.as_ref().map(|record| &record.keys);
-        self.first.retain(|key, _| open.contains(key) || of_record.is_some_and(|keys| keys.contains(key)));
+        self.first.retain(|key, _| open.contains(key) || of_record.is_some_and(|keys| keys.contains_key(key)));
         for proof in seen {
             if self.is_settled(proof) {
                 self.settle(proof);

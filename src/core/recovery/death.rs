@@ -48,7 +48,7 @@ pub fn recovery_node(
         recorded_ms,
         drained: config.drained,
         vm_capable: config.vm_capable,
-        proof: proof.map(|proof| death(&proof)),
+        proof: proof.map(|proof| death(&proof, memory.noticed_ms(&seen.ganeti.name, &proof))),
         // A node that Pacemaker does not know may run unseen.
         runs_again: answers || !matches!(seen.member, Membership::Absent | Membership::Unclean),
         suspicion: suspicion(seen).or(is_shunned.then_some(Suspicion::Shunned)),
@@ -56,10 +56,12 @@ pub fn recovery_node(
     }
 }
 
-/// The host was lost before its end was proven; when exactly is not known. The later of both times is the one that
-/// permits less: what was seen of its disks until then counts.
-const fn death(proof: &Proof) -> DeathProof {
-    DeathProof { grade: proof.grade, at_ms: proof.at_ms, lost_ms: Some(proof.at_ms) }
+/// The host was lost before its end was proven; when exactly is not known. The latest time is the one that permits least:
+/// what was seen of its disks until then counts. The proof has the clock of the host that fenced it, and if that is behind,
+/// a link that was lost before the death would count as lost by it; `noticed_ms` has the clock of this host.
+fn death(proof: &Proof, noticed_ms: Option<u64>) -> DeathProof {
+    let lost_ms = noticed_ms.map_or(proof.at_ms, |noticed_ms| noticed_ms.max(proof.at_ms));
+    DeathProof { grade: proof.grade, at_ms: proof.at_ms, lost_ms: Some(lost_ms) }
 }
 
 /// Returns when the end of each node that is out, or is about to be recorded, was proven, in milliseconds since 1970.

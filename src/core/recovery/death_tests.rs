@@ -100,7 +100,7 @@ fn proven(node: &NodeState, memory: &Memory) -> Option<u64> {
 #[test]
 fn an_offline_record_rests_on_a_fencing() {
     let proof = made(&seen(Some(NOW - 5_000), NOW), true).proof;
-    assert_eq!(proof, Some(DeathProof { grade: Grade::Off, at_ms: NOW - 5_000, lost_ms: Some(NOW - 5_000) }));
+    assert_eq!(proof, Some(DeathProof { grade: Grade::Off, at_ms: NOW - 5_000, lost_ms: Some(NOW) }), "first seen now");
     assert_eq!(made(&seen(None, NOW), true).proof, None);
     assert_eq!(made(&seen(Some(NOW - 5_000), NOW), false).proof, None, "online in Ganeti");
 }
@@ -146,6 +146,27 @@ fn a_proof_does_not_age_before_the_record_or_after_it() {
     let tagged = NodeState { changed_ms: Some(NOW + 3_600_000), ..offline };
     let memory = each_minute(memory, NOW + 60_000, NOW + 3_660_000, &tagged);
     assert_eq!(proven(&tagged, &memory), Some(fenced_ms));
+}
+
+/// The clock of the host that fenced the node is two minutes behind: a link that was lost a minute before the death would
+/// count as lost by it. It is dated by the clock of this host, at this reconciliation and at later ones.
+#[test]
+fn a_death_is_not_dated_before_it_was_seen_here() {
+    let offline = seen(Some(NOW - 120_000), NOW);
+    let lost = |memory: &Memory| {
+        let live = LiveNodeState::default();
+        let config = ConfigNode {
+            name: offline.ganeti.name.clone(),
+            group: "default".to_owned(),
+            offline: true,
+            drained: false,
+            vm_capable: true,
+        };
+        recovery_node(config, &offline, None, memory, live).proof.and_then(|proof| proof.lost_ms)
+    };
+    let memory = watched(&offline);
+    assert_eq!(lost(&memory), Some(NOW));
+    assert_eq!(lost(&each_minute(memory, NOW + 60_000, NOW + 600_000, &offline)), Some(NOW));
 }
 
 /// The reconciler does not record a node on a proof of more than a day ago, nor on one after which the record was written,
