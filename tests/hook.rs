@@ -154,9 +154,9 @@ fn a_start_of_unknown_origin_is_stopped_where_gnt_ha_starts_instances() {
     let instance = |status| [("GANETI_INSTANCE_NAME", "web"), ("GANETI_INSTANCE_STATUS", status)];
     let tag = "ocf:recover:on";
     for (hook, status) in [("instance-start", "down"), ("instance-modify", "up")] {
-        let (code, said) = site(true, tag).hook(hook, "pre", &instance(status));
-        assert_eq!((code, said.matches('\n').count()), (Some(1), 1), "{hook}: {said}");
-        assert!(said.starts_with("gnt-ha: web: cannot find out whether gnt-ha starts it"), "{said}");
+        let (code, shown) = site(true, tag).hook(hook, "pre", &instance(status));
+        assert_eq!((code, shown.matches('\n').count()), (Some(1), 1), "{hook}: {shown}");
+        assert!(shown.starts_with("gnt-ha: web: cannot find out whether gnt-ha starts it"), "{shown}");
         // A start was handed over before the administrator removed the tag.
         let started = site(true, other);
         started.write("state/recovery.json", STARTED);

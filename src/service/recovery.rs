@@ -15,7 +15,7 @@ use crate::core::recovery::place::Allocation;
 use crate::core::recovery::placement::request::{LiveNode, RequestError, RequestInput, request};
 use crate::core::recovery::placement::{HailAnswer, Placement, PlacementError};
 use crate::core::recovery::plan::{RecoveryPlan, plan};
-use crate::core::recovery::queue::{BadQueue, Job, record_jobs};
+use crate::core::recovery::queue::{BadQueue, Job, JobKind, record_jobs};
 use crate::core::recovery::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files::GanetiFilesError;
@@ -90,13 +90,16 @@ pub struct Collected {
 /// caller sets these.
 ///
 /// # Errors
-/// [`RecoveryError`] if the configuration or the queue cannot be read. A node that does not answer is no error.
+/// [`RecoveryError`] if the configuration or the queue cannot be read. It is not an error if a node does not answer.
 pub fn collect(sources: Sources<'_>, deadline: Deadline) -> Result<Collected, RecoveryError> {
     let mut luxi = Luxi::connect(sources.luxi, deadline)?;
     // The queue comes first: a job that ends before the instances are read has changed them.
     let answer = luxi.query_large(&Job::query())?;
     let jobs = Job::parse_all(&answer)?;
     let config = files::read_recovery_config(sources.data_dir)?;
+    // A shunned node only prevents starts that are submitted: others it cannot permit.
+    let has_starts = jobs.iter().any(|job| job.kind == JobKind::OwnStart && job.status.is_unfinished());
+    let sources = Sources { may_except: sources.may_except && has_starts, ..sources };
     let (live, calls) = ask_nodes(sources, &config, deadline.at_most(NODES_ANSWER));
     let input = input(sources, jobs, &config, &live)?;
     let (luxi, hail) = (sources.luxi.to_owned(), sources.hail.to_owned());

@@ -7,6 +7,7 @@ use super::input::Installed;
 use super::scene::{DIGEST, PROGRAM, Scene, device, name, other, program};
 use crate::core::breaker::OpenState;
 use crate::core::config::DIGEST_PROPERTY;
+use crate::core::ganeti::tags::RECOVER;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
@@ -317,7 +318,10 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
             s.view.host.hooks.insert(format!("{dir}/gnt-ha").into(), "there is no such file".into());
         }
     }),
-    ("harep-beside", "/etc/cron.d/harep", |s| s.view.host.harep.push("/etc/cron.d/harep".into())),
+    ("harep-beside", "/etc/cron.d/harep", |s| {
+        s.view.tags.push(RECOVER.to_owned());
+        s.view.host.harep.push("/etc/cron.d/harep".into());
+    }),
     ("no-voting-default", "/etc/default/ganeti", |s| s.view.host.no_voting.push("/etc/default/ganeti".into())),
     ("stale-pidfile", "/run/ganeti/ganeti-luxid.pid", |s| {
         s.view.host.stale_pidfiles.push("/run/ganeti/ganeti-luxid.pid".into());

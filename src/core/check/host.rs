@@ -2,7 +2,7 @@
 
 use super::input::Installed;
 use super::{CheckInput, Findings};
-use crate::core::ganeti::tags::Tags;
+use crate::core::ganeti::tags::{RECOVER, Tags};
 
 /// The file in the state directory that holds the newer configuration that was seen.
 const FILE: &str = "newer-config.json";
@@ -27,7 +27,8 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     for file in &host.no_voting {
         findings.add("no-voting-default", file.display(), "it gives Ganeti's daemons --no-voting");
     }
-    for file in &host.harep {
+    // Without recovery, harep is the only one that starts instances elsewhere.
+    for file in host.harep.iter().filter(|_| view.tags.iter().any(|tag| tag == RECOVER)) {
         findings.add("harep-beside", file.display(), "it runs harep");
     }
     for file in &host.stale_pidfiles {

@@ -86,7 +86,7 @@ impl<'a> Judge<'a> {
         }
         let mut running_on: BTreeMap<&InstanceName, Vec<&NodeName>> = BTreeMap::new();
         for node in &input.nodes {
-            for instance in node.running.iter().flatten() {
+            for instance in node.running.named() {
                 running_on.entry(instance).or_default().push(&node.name);
             }
         }
@@ -133,8 +133,8 @@ impl<'a> Judge<'a> {
         let well = newest(own().filter(|job| job.status == JobStatus::Success).max_by_key(|job| job.id));
         let moved = newest(own().filter(|job| job.new_primary.as_ref() == Some(primary)).max_by_key(|job| job.id));
         let in_vain = moved.is_some() && well < moved && theirs < newest(own().max_by_key(|job| job.id));
-        let answers = candidate.node.and_then(|node| node.running.as_ref());
-        in_vain && candidate.node.is_some() && answers.is_none_or(|running| !running.contains(name))
+        let runs = |node: &RecoveryNode| node.running.complete().is_some_and(|running| running.contains(name));
+        in_vain && candidate.node.is_some_and(|node| !runs(node))
     }
 
     /// Decides where the instance starts.
@@ -166,7 +166,7 @@ impl<'a> Judge<'a> {
                 let why = Unfit::Suspect(suspicion);
                 return Err(NotRecovered::Unfit { node: instance.primary.clone(), why });
             }
-            if candidate.node.is_none_or(|node| node.running.is_none()) {
+            if candidate.node.is_none_or(|node| node.running.complete().is_none()) {
                 return Err(NotRecovered::MovedToSilent(instance.primary.clone()));
             }
         } else {
@@ -215,8 +215,8 @@ impl<'a> Judge<'a> {
         if let Some(why @ (Suspicion::Unclean | Suspicion::FencingPending)) = node.suspicion {
             return Err(NotRecovered::HostSuspect(why));
         }
-        // A node that runs it is named before. One that runs again and reports nothing may run it.
-        if node.runs_again && node.running.is_none() {
+        // A node that names it is found before. One that runs again may run it, unless it is believed that it does not.
+        if node.runs_again && node.running.complete().is_none() {
             return Err(NotRecovered::HostRunsAgain);
         }
         Ok(())
@@ -237,7 +237,7 @@ impl<'a> Judge<'a> {
         };
         let is_silent = |node: &&RecoveryNode| {
             let is_gone = node.proof.is_some_and(|proof| proof.grade >= Grade::Bounded) && !node.runs_again;
-            node.running.is_none() && node.vm_capable && !is_gone
+            node.running.complete().is_none() && node.vm_capable && !is_gone
         };
         for job in candidate.jobs.iter().filter(is_recent) {
             // A migration may end on either of its nodes; and which node a job without a target has chosen is unknown.

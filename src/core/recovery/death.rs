@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config_data::ConfigNode;
 use super::instance::InstanceName;
+use super::report::RunningReport;
 use super::state::{DeathProof, NodeRecord, RecoveryInput, RecoveryNode, Suspicion};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -52,7 +53,7 @@ pub fn recovery_node(
         // A node that Pacemaker does not know may run unseen.
         runs_again: answers || !matches!(seen.member, Membership::Absent | Membership::Unclean),
         suspicion: suspicion(seen).or(is_shunned.then_some(Suspicion::Shunned)),
-        running,
+        running: RunningReport::new(running, is_shunned),
     }
 }
 
@@ -125,7 +126,7 @@ impl RecoveryInput {
             node.proof = Some(DeathProof { grade: Grade::Off, at_ms, lost_ms: Some(at_ms) });
             node.runs_again = false;
             node.suspicion = Some(Suspicion::Lost);
-            node.running = None;
+            node.running = RunningReport::default();
         }
         self
     }

@@ -170,7 +170,7 @@ fn a_death_is_not_dated_before_it_was_seen_here() {
 }
 
 /// The reconciler does not record a node on a proof of more than a day ago, nor on one after which the record was written,
-/// by a readmission for example. If an administrator records it then, the proof is no better.
+/// by a readmission for example. If an administrator records it then, the proof is not better.
 #[test]
 fn a_proof_that_records_nothing_proves_nothing_after_a_record_by_hand() {
     let blocked = |fenced_ms: u64, changed_ms| {
@@ -260,11 +260,11 @@ fn what_a_node_reports_and_the_shun_list_count() {
     };
     let live = LiveNodeState { running: Some(BTreeSet::new()), is_shunned: false };
     let reports = recovery_node(config(true), &state, None, &Memory::default(), live);
-    assert!(reports.runs_again && reports.running.is_some());
+    assert!(reports.runs_again && reports.running.complete().is_some());
     let online = NodeState { member: Membership::Online, fences: Vec::new(), ..state.clone() };
-    let live = LiveNodeState { running: None, is_shunned: true };
+    let live = LiveNodeState { running: Some(BTreeSet::new()), is_shunned: true };
     let shunned = recovery_node(config(false), &online, None, &Memory::default(), live);
-    assert_eq!(shunned.suspicion, Some(Suspicion::Shunned));
+    assert_eq!((shunned.suspicion, shunned.running.complete()), (Some(Suspicion::Shunned), None));
 }
 
 /// The host that fenced the node has the receipt; without it, the proof is only as strong as the weakest device.

@@ -149,7 +149,7 @@ impl LockedInstance {
     /// do not wait for luxid.
     ///
     /// The tag that switches recovery on does not decide that: it may have been removed while starts wait. Of a master
-    /// that has not read its queue yet, the start of an instance that is marked up is right for everybody.
+    /// that has not read its queue yet, the start of an instance that is marked up is right in any case.
     #[must_use]
     pub fn is_to_check(&self, known: StartsKnown) -> bool {
         let is_plain = self.operation == GuardedOperation::Startup && self.admin_state == Some(AdminState::Up);
@@ -290,7 +290,7 @@ mod tests {
     }
 
     /// Starts may wait although the tag is gone, and a new master has not seen yet what waits in its queue. Otherwise
-    /// nobody waits for luxid.
+    /// no operation waits for luxid.
     #[test]
     fn luxid_is_asked_only_if_a_start_may_be_under_way() {
         let modify = locked("instance-modify", "up", "n4.lab");

@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(closed.open(), None);
         let open = pass(closed, 0..4);
         assert_eq!(open.open(), Some((&set(0..4), 3)));
-        // An administrator has started two by hand: that is no reason to start the others.
+        // An administrator has started two by hand: the others do not start because of that.
         let open = pass(open, 2..4);
         assert_eq!(open.open(), Some((&set(2..4), 3)));
         assert_eq!(pass(open, 5..6).open(), None, "none of them is to be started any more");

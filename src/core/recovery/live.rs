@@ -37,7 +37,7 @@ pub enum Question {
     /// The node is asked as any other.
     Plain,
     /// The node runs again and is shunned until it is readmitted: it is asked through a temporary exception in this
-    /// host's own rules. What it does not run can be started elsewhere.
+    /// host's own rules. What it runs is not to be started elsewhere; that it does not run an instance is not believed.
     Excepted,
 }
 
@@ -112,8 +112,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// A host that was fenced and is back before its instances run elsewhere is shunned, and its answer is needed: without
-    /// it nothing that ran there may start.
+    /// A host that was fenced and is back while its instances start elsewhere is shunned: what it runs is not to start.
     #[test]
     fn a_shunned_node_that_runs_again_is_asked_through_an_exception() {
         let of = Question::of;

@@ -120,7 +120,7 @@ impl RecoveryMemory {
         let mut lines = Vec::new();
         self.started.retain(|name, started| {
             let runs_on = |node: &&super::state::RecoveryNode| {
-                node.running.as_ref().is_some_and(|running| running.contains(name))
+                node.running.complete().is_some_and(|running| running.contains(name))
             };
             let age_ms = now.boottime_ms.checked_sub(started.at.boottime_ms);
             if let Some(node) = input.nodes.iter().find(runs_on) {

@@ -26,5 +26,6 @@ pub mod placement;
 pub mod plan;
 pub mod priority;
 pub mod queue;
+pub mod report;
 pub mod state;
 pub mod template;

@@ -55,7 +55,8 @@ pub enum NotRecovered {
     },
     /// Pacemaker wants the host fenced, although its end was proven before.
     HostSuspect(Suspicion),
-    /// The dead host runs again, and it is not known that the instance does not run there.
+    /// The dead host runs again, and it is not known that the instance does not run there: it is shunned, or does not
+    /// answer.
     HostRunsAgain,
     /// The instance runs on this node.
     Runs(NodeName),
@@ -222,7 +223,7 @@ impl fmt::Display for NotRecovered {
             }
             Self::HostSuspect(why) => write!(f, "its host may run: {}", Unfit::Suspect(*why)),
             Self::HostRunsAgain => {
-                f.write_str("its host runs again, and has not reported that the instance does not run there")
+                f.write_str("its host runs again and may run it (readmit the host: gnt-ha readmit NODE)")
             }
             Self::Runs(node) => write!(f, "it runs on {node} already"),
             Self::NotPermitted(why) => why.fmt(f),

@@ -230,6 +230,8 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::MovedToSilent(_)
         | NotRecovered::Refused { .. }
         | NotRecovered::Unconfirmed
+        // It was gone when the start was submitted, and nothing starts there while it is recorded offline.
+        | NotRecovered::HostRunsAgain
         | NotRecovered::InstanceBreaker { .. }
         | NotRecovered::NoRoom(_)
         | NotRecovered::NoPlacement(_)
@@ -241,7 +243,6 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::NoProof
         | NotRecovered::Grade { .. }
         | NotRecovered::HostSuspect(_)
-        | NotRecovered::HostRunsAgain
         | NotRecovered::Runs(_)
         | NotRecovered::NotPermitted(_)
         | NotRecovered::Harep(_)

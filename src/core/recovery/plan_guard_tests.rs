@@ -5,6 +5,7 @@ use crate::core::breaker::OpenState;
 use crate::core::recovery::freshness::NotFresh;
 use crate::core::recovery::harep::HarepRepair;
 use crate::core::recovery::permission::NotPermitted;
+use crate::core::recovery::report::RunningReport;
 
 #[test]
 fn guards_of_the_whole_cluster_block_every_start() {
@@ -75,16 +76,31 @@ fn nothing_starts_without_a_proof() {
     assert_eq!(reason(&state), NotRecovered::NoProof);
 }
 
-/// The host was fenced by a reboot and is back, shunned: what it does not run starts elsewhere.
+/// A host that is not shunned is believed.
 #[test]
 fn a_host_that_runs_again_has_to_report_what_it_runs() {
     let mut state = one();
     state.nodes[2].runs_again = true;
     assert_eq!(reason(&state), NotRecovered::HostRunsAgain);
-    state.nodes[2].running = Some(BTreeSet::new());
+    state.nodes[2].running = RunningReport::from(BTreeSet::new());
     assert_eq!(place_of(&state), Place::AskAllocator);
-    state.nodes[2].running = Some([vm("web")].into());
+    state.nodes[2].running = RunningReport::from(BTreeSet::from([vm("web")]));
     assert_eq!(reason(&state), NotRecovered::Runs(name("n3")));
+}
+
+/// The host was fenced by a reboot and is back, shunned. What it says to run is not started elsewhere; that it does not run
+/// an instance permits nothing, and what was submitted while it was gone goes on.
+#[test]
+fn a_shunned_host_only_prevents_starts() {
+    let mut state = one();
+    state.nodes[2].runs_again = true;
+    state.nodes[2].running = RunningReport::new(Some(BTreeSet::new()), true);
+    assert_eq!(reason(&state), NotRecovered::HostRunsAgain);
+    state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n2"))];
+    assert_eq!((decided(&state).cancel.len(), decided(&state).under_way.len()), (0, 1));
+    state.nodes[2].running = RunningReport::new(Some([vm("web")].into()), true);
+    let why = Unwanted::NotRecovered(NotRecovered::Runs(name("n3")));
+    assert_eq!(decided(&state).cancel, [Cancel { job: 7, instance: vm("web"), why }]);
 }
 
 /// Pacemaker wants the host fenced again: what was proven before it ran again is over.
@@ -100,7 +116,7 @@ fn a_host_that_is_to_be_fenced_is_not_gone() {
 #[test]
 fn an_instance_that_runs_anywhere_is_not_started() {
     let mut state = one();
-    state.nodes[3].running = Some([vm("web")].into());
+    state.nodes[3].running = RunningReport::from(BTreeSet::from([vm("web")]));
     assert_eq!(reason(&state), NotRecovered::Runs(name("n4")));
 }
 

@@ -5,6 +5,7 @@ use crate::core::recovery::freshness::DrbdSightings;
 use crate::core::recovery::instance_breaker::InstanceLimits;
 use crate::core::recovery::not_recovered::Unfit;
 use crate::core::recovery::placement::{HailAnswer, PlacementError};
+use crate::core::recovery::report::RunningReport;
 use crate::core::recovery::state::{DeathProof, RecoveryNode, Suspicion};
 use crate::core::recovery::template::DiskTemplate;
 
@@ -32,13 +33,13 @@ fn node(text: &str) -> RecoveryNode {
         proof: None,
         runs_again: false,
         suspicion: None,
-        running: Some(BTreeSet::new()),
+        running: BTreeSet::new().into(),
     }
 }
 
 fn dead(text: &str) -> RecoveryNode {
     let proof = DeathProof { grade: Grade::Off, at_ms: NOW - 5_000, lost_ms: Some(NOW - 9_000) };
-    RecoveryNode { record: NodeRecord::Offline, proof: Some(proof), running: None, ..node(text) }
+    RecoveryNode { record: NodeRecord::Offline, proof: Some(proof), running: RunningReport::default(), ..node(text) }
 }
 
 fn instance(text: &str, template: &str) -> Instance {
@@ -203,17 +204,17 @@ fn a_job_of_somebody_else_is_waited_for() {
 fn a_migrated_instance_is_looked_for_on_every_node() {
     let mut state = one();
     state.jobs = vec![job(9, JobKind::Migration, JobStatus::Failed, "web", Some("n4"))];
-    state.nodes[3].running = None;
+    state.nodes[3].running = RunningReport::default();
     assert_eq!(reason(&state), NotRecovered::Migrated { job: 9, silent: vec![name("n4")] });
-    state.nodes[3].running = Some([vm("web")].into());
+    state.nodes[3].running = RunningReport::from(BTreeSet::from([vm("web")]));
     assert_eq!(reason(&state), NotRecovered::Runs(name("n4")));
-    state.nodes[3].running = Some(BTreeSet::new());
+    state.nodes[3].running = RunningReport::from(BTreeSet::new());
     assert_eq!(place_of(&state), Place::AskAllocator);
     // A dead host cannot report, and needs not.
     state.nodes[3] = dead("n4");
     assert_eq!(place_of(&state), Place::AskAllocator);
     // A migration of yesterday does not matter.
-    state.nodes[3] = RecoveryNode { running: None, ..node("n4") };
+    state.nodes[3] = RecoveryNode { running: RunningReport::default(), ..node("n4") };
     state.jobs[0].ended_ms = Some(NOW - 86_400_000);
     assert_eq!(place_of(&state), Place::AskAllocator);
 }
@@ -223,7 +224,7 @@ fn a_migrated_instance_is_looked_for_on_every_node() {
 #[test]
 fn an_instance_that_was_started_elsewhere_is_looked_for_there() {
     let mut state = one();
-    state.nodes[3].running = None;
+    state.nodes[3].running = RunningReport::default();
     let mut started = job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"));
     (started.interrupted, started.error) = (true, None);
     let ended = job(7, JobKind::OwnStart, JobStatus::Success, "web", Some("n4"));
@@ -232,7 +233,7 @@ fn an_instance_that_was_started_elsewhere_is_looked_for_there() {
         state.jobs = vec![job];
         assert_eq!(reason(&state), NotRecovered::Migrated { job: 7, silent: vec![name("n4")] });
     }
-    // Another node than the target is no matter; without a target, each is.
+    // Another node than the target does not matter; without a target, each is.
     state.jobs = vec![Job { new_primary: Some(name("n2")), ..started.clone() }];
     assert_eq!(place_of(&state), Place::AskAllocator);
     state.jobs = vec![Job { new_primary: None, ..moved }];
@@ -296,10 +297,10 @@ fn a_failed_start_is_tried_elsewhere_once() {
     state.nodes[3].suspicion = Some(Suspicion::Lost);
     assert!(matches!(reason(&state), NotRecovered::Unfit { .. }), "it may run on n4 after all");
     state.nodes[3].suspicion = None;
-    state.nodes[3].running = None;
+    state.nodes[3].running = RunningReport::default();
     assert_eq!(reason(&state), NotRecovered::MovedToSilent(name("n4")));
     // The second start failed, too.
-    state.nodes[3].running = Some(BTreeSet::new());
+    state.nodes[3].running = RunningReport::from(BTreeSet::new());
     state.instances[0].primary = name("n2");
     state.jobs.push(job(8, JobKind::OwnStart, JobStatus::Failed, "web", Some("n2")));
     let error = "no bridge".to_owned();
@@ -309,7 +310,7 @@ fn a_failed_start_is_tried_elsewhere_once() {
     assert!(reason(&state).to_string().ends_with("(gnt-instance failover INSTANCE)"), "its node is offline");
 }
 
-/// The record fails each time, or gnt-ha's own hook stops the start: that is no failed attempt, and the next start waits.
+/// The record fails each time, or gnt-ha's own hook stops the start: it was not attempted, and the next start waits.
 #[test]
 fn a_refused_start_is_tried_again_after_a_wait() {
     use crate::core::recovery::queue::{STARTER_UNKNOWN, TOO_EARLY};
@@ -360,7 +361,7 @@ fn a_start_that_has_moved_the_instance_is_not_cancelled() {
     let mut state = one();
     state.instances[0].primary = name("n4");
     state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n4"))];
-    state.nodes[3].running = None;
+    state.nodes[3].running = RunningReport::default();
     let plan = decided(&state);
     assert_eq!((plan.cancel.as_slice(), plan.under_way[0].job), (&[][..], 7));
     // An administrator has it meanwhile.
@@ -411,10 +412,10 @@ fn a_new_master_goes_on_where_the_last_one_died() {
     state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))];
     state.jobs[0].interrupted = true;
     assert_eq!(place_of(&state), Place::Primary(name("n4")));
-    state.nodes[3].running = Some([vm("web")].into());
+    state.nodes[3].running = RunningReport::from(BTreeSet::from([vm("web")]));
     assert!(decided(&state).starts.is_empty());
     // A start that succeeded, and an instance that ended by itself since, are the watcher's.
-    state.nodes[3].running = Some(BTreeSet::new());
+    state.nodes[3].running = RunningReport::from(BTreeSet::new());
     state.jobs[0].status = JobStatus::Success;
     assert!(decided(&state).starts.is_empty());
 }
@@ -477,7 +478,9 @@ fn a_host_of_200_with_4000_instances() {
         let home = number % 200;
         let made = Instance { primary: name(&format!("n{home}")), ..instance(&format!("i{number:04}"), "rbd") };
         if home != 7 {
-            state.nodes[home].running.get_or_insert_default().insert(made.name.clone());
+            let mut running = state.nodes[home].running.complete().cloned().unwrap_or_default();
+            running.insert(made.name.clone());
+            state.nodes[home].running = running.into();
         }
         state.instances.push(made);
         state.jobs.push(job(number as u64, JobKind::Other, JobStatus::Success, &format!("i{number:04}"), None));

@@ -330,7 +330,7 @@ mod tests {
         assert!(jobs[0].instances.contains(&name("web")) && jobs[2].instances.is_empty());
     }
 
-    /// A job that ended with the master's host, or whose dependency failed, is no attempt that failed.
+    /// A job that ended with the master's host, or whose dependency failed, is not an attempt that failed.
     #[test]
     fn an_interrupted_job_is_no_failed_attempt() {
         let start = |source: &str| {

@@ -7,6 +7,7 @@ use super::instance::{Instance, InstanceName};
 use super::instance_breaker::{InstanceBreaker, InstanceLimits};
 use super::placement::Placement;
 use super::queue::Job;
+use super::report::RunningReport;
 use crate::core::breaker::OpenState;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -101,8 +102,8 @@ pub struct RecoveryNode {
     pub runs_again: bool,
     /// The reason why nothing may be started on the node, if there is one. Unknown: [`Suspicion::Lost`].
     pub suspicion: Option<Suspicion>,
-    /// The instances that run on the node, by its own hypervisors; `None` if the node was not asked or has not answered.
-    pub running: Option<BTreeSet<InstanceName>>,
+    /// The instances that run on the node, by its own hypervisors.
+    pub running: RunningReport,
 }
 
 /// The cluster as the master sees it. An unknown value is replaced by the one that allows least.

@@ -40,7 +40,7 @@ pub enum Mobility {
     Unknown,
 }
 
-/// Ganeti's word of each known template.
+/// Ganeti's name of each known template.
 const WORDS: [(&str, DiskTemplate); 9] = [
     ("drbd", DiskTemplate::Drbd),
     ("diskless", DiskTemplate::Diskless),

@@ -193,7 +193,7 @@ impl Reconciler {
         let plan = collected.plan(&self.recovery_settings(), deadline);
         remembered.breaker = plan.breaker.clone();
         let own = collected.input.nodes.iter().find(|node| node.name == state.here);
-        let form = Form::of(own.is_some_and(|node| node.running.is_some()), self.guard_can_run());
+        let form = Form::of(own.is_some_and(|node| node.running.complete().is_some()), self.guard_can_run());
         let starts = jobs(&plan.starts, form, &collected.records, wall_nanos());
         for job in &starts {
             remembered.hand_over(job.start, at);
@@ -220,7 +220,7 @@ impl Reconciler {
         };
         let offline = || state.nodes.iter().filter(|node| node.ganeti.offline);
         let lost: BTreeSet<&NodeName> = offline().map(|node| &node.ganeti.name).chain(being_recorded).collect();
-        if lost.is_empty() {
+        if lost.is_empty() || !self.is_recovery_on() {
             return Ok(false);
         }
         let Some(config) = files::read_recovery_config_if_on(&self.data_dir)? else { return Ok(false) };
@@ -229,7 +229,7 @@ impl Reconciler {
 
     /// Stores what is remembered, with the lines of this recovery.
     fn keep_recovered(&self, mut remembered: RecoveryMemory, lines: Vec<String>) -> Recovered {
-        let is_new = |line: &&String| !remembered.lines.iter().any(|said| is_same_line(said, line));
+        let is_new = |line: &&String| !remembered.lines.iter().any(|before| is_same_line(before, line));
         let news = lines.iter().filter(is_new).cloned().collect();
         (remembered.at, remembered.lines) = (now(), lines.clone());
         // The starts are submitted: if the rest cannot be kept, it is only reported again.

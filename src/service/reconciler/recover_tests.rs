@@ -103,6 +103,7 @@ impl Scene {
             "instances": {"a": instance("web"), "b": instance("db")}});
         std::fs::create_dir_all(self.dir.path().join("data")).unwrap();
         std::fs::write(self.dir.path().join("data/config.data"), config.to_string()).unwrap();
+        std::fs::write(self.dir.path().join("data/ssconf_cluster_tags"), format!("{tag}\n")).unwrap();
     }
 
     fn recover(&self) -> Recovered {
@@ -220,12 +221,15 @@ fn without_its_record_nothing_starts() {
     assert_eq!(changes[0].1[0][0][0].get("depends"), None, "{changes:?}");
 }
 
-/// Recovery is off, although the tag of harep permits each start: luxid is not even asked.
+/// Recovery is off, although the tag of harep permits each start: neither luxid nor the large configuration is read, and
+/// nothing is stored.
 #[test]
 fn without_the_tag_of_recovery_nothing_happens() {
     let scene = Scene::new("other");
+    std::fs::write(scene.dir.path().join("data/config.data"), "{").unwrap();
     assert_eq!(scene.recover(), Recovered::default());
     assert!(scene.luxid.requests.lock().unwrap().is_empty());
+    assert!(!scene.dir.path().join("state").join(FILE).exists());
     let (state, decided) = lost(now());
     let other = ReconcileInput { here: name("n2.lab"), ..state };
     let scene = Scene::new(TAG);
@@ -244,7 +248,6 @@ fn without_the_tag_of_recovery_nothing_happens() {
 #[test]
 fn a_new_master_looks_once_for_the_starts_of_the_last_one() {
     let scene = Scene::new(TAG);
-    std::fs::write(scene.dir.path().join("data/ssconf_cluster_tags"), format!("{TAG}\n")).unwrap();
     let reason = json!([["gnt:extern:gnt-ha", "recover web", 5]]);
     let start = json!([{"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": reason}]);
     *scene.luxid.jobs.lock().unwrap() = vec![job(43, "waiting", start)];
@@ -273,7 +276,6 @@ fn a_new_master_looks_once_for_the_starts_of_the_last_one() {
 fn a_pause_and_a_removed_tag_block_each_start() {
     let scene = Scene::new(TAG);
     let tags = scene.dir.path().join("data/ssconf_cluster_tags");
-    std::fs::write(&tags, format!("{TAG}\n")).unwrap();
     assert_eq!(scene.reconciler.start_block(), None);
     scene.reconciler.set_pause(&Pause::new("a fan", "root", 1).unwrap()).unwrap();
     assert_eq!(scene.reconciler.start_block(), Some(StartBlock::Paused));

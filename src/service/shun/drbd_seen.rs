@@ -19,7 +19,7 @@ use crate::sys::store::Store;
 const FILE: &str = "drbd-seen.json";
 
 /// Notes what this host sees of its DRBD disks now. Does nothing on a host without DRBD. What cannot be stored is not
-/// known later, and then an instance is not started: that is no failure of the caller.
+/// known later, and then an instance is not started: the caller does not fail because of that.
 pub fn note(state_dir: &Path) {
     let Some(disks) = drbd_disks() else { return };
     let store = Store::new(state_dir);

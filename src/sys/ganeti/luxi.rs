@@ -40,7 +40,7 @@ pub fn serves(here: &NodeName, deadline: Deadline) -> bool {
 }
 
 /// Returns when the luxid of this host started, in milliseconds since 1970, by its socket, which each luxid makes anew;
-/// `None` if there is none.
+/// `None` without a socket.
 #[must_use]
 pub fn started_ms(socket: &Path) -> Option<u64> {
     let made = std::fs::symlink_metadata(socket).ok()?.modified().ok()?;
@@ -135,7 +135,7 @@ impl Luxi {
     /// jobs were accepted, unless the error is [`LuxiError::Refused`].
     pub fn submit_each(&mut self, jobs: &[Vec<Value>]) -> Result<Vec<Result<u64, LuxiError>>, LuxiError> {
         let answer = self.call("SubmitManyJobs", &json!([jobs]))?;
-        let unreadable = || LuxiError::Answer(format!("{answer} is no list of {} jobs", jobs.len()));
+        let unreadable = || LuxiError::Answer(format!("{answer} is not a list of {} jobs", jobs.len()));
         // Each job has `[true, number]` or `[false, reason]`.
         let number = |job: &Value| match (job.get(0).and_then(Value::as_bool), job.get(1)) {
             (Some(true), Some(number)) => number_of(number).map(Ok).ok_or_else(unreadable),

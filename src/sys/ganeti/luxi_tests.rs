@@ -32,7 +32,7 @@ fn a_job_is_submitted() {
     assert_eq!(served(b"{\"success\": true, \"result\": \"7\"}\x03").unwrap(), 7);
 }
 
-/// Of several jobs each has its own number or refusal, and an answer with too few is none.
+/// Of several jobs each has its own number or refusal, and an answer with too few is not usable.
 #[test]
 fn each_job_of_a_request_has_its_answer() {
     let submitted = |answer: &'static [u8]| {

@@ -15,6 +15,7 @@ use gnt_ha::core::recovery::place::Place;
 use gnt_ha::core::recovery::placement::{HailAnswer, Placement, PlacementError};
 use gnt_ha::core::recovery::plan::{RecoveryPlan, plan};
 use gnt_ha::core::recovery::queue::Job;
+use gnt_ha::core::recovery::report::RunningReport;
 use gnt_ha::core::recovery::state::{DeathProof, NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings, Suspicion};
 use gnt_ha::core::recovery::template::DiskTemplate;
 use serde_json::{Value, json};
@@ -254,9 +255,12 @@ impl World {
             runs_again: host.proof_at.is_some() && self.answers(number),
             suspicion: host.lost_at.map(|_| Suspicion::Lost),
             running: match (is_blind, self.answers(number)) {
-                (true, _) => Some(BTreeSet::new()),
-                (false, true) => Some(host.running.iter().map(|vm| vm_name(*vm)).collect()),
-                (false, false) => None,
+                (true, _) => RunningReport::from(BTreeSet::new()),
+                (false, true) => {
+                    let named = host.running.iter().map(|vm| vm_name(*vm)).collect();
+                    RunningReport::new(Some(named), host.proof_at.is_some())
+                }
+                (false, false) => RunningReport::default(),
             },
         });
         let instances = self.vms.iter().enumerate().map(|(number, vm)| Instance {

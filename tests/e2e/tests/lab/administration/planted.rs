@@ -224,7 +224,12 @@ const FAULTS: &[Fault] = &[
         "touch /var/lib/gnt-ha/simulate/unresponsive-nodd",
         Shown("rm /var/lib/gnt-ha/simulate/unresponsive-nodd"),
     ),
-    ("harep-beside", "n1", "echo '*/5 * * * * root harep -L' >/etc/cron.d/harep", Words("rm /etc/cron.d/harep")),
+    (
+        "harep-beside",
+        "n1",
+        "gnt-cluster add-tags ocf:recover:on && echo '*/5 * * * * root harep -L' >/etc/cron.d/harep",
+        Words("rm /etc/cron.d/harep && gnt-cluster remove-tags ocf:recover:on"),
+    ),
     ("paused", "n1", "gnt-ha pause 'a rehearsal of faults'", Shown("gnt-ha resume")),
 ];
 
