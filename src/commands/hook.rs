@@ -153,7 +153,9 @@ fn guard_start(locked: &LockedInstance, master: Option<NodeName>, places: &Paths
     let ssconf = Ssconf::new(&places.data_dir);
     let here = identity::node_among(&ssconf.names("node_list").unwrap_or_default());
     let master = master.or_else(|| ssconf.master().ok().flatten());
-    if here.is_none() || master != here {
+    let luxi = Path::new(files::LUXI_SOCKET);
+    // Without a usable list of the nodes, the host with luxid's socket is the master.
+    if here.as_ref().map_or_else(|| !luxi.exists(), |here| master.as_ref() != Some(here)) {
         return Ok(());
     }
     let reconciler = places.reconciler();
@@ -161,12 +163,14 @@ fn guard_start(locked: &LockedInstance, master: Option<NodeName>, places: &Paths
         return Ok(());
     }
     let unknown = |error| CommandError::StarterUnknown { instance: locked.name.clone(), error: Box::new(error) };
-    let ganeti = files::read_config(&places.data_dir).map_err(|error| unknown(error.into()))?;
-    let offline = ganeti.nodes().iter().filter(|node| node.offline).map(|node| node.name.clone()).collect();
-    let luxi = Path::new(files::LUXI_SOCKET);
     let asked =
         Luxi::connect(luxi, Deadline::after(EACH)).and_then(|mut luxi| luxi.query_large(&LockedInstance::query()));
     let answer = asked.map_err(|error| unknown(error.into()))?;
+    if !locked.may_be_own(&answer).map_err(|error| unknown(error.into()))? {
+        return Ok(());
+    }
+    let ganeti = files::read_config(&places.data_dir).map_err(|error| unknown(error.into()))?;
+    let offline = ganeti.nodes().iter().filter(|node| node.offline).map(|node| node.name.clone()).collect();
     Ok(locked.check(&answer, &offline, reconciler.start_block()).map_err(|error| unknown(error.into()))??)
 }
 

@@ -149,8 +149,15 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
             },
         })
         .collect();
-    for verdict in verdicts.iter().filter(|verdict| verdict.decision == Decision::UnDrain) {
-        memory.un_drain(&verdict.node);
+    for NodeDecision { node, decision } in &verdicts {
+        if *decision == Decision::UnDrain {
+            memory.un_drain(node);
+        }
+        let Decision::Offline { proof, .. } = decision else {
+            memory.note_recording(node, None);
+            continue;
+        };
+        memory.note_recording(node, Some(proof));
     }
     Plan { verdicts, memory }
 }

@@ -153,7 +153,8 @@ fn gives_no_voting(file: &str) -> bool {
 fn harep_in(path: &Path) -> Vec<PathBuf> {
     let runs = |path: &PathBuf| {
         let text = fs::read_to_string(path).unwrap_or_default();
-        text.lines().map(str::trim).any(|line| !line.starts_with('#') && line.contains("harep"))
+        let names_harep = |line: &str| line.split(|c: char| !c.is_alphanumeric()).any(|word| word == "harep");
+        text.lines().map(str::trim).any(|line| !line.starts_with('#') && names_harep(line))
     };
     let files = match fs::read_dir(path) {
         Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
@@ -180,7 +181,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
         write("b", "*/5 * * * * root harep -L\n");
-        write("a", "# harep is not run any more\n*/5 * * * * root ganeti-watcher\n");
+        write("a", "# harep is not run any more\n*/5 * * * * root sharepoint\n");
         fs::create_dir(dir.path().join("harep.d")).unwrap();
         assert_eq!(harep_in(dir.path()), [dir.path().join("b")]);
         assert_eq!(harep_in(&dir.path().join("b")), [dir.path().join("b")]);

@@ -26,6 +26,10 @@ const BOOT_MS: u64 = 60_000;
 /// minute of its fencing.
 const CLOCKS_DIFFER_MS: u64 = 60_000;
 
+/// How long after a fencing the record may be written on which nothing was started in between, in milliseconds: no host boots
+/// and gets an instance so fast, if clocks do not differ by more than a minute.
+const RECORD_MS: u64 = 120_000;
+
 /// How long the power that a fencing shows is asked for, and recorded, in milliseconds of the boot clock, counted from
 /// when the fencing was first seen here. After that the flag is left to the administrator.
 const POWER_MS: u64 = 180_000;
@@ -92,9 +96,13 @@ impl<'a> Judge<'a> {
         }
         let open: Vec<Proof> = seen.iter().filter(|proof| !known.is_settled(proof)).cloned().collect();
         // Those on which a record of now may rest: the last reconciliation found no change of the record after them, or did
-        // not see them, and none is too old for a record.
+        // not see them, and none is too old for a record. After a fencing of long before the record, the node may have run
+        // again: only the master asks it, and only before it records it.
         let is_young = |proof: &&Proof| self.state.now.wall_ms.abs_diff(proof.at_ms) <= self.settings.oldest_proof_ms;
-        let may_count = |proof: &&Proof| known.was_waiting(proof) || !known.is_noticed(proof);
+        let may_count = |proof: &&Proof| {
+            let is_of_record = known.is_recording(proof) || is_shortly_before_record(node, proof);
+            is_of_record && (known.was_waiting(proof) || !known.is_noticed(proof))
+        };
         let counting: Vec<Proof> = open.iter().filter(is_young).filter(may_count).cloned().collect();
         for proof in &open {
             known.notice(proof, self.state.now);
@@ -309,6 +317,12 @@ fn offline_already(node: &NodeState, of_power: Vec<Proof>, power_too: PowerActio
 
 fn is_seen_running(node: &NodeState) -> bool {
     node.member.is_member() || node.answers == Some(true)
+}
+
+/// Returns whether the record of a node that is offline was written so shortly after the fencing, or before it, that no
+/// instance was started on the node in between. The fencing may be dated by the clock of another host.
+fn is_shortly_before_record(node: &NodeState, proof: &Proof) -> bool {
+    node.changed_ms.is_some_and(|changed_ms| changed_ms <= proof.at_ms.saturating_add(RECORD_MS))
 }
 
 /// Returns whether Ganeti wrote its record, which is online, after the fencing: then it may be a readmission.

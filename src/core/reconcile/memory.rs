@@ -39,6 +39,9 @@ pub(super) struct NodeMemory {
     settled: BTreeMap<String, u64>,
     /// Keys of the fencings that waited for their record at the last reconciliation.
     waiting: BTreeSet<String>,
+    /// Keys of the fencing on which this host, as the master, decided at the last reconciliation to record the node offline.
+    #[serde(default)]
+    recording: BTreeSet<String>,
     /// Keys of the fencings that are not settled, with the time since boot, in milliseconds, when they were first seen
     /// here.
     #[serde(default)]
@@ -106,6 +109,13 @@ impl Memory {
         self.nodes.get(node).is_some_and(|known| known.offline == Some(true))
     }
 
+    /// Notes on which fencing this host has decided to record the node offline; `None` if it has not.
+    pub(super) fn note_recording(&mut self, node: &NodeName, proof: Option<&Proof>) {
+        if let Some(known) = self.nodes.get_mut(node) {
+            known.recording = proof.map(|proof| proof.keys.iter().cloned().collect()).unwrap_or_default();
+        }
+    }
+
     /// Notes that gnt-ha's drain of the node is being undone.
     pub(super) fn un_drain(&mut self, node: &NodeName) {
         if let Some(known) = self.nodes.get_mut(node) {
@@ -165,6 +175,12 @@ impl NodeMemory {
 
     pub(super) fn was_waiting(&self, proof: &Proof) -> bool {
         proof.keys.iter().any(|key| self.waiting.contains(key))
+    }
+
+    /// Returns whether this host has just decided to record the node offline on this fencing: it has found then, as the
+    /// master does, that the node does not answer.
+    pub(super) fn is_recording(&self, proof: &Proof) -> bool {
+        proof.keys.iter().any(|key| self.recording.contains(key))
     }
 
     /// Returns whether the fencing was seen here at an earlier reconciliation, and is not settled.

@@ -38,6 +38,8 @@ pub(super) struct Candidate<'a> {
     pub(super) failed: Vec<&'a Job>,
     /// The starts by gnt-ha since then that were refused before they began.
     refused: Vec<&'a Job>,
+    /// Those whose process ended.
+    interrupted: Vec<&'a Job>,
 }
 
 /// Returns since when a job belongs to the death of this node, in milliseconds since 1970; 0 if the node is not known to
@@ -62,6 +64,20 @@ impl<'a> Candidate<'a> {
     }
 }
 
+/// Returns the full name of an instance that a job names. An administrator may have typed the beginning of the name up to
+/// a dot, and a job that has not begun still has that (`MatchNameComponent` in `lib/utils/text.py`).
+fn full_name<'a>(named: &'a InstanceName, known: &BTreeMap<&str, &'a InstanceName>) -> &'a InstanceName {
+    if known.contains_key(named.as_str()) {
+        return named;
+    }
+    let beginning = format!("{named}.");
+    let mut alike = known.range(beginning.as_str()..).take_while(|(name, _)| name.starts_with(&beginning));
+    match (alike.next(), alike.next()) {
+        (Some((_, full)), None) => full,
+        _ => named,
+    }
+}
+
 /// The decisions about all instances on one state.
 pub(super) struct Judge<'a> {
     input: &'a RecoveryInput,
@@ -76,12 +92,15 @@ impl<'a> Judge<'a> {
     pub(super) fn new(input: &'a RecoveryInput, settings: &'a RecoverySettings) -> Self {
         let mut jobs_of: BTreeMap<&InstanceName, Vec<&Job>> = BTreeMap::new();
         let mut jobs_of_nodes: BTreeMap<&NodeName, Vec<&Job>> = BTreeMap::new();
+        let instances: BTreeMap<&str, &InstanceName> =
+            input.instances.iter().map(|instance| (instance.name.as_str(), &instance.name)).collect();
         for job in &input.jobs {
             for instance in &job.instances {
-                jobs_of.entry(instance).or_default().push(job);
+                jobs_of.entry(full_name(instance, &instances)).or_default().push(job);
             }
             if let Some(node) = &job.of_node {
-                jobs_of_nodes.entry(node).or_default().push(job);
+                let named = node::find(node, input.nodes.iter().map(|node| &node.name));
+                jobs_of_nodes.entry(named.unwrap_or(node)).or_default().push(job);
             }
         }
         let mut running_on: BTreeMap<&InstanceName, Vec<&NodeName>> = BTreeMap::new();
@@ -109,12 +128,23 @@ impl<'a> Judge<'a> {
         // What failed before a start that succeeded belongs to an earlier incident.
         let succeeded = own().filter(|job| job.status == JobStatus::Success).map(|job| job.id).max();
         let is_of_now = |job: &&Job| job.received_ms >= since_ms && Some(job.id) > succeeded;
-        let mut failed: Vec<&Job> = own().filter(|job| job.is_failed_attempt()).filter(is_of_now).collect();
+        // That the new node has died since shows nothing about the instance.
+        let is_lost = |node: &&RecoveryNode| node.record != NodeRecord::Online || node.suspicion.is_some();
+        let target_is_lost = |job: &Job| {
+            job.new_primary
+                .as_ref()
+                .and_then(|target| self.nodes.get(target))
+                .copied()
+                .is_some_and(|node| is_lost(&node))
+        };
+        let is_attempt = |job: &&Job| job.is_failed_attempt() && !target_is_lost(job);
+        let mut failed: Vec<&Job> = own().filter(is_attempt).filter(is_of_now).collect();
         failed.sort_by_key(|job| job.id);
         let last_failed = failed.last().map(|job| job.id);
-        let is_later = |job: &&Job| job.is_refused() && Some(job.id) > last_failed;
-        let refused: Vec<&Job> = own().filter(is_later).filter(is_of_now).collect();
-        let candidate = Candidate { instance, node, record, jobs, failed, refused };
+        let later = || own().filter(|job| Some(job.id) > last_failed).filter(is_of_now);
+        let refused: Vec<&Job> = later().filter(|job| job.is_refused()).collect();
+        let interrupted: Vec<&Job> = later().filter(|job| job.interrupted).collect();
+        let candidate = Candidate { instance, node, record, jobs, failed, refused, interrupted };
         let is_candidate = match record {
             NodeRecord::Offline | NodeRecord::BeingRecorded => true,
             NodeRecord::Online => self.is_moved_in_vain(&candidate),
@@ -128,8 +158,7 @@ impl<'a> Judge<'a> {
         let Instance { name, primary, .. } = candidate.instance;
         let own = || candidate.jobs.iter().filter(|job| job.kind == JobKind::OwnStart);
         let newest = |job: Option<&&Job>| job.map(|job| job.id);
-        let is_of_others = |job: &&&Job| job.kind != JobKind::OwnStart;
-        let theirs = newest(candidate.jobs.iter().filter(is_of_others).max_by_key(|job| job.id));
+        let theirs = newest(candidate.jobs.iter().filter(|job| job.takes_over()).max_by_key(|job| job.id));
         let well = newest(own().filter(|job| job.status == JobStatus::Success).max_by_key(|job| job.id));
         let moved = newest(own().filter(|job| job.new_primary.as_ref() == Some(primary)).max_by_key(|job| job.id));
         let in_vain = moved.is_some() && well < moved && theirs < newest(own().max_by_key(|job| job.id));
@@ -256,11 +285,17 @@ impl<'a> Judge<'a> {
     /// Checks that the last start which was refused is long enough ago: its reason may last, a record that fails for
     /// example, and then each start is refused again.
     fn has_waited(&self, candidate: &Candidate<'_>) -> Result<(), NotRecovered> {
-        let Some(last) = candidate.refused.iter().max_by_key(|job| job.id) else { return Ok(()) };
-        let doubled = u32::try_from(candidate.refused.len() - 1).unwrap_or(u32::MAX);
+        let Candidate { refused, interrupted, .. } = candidate;
+        // One start may have ended with the last master.
+        let count = refused.len() + interrupted.len().saturating_sub(1);
+        let last = refused.iter().chain(interrupted).max_by_key(|job| job.id).filter(|_| count > 0);
+        let Some(last) = last else { return Ok(()) };
+        let doubled = u32::try_from(count - 1).unwrap_or(u32::MAX);
         let wait_ms = REFUSED_MS.saturating_mul(2_u64.saturating_pow(doubled)).min(REFUSED_MOST_MS);
         let since_ms = last.ended_ms.unwrap_or(last.received_ms);
-        let left_ms = wait_ms.saturating_sub(self.input.now_ms.saturating_sub(since_ms));
+        // The clock of an earlier master may be ahead.
+        let waited_ms = self.input.now_ms.checked_sub(since_ms).unwrap_or(wait_ms);
+        let left_ms = wait_ms.saturating_sub(waited_ms);
         let error = last.error.clone().unwrap_or_default();
         if left_ms == 0 { Ok(()) } else { Err(NotRecovered::Refused { job: last.id, error, left_ms }) }
     }

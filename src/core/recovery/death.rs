@@ -58,10 +58,10 @@ pub fn recovery_node(
 }
 
 /// The host was lost before its end was proven; when exactly is not known. The latest time is the one that permits least:
-/// what was seen of its disks until then counts. The proof has the clock of the host that fenced it, and if that is behind,
-/// a link that was lost before the death would count as lost by it; `noticed_ms` has the clock of this host.
+/// what was seen of its disks until then counts. The proof has the clock of the host that fenced it; `noticed_ms` has the
+/// clock of this host, and no death is later.
 fn death(proof: &Proof, noticed_ms: Option<u64>) -> DeathProof {
-    let lost_ms = noticed_ms.map_or(proof.at_ms, |noticed_ms| noticed_ms.max(proof.at_ms));
+    let lost_ms = noticed_ms.unwrap_or(proof.at_ms);
     DeathProof { grade: proof.grade, at_ms: proof.at_ms, lost_ms: Some(lost_ms) }
 }
 

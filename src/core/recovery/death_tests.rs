@@ -140,12 +140,41 @@ fn a_proof_does_not_age_before_the_record_or_after_it() {
     let blocked =
         NodeState { member: Membership::Absent, fences: offline.fences.clone(), changed_ms: None, ..online(&offline) };
     let memory = after(Memory::default(), fenced_ms - 5_000, &online(&offline));
+    let blocked = NodeState { answers: Some(false), ..blocked };
     let memory = each_minute(memory, fenced_ms + 5_000, NOW, &blocked);
     let memory = after(memory, NOW + 10_000, &offline);
     assert_eq!(proven(&offline, &memory), Some(fenced_ms));
     let tagged = NodeState { changed_ms: Some(NOW + 3_600_000), ..offline };
     let memory = each_minute(memory, NOW + 60_000, NOW + 3_660_000, &tagged);
     assert_eq!(proven(&tagged, &memory), Some(fenced_ms));
+}
+
+/// A host is fenced while gnt-ha is paused, and boots without Pacemaker. ganeti-watcher starts its instances there. Hours later
+/// an administrator records it offline. Only the master asks a node whether it answers, and only before it records it.
+#[test]
+fn an_old_fencing_is_no_proof_of_a_record_by_hand() {
+    let fenced_ms = NOW - 3_600_000;
+    let offline = seen(Some(fenced_ms), NOW);
+    let blocked =
+        NodeState { member: Membership::Absent, fences: offline.fences.clone(), changed_ms: None, ..online(&offline) };
+    for master in ["n1.lab", "n2.lab"] {
+        let look = |memory: Memory, at_ms: u64, node: &NodeState| {
+            let master = Some(NodeName::new(master).unwrap());
+            let pause = Some(crate::core::pause::Pause::new("a fan", "root", 1).unwrap());
+            let state = ReconcileInput { master, pause, ..input(at_ms, vec![node.clone()]) };
+            reconcile(&state, &Settings::default(), memory).memory
+        };
+        let memory = look(Memory::default(), fenced_ms - 5_000, &online(&offline));
+        let paused = |to_ms: u64| {
+            (fenced_ms + 5_000..=to_ms)
+                .step_by(60_000)
+                .fold(memory.clone(), |memory, at_ms| look(memory, at_ms, &blocked))
+        };
+        assert_eq!(proven(&offline, &look(paused(NOW), NOW + 10_000, &offline)), None, "{master}");
+        let soon = NodeState { changed_ms: Some(fenced_ms + 90_000), ..offline.clone() };
+        let memory = look(paused(fenced_ms + 80_000), fenced_ms + 95_000, &soon);
+        assert_eq!(proven(&soon, &memory), Some(fenced_ms), "{master}");
+    }
 }
 
 /// The clock of the host that fenced the node is two minutes behind: a link that was lost a minute before the death would

@@ -20,6 +20,9 @@ use crate::core::node::{self, NodeName};
 /// The beginning of the entry in the reason trail that names the node off which the instance is moved.
 pub const ONLY_OFF: &str = "only-off:";
 
+/// The beginning of the entry that names the node from which the instance is moved again, which is online.
+pub const ONLY_FROM: &str = "only-from:";
+
 /// An operation that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuardedOperation {
@@ -44,9 +47,10 @@ impl GuardedOperation {
 /// What a host knows of gnt-ha's starts without asking luxid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartsKnown {
-    /// Whether the cluster's tag switches recovery on.
+    /// Whether the cluster's tag switches recovery on, or did, and starts of then may be left.
     pub is_on: bool,
-    /// Whether a start of gnt-ha's was handed over to luxid, and its instance was not seen running yet. Unknown: true.
+    /// Whether a start of gnt-ha's was handed over to luxid, and its instance was not seen running yet. Unknown: true if
+    /// recovery is on.
     pub has_starts: bool,
     /// Whether this host has read the queue of the luxid that serves now. Until then, that may have starts which another
     /// master has handed over.
@@ -163,6 +167,20 @@ impl LockedInstance {
         json!(["job", ["id", "ops"], ["=", "status", "running"]])
     }
 
+    /// Returns whether a running job of gnt-ha's has this operation. Nothing else is read for the jobs of others.
+    ///
+    /// # Errors
+    /// [`BadRunningJobs`] if the answer has another shape.
+    pub fn may_be_own(&self, answer: &Value) -> Result<bool, BadRunningJobs> {
+        let rows = answer.get("data").and_then(Value::as_array).ok_or(BadRunningJobs)?;
+        let mut is_own = false;
+        for row in rows {
+            let ops = row.get(1).ok_or(BadRunningJobs)?.get(1).and_then(Value::as_array);
+            is_own |= ops.into_iter().flatten().any(|op| self.is_own(op));
+        }
+        Ok(is_own)
+    }
+
     /// Checks the operation, if it is one of gnt-ha's own starts. `answer` is luxid's to [`LockedInstance::query`],
     /// `offline` are the nodes that Ganeti has offline, and `block` is the reason why no start may go on.
     ///
@@ -202,10 +220,15 @@ impl LockedInstance {
         if self.admin_state != Some(AdminState::Up) {
             return Err(GuardError::Stopped(self.name.clone()));
         }
-        let Some(off) = only_off(op).filter(|_| self.operation != GuardedOperation::Startup) else { return Ok(()) };
-        if !self.primary.as_ref().is_some_and(|primary| node::same(primary, &off, [])) {
-            return Err(GuardError::Moved { instance: self.name.clone(), off });
+        if self.operation == GuardedOperation::Startup {
+            return Ok(());
         }
+        let (off, from) = (entry(op, ONLY_OFF), entry(op, ONLY_FROM));
+        let Some(named) = off.as_ref().or(from.as_ref()) else { return Ok(()) };
+        if !self.primary.as_ref().is_some_and(|primary| node::same(primary, named, [])) {
+            return Err(GuardError::Moved { instance: self.name.clone(), off: named.clone() });
+        }
+        let Some(off) = off else { return Ok(()) };
         if !offline.contains(&off) {
             return Err(GuardError::Online { instance: self.name.clone(), off });
         }
@@ -213,11 +236,11 @@ impl LockedInstance {
     }
 }
 
-/// Returns the node off which an opcode moves its instance, by its reason trail.
-fn only_off(op: &Value) -> Option<NodeName> {
+/// Returns the node that an entry of gnt-ha's in the reason trail of an opcode names after `beginning`.
+fn entry(op: &Value, beginning: &str) -> Option<NodeName> {
     let trail = op.get("reason")?.as_array()?;
     let mut ours = trail.iter().filter(|entry| entry.get(0).and_then(Value::as_str) == Some(REASON_SOURCE));
-    NodeName::new(ours.find_map(|entry| entry.get(1)?.as_str()?.strip_prefix(ONLY_OFF))?).ok()
+    NodeName::new(ours.find_map(|entry| entry.get(1)?.as_str()?.strip_prefix(beginning))?).ok()
 }
 
 #[cfg(test)]
@@ -272,6 +295,28 @@ mod tests {
         let stopped = checked(&start("down"), &["n3.lab"]).unwrap_err();
         assert!(stopped.to_string().starts_with(REFUSED), "{stopped}");
         assert!(matches!(checked(&start("?"), &["n3.lab"]), Err(GuardError::Stopped(_))), "unknown");
+    }
+
+    /// A start that failed on n4 is to be tried on n5. n4 is online.
+    #[test]
+    fn a_start_that_is_moved_again_leaves_the_node_on_which_it_failed() {
+        let reason = json!([[REASON_SOURCE, "recover", 1], [REASON_SOURCE, "only-from:n4.lab", 1]]);
+        let op = json!({"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": "web", "reason": reason});
+        let answer = json!({"data": [[[0, 8], [0, [op]]]]});
+        let of =
+            |primary: &str| locked("instance-failover", "up", primary).check(&answer, &BTreeSet::new(), None).unwrap();
+        assert_eq!(of("n4.lab"), Ok(()));
+        let off = name("n4.lab");
+        assert_eq!(of("n6.lab"), Err(GuardError::Moved { instance: InstanceName::new("web").unwrap(), off }));
+    }
+
+    /// For the jobs of others nothing more is read.
+    #[test]
+    fn the_operation_of_another_is_known_by_the_queue_alone() {
+        let locked = locked("instance-modify", "up", "n3.lab");
+        assert_eq!(locked.may_be_own(&running(REASON_SOURCE)), Ok(true));
+        assert_eq!(locked.may_be_own(&running("gnt:client")), Ok(false));
+        assert_eq!(locked.may_be_own(&json!({"data": [[]]})), Err(BadRunningJobs));
     }
 
     /// What an administrator does while starts wait for their locks: he removes the tag, pauses, or has a maintenance.

@@ -28,6 +28,9 @@ const CLOCK_STEP_MS: u64 = 5_000;
 const OPEN_MS: u64 = 2_000;
 const SLOW_MS: u64 = 30_000;
 
+/// After which time it is reported that a started instance was not seen running yet, in milliseconds.
+const SILENT_MS: u64 = 30_000;
+
 /// How long a started instance is waited for, in milliseconds.
 const STARTED_MS: u64 = 600_000;
 
@@ -49,6 +52,10 @@ pub struct RecoveryMemory {
     /// Which luxid's queue was read last as the master's, by when it started, in milliseconds since 1970.
     #[serde(default)]
     pub queue_of: Option<u64>,
+    /// Whether recovery was on when this host looked last, and what was handed over then may still be in the queue. The
+    /// tag may be removed, and another host become the master, before the starts that wait there are cancelled.
+    #[serde(default)]
+    pub was_on: bool,
     /// Whether the queue showed a start of gnt-ha's that had not ended, at the last plan: a second one of an instance that
     /// runs, for example.
     #[serde(default)]
@@ -100,6 +107,20 @@ impl RecoveryMemory {
         self.started.insert(start.instance.clone(), Started { on: start.place.node().cloned(), at: now });
     }
 
+    /// Returns what is left for a host that is not the master; `None` if that is what it has. It remembers only whether
+    /// recovery was on.
+    #[must_use]
+    pub fn of_other_host(&self, is_on: bool) -> Option<Self> {
+        let was_on = self.was_on || is_on;
+        let is_left = self.waits || self.queue_of.is_some() || was_on != self.was_on;
+        is_left.then(|| Self { was_on, ..Self::default() })
+    }
+
+    /// Notes whether recovery is on. While it is off, starts that were handed over before may be left.
+    pub fn note_on(&mut self, is_on: bool) {
+        self.was_on = is_on || self.has_starts();
+    }
+
     /// Notes that luxid has not accepted the start.
     pub fn not_accepted(&mut self, start: &Start) {
         self.unconfirmed.remove(&start.instance);
@@ -117,6 +138,14 @@ impl RecoveryMemory {
         let is_wanted = |name: &InstanceName| {
             input.instances.iter().any(|known| known.name == *name && known.admin_state == AdminState::Up)
         };
+        let is_named = |name: &InstanceName| {
+            let mut reasons = plan.not_recovered.iter().map(|(instance, _)| instance);
+            let mut starts = plan.starts.iter().map(|start| &start.instance);
+            let mut under_way = plan.under_way.iter().map(|under_way| &under_way.instance);
+            reasons.any(|other| other == name)
+                || starts.any(|other| other == name)
+                || under_way.any(|other| other == name)
+        };
         let mut lines = Vec::new();
         self.started.retain(|name, started| {
             let runs_on = |node: &&super::state::RecoveryNode| {
@@ -129,7 +158,14 @@ impl RecoveryMemory {
                 lines.push(format!("{name}: runs on {}{after}", node.name));
                 return false;
             }
-            is_wanted(name) && age_ms.is_some_and(|age_ms| age_ms < STARTED_MS)
+            let is_awaited = is_wanted(name) && age_ms.is_some_and(|age_ms| age_ms < STARTED_MS);
+            if is_wanted(name) && !is_named(name) && age_ms.is_some_and(|age_ms| age_ms >= SILENT_MS) {
+                let end = if is_awaited { "" } else { ", and it is not waited for any more" };
+                lines.push(format!(
+                    "{name}: no host reports that it runs since its start ended{end} (gnt-instance info {name})"
+                ));
+            }
+            is_awaited
         });
         lines
     }
@@ -249,6 +285,23 @@ mod tests {
         assert_eq!(plan_at(&waits_for(NotRecovered::Unconfirmed), 610_000), Some(2), "it comes soon");
         assert_eq!(plan_at(&slow, 620_000), Some(2));
         assert_eq!(plan_at(&waits_for(NotRecovered::NoProof), 630_000), None);
+    }
+
+    /// The tag is removed while starts wait in the queue, and the next master, which has handed over none, sees them.
+    #[test]
+    fn each_host_remembers_that_recovery_was_on() {
+        let idle = RecoveryMemory::default();
+        assert_eq!(idle.of_other_host(false), None, "a cluster without the tag has no file");
+        let marked = idle.of_other_host(true).unwrap();
+        assert!(marked.was_on && marked.is_idle());
+        assert_eq!((marked.of_other_host(true), marked.of_other_host(false)), (None, None));
+        let mut memory = marked.clone();
+        memory.hand_over(&start(), at(1_000));
+        memory.note_on(false);
+        assert!(memory.was_on, "a start may be left");
+        memory.not_accepted(&start());
+        memory.note_on(false);
+        assert!(!memory.was_on);
     }
 
     #[test]

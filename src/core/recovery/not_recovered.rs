@@ -190,7 +190,17 @@ impl NotRecovered {
     /// Returns whether the reason may last for hours although nothing is to be done: a node does not answer, for example.
     #[must_use]
     pub const fn is_slow(&self) -> bool {
-        matches!(self, Self::Runs(_) | Self::HostRunsAgain | Self::Migrated { .. } | Self::MovedToSilent(_))
+        matches!(
+            self,
+            Self::Runs(_)
+                | Self::HostRunsAgain
+                | Self::HostSuspect(_)
+                | Self::OtherJob { .. }
+                | Self::Harep(_)
+                | Self::NoPlacement(_)
+                | Self::Migrated { .. }
+                | Self::MovedToSilent(_)
+        )
     }
 }
 
@@ -225,7 +235,11 @@ impl fmt::Display for NotRecovered {
             Self::HostRunsAgain => {
                 f.write_str("its host runs again and may run it (readmit the host: gnt-ha readmit NODE)")
             }
-            Self::Runs(node) => write!(f, "it runs on {node} already"),
+            Self::Runs(node) => write!(
+                f,
+                "it runs on {node} already: do not fail it over (if Ganeti records another primary node: gnt-instance modify \
+                 --new-primary={node} INSTANCE)"
+            ),
             Self::NotPermitted(why) => why.fmt(f),
             Self::Harep(repair) => repair.fmt(f),
             Self::NotMovable(template) => {

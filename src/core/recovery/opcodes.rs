@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::guard::ONLY_OFF;
+use super::guard::{ONLY_FROM, ONLY_OFF};
 use super::place::Place;
 use super::plan::Start;
 use super::queue::REASON_SOURCE;
@@ -58,13 +58,18 @@ pub struct StartJob<'a> {
 /// Returns one job for each start that has its node, in the order of the plan. Starts without a node are left out.
 ///
 /// `records` has the number of the job that records each node offline. A start that must wait for the record and has no
-/// such job is left out: nothing starts before the record. `now`, in nanoseconds since 1970, goes into Ganeti's reason
+/// such job is left out: nothing starts before the record. So is a start on the recorded primary node without the guard:
+/// ganeti-watcher does that, too. `now`, in nanoseconds since 1970, goes into Ganeti's reason
 /// trail.
 #[must_use]
 pub fn jobs<'a>(starts: &'a [Start], form: Form, records: &BTreeMap<NodeName, u64>, now: u64) -> Vec<StartJob<'a>> {
     let mut jobs = Vec::new();
     for start in starts {
         let Some(node) = start.place.node() else { continue };
+        // Without the guard it would start what was stopped meanwhile.
+        if form == Form::Failover && matches!(start.place, Place::Primary(_)) {
+            continue;
+        }
         let mut opcodes = opcodes(start, node, form, now);
         if start.after_record {
             let Some(record) = records.get(&start.off) else { continue };
@@ -81,9 +86,8 @@ fn opcodes(start: &Start, node: &NodeName, form: Form, now: u64) -> Job {
     // Ganeti runs at most this number of jobs with the same reason at once (design-optables, "Ad-Hoc Rate Limiting").
     let limit = format!("rate-limit:{starts_per_host}:gnt-ha start on {node}");
     let mut reason = vec![json!([REASON_SOURCE, why, now]), json!([REASON_SOURCE, limit, now])];
-    if !start.moves_again {
-        reason.push(json!([REASON_SOURCE, format!("{ONLY_OFF}{off}"), now]));
-    }
+    let only = if start.moves_again { ONLY_FROM } else { ONLY_OFF };
+    reason.push(json!([REASON_SOURCE, format!("{only}{off}"), now]));
     let opcode = |mut opcode: Value| {
         opcode["instance_name"] = json!(instance.as_str());
         opcode["priority"] = json!(HIGH_PRIORITY);
@@ -150,7 +154,7 @@ mod tests {
         let made = jobs(&starts, Form::NewPrimary, &none, 5);
         assert_eq!(names(&made), [vec![failover], vec![set, startup], vec![startup], vec![failover]]);
         let failovers = names(&jobs(&starts, Form::Failover, &none, 5));
-        assert_eq!(failovers, [vec![failover], vec![failover], vec![startup], vec![failover]]);
+        assert_eq!(failovers, [[failover], [failover], [failover]], "d may have been stopped");
         assert_eq!(made.iter().map(|job| job.start.instance.as_str()).collect::<Vec<_>>(), ["a", "b", "d", "e"]);
         let (first, second) = (&made[0].opcodes, &made[1].opcodes);
         assert_eq!((&first[0]["target_node"], &second[0]["pnode"]), (&json!("n2.lab"), &json!("n2.lab")));
@@ -163,8 +167,7 @@ mod tests {
         let trail: Vec<&Value> = second[0]["reason"].as_array().unwrap().iter().map(|entry| &entry[1]).collect();
         assert_eq!(trail, ["recover b off n3.lab on n2.lab", "rate-limit:4:gnt-ha start on n2.lab", "only-off:n3.lab"]);
         assert_eq!(second[1]["no_remember"], true);
-        let again = made[3].opcodes[0]["reason"].as_array().unwrap();
-        assert_eq!(again.len(), 2, "the node off which it is moved again is online");
+        assert_eq!(made[3].opcodes[0]["reason"][2][1], "only-from:n3.lab", "that node is online");
     }
 
     /// Ganeti starts without its hooks if they cannot be run.

@@ -232,6 +232,11 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::Unconfirmed
         // It was gone when the start was submitted, and nothing starts there while it is recorded offline.
         | NotRecovered::HostRunsAgain
+        // The plan that submitted the start knew more: a host has not answered this time, or this one is a new master.
+        | NotRecovered::NoProof
+        | NotRecovered::Grade { .. }
+        | NotRecovered::Migrated { .. }
+        | NotRecovered::NotFresh(_)
         | NotRecovered::InstanceBreaker { .. }
         | NotRecovered::NoRoom(_)
         | NotRecovered::NoPlacement(_)
@@ -240,16 +245,12 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::Paused(_)
         | NotRecovered::Off
         | NotRecovered::NodeBreaker(_)
-        | NotRecovered::NoProof
-        | NotRecovered::Grade { .. }
         | NotRecovered::HostSuspect(_)
         | NotRecovered::Runs(_)
         | NotRecovered::NotPermitted(_)
         | NotRecovered::Harep(_)
         | NotRecovered::NotMovable(_)
         | NotRecovered::UnknownTemplate(_)
-        | NotRecovered::Migrated { .. }
-        | NotRecovered::NotFresh(_)
         | NotRecovered::Secondaries(_)
         | NotRecovered::Unfit { .. } => true,
     }

@@ -351,8 +351,77 @@ fn an_instance_whose_second_start_waits_or_was_cancelled_is_kept() {
     // A start on its primary node names no node.
     state.jobs[1] = job(8, JobKind::OwnStart, JobStatus::Failed, "web", None);
     assert!(matches!(reason(&state), NotRecovered::Failed { attempts: 2, job: 8, .. }));
-    state.jobs.push(job(9, JobKind::Other, JobStatus::Failed, "web", None));
+    state.jobs.push(job(9, JobKind::Other, JobStatus::Success, "web", None));
     assert!(decided(&state).not_recovered.is_empty(), "an administrator has it");
+    // ganeti-watcher has failed to start it, or a web interface has asked about it.
+    state.jobs[2].status = JobStatus::Failed;
+    assert!(matches!(reason(&state), NotRecovered::Failed { .. }));
+    let question = job(10, JobKind::Other, JobStatus::Success, "web", None);
+    state.jobs.push(Job { operation: "OP_INSTANCE_QUERY_DATA".to_owned(), ..question });
+    assert!(matches!(reason(&state), NotRecovered::Failed { .. }));
+}
+
+/// A node misses one question, and a new master has not watched: the plan that submitted the start knew more.
+#[test]
+fn a_plan_that_knows_less_cancels_nothing() {
+    let start = job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n2"));
+    let mut unproven = one();
+    unproven.nodes[2].proof = None;
+    let mut weak = one();
+    weak.nodes[2].proof = weak.nodes[2].proof.map(|proof| DeathProof { grade: Grade::Isolated, ..proof });
+    let mut migrated = one();
+    migrated.jobs = vec![job(6, JobKind::Migration, JobStatus::Failed, "web", Some("n4"))];
+    migrated.nodes[3].running = RunningReport::default();
+    for mut state in [unproven, weak, migrated, input(vec![instance("web", "drbd")])] {
+        assert_eq!(decided(&state).starts, [], "nothing new starts");
+        state.jobs.push(start.clone());
+        let plan = decided(&state);
+        assert_eq!((plan.cancel, plan.under_way[0].job), (Vec::new(), 7));
+    }
+}
+
+/// luxid cannot start the processes of jobs. After one that ended with the last master nothing waits.
+#[test]
+fn starts_whose_processes_end_wait_ever_longer() {
+    let mut state = one();
+    let interrupted = |id| Job {
+        interrupted: true,
+        error: None,
+        ended_ms: Some(NOW - 4_000),
+        ..job(id, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))
+    };
+    state.jobs = vec![interrupted(7)];
+    assert_eq!(place_of(&state), Place::AskAllocator);
+    state.jobs.push(interrupted(8));
+    assert_eq!(reason(&state), NotRecovered::Refused { job: 8, error: String::new(), left_ms: 6_000 });
+    state.jobs.push(interrupted(9));
+    assert!(matches!(reason(&state), NotRecovered::Refused { left_ms: 16_000, .. }));
+    // The clock of an earlier master was ahead.
+    state.jobs[2].ended_ms = Some(NOW + 3_600_000);
+    assert_eq!(place_of(&state), Place::AskAllocator);
+}
+
+/// Its new node died while it started there: that shows nothing about the instance.
+#[test]
+fn a_start_on_a_node_that_died_is_not_a_failed_attempt() {
+    let mut state = one();
+    state.jobs = [7, 8].map(|id| job(id, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))).into();
+    assert!(matches!(reason(&state), NotRecovered::Failed { attempts: 2, .. }));
+    state.nodes[3] = dead("n4");
+    assert_eq!(place_of(&state), Place::AskAllocator);
+}
+
+/// An administrator has typed a part of the name, and his job waits for its locks.
+#[test]
+fn a_job_with_a_part_of_the_name_has_the_instance() {
+    let mut state = input(vec![instance("web.lab", "rbd"), instance("web2.lab", "rbd")]);
+    state.jobs = vec![job(9, JobKind::Move, JobStatus::NotBegun, "web", Some("n4"))];
+    let plan = decided(&state);
+    assert!(
+        matches!(plan.not_recovered.as_slice(), [(name, NotRecovered::OtherJob { job: 9, .. })] if *name == vm("web.lab"))
+    );
+    state.instances.push(instance("web.other", "rbd"));
+    assert_eq!(decided(&state).not_recovered, [], "Ganeti does not accept it");
 }
 
 /// Between its two operations Ganeti shows a job as waiting. The new primary node is online, and does not answer.

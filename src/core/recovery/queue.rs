@@ -68,7 +68,7 @@ pub enum JobKind {
     OwnStart,
     /// A migration: the instance may run on another node than the recorded one.
     Migration,
-    /// A failover or a move of another program or person: the instance may have been started on its new node, and the
+    /// A failover, a move or another primary node by another program or person: the instance may have been started on its new node, and the
     /// record of that may not have reached the other master candidates before the master's host died.
     Move,
     /// Any other job.
@@ -147,6 +147,18 @@ impl Job {
     #[must_use]
     pub fn is_failed_attempt(&self) -> bool {
         self.status == JobStatus::Failed && !self.interrupted && !self.is_refused()
+    }
+
+    /// Returns whether the instance is that of another program or person since this job: it changes the instance or where
+    /// it runs, and did not fail. A failed start of ganeti-watcher's or a question changes nothing.
+    #[must_use]
+    pub fn takes_over(&self) -> bool {
+        let is_question = self.operation == "OP_INSTANCE_QUERY_DATA" || self.operation.starts_with("OP_TAGS_");
+        match self.kind {
+            JobKind::OwnStart => false,
+            JobKind::Migration | JobKind::Move => self.status != JobStatus::Cancelled,
+            JobKind::Other => !is_question && (self.status == JobStatus::Success || self.status.is_unfinished()),
+        }
     }
 
     /// Returns whether this job may have made the instance run on another node than the recorded one.
@@ -228,11 +240,14 @@ fn parse(row: &Value) -> Option<Option<Job>> {
         return Some(None);
     }
     let has_source = |wanted: &[&str]| sources(ops).any(|source| wanted.contains(&source));
+    // OP_INSTANCE_CREATE names the first primary node so, too.
+    let moves =
+        |op: &Value| text(op, "OP_ID").is_some_and(|id| id == "OP_INSTANCE_SET_PARAMS") && text(op, "pnode").is_some();
     let kind = if has_source(&[REASON_SOURCE]) && is(&["OP_INSTANCE_FAILOVER", "OP_INSTANCE_STARTUP"]) {
         JobKind::OwnStart
     } else if is(&["OP_INSTANCE_MIGRATE", "OP_NODE_MIGRATE", "OP_NODE_EVACUATE"]) {
         JobKind::Migration
-    } else if is(&["OP_INSTANCE_FAILOVER", "OP_INSTANCE_MOVE"]) {
+    } else if is(&["OP_INSTANCE_FAILOVER", "OP_INSTANCE_MOVE"]) || ops.iter().any(moves) {
         JobKind::Move
     } else {
         JobKind::Other
@@ -328,6 +343,20 @@ mod tests {
         assert_eq!(jobs[1].error.as_deref(), Some("no memory"));
         assert_eq!(jobs[2].of_node, NodeName::new("n3.lab").ok());
         assert!(jobs[0].instances.contains(&name("web")) && jobs[2].instances.is_empty());
+    }
+
+    /// `gnt-instance modify --new-primary` moves an instance; any other modification, and its creation, do not.
+    #[test]
+    fn another_primary_node_is_a_move() {
+        let op = |id: &str, node: Value| json!([{"OP_ID": id, "instance_name": "web", "pnode": node}]);
+        let jobs = Job::parse_all(&answer(&[
+            (1, "success", op("OP_INSTANCE_SET_PARAMS", json!("n4.lab")), json!([null])),
+            (2, "success", op("OP_INSTANCE_SET_PARAMS", json!(null)), json!([null])),
+            (3, "success", op("OP_INSTANCE_CREATE", json!("n3.lab")), json!([null])),
+        ]))
+        .unwrap();
+        let kinds: Vec<JobKind> = jobs.iter().map(|job| job.kind).collect();
+        assert_eq!(kinds, [JobKind::Move, JobKind::Other, JobKind::Other]);
     }
 
     /// A job that ended with the master's host, or whose dependency failed, is not an attempt that failed.

@@ -23,7 +23,8 @@ use crate::core::recovery::freshness::DrbdSightings;
 use crate::core::recovery::instance::InstanceName;
 use crate::core::recovery::memory::RecoveryMemory;
 use crate::core::recovery::opcodes::{Form, StartJob, jobs};
-use crate::core::recovery::plan::{Cancel, RecoveryPlan};
+use crate::core::recovery::place::Place;
+use crate::core::recovery::plan::{Cancel, RecoveryPlan, Start};
 use crate::core::recovery::state::RecoverySettings;
 use crate::service::recovery::{RecoveryError, Sources, collect};
 use crate::service::shun::drbd_seen;
@@ -163,17 +164,23 @@ impl Reconciler {
         addresses: &Addresses,
         deadline: Deadline,
     ) -> Result<Recovered, RecoverError> {
-        let before = self.recovery_memory()?;
+        let is_on = self.is_recovery_on();
+        let before = match self.recovery_memory() {
+            // It was left by a recovery of earlier.
+            Err(_) if !is_on => return Ok(Recovered::default()),
+            memory => memory?,
+        };
         if state.master.as_ref() != Some(&state.here) {
             // Another host goes on.
-            if before.waits || before.queue_of.is_some() {
-                self.write(FILE, &RecoveryMemory::default())?;
+            if let Some(memory) = before.of_other_host(is_on) {
+                self.write(FILE, &memory)?;
             }
             return Ok(Recovered::default());
         }
-        // A new master looks once whether the last one has left starts in the queue.
+        // A new master looks once whether the last one has left starts in the queue, and after the tag was removed until
+        // none is left.
         let queue_of = luxi::started_ms(&self.luxi);
-        let is_new = queue_of.is_some() && queue_of != before.queue_of && self.is_recovery_on();
+        let is_new = if is_on { queue_of.is_some() && queue_of != before.queue_of } else { before.was_on };
         if before.is_idle() && !is_new && !self.may_concern(&state, decided)? {
             return Ok(Recovered::default());
         }
@@ -203,8 +210,9 @@ impl Reconciler {
         let mut lines: Vec<String> = plan.cancel.iter().map(|cancel| self.cancel_start(cancel, deadline)).collect();
         lines.extend(self.submit_starts(&starts, &mut remembered, deadline));
         lines.extend(remembered.arrivals(&collected.input, &plan, now()));
-        lines.extend(reported(&plan, starts.len()));
+        lines.extend(reported(&plan, &starts));
         remembered.note_waits(&plan, now());
+        remembered.note_on(is_on);
         Ok(self.keep_recovered(remembered, lines))
     }
 
@@ -370,11 +378,16 @@ impl Reconciler {
 
 /// Returns a line for each instance that is being started, or is not, and why. `submitted` starts have their lines
 /// already.
-fn reported(plan: &RecoveryPlan, submitted: usize) -> Vec<String> {
+fn reported(plan: &RecoveryPlan, submitted: &[StartJob<'_>]) -> Vec<String> {
     let mut lines = Vec::new();
-    let waiting = plan.starts.len().saturating_sub(submitted);
-    if waiting > 0 {
-        lines.push(format!("recovery: {waiting} instances wait for the record of their host"));
+    let is_left = |start: &&Start| submitted.iter().all(|job| job.start.instance != start.instance);
+    for start in plan.starts.iter().filter(is_left) {
+        let why = match start.place {
+            Place::AskAllocator => "waits for an answer of hail",
+            _ if start.after_record => "waits for the record of its host",
+            _ => "gnt-ha's hook cannot run on this host: ganeti-watcher starts it",
+        };
+        lines.push(format!("{}: not started yet: {why}", start.instance));
     }
     for under_way in &plan.under_way {
         let on = under_way.on.as_ref().map_or_else(String::new, |node| format!(" on {node}"));

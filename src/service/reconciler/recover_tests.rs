@@ -213,7 +213,8 @@ fn the_starts_depend_on_the_record_and_are_one_request() {
 fn without_its_record_nothing_starts() {
     let scene = Scene::new(TAG);
     let recovered = scene.recover();
-    assert_eq!(recovered.lines, ["recovery: 2 instances wait for the record of their host"]);
+    let waits = ["db", "web"].map(|name| format!("{name}: not started yet: waits for the record of its host"));
+    assert_eq!(recovered.lines, waits);
     assert!(scene.luxid.changes().is_empty());
     scene.write_config(TAG, true);
     scene.recover();
@@ -269,6 +270,46 @@ fn a_new_master_looks_once_for_the_starts_of_the_last_one() {
     scene.luxid.requests.lock().unwrap().clear();
     recover();
     assert!(scene.luxid.requests.lock().unwrap().is_empty());
+}
+
+/// The tag is removed while a start waits, and the host of the master dies. The new one looks until no start is left.
+#[test]
+fn a_new_master_cancels_what_was_submitted_before_the_tag_was_removed() {
+    let scene = Scene::new(TAG);
+    let (state, _) = lost(now());
+    let other = ReconcileInput { here: name("n2.lab"), ..state.clone() };
+    let recover = |state: &ReconcileInput| {
+        let whole = Plan { verdicts: Vec::new(), memory: Memory::default() };
+        let deadline = Deadline::after(Duration::from_secs(20));
+        scene.reconciler.recover(state.clone(), &whole, &Addresses::new(), deadline)
+    };
+    recover(&other);
+    scene.write_config("other", false);
+    let reason = json!([["gnt:extern:gnt-ha", "recover web", 5]]);
+    let start = json!([{"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": reason}]);
+    *scene.luxid.jobs.lock().unwrap() = vec![job(43, "waiting", start)];
+    let known = scene.reconciler.starts_known();
+    assert!(known.is_on && !known.queue_is_known, "the guard checks it: {known:?}");
+    recover(&state);
+    assert_eq!(scene.luxid.changes(), [("CancelJob".to_owned(), json!([43, false]))]);
+    scene.luxid.jobs.lock().unwrap().clear();
+    recover(&state);
+    scene.luxid.requests.lock().unwrap().clear();
+    recover(&state);
+    assert!(scene.luxid.requests.lock().unwrap().is_empty());
+    assert!(!scene.reconciler.starts_known().is_on);
+}
+
+/// A damaged file of an earlier recovery is nothing to a cluster without the tag.
+#[test]
+fn without_the_tag_a_damaged_memory_does_not_count() {
+    let scene = Scene::new("other");
+    scene.reconciler.write(FILE, &RecoveryMemory::default()).unwrap();
+    std::fs::write(scene.dir.path().join("state").join(FILE), "{").unwrap();
+    assert_eq!(scene.recover(), Recovered::default());
+    assert!(!scene.reconciler.starts_known().has_starts);
+    scene.write_config(TAG, false);
+    assert!(scene.reconciler.starts_known().has_starts);
 }
 
 /// What the guard of starts has to know when a start comes to its turn.

@@ -19,11 +19,11 @@ impl Reconciler {
     /// Returns what this host knows of gnt-ha's starts, without asking luxid.
     #[must_use]
     pub fn starts_known(&self) -> StartsKnown {
-        let memory = self.recovery_memory();
+        let (memory, is_on) = (self.recovery_memory(), self.is_recovery_on());
         let queue_is_known = |of: Option<u64>| of.is_some() && of == luxi::started_ms(&self.luxi);
         StartsKnown {
-            is_on: self.is_recovery_on(),
-            has_starts: memory.as_ref().map_or(true, RecoveryMemory::has_starts),
+            is_on: is_on || memory.as_ref().is_ok_and(|memory| memory.was_on),
+            has_starts: memory.as_ref().map_or(is_on, RecoveryMemory::has_starts),
             queue_is_known: memory.is_ok_and(|memory| queue_is_known(memory.queue_of)),
         }
     }

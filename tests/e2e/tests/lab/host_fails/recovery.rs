@@ -122,6 +122,7 @@ fn a_start_that_fails_is_tried_on_another_node(scene: &Scene) {
     }
     let begun = Instant::now();
     scene.kill(&["n3"]);
+    scene.wait("the first starts have begun", 90, || Ok(master.run(&["test", "-e", "/root/flaky"])?.success()));
     // Pacemaker reboots a fenced host by default: it is back, shunned, while its instances start elsewhere.
     scene.host("n3").power_on().unwrap();
     scene.wait_instances(&["e1", "flaky"], begun);
