@@ -15,7 +15,7 @@ use crate::sys::ganeti::files;
 /// The time limit for everything.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The command line.
+/// The options of `gnt-ha recover`.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Name of a node, full or short: show what would happen if it died now

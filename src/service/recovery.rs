@@ -50,7 +50,7 @@ pub enum RecoveryError {
 /// What a reconciliation has seen and decided, and the places from which the rest is read.
 #[derive(Clone, Copy, Debug)]
 pub struct Sources<'a> {
-    /// The state.
+    /// The state that the reconciliation of a moment ago has seen.
     pub state: &'a ReconcileInput,
     /// The plan for it.
     pub decided: &'a Plan,
@@ -58,7 +58,7 @@ pub struct Sources<'a> {
     pub addresses: &'a BTreeMap<NodeName, IpAddr>,
     /// The addresses of the nodes that this host shuns, or may shun.
     pub shunned: &'a BTreeSet<IpAddr>,
-    /// Ganeti's data directory.
+    /// Ganeti's data directory, with the configuration and the certificate.
     pub data_dir: &'a Path,
     /// The socket of luxid.
     pub luxi: &'a Path,

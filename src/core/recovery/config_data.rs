@@ -137,7 +137,7 @@ pub(super) struct RawDisk {
 /// A node's flags, by Ganeti's record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigNode {
-    /// The node's name.
+    /// The node's name in Ganeti, as its configuration has it.
     pub name: NodeName,
     /// The name of its group.
     pub group: String,
@@ -152,11 +152,11 @@ pub struct ConfigNode {
 /// The DRBD disks of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrbdPlace {
-    /// The instance.
+    /// The instance with a disk of template drbd.
     pub instance: InstanceName,
-    /// Its primary node.
+    /// Its recorded primary node.
     pub primary: NodeName,
-    /// Its secondary node.
+    /// The node that has the other copy of its disks.
     pub secondary: NodeName,
     /// The minors of its disks on the secondary node.
     pub minors: Vec<u32>,
@@ -212,7 +212,7 @@ impl RecoveryConfig {
         json!([names, parameters])
     }
 
-    /// Returns the tags of the cluster.
+    /// Returns the tags of the cluster, those for harep among them.
     #[must_use]
     pub fn cluster_tags(&self) -> &[String] {
         &self.cluster.tags

@@ -15,18 +15,18 @@ use crate::core::node::NodeName;
 pub struct Coverage {
     /// The instances that would be started elsewhere, each with its primary node.
     pub covered: Vec<(InstanceName, NodeName)>,
-    /// The others.
+    /// The instances that would stay down, each with the reason.
     pub not_covered: Vec<NotCoveredInstance>,
 }
 
 /// An instance that would not be started elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotCoveredInstance {
-    /// The instance.
+    /// The instance that would stay down.
     pub instance: InstanceName,
-    /// Its primary node.
+    /// Its recorded primary node.
     pub primary: NodeName,
-    /// The reason.
+    /// Why it would not be started elsewhere.
     pub why: NotCovered,
 }
 

@@ -66,7 +66,7 @@ pub enum StartBlock {
     Paused,
     /// Pacemaker is in maintenance mode.
     Maintenance,
-    /// It is unknown whether one of these is so.
+    /// The pause or Pacemaker's configuration cannot be read, so one of these may be so.
     Unknown,
 }
 
@@ -84,9 +84,9 @@ impl fmt::Display for StartBlock {
 /// An instance whose lock an operation holds, as Ganeti describes it to the hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LockedInstance {
-    /// The operation.
+    /// What Ganeti is about to do with the instance.
     pub operation: GuardedOperation,
-    /// The instance's name.
+    /// The instance's full name in Ganeti.
     pub name: InstanceName,
     /// What the administrator wants of the instance; `None` if it is unknown.
     pub admin_state: Option<AdminState>,
@@ -103,15 +103,15 @@ pub enum GuardError {
     /// No start of gnt-ha's may go on.
     #[error("{REFUSED}{instance}: {why}")]
     Blocked {
-        /// The instance.
+        /// The instance that was to be started.
         instance: InstanceName,
-        /// The reason.
+        /// Why gnt-ha may start nothing now.
         why: StartBlock,
     },
     /// Another job has moved the instance.
     #[error("{REFUSED}{instance}: its primary node is not {off} any more")]
     Moved {
-        /// The instance.
+        /// The instance that was to be started.
         instance: InstanceName,
         /// The node off which it was to be moved.
         off: NodeName,
@@ -119,7 +119,7 @@ pub enum GuardError {
     /// The host was readmitted.
     #[error("{REFUSED}{instance}: {off} is not recorded offline any more")]
     Online {
-        /// The instance.
+        /// The instance that was to be started.
         instance: InstanceName,
         /// The node off which it was to be moved.
         off: NodeName,

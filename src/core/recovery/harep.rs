@@ -15,14 +15,14 @@ use crate::core::text::printable;
 pub enum HarepRepair {
     /// A repair is under way.
     Pending {
-        /// The tag.
+        /// The whole tag, for the message.
         tag: String,
-        /// The jobs of the repair.
+        /// The numbers of the jobs that the repair has submitted.
         jobs: Vec<u64>,
     },
     /// A repair has failed. The note stays until the administrator removes it.
     Failed {
-        /// The tag.
+        /// The whole tag, for the message.
         tag: String,
     },
     /// Two repairs are under way at once, or one began while another was under way. harep itself stops there.
@@ -34,7 +34,7 @@ pub enum HarepRepair {
     },
     /// A note of harep cannot be parsed.
     Malformed {
-        /// The tag.
+        /// The whole tag, for the message.
         tag: String,
     },
 }

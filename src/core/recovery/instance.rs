@@ -104,7 +104,7 @@ pub struct Instance {
     pub secondaries: Vec<NodeName>,
     /// The kind of its disks.
     pub template: DiskTemplate,
-    /// The tags of the instance.
+    /// The tags of the instance: permission, priority, and what harep has noted.
     pub tags: Vec<String>,
 }
 

@@ -20,7 +20,7 @@ const ERROR_LIMIT: usize = 200;
 /// The reason why an instance that is to run is not started elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotRecovered {
-    /// Recovery is off.
+    /// The cluster has no tag that switches recovery on.
     Off,
     /// This host is not the master.
     NotMaster,
@@ -93,9 +93,9 @@ pub enum NotRecovered {
     Secondaries(usize),
     /// Nothing may be started on the node that would take the instance.
     Unfit {
-        /// The node.
+        /// The node on which the instance would be started.
         node: NodeName,
-        /// Why not.
+        /// What prevents a start on that node.
         why: Unfit,
     },
     /// The allocator finds no room.
@@ -104,7 +104,7 @@ pub enum NotRecovered {
     NoPlacement(PlacementError),
     /// The instance was started as often as is tried, and failed.
     Failed {
-        /// How often.
+        /// How often it was started in this incident.
         attempts: usize,
         /// The number of the last job.
         job: u64,
@@ -117,7 +117,7 @@ pub enum NotRecovered {
     Refused {
         /// The number of the job.
         job: u64,
-        /// Its error.
+        /// Why the job did not begin, as Ganeti has it.
         error: String,
         /// The time until the next start, in milliseconds.
         left_ms: u64,

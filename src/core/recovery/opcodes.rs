@@ -32,7 +32,7 @@ pub enum Form {
     /// A new primary node and a start, in one job.
     #[default]
     NewPrimary,
-    /// A failover.
+    /// One `OP_INSTANCE_FAILOVER`, which starts only what is marked up.
     Failover,
 }
 
@@ -46,12 +46,12 @@ impl Form {
     }
 }
 
-/// The job of one start.
+/// The job that carries out one start of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StartJob<'a> {
-    /// The start.
+    /// The start of the plan.
     pub start: &'a Start,
-    /// The opcodes.
+    /// The operations in their order, as LUXI accepts them.
     pub opcodes: Job,
 }
 

@@ -18,9 +18,9 @@ pub const CLUSTER_TAG: &str = "ganeti:watcher:autorepair:failover";
 /// What harep may do to an instance, weakest first (`AutoRepairType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RepairType {
-    /// Replace a secondary.
+    /// Replace a secondary node whose disks are lost.
     FixStorage,
-    /// Migrate.
+    /// Migrate the running instance to its secondary node.
     Migrate,
     /// Start the instance on another node.
     Failover,
@@ -32,7 +32,7 @@ impl RepairType {
     /// Every type, weakest first.
     pub const ALL: [Self; 4] = [Self::FixStorage, Self::Migrate, Self::Failover, Self::Reinstall];
 
-    /// Returns Ganeti's word.
+    /// Returns the name that Ganeti's tags have for it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -59,11 +59,11 @@ impl fmt::Display for RepairType {
 /// The place of a tag, nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TagPlace {
-    /// The instance itself.
+    /// The tags of the instance itself.
     Instance,
     /// The node group of the instance's primary node.
     Group,
-    /// The cluster.
+    /// The cluster, whose tags count last.
     Cluster,
 }
 
@@ -80,11 +80,11 @@ impl fmt::Display for TagPlace {
 /// All tags that decide about one instance.
 #[derive(Clone, Copy, Debug)]
 pub struct RepairTags<'a> {
-    /// The tags of the instance.
+    /// Those of the instance, which count first.
     pub instance: &'a [String],
     /// The tags of the node group of its primary node.
     pub group: &'a [String],
-    /// The tags of the cluster.
+    /// Those of the cluster, which count last.
     pub cluster: &'a [String],
 }
 
@@ -118,7 +118,7 @@ pub enum NotPermitted {
         /// The type that has no effect.
         strongest: RepairType,
     },
-    /// Repairs are suspended.
+    /// A tag suspends repairs, for ever or until a time.
     Suspended {
         /// The place of the tag.
         place: TagPlace,
@@ -129,7 +129,7 @@ pub enum NotPermitted {
     Malformed {
         /// The place of the tag.
         place: TagPlace,
-        /// The tag.
+        /// The whole tag, for the message.
         tag: String,
     },
 }

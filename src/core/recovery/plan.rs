@@ -36,16 +36,16 @@ pub struct RecoveryPlan {
     pub breaker: InstanceBreaker,
 }
 
-/// One start.
+/// One instance that is to be started elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    /// The instance.
+    /// The instance's full name in Ganeti.
     pub instance: InstanceName,
     /// Its recorded primary node.
     pub off: NodeName,
-    /// Where it starts.
+    /// The node on which it starts, or that the allocator is to choose one.
     pub place: Place,
-    /// Its priority.
+    /// Instances with a higher priority start earlier.
     pub priority: Priority,
     /// Whether the start has to wait for the job that records `off` offline.
     pub after_record: bool,
@@ -60,7 +60,7 @@ pub struct Start {
 /// A start that is submitted and has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnderWay {
-    /// The instance.
+    /// The instance that the job starts.
     pub instance: InstanceName,
     /// The number of the job.
     pub job: u64,
@@ -73,7 +73,7 @@ pub struct UnderWay {
 pub struct Cancel {
     /// The number of the job.
     pub job: u64,
-    /// The instance.
+    /// The instance that the job would start.
     pub instance: InstanceName,
     /// Why it is not wanted.
     pub why: Unwanted,

@@ -15,7 +15,7 @@ const MAX: u16 = 1_000;
 pub struct Priority(u16);
 
 impl Priority {
-    /// Returns the number.
+    /// Returns the number of the tag: 0 to 1000.
     #[must_use]
     pub const fn number(self) -> u16 {
         self.0

@@ -34,9 +34,9 @@ pub enum JobStatus {
     NotBegun,
     /// The job runs, or is being cancelled.
     Running,
-    /// The job succeeded.
+    /// The job has ended without an error.
     Success,
-    /// The job failed.
+    /// The job has ended with an error, or its process has.
     Failed,
     /// The job was cancelled before it began.
     Cancelled,
@@ -71,7 +71,7 @@ pub enum JobKind {
     /// A failover, a move or another primary node by another program or person: the instance may have been started on its new node, and the
     /// record of that may not have reached the other master candidates before the master's host died.
     Move,
-    /// Any other job.
+    /// Any other job, such as a stop, a start or a modification by hand.
     Other,
 }
 

@@ -13,7 +13,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pause::Pause;
 
-/// The settings of recovery.
+/// What recovery may do, and how fast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecoverySettings {
     /// The weakest grade of proof that lets an instance start elsewhere. Where the storage is outside the cluster,
@@ -48,7 +48,7 @@ impl Default for RecoverySettings {
 /// The proof of a node's death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeathProof {
-    /// The grade of the proof.
+    /// How much the proof shows about the host.
     pub grade: Grade,
     /// When it was proven, in milliseconds since 1970.
     pub at_ms: u64,
@@ -92,7 +92,7 @@ pub struct RecoveryNode {
     /// When Ganeti last wrote the record of a node that is offline, in milliseconds since 1970 (wall clock of the master);
     /// `None` if it is unknown.
     pub recorded_ms: Option<u64>,
-    /// Whether the node is drained.
+    /// Whether Ganeti puts no new instances on the node.
     pub drained: bool,
     /// Whether the node may run instances.
     pub vm_capable: bool,
@@ -127,13 +127,13 @@ pub struct RecoveryInput {
     pub instance_breaker: InstanceBreaker,
     /// Whether recovery is on, by the cluster's tag.
     pub is_on: bool,
-    /// The tags of the cluster.
+    /// The tags of the cluster, those for harep among them.
     pub cluster_tags: Vec<String>,
     /// The tags of each node group, by its name.
     pub group_tags: BTreeMap<String, Vec<String>>,
-    /// Ganeti's nodes.
+    /// All nodes of Ganeti's configuration.
     pub nodes: Vec<RecoveryNode>,
-    /// Ganeti's instances.
+    /// All instances of Ganeti's configuration.
     pub instances: Vec<Instance>,
     /// Ganeti's job queue. It is read before the instances, so that a job which ends between both is seen in one of them.
     pub jobs: Vec<Job>,

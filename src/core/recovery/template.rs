@@ -7,15 +7,15 @@ use std::fmt;
 pub enum DiskTemplate {
     /// Disks on two nodes, mirrored by DRBD.
     Drbd,
-    /// No disk.
+    /// The instance has no disk, or brings it from the network.
     Diskless,
     /// Files in a file system that all nodes share.
     SharedFile,
-    /// RADOS block devices.
+    /// Block devices of a Ceph cluster.
     Rbd,
     /// Disks of an external storage provider.
     Ext,
-    /// Files on Gluster.
+    /// Files on volumes of GlusterFS, which all nodes reach.
     Gluster,
     /// Block devices that the administrator provides.
     Blockdev,
@@ -36,7 +36,7 @@ pub enum Mobility {
     Anywhere,
     /// Nowhere: its disks are on the primary node alone.
     Fixed,
-    /// Unknown.
+    /// gnt-ha does not know whether other hosts reach the disks.
     Unknown,
 }
 
@@ -54,14 +54,14 @@ const WORDS: [(&str, DiskTemplate); 9] = [
 ];
 
 impl DiskTemplate {
-    /// Parses Ganeti's word.
+    /// Parses the name of a template in Ganeti's configuration.
     #[must_use]
     pub fn parse(word: &str) -> Self {
         let found = WORDS.into_iter().find(|(known, _)| *known == word);
         found.map_or_else(|| Self::Other(word.to_owned()), |(_, template)| template)
     }
 
-    /// Returns Ganeti's word.
+    /// Returns the name that Ganeti has for the template.
     #[must_use]
     pub fn word(&self) -> &str {
         match self {

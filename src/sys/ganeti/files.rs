@@ -45,7 +45,7 @@ pub enum GanetiFilesError {
     /// The file was read, and recovery cannot use it.
     #[error("cannot use {}: {error}", path.display())]
     BadForRecovery {
-        /// The path of the file.
+        /// The path of the configuration.
         path: PathBuf,
         /// The fault in the configuration.
         error: BadRecoveryConfig,

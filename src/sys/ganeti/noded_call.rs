@@ -22,7 +22,7 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// The most that is read of all answers together, in bytes.
 const ANSWERS: usize = 64 * 1024 * 1024;
 
-/// One call.
+/// One call to the noded of one node.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The address of the node.

@@ -23,13 +23,13 @@ const FIELDS: [&str; 9] = ["name", "mtotal", "mnode", "mfree", "dtotal", "dfree"
 /// The resources of a node that answers: memory and disks in MiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LiveNode {
-    /// All of its memory.
+    /// All memory of the node, in MiB.
     pub total_memory: u64,
     /// The memory that the host itself needs.
     pub reserved_memory: u64,
-    /// The memory that is free.
+    /// The memory that no process uses now, in MiB.
     pub free_memory: u64,
-    /// The disk space.
+    /// All disk space of Ganeti's storage on the node, in MiB.
     pub total_disk: u64,
     /// The free disk space.
     pub free_disk: u64,
@@ -107,7 +107,7 @@ impl LiveNode {
 /// What hail needs to know.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestInput<'a> {
-    /// Ganeti's configuration.
+    /// Ganeti's configuration, with the nodes, groups and instances of the request.
     pub config: &'a RecoveryConfig,
     /// The resources of the nodes that answer. hail places nothing on any other node.
     pub live: &'a BTreeMap<NodeName, LiveNode>,
