@@ -66,7 +66,10 @@ fn a_silent_host_is_fenced_and_recorded_and_a_host_without_proof_is_not() {
         here.contains("Pacemaker: reboot, success") && !here.contains("reported by Pacemaker"),
         "the action is listed once: {here}"
     );
-    assert!(elsewhere.contains("n3.lab  reboot  success, reported by Pacemaker\n    done by n1.lab:"), "{elsewhere}");
+    assert!(
+        elsewhere.contains("n3.lab  reboot  success, reported by Pacemaker\n    fenced from n1.lab;"),
+        "{elsewhere}"
+    );
     n3.heal(Network::Primary).unwrap();
     n3.heal(Network::Secondary).unwrap();
     lab.wait_until("n3 is back", Duration::from_secs(90), || Ok(lab.crm_mon()?.is_online("n3"))).unwrap();
