@@ -198,3 +198,18 @@ fn health_tells_the_faults() {
         assert_eq!(site.health_of(item), health, "{item}");
     }
 }
+
+/// Some BMCs return no sensor record whole (CAh). A name that fills the last block of a message is padded with a whole one
+/// by others.
+#[test]
+fn sensor_records_are_read_in_parts_where_they_must_be() {
+    let sensors = vec![("Fan_1".to_owned(), 0), ("Inlet Temp".to_owned(), 0x08), ("PSU".to_owned(), 0x10)];
+    for record_bytes in [u8::MAX, 20, 16] {
+        let (_bmc, site) = bmc(Behaviour { sensors: sensors.clone(), record_bytes, ..Behaviour::default() });
+        for (item, health) in
+            [("bmc sensor Fan_1", "OK"), ("bmc sensor Inlet Temp", "WARNING"), ("bmc sensor PSU", "CRITICAL")]
+        {
+            assert_eq!(site.health_of(item), health, "{item}, {record_bytes} bytes");
+        }
+    }
+}

@@ -7,9 +7,10 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::command::{completion_text, name};
+use crate::handshake::Stage;
 use crate::ignored::IgnoredTally;
-use crate::login::CAPABILITIES;
 use crate::status::describe;
+use crate::suite::Algorithms;
 use crate::{CipherSuite, Privilege, TargetError};
 
 /// The reason why a session or a command failed. No error shows anything of the power of the machine.
@@ -93,12 +94,22 @@ pub enum Error {
         /// The RMCP+ status code (IPMI 2.0 table 13-15).
         status: u8,
     },
-    /// The BMC chose other algorithms than those proposed.
-    #[error("BMC {peer}: proposed cipher suite {suite}, it answered with other algorithms")]
+    /// The BMC chose algorithms that are not allowed.
+    #[error("BMC {peer}: proposed cipher suite {suite}, it answered with {answered}, which is not allowed")]
     CipherSuiteChanged {
         /// The BMC's address and port.
         peer: SocketAddr,
         /// The suite that was proposed.
+        suite: CipherSuite,
+        /// The algorithms that the BMC chose.
+        answered: Algorithms,
+    },
+    /// The BMC accepted a suite and does not compute it.
+    #[error("BMC {peer}: accepted cipher suite {suite}, then sent a key exchange code of zeros (RAKP message 2)")]
+    NoCode {
+        /// The BMC's address and port.
+        peer: SocketAddr,
+        /// The suite that was accepted.
         suite: CipherSuite,
     },
     /// All sessions of the BMC are taken.
@@ -270,6 +281,7 @@ impl Error {
                 "check that the BMC has power, its address, and that UDP 623 passes the firewall; allow more time"
             }
             Self::NoIpmi20 { .. } => "update the BMC's firmware or use another fencing device; IPMI 1.5 is not safe",
+            Self::NoCode { .. } => "leave this suite out of cipher_suites for this BMC; update its firmware",
             Self::CipherSuiteRefused { .. } | Self::CipherSuiteChanged { .. } => {
                 "enable cipher suite 17 (or 3) for this user's privilege level in the BMC, and allow it in the configuration"
             }
@@ -330,7 +342,7 @@ impl Error {
         const SLACK: Duration = Duration::from_millis(100);
         match self {
             Self::NoAnswer { asked, waited, ignored, .. } => {
-                *asked == CAPABILITIES && ignored.count() == 0 && *waited + SLACK >= limit
+                *asked == Stage::OpenSession.asked() && ignored.count() == 0 && *waited + SLACK >= limit
             }
             _ => false,
         }

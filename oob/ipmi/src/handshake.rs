@@ -6,6 +6,7 @@ use crate::keys::{Exchange, SessionKeys};
 use crate::open_session::{OpenSessionRequest, OpenSessionResponse, SessionOffer};
 use crate::rakp::{Rakp1, Rakp2, Rakp2Body, Rakp3, Rakp4};
 use crate::rmcp::{PayloadType, encode_plain};
+use crate::suite::Algorithms;
 use crate::{CipherSuite, Ignored, Target};
 
 /// The random numbers of one attempt.
@@ -47,8 +48,10 @@ pub(crate) enum Step {
     ///
     /// The BMC is not notified (section 13.22 would allow it): it might count that as a bad login and lock the account.
     Mismatch,
-    /// The BMC chose other algorithms than those proposed.
-    SuiteChanged,
+    /// The BMC chose algorithms that are not allowed.
+    SuiteChanged(Algorithms),
+    /// The BMC accepted the suite, but its RAKP 2 has a code of zeros: its firmware does not compute this suite.
+    NoCode,
 }
 
 /// The ids and keys of an open session.
@@ -68,19 +71,16 @@ pub(crate) struct Attempt<'t> {
     target: &'t Target,
     suite: CipherSuite,
     choice: Choice,
-    /// Tag of the first message; the later messages have the next numbers.
-    first_tag: u8,
+    /// The tags of all copies of the present message. Each copy has its own, which tells which copy was answered.
+    tags: Vec<u8>,
     state: State,
     /// The present message was refused. The sender of the refusal is unknown, so the answer is still waited for.
     refused: bool,
 }
 
 impl<'t> Attempt<'t> {
-    /// The number of tags that one attempt uses.
-    pub(crate) const TAGS: u8 = 3;
-
-    pub(crate) fn new(target: &'t Target, suite: CipherSuite, choice: Choice, first_tag: u8) -> Self {
-        Self { target, suite, choice, first_tag, state: State::OpenSession, refused: false }
+    pub(crate) fn new(target: &'t Target, suite: CipherSuite, choice: Choice) -> Self {
+        Self { target, suite, choice, tags: Vec::new(), state: State::OpenSession, refused: false }
     }
 
     pub(crate) fn stage(&self) -> Stage {
@@ -95,20 +95,14 @@ impl<'t> Attempt<'t> {
         self.suite
     }
 
-    fn tag(&self) -> u8 {
-        self.first_tag.wrapping_add(match self.stage() {
-            Stage::OpenSession => 0,
-            Stage::Rakp1 => 1,
-            Stage::Rakp3 => 2,
-        })
-    }
-
-    /// Returns the datagram to send, and to send again until an answer comes.
-    pub(crate) fn packet(&self) -> Vec<u8> {
+    /// Returns a copy of the present message, to send until an answer comes. `message_tag` must not have been used by
+    /// another message whose answer may still come.
+    pub(crate) fn packet(&mut self, message_tag: u8) -> Vec<u8> {
+        self.tags.push(message_tag);
         match &self.state {
             State::OpenSession => {
                 let request = OpenSessionRequest {
-                    message_tag: self.tag(),
+                    message_tag,
                     max_privilege: self.target.privilege().value(),
                     console_session_id: self.choice.console_session_id,
                     algorithms: self.suite.algorithms(),
@@ -117,7 +111,7 @@ impl<'t> Attempt<'t> {
             }
             State::Rakp1 { managed_session_id } => {
                 let message = Rakp1 {
-                    message_tag: self.tag(),
+                    message_tag,
                     managed_session_id: *managed_session_id,
                     console_random: self.choice.console_random,
                     role: self.target.role(),
@@ -126,11 +120,7 @@ impl<'t> Attempt<'t> {
                 encode_plain(PayloadType::Rakp1, &message.encode())
             }
             State::Rakp3 { managed_session_id, code, .. } => {
-                let message = Rakp3 {
-                    message_tag: self.tag(),
-                    managed_session_id: *managed_session_id,
-                    outcome: Ok(code.clone()),
-                };
+                let message = Rakp3 { message_tag, managed_session_id: *managed_session_id, outcome: Ok(code.clone()) };
                 encode_plain(PayloadType::Rakp3, &message.encode())
             }
         }
@@ -143,7 +133,10 @@ impl<'t> Attempt<'t> {
         if matches!(step, Step::Refused(_)) && std::mem::replace(&mut self.refused, true) {
             return Err(Ignored::Unexpected);
         }
-        self.refused &= !matches!(step, Step::Next);
+        if matches!(step, Step::Next) {
+            self.refused = false;
+            self.tags.clear();
+        }
         Ok(step)
     }
 
@@ -151,13 +144,13 @@ impl<'t> Attempt<'t> {
         match (&self.state, kind) {
             (State::OpenSession, PayloadType::OpenSessionResponse) => {
                 let response = OpenSessionResponse::decode(payload)?;
-                self.check(response.message_tag, response.console_session_id)?;
+                self.check(response.message_tag, response.console_session_id, response.outcome.is_err())?;
                 Ok(self.opened(response.outcome))
             }
             (State::Rakp1 { managed_session_id }, PayloadType::Rakp2) => {
                 let managed_session_id = *managed_session_id;
                 let message = Rakp2::decode(payload)?;
-                self.check(message.message_tag, message.console_session_id)?;
+                self.check(message.message_tag, message.console_session_id, message.outcome.is_err())?;
                 match message.outcome {
                     Ok(body) => self.proven(managed_session_id, &body),
                     Err(status) => Ok(Step::Refused(status)),
@@ -165,13 +158,16 @@ impl<'t> Attempt<'t> {
             }
             (State::Rakp3 { managed_session_id, keys, .. }, PayloadType::Rakp4) => {
                 let message = Rakp4::decode(payload)?;
-                self.check(message.message_tag, message.console_session_id)?;
+                self.check(message.message_tag, message.console_session_id, message.outcome.is_err())?;
                 match message.outcome {
-                    Ok(value) if keys.accepts_rakp4(&value) => Ok(Step::Done(Box::new(Established {
-                        console_session_id: self.choice.console_session_id,
-                        managed_session_id: *managed_session_id,
-                        keys: keys.clone(),
-                    }))),
+                    // As in RAKP 2, more bytes may follow.
+                    Ok(value) if keys.accepts_rakp4(value.get(..self.suite.integrity_len()).unwrap_or_default()) => {
+                        Ok(Step::Done(Box::new(Established {
+                            console_session_id: self.choice.console_session_id,
+                            managed_session_id: *managed_session_id,
+                            keys: keys.clone(),
+                        })))
+                    }
                     Ok(_) => Ok(Step::Mismatch),
                     Err(status) => Ok(Step::Refused(status)),
                 }
@@ -180,12 +176,15 @@ impl<'t> Attempt<'t> {
         }
     }
 
-    fn check(&self, tag: u8, console_session_id: Option<u32>) -> Result<(), Ignored> {
-        if tag != self.tag() {
+    /// Whether an answer belongs to a copy of the present message. OpenBMC refuses with tag 0 and session ID 0: such a
+    /// refusal counts, too. As any refusal here it proves nothing: the true answer still prevails.
+    fn check(&self, tag: u8, console_session_id: Option<u32>, is_refusal: bool) -> Result<(), Ignored> {
+        let is_empty = |number: u32| is_refusal && number == 0;
+        if !self.tags.contains(&tag) && !is_empty(tag.into()) {
             return Err(Ignored::MessageTag);
         }
         match console_session_id {
-            Some(id) if id != self.choice.console_session_id => Err(Ignored::SessionId),
+            Some(id) if id != self.choice.console_session_id && !is_empty(id) => Err(Ignored::SessionId),
             _ => Ok(()),
         }
     }
@@ -193,12 +192,21 @@ impl<'t> Attempt<'t> {
     fn opened(&mut self, outcome: Result<SessionOffer, u8>) -> Step {
         match outcome {
             Err(status) => Step::Refused(status),
-            Ok(offer) if offer.algorithms != self.suite.algorithms() => Step::SuiteChanged,
-            Ok(offer) => {
-                self.state = State::Rakp1 { managed_session_id: offer.managed_session_id };
-                Step::Next
-            }
+            // VirtualBMC and all others on pyghmi answer with suite 3, whatever was proposed.
+            Ok(offer) => match self.allowed(offer.algorithms) {
+                None => Step::SuiteChanged(offer.algorithms),
+                Some(suite) => {
+                    self.suite = suite;
+                    self.state = State::Rakp1 { managed_session_id: offer.managed_session_id };
+                    Step::Next
+                }
+            },
         }
+    }
+
+    /// Returns the suite of these algorithms, if the target allows it.
+    fn allowed(&self, algorithms: Algorithms) -> Option<CipherSuite> {
+        self.target.cipher_suites().iter().copied().find(|suite| suite.algorithms() == algorithms)
     }
 
     fn proven(&mut self, managed_session_id: u32, body: &Rakp2Body) -> Result<Step, Ignored> {
@@ -212,11 +220,10 @@ impl<'t> Attempt<'t> {
             role: self.target.role(),
             username: self.target.username().as_bytes().to_vec(),
         };
-        if body.code.len() != self.suite.code_len() {
-            return Err(Ignored::Length);
-        }
-        if !exchange.rakp2_code(self.target.password()).matches(&body.code, self.suite.code_len()) {
-            return Ok(Step::Mismatch);
+        // Some BMCs send more bytes behind the code. All bytes of the code itself are compared.
+        let code = body.code.get(..self.suite.code_len()).ok_or(Ignored::Length)?;
+        if !exchange.rakp2_code(self.target.password()).matches(code, self.suite.code_len()) {
+            return Ok(if code.iter().all(|byte| *byte == 0) { Step::NoCode } else { Step::Mismatch });
         }
         let code = exchange.rakp3_code(self.target.password()).as_bytes().to_vec();
         let keys = exchange.session_keys(self.target.session_secret());

@@ -20,6 +20,7 @@
 pub mod command;
 mod datagram;
 mod error;
+mod flight;
 mod handshake;
 #[cfg(test)]
 mod handshake_tests;

@@ -5,23 +5,32 @@ use std::time::{Duration, Instant};
 use ipmi_rs::app::auth::{GetChannelAuthenticationCapabilities, PrivilegeLevel};
 use ipmi_rs::connection::{Channel, IpmiCommand, Message};
 
+use crate::flight::{Flight, Question};
 use crate::handshake::{Attempt, Choice, Established, Stage, Step};
 use crate::ignored::IgnoredTally;
 use crate::lan_message::{LanReply, LanRequest};
 use crate::rmcp::{decode_plain, decode_v15, encode_v15};
 use crate::status::{Refusal, classify, describe};
 use crate::timers::{
-    ATTEMPTS_HEARD, OPEN_SENDS, RAKP1_SENDS, RAKP3_SENDS, REFUSAL_DOUBT, SESSION_GONE_PAUSE, exchange_wait, open_wait,
-    rakp_wait, slot_pause,
+    ATTEMPTS_HEARD, OPEN_SENDS, Pace, RAKP1_SENDS, RAKP3_SENDS, REFUSAL_DOUBT, SESSION_GONE_PAUSE, bounded, slot_pause,
 };
 use crate::transport::Transport;
 use crate::{CipherSuite, Error, Ignored, Privilege, Target};
 
-/// The first message of a login.
-pub(crate) const CAPABILITIES: &str = "Get Channel Authentication Capabilities";
+/// The first message of a login, whose answer is missing although the BMC has answered.
+const ALIVE: &str = "Open Session Request, though it has answered before";
 
-/// Opens a session at user level; returns by `deadline`.
-pub(crate) fn log_in(transport: &mut Transport, target: &Target, deadline: Instant) -> Result<Established, Error> {
+/// The number of refusals without a tag that one login takes: OpenBMC refuses so, and may refuse each suite.
+const TAGLESS: u32 = 2;
+
+/// Opens a session at user level; returns by `deadline`. Also returns what was measured of the BMC on the way.
+/// `answered` is whether this BMC has answered before: then its silence is not that of a BMC without power.
+pub(crate) fn log_in(
+    transport: &mut Transport,
+    target: &Target,
+    answered: bool,
+    deadline: Instant,
+) -> Result<(Established, Pace), Error> {
     let mut tag = [0; 1];
     fill_random(&mut tag)?;
     let mut login = Login {
@@ -30,22 +39,25 @@ pub(crate) fn log_in(transport: &mut Transport, target: &Target, deadline: Insta
         deadline,
         started: Instant::now(),
         suite: 0,
-        first_tag: tag[0],
+        flight: Flight::new(tag[0]),
+        tagless: 0,
+        capabilities: Vec::new(),
         attempts: Vec::new(),
         rounds: 0,
         sent: 0,
         sent_total: 0,
         timer: deadline,
-        rakp_began: false,
-        loss_seen: false,
-        round_trip: None,
+        proof_sent: false,
         pausing: false,
         slots_refused: 0,
         refusal: None,
         failure: None,
+        earlier: None,
         ignored: IgnoredTally::default(),
+        answered,
     };
-    login.run()
+    let established = login.run()?;
+    Ok((established, login.flight.pace))
 }
 
 struct Login<'a> {
@@ -55,20 +67,22 @@ struct Login<'a> {
     started: Instant,
     /// The index of the proposed suite among the target's.
     suite: usize,
-    /// The first tag. It is random: a sender that does not see our packets does not know it.
-    first_tag: u8,
+    flight: Flight,
+    /// The number of refusals without a tag that were taken.
+    tagless: u32,
+    /// The questions for the authentication capabilities whose answers may still come, each with its tag.
+    capabilities: Vec<(u8, LanRequest)>,
     /// The last attempt leads: its message is sent again. Answers to the other attempts still count, also to refused
     /// ones.
     attempts: Vec<Attempt<'a>>,
     rounds: u32,
     /// How often the leading attempt's present message was sent.
     sent: u32,
+    /// How many packets were sent.
     sent_total: u32,
     timer: Instant,
-    rakp_began: bool,
-    loss_seen: bool,
-    /// Time until the answer to the authentication capabilities, counted from their last send.
-    round_trip: Option<Duration>,
+    /// RAKP 3, which proves the password, was sent.
+    proof_sent: bool,
     pausing: bool,
     slots_refused: u32,
     /// The last refusal after which another attempt could succeed.
@@ -76,23 +90,45 @@ struct Login<'a> {
     /// The reason why the login fails, if the timer ends without a better answer. Until the session is open, any host
     /// may have sent it.
     failure: Option<Error>,
+    /// The reason why an earlier suite failed, if it tells more than that it is not offered.
+    earlier: Option<Error>,
     ignored: IgnoredTally,
+    /// The BMC has answered anything.
+    answered: bool,
+}
+
+/// An answer that belongs to a packet of ours.
+enum Answer {
+    /// The authentication capabilities, with the tag of the question.
+    Capabilities(u8, LanReply),
+    /// The answer to an attempt's present message: its tag, the attempt, the consequence.
+    Handshake { tag: u8, index: usize, step: Step },
 }
 
 impl Login<'_> {
     fn run(&mut self) -> Result<Established, Error> {
-        let refused = self.authentication_capabilities()?;
-        self.start_attempt()?;
-        if let Some(failure) = refused {
-            self.fail(failure);
+        if Instant::now() >= self.deadline {
+            return Err(self.silence(Stage::OpenSession.asked(), 0));
         }
+        self.start_attempt()?;
         loop {
             let received = self.transport.receive(self.timer.min(self.deadline))?;
-            let step = received.map(|datagram| deliver(&mut self.attempts, datagram));
-            match step {
-                None => self.timer_ended()?,
-                Some(Err(reason)) => self.ignored.add(reason),
-                Some(Ok((index, step))) => {
+            let Some(datagram) = received else {
+                self.timer_ended()?;
+                continue;
+            };
+            match deliver(&mut self.attempts, &self.capabilities, datagram) {
+                Err(reason) => self.ignored.add(reason),
+                Ok(Answer::Capabilities(tag, reply)) => self.capable(tag, &reply),
+                Ok(Answer::Handshake { tag, step: Step::Refused(_), .. }) if self.is_one_too_many(tag) => {
+                    self.ignored.add(Ignored::MessageTag);
+                }
+                Ok(Answer::Handshake { tag, index, step }) => {
+                    self.answered = true;
+                    if !matches!(step, Step::Refused(_)) {
+                        self.tagless = 0;
+                    }
+                    self.flight.end(tag, Instant::now());
                     if let Some(established) = self.advance(index, step)? {
                         return Ok(established);
                     }
@@ -101,42 +137,50 @@ impl Login<'_> {
         }
     }
 
-    /// Finds out early whether the BMC supports IPMI 2.0 at all. Returns the failure after a clear no, which any host
-    /// may have sent. Any other readable answer is sufficient.
-    fn authentication_capabilities(&mut self) -> Result<Option<Error>, Error> {
+    /// Whether a refusal has no tag of ours, and as many were taken already. A sender that does not see our packets can
+    /// send these, too.
+    fn is_one_too_many(&mut self, tag: u8) -> bool {
+        let is_tagless = !self.flight.has(tag);
+        self.tagless += u32::from(is_tagless);
+        is_tagless && self.tagless > TAGLESS
+    }
+
+    /// Asks for the authentication capabilities. A BMC answers them fast, and those without IPMI 2.0 answer nothing else.
+    fn ask_capabilities(&mut self) -> Result<(), Error> {
         let level = match self.target.privilege() {
             Privilege::User => PrivilegeLevel::User,
             Privilege::Operator => PrivilegeLevel::Operator,
             Privilege::Administrator => PrivilegeLevel::Administrator,
         };
         let message = Message::from(GetChannelAuthenticationCapabilities::new(Channel::Current, level));
+        let tag = self.flight.begin(Question::Capabilities, Instant::now());
         let request = LanRequest {
             net_fn: message.netfn_raw(),
             lun: 0,
-            sequence: self.first_tag & 0x3F,
+            sequence: tag & 0x3F,
             command: message.cmd(),
             data: message.data().to_vec(),
         };
-        let packet = encode_v15(&request.encode());
-        for sent in 1.. {
-            if Instant::now() >= self.deadline {
-                return Err(self.silence(CAPABILITIES, sent - 1));
-            }
-            self.transport.send(&packet)?;
-            let sent_at = Instant::now();
-            let timer = (sent_at + exchange_wait(sent)).min(self.deadline);
-            while let Some(datagram) = self.transport.receive(timer)? {
-                match capabilities_reply(&request, datagram) {
-                    Ok(reply) => {
-                        self.loss_seen = sent > 1;
-                        self.round_trip = Some(sent_at.elapsed());
-                        return Ok(self.judge_capabilities(&reply));
-                    }
-                    Err(reason) => self.ignored.add(reason),
-                }
-            }
+        self.transport.send(&encode_v15(&request.encode()))?;
+        self.sent_total += 1;
+        self.capabilities.push((tag, request));
+        Ok(())
+    }
+
+    /// Takes the authentication capabilities. Any host may have sent them. They show that the BMC is there: an Open
+    /// Session Request that was sent before them is lost, or the BMC is at work on it.
+    fn capable(&mut self, tag: u8, reply: &LanReply) {
+        self.answered = true;
+        self.flight.end(tag, Instant::now());
+        self.capabilities.retain(|(asked, _)| *asked != tag);
+        if let Some(failure) = self.judge_capabilities(reply) {
+            self.fail(failure);
+            return;
         }
-        Ok(None)
+        let asks = self.attempts.last().is_some_and(|lead| lead.stage() == Stage::OpenSession);
+        if asks && self.failure.is_none() && !self.pausing {
+            self.timer = self.timer.min(Instant::now() + self.flight.pace.open_wait(1));
+        }
     }
 
     fn judge_capabilities(&self, reply: &LanReply) -> Option<Error> {
@@ -151,9 +195,8 @@ impl Login<'_> {
 
     fn start_attempt(&mut self) -> Result<(), Error> {
         let choice = random_choice()?;
-        let tag = u8::try_from(self.rounds % 64).unwrap_or_default() * Attempt::TAGS;
         let suite = self.suites().get(self.suite).copied().unwrap_or(CipherSuite::Suite17);
-        self.attempts.push(Attempt::new(self.target, suite, choice, self.first_tag.wrapping_add(tag)));
+        self.attempts.push(Attempt::new(self.target, suite, choice));
         if self.attempts.len() > ATTEMPTS_HEARD {
             self.attempts.remove(0);
         }
@@ -182,18 +225,32 @@ impl Login<'_> {
 
     /// Sends the leading attempt's message and sets the timer.
     fn transmit(&mut self) -> Result<(), Error> {
-        let Some(attempt) = self.attempts.last() else { return Ok(()) };
+        let Some(attempt) = self.attempts.last_mut() else { return Ok(()) };
         let stage = attempt.stage();
-        self.transport.send(&attempt.packet())?;
-        self.rakp_began |= stage > Stage::OpenSession;
+        let tag = self.flight.begin(Question::Handshake(stage), Instant::now());
+        self.transport.send(&attempt.packet(tag))?;
+        self.proof_sent |= stage == Stage::Rakp3;
         self.sent += 1;
         self.sent_total += 1;
         let wait = match stage {
-            Stage::OpenSession => open_wait(self.sent, self.round_trip),
-            Stage::Rakp1 | Stage::Rakp3 => rakp_wait(self.rounds.saturating_sub(1), self.loss_seen, self.round_trip),
+            Stage::OpenSession => self.open_wait(),
+            Stage::Rakp1 | Stage::Rakp3 => {
+                self.flight.pace.rakp_wait(self.rounds.saturating_sub(1), self.flight.loss_seen)
+            }
         };
-        self.timer = Instant::now() + wait;
+        self.wait(wait);
         Ok(())
+    }
+
+    /// Sets the timer.
+    fn wait(&mut self, wait: Duration) {
+        let now = Instant::now();
+        self.timer = now + bounded(wait, self.deadline.saturating_duration_since(now));
+    }
+
+    /// Returns the wait for an offered session. Before any answer each packet counts, whatever it asks.
+    fn open_wait(&self) -> Duration {
+        self.flight.pace.open_wait(if self.flight.pace.is_measured() { self.sent } else { self.sent_total })
     }
 
     fn timer_ended(&mut self) -> Result<(), Error> {
@@ -206,19 +263,24 @@ impl Login<'_> {
         let Some(lead) = self.attempts.last().filter(|_| !self.pausing) else {
             return self.start_attempt();
         };
+        // Each second packet to a BMC that has not answered is not a copy, but the question that every BMC answers: one
+        // without IPMI 2.0 has no other answer, and one without a free session may have none.
+        if !self.answered && self.sent_total % 2 == 1 {
+            self.ask_capabilities()?;
+            self.wait(self.open_wait());
+            return Ok(());
+        }
         let sends = match lead.stage() {
             Stage::OpenSession => OPEN_SENDS,
             Stage::Rakp1 => RAKP1_SENDS,
             Stage::Rakp3 => RAKP3_SENDS,
         };
-        if self.sent < sends {
-            self.loss_seen |= lead.stage() == Stage::OpenSession;
-            self.transmit()
-        } else {
-            self.start_attempt()
-        }
+        // A BMC that has been measured would have answered by now.
+        self.flight.loss_seen |= lead.stage() == Stage::OpenSession && self.flight.pace.is_measured();
+        if self.sent < sends { self.transmit() } else { self.start_attempt() }
     }
 
+    /// Carries out the consequence of an answer to an attempt, whose stage is that after the answer.
     fn advance(&mut self, index: usize, step: Step) -> Result<Option<Established>, Error> {
         let Some(stage) = self.attempts.get(index).map(Attempt::stage) else { return Ok(None) };
         match step {
@@ -231,7 +293,11 @@ impl Login<'_> {
                 // suite because of a refusal.
                 let is_behind = |lead: &Attempt<'_>| lead.stage() < stage || place < self.place(lead.suite());
                 if led || self.attempts.last().is_none_or(is_behind) {
-                    self.suite = place;
+                    // An offer may be forged: it leads to a better suite, but only RAKP 2, which shows that the BMC
+                    // computes the suite, to a worse one.
+                    if attempt.stage() == Stage::Rakp3 || place < self.suite {
+                        self.suite = place;
+                    }
                     self.attempts.push(attempt);
                     (self.failure, self.pausing, self.sent) = (None, false, 0);
                     self.transmit()?;
@@ -243,40 +309,90 @@ impl Login<'_> {
                 let attempt = self.attempts.remove(index);
                 self.attempts.push(attempt);
             }
-            Step::SuiteChanged => {
-                let suite = self.attempts.get(index).map_or(CipherSuite::Suite17, Attempt::suite);
-                self.fail(Error::CipherSuiteChanged { peer: self.transport.peer(), suite });
+            Step::SuiteChanged(answered) => {
+                let suite = self.suite_of(index);
+                self.fail(Error::CipherSuiteChanged { peer: self.transport.peer(), suite, answered });
+            }
+            Step::NoCode => {
+                let suite = self.suite_of(index);
+                self.next_suite(index, Error::NoCode { peer: self.transport.peer(), suite })?;
             }
             Step::Refused(status) => self.refused(index, stage, status)?,
         }
         Ok(None)
     }
 
+    fn suite_of(&self, index: usize) -> CipherSuite {
+        self.attempts.get(index).map_or(CipherSuite::Suite17, Attempt::suite)
+    }
+
     fn refused(&mut self, index: usize, stage: Stage, status: u8) -> Result<(), Error> {
-        match classify(status) {
-            Refusal::NoSlot => {
+        let (peer, suite) = (self.transport.peer(), self.suite_of(index));
+        match (classify(status), stage) {
+            // Some BMCs refuse a suite that they do not compute with "no session": each suite is tried before a pause.
+            (Refusal::NoSlot, Stage::OpenSession) if self.has_next(suite) => {
                 self.slots_refused += 1;
-                self.start_over(index, stage, status, slot_pause(self.slots_refused));
-            }
-            Refusal::SessionGone if stage != Stage::OpenSession => {
-                self.start_over(index, stage, status, SESSION_GONE_PAUSE);
-            }
-            Refusal::CipherSuite if stage == Stage::OpenSession => {
-                let suite = self.attempts.get(index).map_or(CipherSuite::Suite17, Attempt::suite);
-                let next = self.place(suite).saturating_add(1);
-                if self.place(suite) != self.suite {
-                    // The refused suite is not the present one any more.
-                } else if next < self.suites().len() && !self.rakp_began {
-                    self.suite = next;
+                self.refusal = Some((stage, status));
+                if self.place(suite) == self.suite {
+                    self.suite += 1;
                     self.start_attempt()?;
-                } else {
-                    self.fail(Error::CipherSuiteRefused { peer: self.transport.peer(), suite, status });
                 }
             }
-            kind => {
+            (Refusal::NoSlot, _) => {
+                self.slots_refused += 1;
+                // The BMC has computed the suite with which the password was proven.
+                if stage == Stage::OpenSession && !self.proof_sent {
+                    self.suite = 0;
+                }
+                self.start_over(index, stage, status, slot_pause(self.slots_refused));
+            }
+            (Refusal::SessionGone, Stage::Rakp1 | Stage::Rakp3) => {
+                self.start_over(index, stage, status, SESSION_GONE_PAUSE);
+            }
+            (Refusal::CipherSuite, Stage::OpenSession) => {
+                self.next_suite(index, Error::CipherSuiteRefused { peer, suite, status })?;
+            }
+            // Open Session names no user: its refusal is not one of a login, with any status.
+            (_, Stage::OpenSession) => {
+                self.next_suite(index, Error::HandshakeRefused { peer, asked: stage.asked(), status })?;
+            }
+            // BMCs whose firmware accepts suite 17 and does not compute it refuse the role or the name.
+            (kind @ (Refusal::Role | Refusal::Username), Stage::Rakp1) => {
+                let failure = self.refusal(kind, stage, status);
+                self.next_suite(index, failure)?;
+            }
+            (kind, _) => {
                 let failure = self.refusal(kind, stage, status);
                 self.fail(failure);
             }
+        }
+        Ok(())
+    }
+
+    /// Whether a worse suite is allowed, and may be tried: not after a proof of the password was sent.
+    fn has_next(&self, suite: CipherSuite) -> bool {
+        !self.proof_sent && self.place(suite).saturating_add(1) < self.suites().len()
+    }
+
+    /// Tries the next suite after a refusal of this one, which any host may have sent: an answer with a better suite
+    /// still leads. Without a next suite the login fails, for the reason that tells the most.
+    fn next_suite(&mut self, index: usize, failure: Error) -> Result<(), Error> {
+        let suite = self.suite_of(index);
+        if self.has_next(suite) {
+            // Otherwise the refused suite is not the present one any more.
+            if self.place(suite) == self.suite {
+                if !matches!(failure, Error::CipherSuiteRefused { .. }) {
+                    self.earlier.get_or_insert(failure);
+                }
+                self.suite += 1;
+                self.start_attempt()?;
+            }
+            return Ok(());
+        }
+        // A BMC may have answered with a worse suite than the one that is proposed.
+        if self.place(suite) >= self.suite {
+            let tells_more = self.earlier.take().filter(|_| matches!(failure, Error::CipherSuiteRefused { .. }));
+            self.fail(tells_more.unwrap_or(failure));
         }
         Ok(())
     }
@@ -305,7 +421,7 @@ impl Login<'_> {
             Refusal::Password => {
                 Error::WrongPassword { peer, username, message: if stage == Stage::Rakp3 { 4 } else { 2 } }
             }
-            Refusal::Privilege => {
+            Refusal::Privilege | Refusal::Role => {
                 let reason = format!("status {status:02X}h, {}", describe(status));
                 Error::PrivilegeRefused {
                     peer,
@@ -319,8 +435,11 @@ impl Login<'_> {
         }
     }
 
-    fn out_of_time(&self) -> Error {
+    fn out_of_time(&mut self) -> Error {
         let peer = self.transport.peer();
+        if let Some(earlier) = self.earlier.take() {
+            return earlier;
+        }
         match self.refusal {
             Some((_, status)) if self.slots_refused > 0 => {
                 Error::NoSessionSlot { peer, tries: self.slots_refused, status }
@@ -328,7 +447,11 @@ impl Login<'_> {
             Some((stage, status)) => Error::HandshakeRefused { peer, asked: stage.asked(), status },
             None => {
                 let stage = self.attempts.last().map_or(Stage::OpenSession, Attempt::stage);
-                self.silence(stage.asked(), self.sent_total)
+                let asked = match stage {
+                    Stage::OpenSession if self.answered => ALIVE,
+                    stage => stage.asked(),
+                };
+                self.silence(asked, self.sent_total)
             }
         }
     }
@@ -342,23 +465,29 @@ impl Login<'_> {
     }
 }
 
-/// Passes a datagram to the attempt to which it belongs.
-fn deliver(attempts: &mut [Attempt<'_>], datagram: &[u8]) -> Result<(usize, Step), Ignored> {
+/// Finds the packet that a datagram answers, and its consequence.
+fn deliver(attempts: &mut [Attempt<'_>], asked: &[(u8, LanRequest)], datagram: &[u8]) -> Result<Answer, Ignored> {
+    if let Ok(message) = decode_v15(datagram) {
+        let reply = LanReply::decode(message)?;
+        let mut reason = Ignored::Unexpected;
+        for (tag, request) in asked {
+            match request.accept(&reply) {
+                Ok(()) => return Ok(Answer::Capabilities(*tag, reply)),
+                Err(why) => reason = why,
+            }
+        }
+        return Err(reason);
+    }
     let (kind, payload) = decode_plain(datagram)?;
+    let tag = payload.first().copied().ok_or(Ignored::Length)?;
     let mut reason = Ignored::Unexpected;
     for (index, attempt) in attempts.iter_mut().enumerate().rev() {
         match attempt.receive(kind, payload) {
-            Ok(step) => return Ok((index, step)),
+            Ok(step) => return Ok(Answer::Handshake { tag, index, step }),
             Err(why) => reason = why,
         }
     }
     Err(reason)
-}
-
-fn capabilities_reply(request: &LanRequest, datagram: &[u8]) -> Result<LanReply, Ignored> {
-    let reply = LanReply::decode(decode_v15(datagram)?)?;
-    request.accept(&reply)?;
-    Ok(reply)
 }
 
 fn random_choice() -> Result<Choice, Error> {

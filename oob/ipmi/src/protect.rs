@@ -83,8 +83,9 @@ fn decrypt(keys: &SessionKeys, payload: &[u8]) -> Result<Vec<u8>, Ignored> {
     }
     let cipher = cbc::Decryptor::<Aes128>::new((&*keys.aes).into(), iv.into());
     let mut plain = cipher.decrypt_padded_vec_mut::<NoPadding>(body).map_err(|_| Ignored::ConfidentialityPad)?;
+    // The specification allows 0 to 15 bytes. Some BMCs pad a message that needs none with a whole block.
     let pad = usize::from(plain.pop().ok_or(Ignored::ConfidentialityPad)?);
-    let end = plain.len().checked_sub(pad).filter(|_| pad < BLOCK).ok_or(Ignored::ConfidentialityPad)?;
+    let end = plain.len().checked_sub(pad).filter(|_| pad <= BLOCK).ok_or(Ignored::ConfidentialityPad)?;
     let filler = plain.get(end..).unwrap_or_default();
     if filler.iter().zip(1u8..).any(|(found, wanted)| *found != wanted) {
         return Err(Ignored::ConfidentialityPad);

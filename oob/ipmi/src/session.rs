@@ -21,15 +21,19 @@ use crate::keys::SessionKeys;
 use crate::lan_message::{BMC_ADDRESS, LanReply, LanRequest};
 use crate::login::{fill_random, log_in};
 use crate::protect::{open, protect};
-use crate::timers::{busy_pause, exchange_wait};
+use crate::timers::{Pace, bounded, busy_pause};
 use crate::transport::{Transport, resolve};
 use crate::{CipherSuite, Error, Ignored, Privilege, Target};
 
 /// The most that each send of Close Session waits for its answer.
 const CLOSE_WAIT: Duration = Duration::from_millis(150);
 const CLOSE_SENDS: u32 = 2;
-/// The wait for the first answer in a session; it grows with each session that is opened.
-const FIRST_ANSWER: Duration = Duration::from_secs(2);
+/// How often a power command is sent that is not answered itself, though later questions are.
+const COMMAND_SENDS: u32 = 6;
+/// Marks that a question behind a power command was answered.
+const ANSWERED: u32 = u32::MAX;
+/// How often a command is repeated after a completion code that mostly stays.
+const ODD_CODES: u32 = 2;
 
 /// An IPMI 2.0 session with one BMC.
 ///
@@ -48,6 +52,7 @@ pub struct Session {
     request_sequence: u8,
     deadline: Instant,
     pending: Option<LanRequest>,
+    pace: Pace,
     closed: bool,
 }
 
@@ -82,8 +87,8 @@ impl Session {
         // login then costs less than waiting for an answer that cannot come. The login before it was a good one, so no
         // account is locked.
         for attempt in 1u32.. {
-            let mut session = Self::log_in(peer, target, deadline)?;
-            session.deadline = deadline.min(Instant::now() + FIRST_ANSWER * attempt);
+            let mut session = Self::log_in(peer, target, attempt > 1, deadline)?;
+            session.deadline = deadline.min(Instant::now() + session.pace.first_answer(attempt));
             match session.raise_privilege(target) {
                 Err(Error::NoAnswer { .. } | Error::Busy { .. }) if Instant::now() < deadline => {}
                 result => return result.map(|()| session),
@@ -92,9 +97,10 @@ impl Session {
         Err(Error::Misuse { peer, what: "a session was opened without end" })
     }
 
-    fn log_in(peer: SocketAddr, target: &Target, deadline: Instant) -> Result<Self, Error> {
+    fn log_in(peer: SocketAddr, target: &Target, answered: bool, deadline: Instant) -> Result<Self, Error> {
         let mut transport = Transport::connect(peer)?;
-        let Established { console_session_id, managed_session_id, keys } = log_in(&mut transport, target, deadline)?;
+        let (established, pace) = log_in(&mut transport, target, answered, deadline)?;
+        let Established { console_session_id, managed_session_id, keys } = established;
         Ok(Self {
             transport,
             keys,
@@ -105,6 +111,7 @@ impl Session {
             request_sequence: 0,
             deadline,
             pending: None,
+            pace,
             closed: false,
         })
     }
@@ -134,13 +141,91 @@ impl Session {
 
     /// Turns power on or off (Chassis Control). Success means that the BMC accepted the command.
     ///
+    /// Some BMCs need seconds for the command, and would carry out each copy of it again. So it is sent again only after
+    /// the BMC has answered a question that was sent after it: until then it may still be at work on it.
+    ///
     /// A request that was sent twice may reach the BMC late, as long as the session lasts: use another session for the
     /// opposite command.
     ///
     /// # Errors
     /// See [`Error`]. The command may have had its effect all the same: read the status.
     pub fn chassis_control(&mut self, control: ChassisControl) -> Result<(), Error> {
-        self.run(control)
+        let message = Message::from(control);
+        let mut odd = 0;
+        for times in 1.. {
+            let reply = self.command(&message)?;
+            let pause = busy_pause(times);
+            if reply.completion_code == 0 {
+                return Ok(());
+            }
+            if !self.is_worth_repeating(reply.completion_code, &mut odd) || Instant::now() + pause >= self.deadline {
+                return Err(self.completion_error(&reply));
+            }
+            thread::sleep(pause);
+        }
+        Err(Error::Misuse { peer: self.peer(), what: "a command was sent without end" })
+    }
+
+    /// Sends a power command until its own answer comes. After each copy, asks for the chassis status until that is
+    /// answered: what it says does not matter, but the BMC has come as far. Then the copy is lost, or its answer is near.
+    fn command(&mut self, message: &Message) -> Result<LanReply, Error> {
+        let command = self.request(message, 0);
+        let started = Instant::now();
+        let (peer, asked) = (self.peer(), name(command.net_fn, command.command));
+        let mut ignored = IgnoredTally::default();
+        let mut packets = 0;
+        for copy in 1..=COMMAND_SENDS {
+            if Instant::now() >= self.deadline {
+                break;
+            }
+            let question = self.request(&Message::from(GetChassisStatus), 0);
+            self.transmit(&command)?;
+            packets += 1;
+            let mut until = self.timer(self.pace.command_wait(1));
+            let mut questions = 0;
+            loop {
+                let Some(datagram) = self.transport.receive(until)? else {
+                    if questions == ANSWERED || Instant::now() >= self.deadline {
+                        break;
+                    }
+                    self.transmit(&question)?;
+                    packets += 1;
+                    questions += 1;
+                    until = self.timer(self.pace.command_wait(questions + 1));
+                    continue;
+                };
+                match accept(
+                    &self.keys,
+                    self.console_session_id,
+                    &mut self.last_accepted,
+                    &[&command, &question],
+                    datagram,
+                ) {
+                    Ok((0, reply)) => {
+                        self.pace.computed(packets - 1);
+                        return Ok(reply);
+                    }
+                    Ok(_) => {
+                        if questions != ANSWERED {
+                            self.pace.computed(questions.saturating_sub(1));
+                        }
+                        questions = ANSWERED;
+                        until = self.timer(Pace::command_pause(copy));
+                    }
+                    Err(reason) => ignored.add(reason),
+                }
+            }
+        }
+        if packets == 0 {
+            return Err(Error::DeadlinePassed { peer, asked });
+        }
+        Err(Error::NoAnswer { peer, asked, sent: packets, waited: started.elapsed(), ignored })
+    }
+
+    /// Returns the end of a wait that leaves time for two more.
+    fn timer(&self, wait: Duration) -> Instant {
+        let now = Instant::now();
+        (now + bounded(wait, self.deadline.saturating_duration_since(now))).min(self.deadline)
     }
 
     /// Reads the result of the BMC's self test (Get Self Test Results).
@@ -200,7 +285,7 @@ impl Session {
             let Ok(request) = self.send_close() else { return };
             let timer = Instant::now() + CLOSE_WAIT;
             while let Ok(Some(datagram)) = self.transport.receive(timer) {
-                if accept(&self.keys, self.console_session_id, &mut self.last_accepted, &request, datagram).is_ok() {
+                if accept(&self.keys, self.console_session_id, &mut self.last_accepted, &[&request], datagram).is_ok() {
                     return;
                 }
             }
@@ -229,8 +314,10 @@ impl Session {
             in_session: true,
         };
         match self.run(SetSessionPrivilegeLevel(wanted)) {
-            Ok(level) if level == wanted.value() => Ok(()),
-            Ok(level) => Err(refused(format!("the BMC granted level {level}"), self.peer())),
+            // Some BMCs grant more, and some do not tell: a command then shows what the session may do.
+            Ok(None) => Ok(()),
+            Ok(Some(level)) if level >= wanted.value() => Ok(()),
+            Ok(Some(level)) => Err(refused(format!("the BMC granted level {level}"), self.peer())),
             Err(Error::Completion { peer, code: code @ 0x80..=0x82, .. }) => {
                 Err(refused(format!("completion code {code:02X}h"), peer))
             }
@@ -245,16 +332,28 @@ impl Session {
     fn answer(&mut self, request: &Request) -> Result<LanReply, Error> {
         let message = Message::new_raw(request.netfn_raw(), request.cmd(), request.data().to_vec());
         let lun = self.own_lun(request)?;
+        let mut odd = 0;
         for times in 1.. {
             let request = self.request(&message, lun);
             let reply = self.exchange(&request)?;
             let pause = busy_pause(times);
-            if !is_retryable(reply.completion_code) || Instant::now() + pause >= self.deadline {
+            if !self.is_worth_repeating(reply.completion_code, &mut odd) || Instant::now() + pause >= self.deadline {
                 return Ok(reply);
             }
             thread::sleep(pause);
         }
         Err(Error::Misuse { peer: self.peer(), what: "a command was put off without end" })
+    }
+
+    /// Whether a command may succeed after this completion code. `odd` counts the codes that mostly stay, and that some
+    /// BMCs return once in a while all the same: just after a power change, or after their own restart.
+    fn is_worth_repeating(&self, code: u8, odd: &mut u32) -> bool {
+        if is_retryable(code) {
+            return true;
+        }
+        let may_pass = matches!(code, 0xCE | 0xD4 | 0xD5 | 0xFF) && *odd < ODD_CODES;
+        *odd += u32::from(may_pass);
+        may_pass
     }
 
     /// Sends a request until the answer comes or the deadline passes.
@@ -270,10 +369,13 @@ impl Session {
                 return Err(Error::NoAnswer { peer, asked, sent, waited: started.elapsed(), ignored });
             }
             self.transmit(request)?;
-            let timer = (Instant::now() + exchange_wait(sent + 1)).min(self.deadline);
+            let timer = self.timer(self.pace.exchange_wait(sent + 1));
             while let Some(datagram) = self.transport.receive(timer)? {
-                match accept(&self.keys, self.console_session_id, &mut self.last_accepted, request, datagram) {
-                    Ok(reply) => return Ok(reply),
+                match accept(&self.keys, self.console_session_id, &mut self.last_accepted, &[request], datagram) {
+                    Ok((_, reply)) => {
+                        self.pace.answered(sent + 1, started.elapsed());
+                        return Ok(reply);
+                    }
                     Err(reason) => ignored.add(reason),
                 }
             }
@@ -329,14 +431,14 @@ impl Session {
     }
 }
 
-/// Returns the reply in a datagram if it is the answer to `request`.
+/// Returns the reply in a datagram if it is the answer to one of `requests`, with the place of that one.
 fn accept(
     keys: &SessionKeys,
     session_id: u32,
     last_accepted: &mut u32,
-    request: &LanRequest,
+    requests: &[&LanRequest],
     datagram: &[u8],
-) -> Result<LanReply, Ignored> {
+) -> Result<(usize, LanReply), Ignored> {
     let (sequence, message) = open(keys, session_id, datagram)?;
     let ahead = sequence.wrapping_sub(*last_accepted);
     if ahead == 0 || ahead > u32::MAX / 2 {
@@ -344,8 +446,14 @@ fn accept(
     }
     *last_accepted = sequence;
     let reply = LanReply::decode(&message)?;
-    request.accept(&reply)?;
-    Ok(reply)
+    let mut reason = Ignored::Unexpected;
+    for (place, request) in requests.iter().enumerate() {
+        match request.accept(&reply) {
+            Ok(()) => return Ok((place, reply)),
+            Err(why) => reason = why,
+        }
+    }
+    Err(reason)
 }
 
 impl IpmiConnection for Session {

@@ -37,6 +37,8 @@ pub enum Refusal {
     SessionGone,
     /// The user does not exist or may not log in over this channel.
     Username,
+    /// The BMC does not know the role, which is the privilege level and how the user is looked up.
+    Role,
     /// The user may not have the requested privilege level.
     Privilege,
     /// The BMC reports that our proof of the password is wrong.
@@ -51,7 +53,8 @@ pub fn classify(status: u8) -> Refusal {
         0x01 | 0x0B => Refusal::NoSlot,
         0x02 | 0x08 => Refusal::SessionGone,
         0x04..=0x07 | 0x10..=0x12 => Refusal::CipherSuite,
-        0x09 | 0x0A => Refusal::Privilege,
+        0x09 => Refusal::Role,
+        0x0A => Refusal::Privilege,
         0x0C | 0x0D => Refusal::Username,
         0x0F => Refusal::Password,
         _ => Refusal::Other,

@@ -106,6 +106,16 @@ pub struct Algorithms {
     pub confidentiality: u8,
 }
 
+impl fmt::Display for Algorithms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { authentication, integrity, confidentiality } = self;
+        match [CipherSuite::Suite17, CipherSuite::Suite3].into_iter().find(|suite| suite.algorithms() == *self) {
+            Some(suite) => write!(f, "cipher suite {suite}"),
+            None => write!(f, "the algorithms {authentication}, {integrity}, {confidentiality}"),
+        }
+    }
+}
+
 /// The result of the suite's HMAC: compared in constant time, overwritten when dropped.
 #[derive(Clone)]
 pub struct Code {

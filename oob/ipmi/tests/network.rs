@@ -29,7 +29,7 @@ fn a_closed_port_is_named() {
 #[test]
 fn silence_ends_with_the_deadline() {
     let bmc = start(Behaviour { silent: true, ..Behaviour::default() });
-    let error = refused(&target(&bmc), after(300));
+    let error = refused(&target(&bmc), after(500));
     assert!(matches!(error, Error::NoAnswer { sent, .. } if sent > 1) && error.is_unreachable(), "{error}");
     assert!(matches!(refused(&target(&bmc), after(0)), Error::DeadlinePassed { .. }));
 }
@@ -115,4 +115,73 @@ fn slow_bmcs_get_through() {
         assert!(open(&bmc).chassis_status().unwrap().power_on);
         assert_eq!((bmc.seen().logins, bmc.failed_logins()), (1, 0));
     }
+}
+
+/// A BMC that works off one packet after another, 400 ms each, got so many copies that it never came to a power command:
+/// `ipmitool` had switched it off after 4.5 s.
+#[test]
+fn a_serial_bmc_gets_no_needless_copies() {
+    for millis in [100, 400] {
+        let bmc = start(Behaviour { packet_time: Duration::from_millis(millis), ..Behaviour::default() });
+        let mut session = open(&bmc);
+        assert!(session.chassis_status().unwrap().power_on);
+        session.chassis_control(ChassisControl::PowerDown).unwrap();
+        assert!(!session.chassis_status().unwrap().power_on);
+        // Open Session, RAKP 1 and 3, Set Session Privilege Level, two readings, the command; and one question more
+        // before anything was measured.
+        let seen = bmc.seen();
+        assert!(seen.datagrams <= 8, "{millis} ms: {seen:?}");
+        assert_eq!((seen.open_sessions.len(), seen.controls.len(), seen.logins), (1, 1, 1), "{millis} ms");
+    }
+}
+
+/// With 8 s for each power operation, 12 copies of the command filled the queue of a BMC, and it stayed deaf for a minute.
+#[test]
+fn a_power_command_that_takes_long_is_not_sent_again() {
+    let power_time = Duration::from_secs(3);
+    let bmc = start(Behaviour { packet_time: Duration::from_millis(1), power_time, ..Behaviour::default() });
+    let mut session = open(&bmc);
+    session.chassis_control(ChassisControl::PowerDown).unwrap();
+    assert!(!session.chassis_status().unwrap().power_on);
+    assert_eq!(bmc.seen().controls, [0]);
+}
+
+/// A command that was lost is sent again as soon as the BMC has answered a later question.
+#[test]
+fn a_lost_power_command_is_sent_again() {
+    for seed in 0..4 {
+        let bmc = start(Behaviour::default());
+        let mut session = open(&bmc);
+        bmc.change(|behaviour| behaviour.noise = Noise { seed, lose_requests: 60, ..Noise::default() });
+        session.chassis_control(ChassisControl::PowerDown).unwrap();
+        assert!(!bmc.power());
+    }
+}
+
+/// A BMC that answered one message of a login, and no later one, has power.
+#[test]
+fn a_bmc_that_has_answered_is_not_taken_for_one_without_power() {
+    let long = Duration::from_secs(60);
+    for (behaviour, after_ms) in [
+        (Behaviour { rakp2_delay: long, slots: 1, ..Behaviour::default() }, 2_500),
+        (Behaviour { silent_handshake: true, ..Behaviour::default() }, 2_500),
+    ] {
+        let bmc = start(behaviour);
+        let error = refused(&target(&bmc), after(after_ms));
+        assert!(!error.is_total_silence(Duration::from_secs(1)), "{error}");
+    }
+    let bmc = start(Behaviour { silent: true, ..Behaviour::default() });
+    let error = refused(&target(&bmc), after(2_500));
+    assert!(error.is_total_silence(Duration::from_secs(1)), "{error}");
+}
+
+/// The status may be that of before. A command without an answer of its own is not reported as accepted.
+#[test]
+fn a_power_command_without_an_answer_is_an_error() {
+    let mut behaviour = Behaviour { lose_controls: true, ..Behaviour::default() };
+    behaviour.chassis.power_on = false;
+    let bmc = start(behaviour);
+    let error = open(&bmc).chassis_control(ChassisControl::PowerDown).unwrap_err();
+    assert!(matches!(error, Error::NoAnswer { asked: "Chassis Control", .. }), "{error}");
+    assert!(bmc.seen().controls.len() <= 6);
 }

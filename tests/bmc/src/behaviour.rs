@@ -120,6 +120,26 @@ pub struct Noise {
     pub delay: Duration,
 }
 
+/// What a BMC whose firmware does not compute suite 17 does with it, though it accepts it in Open Session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokenSuite {
+    /// RAKP 2 has a code of zeros.
+    Zeros,
+    /// RAKP 1 is refused with this status.
+    Refusal(u8),
+}
+
+/// The level in the answer to Set Session Privilege Level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrivilegeReply {
+    /// The answer names the level that was granted.
+    Granted,
+    /// The answer names none.
+    Absent,
+    /// The answer names this level.
+    Level(u8),
+}
+
 /// All properties of a responder.
 #[derive(Clone, Debug)]
 pub struct Behaviour {
@@ -161,6 +181,24 @@ pub struct Behaviour {
     pub rakp2_delay: Duration,
     /// Works on one RAKP 1 at a time.
     pub rakp2_serial: bool,
+    /// Works off one packet after another, each for so long; more than [`Behaviour::queue`] packets are lost.
+    pub packet_time: Duration,
+    /// The number of packets that wait for their turn.
+    pub queue: usize,
+    /// A power command takes this long, each copy of it again; other packets wait meanwhile.
+    pub power_time: Duration,
+    /// Drops power commands: they have no effect and no answer.
+    pub lose_controls: bool,
+    /// Refuses with tag 0 and session ID 0, as OpenBMC does.
+    pub blank_refusals: bool,
+    /// Answers Open Session with this suite, whatever was requested.
+    pub answered_suite: Option<CipherSuite>,
+    /// Accepts suite 17 and does not compute it.
+    pub broken_17: Option<BrokenSuite>,
+    /// The number of bytes behind the code of RAKP 2 and 4.
+    pub junk: usize,
+    /// The level in the answer to Set Session Privilege Level.
+    pub privilege_reply: PrivilegeReply,
     /// Does not answer at all.
     pub silent: bool,
     /// Answers ASF presence pings.
@@ -177,6 +215,10 @@ pub struct Behaviour {
     pub self_test: Option<[u8; 2]>,
     /// Entries and free bytes of the event log, and whether it overflowed.
     pub sel: (u16, u16, bool),
+    /// The sensors: name and threshold bits of each reading. The record of each is a compact one of 8-bit text.
+    pub sensors: Vec<(String, u8)>,
+    /// The most bytes of a sensor record that one reply holds; more is refused with CAh.
+    pub record_bytes: u8,
     /// Sends the last reply of a session once more right before the next one.
     pub stale_duplicates: bool,
     /// Answers the authentication capabilities only, as a BMC without IPMI 2.0.
@@ -218,6 +260,15 @@ impl Default for Behaviour {
             ignore_repeated_rakp1: false,
             rakp2_delay: Duration::ZERO,
             rakp2_serial: false,
+            packet_time: Duration::ZERO,
+            queue: 12,
+            power_time: Duration::ZERO,
+            lose_controls: false,
+            blank_refusals: false,
+            answered_suite: None,
+            broken_17: None,
+            junk: 0,
+            privilege_reply: PrivilegeReply::Granted,
             silent: false,
             asf_pong: true,
             silent_close: false,
@@ -226,6 +277,8 @@ impl Default for Behaviour {
             completions: Vec::new(),
             self_test: Some([0x55, 0x00]),
             sel: (0, 16_000, false),
+            sensors: Vec::new(),
+            record_bytes: u8::MAX,
             stale_duplicates: false,
             silent_handshake: false,
             attack: None,

@@ -50,6 +50,10 @@ pub struct Bmc {
     pub(crate) sessions: BTreeMap<u32, BmcSession>,
     pub(crate) random: Random,
     pub(crate) busy_until: Option<Instant>,
+    /// The ends of the turns of the packets that are worked off one after another.
+    turns: Vec<Instant>,
+    /// The time that the present packet takes.
+    pub(crate) lasts: Duration,
     pending_power: Option<(Instant, bool)>,
 }
 
@@ -63,6 +67,8 @@ impl Bmc {
             sessions: BTreeMap::new(),
             random,
             busy_until: None,
+            turns: Vec::new(),
+            lasts: Duration::ZERO,
             pending_power: None,
         }
     }
@@ -91,9 +97,21 @@ impl Bmc {
         if self.behaviour.silent || self.random.chance(self.behaviour.noise.lose_requests) {
             return Vec::new();
         }
+        self.turns.retain(|end| *end > now);
+        if self.turns.len() > self.behaviour.queue {
+            return Vec::new();
+        }
         self.seen.datagrams += 1;
-        let replies = self.answer(datagram, now).unwrap_or_default();
-        self.disturb(replies)
+        self.lasts = self.behaviour.packet_time;
+        let start = self.turns.last().copied().unwrap_or(now);
+        // The packet is worked on at the start of its turn.
+        let replies = self.answer(datagram, start).unwrap_or_default();
+        let end = start + self.lasts;
+        if !self.lasts.is_zero() {
+            self.turns.push(end);
+        }
+        let wait = end.saturating_duration_since(now);
+        self.disturb(replies.into_iter().map(|(delay, bytes)| (wait + delay, bytes)).collect())
     }
 
     fn answer(&mut self, datagram: &[u8], now: Instant) -> Result<Vec<Reply>, Ignored> {
@@ -115,12 +133,15 @@ impl Bmc {
         if self.behaviour.silent_handshake {
             return Err(Ignored::Unexpected);
         }
-        let (answer, truth) = match kind {
+        let (answer, mut truth) = match kind {
             PayloadType::OpenSessionRequest => (PayloadType::OpenSessionResponse, self.open_session(payload, now)?),
             PayloadType::Rakp1 => (PayloadType::Rakp2, self.rakp1(payload, now)?),
             PayloadType::Rakp3 => (PayloadType::Rakp4, self.rakp3(payload)?),
             _ => return Err(Ignored::PayloadType),
         };
+        if self.behaviour.blank_refusals {
+            truth.iter_mut().for_each(|(_, bytes)| blank_refusal(bytes));
+        }
         Ok(self.forged(answer, &truth).into_iter().chain(truth).collect())
     }
 
@@ -182,5 +203,14 @@ impl Bmc {
             out.push((delay, bytes));
         }
         out
+    }
+}
+
+/// Clears tag and session ID of a refusal.
+fn blank_refusal(bytes: &mut [u8]) {
+    let Some([tag, status, _, _, id @ ..]) = bytes.get_mut(HEADER_LEN..) else { return };
+    if *status != 0 {
+        *tag = 0;
+        id.fill(0);
     }
 }

@@ -7,8 +7,11 @@ use ipmi_lan::protect::{open, protect};
 use ipmi_lan::rmcp::{PayloadType, SessionHeader};
 use ipmi_lan::{Ignored, Privilege};
 
-use crate::behaviour::Forgery;
+use crate::behaviour::{Forgery, PrivilegeReply};
 use crate::bmc::{Bmc, Reply};
+
+/// The reservation of the sensor records.
+const RESERVATION: [u8; 2] = [0x34, 0x12];
 
 impl Bmc {
     pub(crate) fn in_session(&mut self, id: u32, datagram: &[u8], now: Instant) -> Result<Vec<Reply>, Ignored> {
@@ -21,6 +24,11 @@ impl Bmc {
         session.last_used = now;
         let request = LanRequest::decode(&message)?;
         self.seen.requests.push((sequence, request.sequence, request.net_fn, request.command));
+        let is_control = (request.net_fn, request.command) == (0x00, 0x02);
+        if is_control && self.behaviour.lose_controls {
+            self.seen.controls.extend(request.data.first());
+            return Ok(Vec::new());
+        }
         let (code, mut data) = self.execute(id, &request, now);
         if code == 0 {
             data.truncate(data.len().saturating_sub(self.behaviour.cut));
@@ -53,6 +61,7 @@ impl Bmc {
             (0x00, 0x02) => match request.data.as_slice() {
                 [control @ (0 | 1)] => {
                     self.seen.controls.push(*control);
+                    self.lasts += self.behaviour.power_time;
                     self.control(*control == 1, now);
                     (0, Vec::new())
                 }
@@ -64,7 +73,14 @@ impl Bmc {
                 Some((0, _)) => (0, vec![session.privilege.value()]),
                 Some((_, Some(wanted))) if wanted <= session.max_privilege => {
                     session.privilege = wanted;
-                    (0, vec![wanted.value()])
+                    (
+                        0,
+                        match self.behaviour.privilege_reply {
+                            PrivilegeReply::Granted => vec![wanted.value()],
+                            PrivilegeReply::Absent => Vec::new(),
+                            PrivilegeReply::Level(level) => vec![level],
+                        },
+                    )
                 }
                 Some((_, Some(_))) => (0x81, Vec::new()),
                 _ => (0xCC, Vec::new()),
@@ -82,8 +98,41 @@ impl Bmc {
                 data.push(if overflow { 0x80 } else { 0 });
                 (0, data)
             }
+            (0x0A, 0x22) => (0, RESERVATION.to_vec()),
+            (0x0A, 0x23) => self.sensor_record(&request.data),
+            (0x04, 0x2D) => {
+                match request.data.first().and_then(|number| self.behaviour.sensors.get(usize::from(*number))) {
+                    Some((_, thresholds)) => (0, vec![0x40, 0xC0, *thresholds, 0]),
+                    None => (0xCB, Vec::new()),
+                }
+            }
             _ => (0xC1, Vec::new()),
         }
+    }
+
+    /// Answers Get SDR: a full sensor record (section 43.1) for each sensor, whose number is that of its record.
+    fn sensor_record(&self, data: &[u8]) -> (u8, Vec<u8>) {
+        let &[low, high, id, _, offset, count] = data else { return (0xC7, Vec::new()) };
+        let Some((name, _)) = self.behaviour.sensors.get(usize::from(id)) else { return (0xCB, Vec::new()) };
+        let mut record = vec![id, 0, 0x51, 0x01, 0];
+        let mut body = vec![0u8; 42];
+        body[..9].copy_from_slice(&[0x20, 0, id, 0, 0, 0, 0, 0x01, 0x01]);
+        body.push(0xC0 | u8::try_from(name.len()).unwrap_or_default());
+        body.extend(name.bytes());
+        record[4] = u8::try_from(body.len()).unwrap_or_default();
+        record.extend(body);
+        let wanted = usize::from(if count == 0xFF { u8::MAX } else { count })
+            .min(record.len() - usize::from(offset).min(record.len()));
+        if wanted > usize::from(self.behaviour.record_bytes) {
+            return (0xCA, Vec::new());
+        }
+        if offset > 0 && [low, high] != RESERVATION {
+            return (0xC5, Vec::new());
+        }
+        let last = usize::from(id) + 1 == self.behaviour.sensors.len();
+        let next = if last { [0xFF, 0xFF] } else { [id + 1, 0] };
+        let part = record.get(usize::from(offset)..).unwrap_or_default();
+        (0, next.into_iter().chain(part.iter().copied().take(wanted)).collect())
     }
 
     /// Returns the reply on the wire, with the packets that the behaviour puts before it.

@@ -11,6 +11,6 @@ mod random;
 mod server;
 mod session;
 
-pub use behaviour::{Attack, Behaviour, Completion, Forgery, Noise, PowerActs, User};
+pub use behaviour::{Attack, Behaviour, BrokenSuite, Completion, Forgery, Noise, PowerActs, PrivilegeReply, User};
 pub use bmc::{Bmc, Seen};
 pub use server::{Responder, serve};

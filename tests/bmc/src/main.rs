@@ -42,6 +42,9 @@ struct Arguments {
     /// Never act on power commands, but acknowledge them.
     #[arg(long)]
     never_act: bool,
+    /// Milliseconds for each packet: one is worked off after another.
+    #[arg(long, default_value_t = 0)]
+    packet_time: u64,
     /// Milliseconds to compute RAKP 2.
     #[arg(long, default_value_t = 0)]
     rakp_delay: u64,
@@ -72,6 +75,7 @@ fn behaviour(arguments: &Arguments) -> Result<Behaviour, Box<dyn Error>> {
             privilege: Privilege::Administrator,
         }],
         suites: suites.ok_or("only cipher suites 17 and 3 can be offered")?,
+        packet_time: Duration::from_millis(arguments.packet_time),
         rakp2_delay: Duration::from_millis(arguments.rakp_delay),
         ..Behaviour::default()
     };

@@ -10,7 +10,7 @@ use ipmi_lan::rmcp::{PayloadType, encode_plain};
 use ipmi_lan::suite::Algorithms;
 use ipmi_lan::{CipherSuite, Ignored, Privilege};
 
-use crate::behaviour::User;
+use crate::behaviour::{BrokenSuite, User};
 use crate::bmc::{Bmc, Reply};
 
 const GUID: [u8; 16] = *b"bmc-responder-01";
@@ -44,7 +44,7 @@ impl Bmc {
             (Some(status), _) => Err(status),
             (None, None) => Err(self.behaviour.suite_status),
             (None, Some(_)) if self.sessions.len() >= self.behaviour.slots => Err(0x01),
-            (None, Some(suite)) => Ok(self.offer(request, suite, now)),
+            (None, Some(suite)) => Ok(self.offer(request, self.behaviour.answered_suite.unwrap_or(suite), now)),
         };
         let console_session_id = Some(request.console_session_id);
         let response = OpenSessionResponse { message_tag: request.message_tag, console_session_id, outcome };
@@ -87,6 +87,12 @@ impl Bmc {
         }
         session.last_used = now;
         let console_session_id = Some(session.console_session_id);
+        let broken = self.behaviour.broken_17.filter(|_| session.suite == CipherSuite::Suite17);
+        let scripted = scripted.or(match broken {
+            Some(BrokenSuite::Refusal(status)) => Some(status),
+            _ => None,
+        });
+        let junk = self.behaviour.junk;
         let outcome = match (scripted, user) {
             (Some(status), _) | (None, Err(status)) => Err(status),
             (None, Ok(user)) => {
@@ -101,7 +107,11 @@ impl Bmc {
                     username: message.username.clone(),
                 };
                 session.max_privilege = user.privilege;
-                let code = exchange.rakp2_code(&user.password).as_bytes().to_vec();
+                let mut code = exchange.rakp2_code(&user.password).as_bytes().to_vec();
+                if broken == Some(BrokenSuite::Zeros) {
+                    code.fill(0);
+                }
+                code.extend(std::iter::repeat_n(0xA5, junk));
                 session.exchange = Some((exchange, user));
                 Ok(Rakp2Body { managed_random, managed_guid: GUID, code })
             }
@@ -164,7 +174,7 @@ impl Bmc {
         let outcome = match scripted {
             Some(status) => Err(status),
             None if !right => Err(0x0F),
-            None => Ok(keys.rakp4_value().to_vec()),
+            None => Ok([keys.rakp4_value(), &vec![0xA5; self.behaviour.junk]].concat()),
         };
         if outcome.is_ok() {
             self.seen.logins += u32::from(session.keys.is_none());

@@ -11,7 +11,7 @@ pub use chassis_control::ChassisControl;
 pub use chassis_status::{ChassisStatus, GetChassisStatus, LastPowerEvent, PowerRestorePolicy};
 pub use close_session::CloseSession;
 pub use self_test::{GetSelfTestResults, SelfTest, SelfTestFailures};
-pub use sensor_record::{GetSensorRecord, SensorRecord, ThresholdSensor};
+pub use sensor_record::{GetSensorRecord, GetSensorRecordPart, ReserveSensorRecords, SensorRecord, ThresholdSensor};
 pub use set_privilege::SetSessionPrivilegeLevel;
 
 /// Returns a command's name in the specification, for messages.

@@ -56,6 +56,66 @@ impl IpmiCommand for GetSensorRecord {
     }
 }
 
+/// The Reserve SDR Repository command (section 33.11). Only with its reservation may a record be read in parts.
+#[derive(Clone, Copy, Debug)]
+pub struct ReserveSensorRecords;
+
+impl From<ReserveSensorRecords> for Message {
+    fn from(_: ReserveSensorRecords) -> Self {
+        Self::new_request(NetFn::Storage, 0x22, Vec::new())
+    }
+}
+
+impl IpmiCommand for ReserveSensorRecords {
+    /// The number of the reservation.
+    type Output = u16;
+    type Error = NotEnoughData;
+
+    fn parse_success_response(data: &[u8]) -> Result<u16, NotEnoughData> {
+        data.first_chunk::<2>().map(|bytes| u16::from_le_bytes(*bytes)).ok_or(NotEnoughData)
+    }
+}
+
+/// The Get SDR command for a part of a record: some BMCs return no record whole (completion code CAh).
+#[derive(Clone, Copy, Debug)]
+pub struct GetSensorRecordPart {
+    /// The reservation, from [`ReserveSensorRecords`].
+    pub reservation: u16,
+    /// The id of the record.
+    pub record: RecordId,
+    /// The offset of the first byte in the record.
+    pub offset: u8,
+    /// The number of bytes, at most 16: that much fits into the shortest message that a BMC may have.
+    pub count: u8,
+}
+
+impl From<GetSensorRecordPart> for Message {
+    fn from(value: GetSensorRecordPart) -> Self {
+        let [low, high] = value.reservation.to_le_bytes();
+        let [id_low, id_high] = value.record.value().to_le_bytes();
+        Self::new_request(NetFn::Storage, 0x23, vec![low, high, id_low, id_high, value.offset, value.count])
+    }
+}
+
+impl IpmiCommand for GetSensorRecordPart {
+    /// The id of the next record, and the bytes of the part.
+    type Output = (RecordId, Vec<u8>);
+    type Error = NotEnoughData;
+
+    fn parse_success_response(data: &[u8]) -> Result<Self::Output, Self::Error> {
+        let (next, part) = data.split_first_chunk::<2>().ok_or(NotEnoughData)?;
+        Ok((RecordId::new_raw(u16::from_le_bytes(*next)), part.to_vec()))
+    }
+}
+
+impl SensorRecord {
+    /// Returns the record whose parts were read, in order.
+    #[must_use]
+    pub fn from_parts(next: RecordId, record: &[u8]) -> Self {
+        Self { next, sensor: threshold_sensor(record) }
+    }
+}
+
 fn threshold_sensor(record: &[u8]) -> Option<ThresholdSensor> {
     let ([_, _, _, kind, _], body) = record.split_first_chunk::<5>()?;
     let (_, name_at) = RECORDS.iter().find(|(known, _)| known == kind)?;

@@ -1,6 +1,8 @@
 //! Set Session Privilege Level (IPMI 2.0 section 22.18).
 
-use ipmi_rs::connection::{IpmiCommand, Message, NetFn, NotEnoughData};
+use std::convert::Infallible;
+
+use ipmi_rs::connection::{IpmiCommand, Message, NetFn};
 
 use crate::Privilege;
 
@@ -15,11 +17,11 @@ impl From<SetSessionPrivilegeLevel> for Message {
 }
 
 impl IpmiCommand for SetSessionPrivilegeLevel {
-    /// The number of the level that the session has now.
-    type Output = u8;
-    type Error = NotEnoughData;
+    /// The number of the level that the session has now; `None` if the BMC does not tell.
+    type Output = Option<u8>;
+    type Error = Infallible;
 
-    fn parse_success_response(data: &[u8]) -> Result<u8, NotEnoughData> {
-        data.first().map(|level| level & 0x0F).ok_or(NotEnoughData)
+    fn parse_success_response(data: &[u8]) -> Result<Option<u8>, Infallible> {
+        Ok(data.first().map(|level| level & 0x0F))
     }
 }
