@@ -20,6 +20,9 @@ pub(crate) const COUNT: u8 = 200;
 /// The time that a BMC's processor takes for its part of the login.
 const LOGIN: Duration = Duration::from_millis(200);
 
+/// The time in ms in which a slow BMC works off one packet, before the next one.
+pub(crate) const SLOW: [u16; 4] = [100, 200, 400, 900];
+
 const READY: &str = "ready";
 
 /// Returns the address of the `number`-th BMC.
@@ -27,22 +30,33 @@ pub(crate) const fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, 0, number)
 }
 
+/// Returns the address of a slow BMC: the one with this place in [`SLOW`], for our program or for another one.
+pub(crate) const fn slow_address(place: u8, ours: bool) -> Ipv4Addr {
+    Ipv4Addr::new(127, 3, place, if ours { 1 } else { 2 })
+}
+
 /// Runs all of the BMCs in this process.
 pub(crate) fn serve() -> Result<()> {
     let mut banks = Vec::new();
-    for number in 1..=COUNT {
+    let many = (1..=COUNT).map(|number| (address(number), LOGIN, Duration::ZERO));
+    let slow = (0u8..).zip(SLOW).flat_map(|(place, millis)| {
+        let packet = Duration::from_millis(millis.into());
+        [true, false].map(|ours| (slow_address(place, ours), Duration::ZERO, packet))
+    });
+    for (seed, (address, rakp2_delay, packet_time)) in (0u64..).zip(many.chain(slow)) {
         let mut behaviour = Behaviour {
             users: vec![User {
                 name: USER.to_owned(),
                 password: PASSWORD.as_bytes().to_vec(),
                 privilege: Privilege::Administrator,
             }],
-            rakp2_delay: LOGIN,
+            rakp2_delay,
+            packet_time,
             ..Behaviour::default()
         };
         behaviour.chassis.power_on = true;
-        behaviour.noise.seed = number.into();
-        let socket = UdpSocket::bind((address(number), ipmi_lan::DEFAULT_PORT))?;
+        behaviour.noise.seed = seed;
+        let socket = UdpSocket::bind((address, ipmi_lan::DEFAULT_PORT))?;
         banks.push((socket, Arc::new(Mutex::new(Bmc::new(behaviour)))));
     }
     println!("{READY}");

@@ -27,6 +27,7 @@ pub(crate) fn all(fixture: &Fixture, runs: usize) -> Result<Vec<Row>> {
     rows.push(power_status(fixture, &simulator, runs)?);
     rows.push(metadata(fixture, runs)?);
     rows.push(loss(fixture)?);
+    rows.extend(slow(fixture)?);
     let (row, peak) = many(fixture)?;
     rows.push(row);
     rows.extend(admin_commands::large(fixture, runs)?);
@@ -73,6 +74,27 @@ fn power_status(fixture: &Fixture, simulator: &Simulator, runs: usize) -> Result
     let theirs = ipmitool(fixture, simulator.address().parse()?);
     let (ours, theirs) = in_turn(&ours, &theirs, runs)?;
     Ok(ratio("power-status, wall: ganeti-oob to ipmitool", &ours, &theirs, |run| run.wall, 0.4))
+}
+
+/// Measures power-off at BMCs that work off one packet after another, once at each: nothing in it is random.
+fn slow(fixture: &Fixture) -> Result<Vec<Row>> {
+    let _bmcs = Bmcs::start()?;
+    let mut rows = Vec::new();
+    for (place, millis) in (0u8..).zip(bmcs::SLOW) {
+        progress(&format!("power-off with {millis} ms a packet, against ipmitool"));
+        let ours = Call::new(fixture.program("ganeti-oob"), &["power-off", &fixture::slow_node(millis)], "");
+        let address = bmcs::slow_address(place, false).to_string();
+        let password = fixture.password_file().display().to_string();
+        let theirs = Call::new(
+            "ipmitool",
+            &["-I", "lanplus", "-C", "3", "-H", &address, "-U", USER, "-f", &password, "chassis", "power", "off"],
+            "Chassis Power Control: Down/Off",
+        );
+        let (ours, theirs) = (vec![ours.run()?], vec![theirs.run()?]);
+        let what = format!("power-off, {millis} ms a packet, wall: ganeti-oob to ipmitool");
+        rows.push(ratio(&what, &ours, &theirs, |run| run.wall, 0.8));
+    }
+    Ok(rows)
 }
 
 fn metadata(fixture: &Fixture, runs: usize) -> Result<Row> {

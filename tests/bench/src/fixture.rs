@@ -69,6 +69,11 @@ pub(crate) fn lossy_node(number: u8) -> String {
     format!("lossy{number}.bench")
 }
 
+/// Returns the node whose BMC works off one packet in so many ms.
+pub(crate) fn slow_node(millis: u16) -> String {
+    format!("slow{millis}.bench")
+}
+
 /// The paths of all files of a benchmark.
 pub(crate) struct Fixture {
     /// The directory of all files that are made here.
@@ -146,6 +151,11 @@ impl Fixture {
             text += &device(&name, &lossy_address(number).to_string(), "[3]");
             text += &rule(&lossy_node(number), &name);
         }
+        for (place, millis) in (0u8..).zip(bmcs::SLOW) {
+            let name = format!("slow{millis}");
+            text += &device(&name, &bmcs::slow_address(place, true).to_string(), "[3]");
+            text += &rule(&slow_node(millis), &name);
+        }
         let path = Path::new(gnt_ha::core::config::DEFAULT_PATH);
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir)?;
@@ -161,7 +171,10 @@ impl Fixture {
     }
 
     fn write_clusters(&self) -> Result<()> {
-        let few: Vec<String> = std::iter::once(NODE.to_owned()).chain((1..=LOSSY).map(lossy_node)).collect();
+        let few: Vec<String> = std::iter::once(NODE.to_owned())
+            .chain((1..=LOSSY).map(lossy_node))
+            .chain(bmcs::SLOW.map(slow_node))
+            .collect();
         let many: Vec<String> = (1..=bmcs::COUNT).map(many_node).collect();
         for (large, nodes) in [(false, few), (true, many)] {
             let text = self.cluster(&nodes, if large { INSTANCES } else { 20 }).to_string();
