@@ -104,9 +104,58 @@ impl Agent {
         // Some agents print their input again. The secret is removed before the line is cut, as a part of it is secret, too.
         let text = String::from_utf8_lossy(&ended.stderr).into_owned();
         let text = self.secrets.iter().fold(text, |text, (_, secret)| text.replace(secret.as_str(), "***"));
-        let reason = oob::reason_in(text.as_bytes()).map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason = reason(&text).map(|reason| format!(": {reason}")).unwrap_or_default();
+        if rejects_options(&text) {
+            return DeviceError::permanent(format!(
+                "{} {what}{reason}; correct the options of this device in the configuration",
+                self.program.display()
+            ));
+        }
         DeviceError::transient(format!("{} {what}{reason}", self.program.display()))
     }
+}
+
+/// The line with which the agents' library ends in `fail_usage` (`fencing.py`). Many agents also end so when a request to
+/// their device fails.
+const USAGE: &str = "Please use '-h' for usage";
+
+/// Parts of the texts with which `fencing.py` rejects options (`check_input`, `process_input`), before it asks the device.
+/// Agents have similar texts of their own for a device that does not answer, so each is long.
+const REJECTED: [&str; 8] = [
+    "You have to enter fence address",
+    "You have to set login name",
+    "You have to enter password",
+    "You have to use identity file",
+    "You have to enter plug number",
+    "Unrecognised action",
+    "Parse error: unknown option",
+    "is not a valid time in seconds",
+];
+
+/// Whether an agent rejects its options. Another attempt with the same ones cannot help.
+fn rejects_options(stderr: &str) -> bool {
+    let is_rejection = |line: &str| REJECTED.iter().any(|part| line.contains(part));
+    stderr.lines().any(|line| line.contains(USAGE)) && stderr.lines().any(is_rejection)
+}
+
+/// Returns the line of an agent's stderr that tells most: the last one that is neither the usage hint nor a warning of
+/// Python's with the line of code that it quotes.
+fn reason(stderr: &str) -> Option<String> {
+    let lines = || stderr.lines().filter(|line| !line.trim().is_empty() && !line.contains(USAGE));
+    let mut kept = None;
+    let mut is_quote = false;
+    for line in lines() {
+        let is_warning = line.contains("Warning: ");
+        let is_noise = is_warning || is_quote && line.starts_with(char::is_whitespace);
+        if !is_noise {
+            kept = Some(line);
+        }
+        is_quote = is_warning;
+    }
+    let line = kept.or_else(|| lines().next_back())?;
+    // The agents' library logs with time and level.
+    let line = line.split_once(" ERROR: ").map_or(line, |(_, text)| text);
+    oob::reason_in(line.as_bytes())
 }
 
 impl Device for Agent {
@@ -160,6 +209,31 @@ fn parse_status(stdout: &[u8]) -> Option<Power> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// "Please use '-h' for usage" and "from pipes import quote" were reported as the reasons, for 50 s.
+    #[test]
+    fn the_reason_of_an_agent_is_not_its_last_line() {
+        let usage = "2026-01-02 03:04:05,678 ERROR: Failed: You have to enter fence address\n\n\
+                     2026-01-02 03:04:05,679 ERROR: Please use '-h' for usage\n\n";
+        assert_eq!(reason(usage).unwrap(), "Failed: You have to enter fence address");
+        assert!(rejects_options(usage));
+        let warned = "2026-01-02 03:04:05,678 ERROR: Unable to connect/login to fencing device\n\
+                      /usr/sbin/fence_x:9: DeprecationWarning: 'pipes' is deprecated\n  from pipes import quote\n";
+        assert_eq!(reason(warned).unwrap(), "Unable to connect/login to fencing device");
+        assert!(!rejects_options(warned));
+        let plain = "cannot reach the outlet\n/x:9: DeprecationWarning: 'pipes'\n  from pipes import quote\n";
+        assert_eq!(reason(plain).unwrap(), "cannot reach the outlet");
+        let trace = "Traceback (most recent call last):\n  File \"x\", line 1\n    f()\nKeyError: 'PowerState'\n";
+        assert_eq!(reason(trace).unwrap(), "KeyError: 'PowerState'");
+        // fence_redfish ends with its usage when a request failed: it may work at the next one.
+        let failed = "2026-01-02 03:04:05,678 ERROR: Failed: Unable to get Systems\n\n\
+                      2026-01-02 03:04:05,679 ERROR: Please use '-h' for usage\n\n";
+        assert_eq!(reason(failed).unwrap(), "Failed: Unable to get Systems");
+        assert!(!rejects_options(failed));
+        let only = "/x:9: DeprecationWarning: 'pipes' is deprecated\n  from pipes import quote\n";
+        assert_eq!(reason(only).unwrap(), "from pipes import quote");
+        assert_eq!(reason("\n \n"), None);
+    }
 
     #[test]
     fn only_one_status_line_counts() {
