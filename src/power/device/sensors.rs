@@ -2,7 +2,7 @@
 
 use crate::core::ganeti::oob::{Health, HealthItem};
 use crate::sys::clock::Deadline;
-use ipmi_lan::command::GetSensorRecord;
+use ipmi_lan::command::{GetSensorRecord, GetSensorRecordPart, ReserveSensorRecords, SensorRecord};
 use ipmi_lan::ipmi_rs::sensor_event::{GetSensorReading, ThresholdReading, ThresholdStatus};
 use ipmi_lan::ipmi_rs::storage::sdr::RecordId;
 use ipmi_lan::{Error, Session};
@@ -10,11 +10,21 @@ use ipmi_lan::{Error, Session};
 /// More records than any real BMC has. The records are a linked list, and a broken BMC may link it in a circle.
 const MOST_RECORDS: usize = 1024;
 
+/// The completion code of a BMC that does not return a record whole.
+const TOO_LONG: u8 = 0xCA;
+
+/// The length of a record's header in bytes (section 43.1).
+const HEADER: u8 = 5;
+
+/// The number of bytes that are read at a time where a record is read in parts.
+const PART: u8 = 16;
+
 /// Reads every threshold sensor. Grading needs no conversion of units: the BMC compares with its thresholds itself
 /// (Get Sensor Reading, IPMI 2.0 section 35.14).
 pub(super) fn read(session: &mut Session, deadline: Deadline) -> Vec<HealthItem> {
     let mut items = Vec::new();
     let mut next = RecordId::FIRST;
+    let mut in_parts = false;
     for _ in 0..MOST_RECORDS {
         if next.is_last() {
             return items;
@@ -22,7 +32,7 @@ pub(super) fn read(session: &mut Session, deadline: Deadline) -> Vec<HealthItem>
         if deadline.passed() {
             break;
         }
-        let record = match session.run(GetSensorRecord(next)) {
+        let record = match record(session, next, &mut in_parts) {
             Ok(record) => record,
             // CBh for the first record: the BMC describes no sensor.
             Err(Error::Completion { code: 0xCB, .. }) if next.is_first() => return items,
@@ -45,6 +55,34 @@ pub(super) fn read(session: &mut Session, deadline: Deadline) -> Vec<HealthItem>
     }
     items.push(HealthItem("sensors not read".to_owned(), Health::Unknown));
     items
+}
+
+/// Reads one record: whole, or in parts once the BMC has not returned one whole.
+fn record(session: &mut Session, id: RecordId, in_parts: &mut bool) -> Result<SensorRecord, Error> {
+    if !*in_parts {
+        match session.run(GetSensorRecord(id)) {
+            Err(Error::Completion { code: TOO_LONG, .. }) => *in_parts = true,
+            result => return result,
+        }
+    }
+    let reservation = session.run(ReserveSensorRecords)?;
+    let part = |session: &mut Session, offset, count| {
+        session.run(GetSensorRecordPart { reservation, record: id, offset, count })
+    };
+    let (next, mut bytes) = part(session, 0, HEADER)?;
+    // The last byte of the header counts those behind it (section 43.1).
+    let whole = usize::from(HEADER) + bytes.get(4).copied().map_or(0, usize::from);
+    while let Ok(offset) = u8::try_from(bytes.len())
+        && bytes.len() < whole
+    {
+        let count = u8::try_from(whole - bytes.len()).unwrap_or(PART).min(PART);
+        let (_, more) = part(session, offset, count)?;
+        if more.is_empty() {
+            break;
+        }
+        bytes.extend(more);
+    }
+    Ok(SensorRecord::from_parts(next, &bytes))
 }
 
 /// Returns the health of a reading. A sensor that is switched off or not available (usual while the host is off) is
