@@ -64,6 +64,7 @@ pub fn change_power(
         limit,
         sends,
         silence_limit: SILENCE_LIMIT,
+        lag: None,
     };
     let mut change = PowerChange::new(want, rules);
     let mut next = match known {
@@ -87,14 +88,14 @@ pub fn change_power(
                 change.require_readings(if want == Power::On || graded { 1 } else { 2 });
                 change.read(reading, begun.elapsed())
             }
-            PowerChangeStep::Send => {
+            PowerChangeStep::Send { .. } => {
                 let command = Command::to(want);
                 let answer =
                     target.program.act(command, &target.node, deadline.earlier(budget::read_back(deadline.left())));
                 note(action, target, command, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
                 change.sent(answer.map_err(unread), begun.elapsed())
             }
-            PowerChangeStep::Reached { already } => return Ok(proof(already, seen.as_ref(), target)),
+            PowerChangeStep::Reached { already, .. } => return Ok(proof(already, seen.as_ref(), target)),
             PowerChangeStep::Failed(why) => return Err(NotProven { why }),
         };
         if deadline.passed() && !matches!(next, PowerChangeStep::Reached { .. } | PowerChangeStep::Failed(_)) {
@@ -104,7 +105,8 @@ pub fn change_power(
 }
 
 /// Shuns a target that was off before the action. `ganeti-oob` shuns only after an off that it has caused. The target
-/// may return like any other, so it is shunned, too. A failure is only noted.
+/// may return like any other, so it is shunned, too. A failure is only noted. The call also commands a device whose "off"
+/// may lag behind its host.
 pub fn shun_target(target: &Target, deadline: Deadline, action: &mut RecordedAction) {
     let answer = target.program.act(Command::PowerOff, &target.node, deadline.at_most(budget::READ_LIMIT));
     note(action, target, Command::PowerOff, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));

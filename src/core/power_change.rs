@@ -1,8 +1,7 @@
 //! A power change: brings a power state about and proves it. One rule serves off, on and both halves of a cycle. Pure:
 //! the caller reads, sends and waits.
 //!
-//! The state is read first, and the wanted state is success at once. Otherwise the command is sent, and the state is
-//! read until it was seen as often as the proof needs. The command is sent once more when half of the time is gone;
+//! The state is read first, and the wanted state is success at once, unless it may lag ([`Rules::lag`]). Otherwise the command is sent, and the state is read until it was seen as often as the proof needs. The command is sent once more when half of the time is gone;
 //! then the change fails. The response to a command is never proof, only the state that was read back (IPMI tools
 //! acknowledge before they act).
 
@@ -27,6 +26,10 @@ pub struct Rules {
     pub sends: u32,
     /// How long after the command readings may fail. A failed reading after that ends the power change.
     pub silence_limit: Duration,
+    /// How long the reported state may lag behind the host; `None` if it does not. Some BMCs report "off" for a while
+    /// after the host was switched on. So the command is sent although the state is there before, where it does nothing
+    /// then, and the readings that count come that long after it. A longer lag is not covered.
+    pub lag: Option<Duration>,
 }
 
 /// The next step of a power change, which the caller carries out.
@@ -35,11 +38,17 @@ pub enum PowerChangeStep {
     /// Wait for this time, then read the state and pass it to [`PowerChange::read`].
     Read(Duration),
     /// Send the command and pass the response to [`PowerChange::sent`].
-    Send,
+    Send {
+        /// Whether the state was reported before. The command must leave time for the readings then: without it the
+        /// change would succeed, too.
+        already: bool,
+    },
     /// The state is proven.
     Reached {
-        /// Whether the state was there before: no command was sent.
+        /// Whether each reading showed the state, also the one before any command.
         already: bool,
+        /// Why a state that may lag was not commanded, for the receipt.
+        caution: Option<String>,
     },
     /// The state was not proven in time, or never can be. The text is the reason.
     Failed(String),
@@ -71,19 +80,26 @@ pub struct ReadFailure {
 ///     limit: 20 * second,
 ///     sends: 2,
 ///     silence_limit: 5 * second,
+///     lag: None,
 /// };
 /// let mut off = PowerChange::new(Power::Off, rules);
-/// assert_eq!(off.read(Ok(Power::On), Duration::ZERO), PowerChangeStep::Send);
+/// assert_eq!(off.read(Ok(Power::On), Duration::ZERO), PowerChangeStep::Send { already: false });
 /// // The accepted command proves nothing: the state is read back, twice.
 /// assert_eq!(off.sent(Ok(()), second), PowerChangeStep::Read(Duration::ZERO));
 /// assert_eq!(off.read(Ok(Power::Off), 2 * second), PowerChangeStep::Read(second));
-/// assert_eq!(off.read(Ok(Power::Off), 3 * second), PowerChangeStep::Reached { already: false });
+/// assert_eq!(off.read(Ok(Power::Off), 3 * second), PowerChangeStep::Reached { already: false, caution: None });
 /// ```
 #[derive(Debug)]
 pub struct PowerChange {
     want: Power,
     rules: Rules,
     in_a_row: u32,
+    /// Whether no reading has shown anything but the wanted state.
+    already: bool,
+    /// Whether a reading has shown another state than the wanted one.
+    is_changed: bool,
+    /// Whether a device that reported the state before has refused the command for ever.
+    is_refused: bool,
     unread: bool,
     sent: u32,
     sent_at: Duration,
@@ -99,6 +115,9 @@ impl PowerChange {
             want,
             rules,
             in_a_row: 0,
+            already: true,
+            is_changed: false,
+            is_refused: false,
             unread: false,
             sent: 0,
             sent_at: Duration::ZERO,
@@ -116,19 +135,29 @@ impl PowerChange {
     /// Takes in a reading that ended `elapsed` after the beginning, and returns the next step.
     pub fn read(&mut self, seen: Result<Power, ReadFailure>, elapsed: Duration) -> PowerChangeStep {
         self.unread = seen.is_err();
+        self.already &= seen.as_ref().is_ok_and(|power| *power == self.want);
+        self.is_changed |= seen.as_ref().is_ok_and(|power| *power != self.want);
         match seen {
             Ok(power) if power == self.want => {
+                if self.must_command() {
+                    self.last_seen = format!("it reported {power} before the command");
+                    return PowerChangeStep::Send { already: true };
+                }
                 self.in_a_row += 1;
                 self.last_seen = format!("it says {power}, {} of {} times", self.in_a_row, self.readings());
                 if self.in_a_row >= self.readings() {
-                    return PowerChangeStep::Reached { already: self.sent == 0 };
+                    return PowerChangeStep::Reached { already: self.already, caution: self.caution() };
                 }
                 self.again(self.rules.confirm_pause, elapsed)
             }
             Ok(power) => {
                 self.in_a_row = 0;
                 self.last_seen = format!("it still says {power}");
-                if self.may_send(elapsed) { PowerChangeStep::Send } else { self.again(self.rules.poll_pause, elapsed) }
+                if self.may_send(elapsed) {
+                    PowerChangeStep::Send { already: false }
+                } else {
+                    self.again(self.rules.poll_pause, elapsed)
+                }
             }
             Err(unread) => {
                 self.in_a_row = 0;
@@ -138,7 +167,7 @@ impl PowerChange {
                 }
                 // The command is idempotent and was requested: a host whose state cannot be read may still be switched.
                 if self.sent == 0 {
-                    PowerChangeStep::Send
+                    PowerChangeStep::Send { already: false }
                 } else if elapsed.saturating_sub(self.sent_at) >= self.rules.silence_limit {
                     PowerChangeStep::Failed(self.give_up(elapsed))
                 } else {
@@ -155,11 +184,30 @@ impl PowerChange {
         self.sent_at = elapsed;
         match answer {
             Ok(()) => self.refused = None,
+            // The state was there before. A device that refuses the command for that, or for ever, may still prove it.
+            Err(unread) if self.already => {
+                self.is_refused |= unread.is_final;
+                self.refused = Some(unread.why);
+            }
             Err(unread) if unread.is_final => return PowerChangeStep::Failed(unread.why),
             Err(unread) => self.refused = Some(unread.why),
         }
         // A reading follows however long the command took: without one the command would prove nothing.
-        PowerChangeStep::Read(self.rules.settle)
+        let lag = self.rules.lag.filter(|_| !self.is_changed).unwrap_or_default();
+        PowerChangeStep::Read(self.rules.settle.max(lag))
+    }
+
+    /// Whether a state that may lag has still to be commanded: until the device accepts the command, or refuses it for
+    /// ever, or as often as a command is sent at all.
+    fn must_command(&self) -> bool {
+        let is_open = self.sent == 0 || (self.refused.is_some() && !self.is_refused);
+        self.rules.lag.is_some() && !self.is_changed && is_open && self.sent < self.rules.sends.max(1)
+    }
+
+    /// Returns why a state that may lag counts although its command failed.
+    fn caution(&self) -> Option<String> {
+        let why = self.refused.as_ref().filter(|_| !self.is_changed && self.rules.lag.is_some())?;
+        Some(format!("it reported {} before, and the command failed: {why}", self.want))
     }
 
     fn readings(&self) -> u32 {
@@ -225,6 +273,7 @@ mod tests {
             limit: MS(20_000),
             sends: 2,
             silence_limit: Duration::MAX,
+            lag: None,
         }
     }
 
@@ -232,11 +281,58 @@ mod tests {
         Err(ReadFailure { why: why.to_owned(), is_final: false })
     }
 
+    const ANYWAY: PowerChangeStep = PowerChangeStep::Send { already: true };
+
+    fn lagging() -> PowerChange {
+        PowerChange::new(Power::Off, Rules { lag: Some(MS(1_000)), ..rules() })
+    }
+
+    fn failed(is_final: bool) -> Result<(), ReadFailure> {
+        Err(ReadFailure { why: "no".to_owned(), is_final })
+    }
+
+    /// A BMC reported "off" for a while although its host had been switched on: the host ran on, recorded as off.
+    #[test]
+    fn an_off_that_may_lag_is_commanded_first() {
+        let mut off = lagging();
+        assert_eq!(off.read(Ok(Power::Off), MS(0)), ANYWAY);
+        assert_eq!(off.sent(Ok(()), MS(10)), PowerChangeStep::Read(MS(1_000)));
+        assert_eq!(off.read(Ok(Power::Off), MS(1_010)), PowerChangeStep::Read(MS(200)));
+        assert_eq!(off.read(Ok(Power::Off), MS(1_220)), PowerChangeStep::Reached { already: true, caution: None });
+        let mut lags = lagging();
+        assert_eq!(lags.read(Ok(Power::Off), MS(0)), ANYWAY);
+        lags.sent(Ok(()), MS(10));
+        assert_eq!(lags.read(Ok(Power::On), MS(20)), PowerChangeStep::Read(MS(500)));
+        lags.read(Ok(Power::Off), MS(520));
+        assert_eq!(lags.read(Ok(Power::Off), MS(720)), PowerChangeStep::Reached { already: false, caution: None });
+    }
+
+    /// A user who may only read, or a BMC that refuses to switch off what is off, must not keep a host from being fenced.
+    /// A command that was lost is repeated: the state may be that of before.
+    #[test]
+    fn an_off_whose_command_fails_counts_with_a_caution() {
+        let mut refused = lagging();
+        assert_eq!(refused.read(Ok(Power::Off), MS(0)), ANYWAY);
+        assert_eq!(refused.sent(failed(true), MS(10)), PowerChangeStep::Read(MS(1_000)));
+        assert_eq!(refused.read(Ok(Power::Off), MS(1_010)), PowerChangeStep::Read(MS(200)));
+        let end = refused.read(Ok(Power::Off), MS(1_220));
+        assert!(matches!(end, PowerChangeStep::Reached { already: true, caution: Some(_) }), "{end:?}");
+
+        let mut lost = lagging();
+        assert_eq!(lost.read(Ok(Power::Off), MS(0)), ANYWAY);
+        lost.sent(failed(false), MS(10));
+        assert_eq!(lost.read(Ok(Power::Off), MS(1_010)), ANYWAY);
+        lost.sent(Ok(()), MS(1_020));
+        lost.read(Ok(Power::Off), MS(2_020));
+        let end = lost.read(Ok(Power::Off), MS(2_220));
+        assert_eq!(end, PowerChangeStep::Reached { already: true, caution: None });
+    }
+
     #[test]
     fn already_off_sends_nothing_but_reads_twice() {
         let mut off = PowerChange::new(Power::Off, rules());
         assert_eq!(off.read(Ok(Power::Off), MS(0)), PowerChangeStep::Read(MS(200)));
-        assert_eq!(off.read(Ok(Power::Off), MS(200)), PowerChangeStep::Reached { already: true });
+        assert_eq!(off.read(Ok(Power::Off), MS(200)), PowerChangeStep::Reached { already: true, caution: None });
     }
 
     /// A short off inside another program's power cycle must not pass as off.
@@ -244,10 +340,10 @@ mod tests {
     fn off_then_on_again_starts_the_count_anew() {
         let mut off = PowerChange::new(Power::Off, rules());
         assert_eq!(off.read(Ok(Power::Off), MS(0)), PowerChangeStep::Read(MS(200)));
-        assert_eq!(off.read(Ok(Power::On), MS(200)), PowerChangeStep::Send);
+        assert_eq!(off.read(Ok(Power::On), MS(200)), PowerChangeStep::Send { already: false });
         assert_eq!(off.sent(Ok(()), MS(210)), PowerChangeStep::Read(MS(0)));
         assert_eq!(off.read(Ok(Power::Off), MS(220)), PowerChangeStep::Read(MS(200)));
-        assert_eq!(off.read(Ok(Power::Off), MS(420)), PowerChangeStep::Reached { already: false });
+        assert_eq!(off.read(Ok(Power::Off), MS(420)), PowerChangeStep::Reached { already: false, caution: None });
     }
 
     /// IPMI: a BMC may acknowledge and not act. The command is sent once more, then the change fails.
@@ -259,7 +355,7 @@ mod tests {
         let mut next = off.read(Ok(Power::On), now);
         let why = loop {
             match next {
-                PowerChangeStep::Send => {
+                PowerChangeStep::Send { .. } => {
                     sends += 1;
                     next = off.sent(Ok(()), now);
                 }
@@ -279,7 +375,7 @@ mod tests {
     #[test]
     fn silence_is_a_failure() {
         let mut off = PowerChange::new(Power::Off, rules());
-        assert_eq!(off.read(unread("no answer"), MS(5_000)), PowerChangeStep::Send);
+        assert_eq!(off.read(unread("no answer"), MS(5_000)), PowerChangeStep::Send { already: false });
         let unsent = Err(ReadFailure { why: "no answer".into(), is_final: false });
         assert_eq!(off.sent(unsent, MS(10_000)), PowerChangeStep::Read(MS(0)));
         assert_eq!(off.read(unread("no answer"), MS(15_000)), PowerChangeStep::Read(MS(500)));
@@ -291,7 +387,7 @@ mod tests {
     #[test]
     fn silence_after_the_command_is_put_up_with_for_a_while() {
         let mut off = PowerChange::new(Power::Off, Rules { silence_limit: MS(5_000), ..rules() });
-        assert_eq!(off.read(unread("no answer"), MS(8_000)), PowerChangeStep::Send);
+        assert_eq!(off.read(unread("no answer"), MS(8_000)), PowerChangeStep::Send { already: false });
         off.sent(Err(ReadFailure { why: "no answer".into(), is_final: false }), MS(16_000));
         assert_eq!(off.read(unread("away for a moment"), MS(17_000)), PowerChangeStep::Read(MS(500)));
         assert!(matches!(off.read(unread("no answer"), MS(21_000)), PowerChangeStep::Failed(_)));
@@ -301,9 +397,9 @@ mod tests {
     #[test]
     fn there_is_always_a_reading_after_the_command() {
         let mut off = PowerChange::new(Power::Off, Rules { readings: 1, ..rules() });
-        assert_eq!(off.read(Ok(Power::On), MS(10)), PowerChangeStep::Send);
+        assert_eq!(off.read(Ok(Power::On), MS(10)), PowerChangeStep::Send { already: false });
         assert_eq!(off.sent(Ok(()), MS(30_000)), PowerChangeStep::Read(MS(0)));
-        assert_eq!(off.read(Ok(Power::Off), MS(30_010)), PowerChangeStep::Reached { already: false });
+        assert_eq!(off.read(Ok(Power::Off), MS(30_010)), PowerChangeStep::Reached { already: false, caution: None });
     }
 
     /// A rejected login is never tried again: BMCs lock accounts.
@@ -318,11 +414,11 @@ mod tests {
     #[test]
     fn a_refused_command_is_judged_by_the_state() {
         let mut off = PowerChange::new(Power::Off, rules());
-        assert_eq!(off.read(Ok(Power::On), MS(0)), PowerChangeStep::Send);
+        assert_eq!(off.read(Ok(Power::On), MS(0)), PowerChangeStep::Send { already: false });
         let refused = Err(ReadFailure { why: "D5h".into(), is_final: false });
         assert_eq!(off.sent(refused, MS(1)), PowerChangeStep::Read(MS(0)));
         off.read(Ok(Power::Off), MS(2));
-        assert_eq!(off.read(Ok(Power::Off), MS(202)), PowerChangeStep::Reached { already: false });
+        assert_eq!(off.read(Ok(Power::Off), MS(202)), PowerChangeStep::Reached { already: false, caution: None });
     }
 
     fn reading() -> impl Strategy<Value = Result<Power, ReadFailure>> {
@@ -350,7 +446,7 @@ mod tests {
                         last.push(seen.clone());
                         off.read(seen, now)
                     }
-                    PowerChangeStep::Send => off.sent(Ok(()), now),
+                    PowerChangeStep::Send { .. } => off.sent(Ok(()), now),
                     PowerChangeStep::Failed(_) => break,
                     PowerChangeStep::Reached { .. } => {
                         prop_assert!(last.ends_with(&[Ok(Power::Off), Ok(Power::Off)]));

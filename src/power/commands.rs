@@ -203,9 +203,16 @@ fn proven(want: Power, proven: Proven, failed_before: &[PowerError]) -> ActionRe
         outcome: if proven.already { Outcome::Unchanged } else { Outcome::Done },
         grade: if want == Power::Off { proven.grade } else { Grade::Unknown },
         proven_by: proven.devices.join(", "),
-        reason: (!failed_before.is_empty()).then(|| joined(failed_before)),
+        reason: reason(&proven.cautions, failed_before),
         record: None,
     }
+}
+
+/// Returns what an administrator should know of a success.
+fn reason(cautions: &[String], failed_before: &[PowerError]) -> Option<String> {
+    let failed = (!failed_before.is_empty()).then(|| joined(failed_before));
+    let parts: Vec<String> = cautions.iter().cloned().chain(failed).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 fn failed(outcome: Outcome, why: String) -> Ended {

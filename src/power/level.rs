@@ -48,12 +48,14 @@ pub struct DeviceReading {
 /// The state that the devices of a level have proven together.
 #[derive(Debug)]
 pub struct Proven {
-    /// The state was reached before: no command was sent.
+    /// Each reading showed the state, also those before any command.
     pub already: bool,
     /// The weakest grade of the devices.
     pub grade: Grade,
     /// The names of the devices in the configuration, on which the proof rests.
     pub devices: Vec<String>,
+    /// What is less certain than usual, each with the device's name.
+    pub cautions: Vec<String>,
 }
 
 /// Reads every device, also if another one fails. An off is read a second time before it is believed, with all devices.
@@ -153,6 +155,7 @@ pub fn change_power_all(
     let mut already = true;
     loop {
         let mut grade = Grade::Off;
+        let mut cautions = Vec::new();
         let count = devices.len();
         for index in 0..count {
             let Some((named, rest)) = devices.get_mut(index..).and_then(<[Named]>::split_first_mut) else { break };
@@ -165,11 +168,12 @@ pub fn change_power_all(
             })?;
             already &= done.already;
             grade = grade.min(done.grade);
+            cautions.extend(done.caution.map(|caution| format!("{}: {caution}", named.name)));
         }
         // While the last device was switched, another program may have switched the first on again.
         if want == Power::On || count == 1 || read_once(devices, least, until, watch)?.power == Power::Off {
             let devices = devices.iter().map(|named| named.name.clone()).collect();
-            return Ok(Proven { already, grade, devices });
+            return Ok(Proven { already, grade, devices, cautions });
         }
         action.step("ganeti-oob", "read all devices together", "one is on again");
         if until.passed() {
@@ -193,6 +197,7 @@ pub fn restore_power(devices: &mut [Named], until: Deadline, action: &mut Record
 struct Done {
     already: bool,
     grade: Grade,
+    caution: Option<String>,
 }
 
 fn change_power(
@@ -212,6 +217,7 @@ fn change_power(
         limit: until.left(),
         sends: 2,
         silence_limit: Duration::MAX,
+        lag: named.device.lag().filter(|_| want == Power::Off),
     };
     let mut change = PowerChange::new(want, rules);
     let mut grade = Grade::Unknown;
@@ -234,15 +240,16 @@ fn change_power(
                 let seen = reading.map(|reading| reading.power).map_err(|error| unread(&error, sent));
                 change.read(seen, begun.elapsed())
             }
-            PowerChangeStep::Send => {
+            PowerChangeStep::Send { already } => {
                 watch.walk().commanded();
+                let until = if already { until.at_most(until.left() / 3) } else { until };
                 let answer = named.device.switch(want, until);
                 sent = true;
                 let saw = answer.as_ref().map_or_else(|error| error.why.clone(), |()| "accepted".to_owned());
                 action.step(&named.name, &format!("power {want}"), &saw);
                 change.sent(answer.map_err(|error| unread(&error, sent)), begun.elapsed())
             }
-            PowerChangeStep::Reached { already } => return Ok(Done { already, grade }),
+            PowerChangeStep::Reached { already, caution } => return Ok(Done { already, grade, caution }),
             PowerChangeStep::Failed(why) => return Err(not_proven(named, why)),
         };
     }

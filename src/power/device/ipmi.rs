@@ -18,6 +18,10 @@ use super::{Device, DeviceError, Reading, Retry, sensors, take_lock};
 /// The most that reading all sensors may take.
 const SENSORS: Duration = Duration::from_secs(10);
 
+/// How long after a power-off the state of a host that was off is read. Some BMCs act that late, and report the old state
+/// until then.
+const LAG: Duration = Duration::from_secs(1);
+
 pub(super) struct Bmc {
     target: Target,
     login_timeout: Duration,
@@ -167,6 +171,10 @@ impl Device for Bmc {
         });
         items.extend(sensors.unwrap_or_else(|_| vec![HealthItem("sensors".to_owned(), Health::Unknown)]));
         Ok(items)
+    }
+
+    fn lag(&self) -> Option<Duration> {
+        Some(LAG)
     }
 
     fn advice(&self) -> Option<&'static str> {

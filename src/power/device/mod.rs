@@ -7,6 +7,7 @@ mod login_backoff;
 mod sensors;
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::core::config::{Config, Device as Configured, Driver};
 use crate::core::ganeti::oob::HealthItem;
@@ -131,6 +132,12 @@ pub trait Device {
     /// [`DeviceError`] if it would prove too little, or nothing.
     fn rehearse(&mut self, deadline: Deadline) -> Result<Rehearsed, DeviceError> {
         self.read(deadline).map(|Reading { detail, .. }| Rehearsed { text: detail, by_self_fence: false })
+    }
+
+    /// Returns how long its "off" may lag behind a host that was switched on, where a power-off does nothing to a host
+    /// that is off; `None` if it does not lag, or if the command is not harmless.
+    fn lag(&self) -> Option<Duration> {
+        None
     }
 
     /// Returns a stricter configuration that the device would also work with, as a reading has shown.
