@@ -77,7 +77,7 @@ fn shown(plan: &RecoveryPlan) -> String {
         text.push_str(&format!("? {instance:width$}  starts without a priority: {error}\n"));
     }
     let (would, not) = (plan.starts.len() + plan.under_way.len(), plan.not_recovered.len());
-    text.push_str(&format!("{would} instances would run again, {not} would not; nothing was changed\n"));
+    text.push_str(&format!("would run again: {would}; would not: {not}; nothing was changed\n"));
     text
 }
 
@@ -123,6 +123,6 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "* web\\u001b[31m  would start on n2.lab (off n3.lab, priority 0)");
         assert!(lines[1].starts_with("! db             its host is recorded offline without a proof"), "{}", lines[1]);
-        assert_eq!(lines[2], "1 instances would run again, 1 would not; nothing was changed");
+        assert_eq!(lines[2], "would run again: 1; would not: 1; nothing was changed");
     }
 }

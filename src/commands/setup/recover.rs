@@ -53,7 +53,7 @@ fn shown(coverage: &Coverage) -> String {
     let line = |not: &NotCoveredInstance| format!("! {:width$}  {}\n", not.instance, not.why);
     let mut text: String = coverage.not_covered.iter().map(line).collect();
     let (covered, down) = (coverage.covered.len(), coverage.not_covered.len());
-    text.push_str(&format!("{covered} instances would be started elsewhere, {down} would stay down (!)\n"));
+    text.push_str(&format!("would be started elsewhere: {covered}; would stay down (!): {down}\n"));
     text
 }
 
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(
             shown(&Coverage::of(&config, 1).unwrap()),
             "! mail  not movable: its disks (template plain) are on its host alone\n\
-             1 instances would be started elsewhere, 1 would stay down (!)\n"
+             would be started elsewhere: 1; would stay down (!): 1\n"
         );
     }
 }

@@ -9,8 +9,9 @@
 //! - New primary node, then start. The dead node is locked only while the record changes, so hosts start in parallel.
 //!   Ganeti rejects the change while the recorded primary node runs the instance.
 //!
-//! A second job for the same instance does no harm: a failover to the node that already is the primary fails, and the
-//! [guard](super::guard) stops a change of the primary node off another node than the dead one.
+//! A second job for the same instance mostly does no harm: a failover to the node that already is the primary fails, and
+//! the [guard](super::guard) stops a change of the primary node off another node than the dead one. But a failover that
+//! waits in the queue may move an instance that the administrator has started by hand on the same node.
 
 use std::collections::BTreeMap;
 

@@ -14,13 +14,13 @@ pub(super) const RULES: &[Rule] = &[
         "candidate-program-no-answer",
         Error,
         "should this candidate have to fence, or become the master, nothing shows that it can; and it shuns no node",
-        "on {}: is gnt-ha installed (/usr/lib/gnt-ha/ganeti-oob --version), does noded run, is /etc/gnt-ha/config.toml right?",
+        "on {}: install gnt-ha (/usr/lib/gnt-ha/ganeti-oob --version shows it), start noded, correct /etc/gnt-ha/config.toml",
     ),
     rule_of(
         "node-program-no-answer",
         Warning,
         "this node does not shun a lost node that the others shun",
-        "on {}: is gnt-ha installed (/usr/lib/gnt-ha/ganeti-oob --version), does noded run?",
+        "on {}: install gnt-ha (/usr/lib/gnt-ha/ganeti-oob --version shows it), start noded",
     ),
     rule_of(
         "versions-differ",
