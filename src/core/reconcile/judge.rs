@@ -113,8 +113,13 @@ impl<'a> Judge<'a> {
                 self.memory.breaker.recorded(name);
             }
             known.note_record((seen.as_slice(), counting.as_slice()), node.changed_ms, self.watched, self.state.now);
-            let of_power: Vec<Proof> =
-                seen.iter().filter(|proof| self.shows_power(node, proof, &known)).cloned().collect();
+            // Only the newest fencing shows the power: if its time is out of bounds, an older one is all the more out of date.
+            let newest_ms = seen.iter().map(|proof| proof.at_ms).max();
+            let of_power: Vec<Proof> = seen
+                .iter()
+                .filter(|proof| Some(proof.at_ms) == newest_ms && self.shows_power(node, proof, &known))
+                .cloned()
+                .collect();
             // For the record they are settled now. Their power may still have to be asked for, or recorded.
             open.iter().for_each(|proof| known.settle(proof));
             let (wish, awaited) = offline_already(node, of_power, self.settings.power_too);
