@@ -34,7 +34,7 @@ fn self_fence(node: u8) -> DatedSelfFenceReport {
 
 fn says(self_fence: Option<DatedSelfFenceReport>) -> NodeSurvey {
     let program =
-        Program { version: "0.1.0".into(), config: Some("a".into()), digest: None, wall_ms: 1, remote_key: None };
+        Program { version: "0.2.0".into(), config: Some("a".into()), digest: None, wall_ms: 1, remote_key: None };
     NodeSurvey::Answered { program: Some(program), skew_ms: 0, self_fence }
 }
 

@@ -69,7 +69,7 @@ fn check_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
 
 /// Compares the versions. A node that does not report its version has an older one, and its configuration is unknown.
 fn check_version(node: &NodeName, program: Option<&Program>, survey: &Survey, findings: &mut Findings) {
-    let version = program.map_or("older than 0.1.0", |program| &program.version);
+    let version = program.map_or("older than 0.2.0", |program| &program.version);
     if version != survey.own.version {
         findings.add("versions-differ", node, format!("it has gnt-ha {version}, this host {}", survey.own.version));
     }

@@ -222,7 +222,7 @@ pub(super) const PDU: &str =
 
 pub(super) fn program() -> Program {
     Program {
-        version: "0.1.0".into(),
+        version: "0.2.0".into(),
         config: Some("a".into()),
         digest: Some(DIGEST.into()),
         wall_ms: 1,

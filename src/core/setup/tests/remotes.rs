@@ -167,7 +167,7 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
     let cib =
         |more: &str| Resources::parse(&EMPTY.replace("<nodes/>", &format!("<nodes>{known}{more}</nodes>"))).unwrap();
     let program = |key: Option<&str>| Program {
-        version: "0.1.0".into(),
+        version: "0.2.0".into(),
         config: None,
         digest: None,
         wall_ms: 1,
