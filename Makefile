@@ -146,7 +146,7 @@ test:
 
 test-quick:
 ifdef NEXTEST
-	$(CARGO) nextest run $(TESTED) --test-threads 8
+	$(CARGO) nextest run $(TESTED) --test-threads 8 --no-fail-fast
 	$(CARGO) test $(TESTED) --doc --quiet
 else
 	$(CARGO) test $(TESTED)

@@ -82,6 +82,20 @@ impl Responder {
         self.bmc().sessions.len()
     }
 
+    /// Waits until no session holds a slot, for at most 5 s, and returns whether that came. A client that has dropped a
+    /// session does not wait for the answer to Close Session, so its process may end before the BMC has read it.
+    #[must_use]
+    pub fn all_sessions_end(&self) -> bool {
+        let end = Instant::now() + Duration::from_secs(5);
+        while self.sessions() > 0 {
+            if Instant::now() > end {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+
     /// Changes the behaviour of the running BMC.
     pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
         change(&mut self.bmc().behaviour);
