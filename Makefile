@@ -111,6 +111,7 @@ lint:
 	tests/glossary
 	tests/doc-comments
 	tests/doc-paths
+	tests/unit-tests
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(LINT) \

@@ -45,7 +45,7 @@ fn files_of(layer: &[&str]) -> Vec<(String, String)> {
             .filter(|path| path.exists())
             .for_each(|path| sources(path, &mut files));
     }
-    let is_test = |path: &str| path.ends_with("tests.rs") || path.contains("/tests/");
+    let is_test = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
     let read = |path: PathBuf| {
         let name = path.strip_prefix(&top).unwrap().to_str().unwrap().to_owned();
         (name, code(&std::fs::read_to_string(path).unwrap()))

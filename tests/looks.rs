@@ -42,6 +42,7 @@ fn no_command_that_only_looks_holds_what_changes_something() {
     for name in LOOK {
         let mut files = Vec::new();
         sources(&commands.join(name), &mut files);
+        files.retain(|file| !file.ends_with("tests.rs"));
         for file in files {
             let text = std::fs::read_to_string(&file).unwrap();
             // Test code may change files.

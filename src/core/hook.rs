@@ -359,5 +359,4 @@ pub fn fencing_objection(target: &PacemakerName, seen: &CrmMon, left: Option<Lef
 }
 
 #[cfg(test)]
-#[path = "hook_tests.rs"]
 mod tests;

@@ -281,5 +281,4 @@ fn text_of(step: &Move) -> String {
 }
 
 #[cfg(test)]
-#[path = "rehearsal_tests.rs"]
 mod tests;

@@ -346,5 +346,4 @@ pub fn ago(ms: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "status_tests.rs"]
 mod tests;

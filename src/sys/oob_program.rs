@@ -222,5 +222,4 @@ impl OobProgram {
 }
 
 #[cfg(test)]
-#[path = "oob_program_tests.rs"]
 mod tests;

@@ -231,3 +231,6 @@ impl<'t> Attempt<'t> {
         Ok(Step::Next)
     }
 }
+
+#[cfg(test)]
+mod tests;

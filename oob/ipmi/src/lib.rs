@@ -22,8 +22,6 @@ mod datagram;
 mod error;
 mod flight;
 mod handshake;
-#[cfg(test)]
-mod handshake_tests;
 mod ignored;
 pub mod keys;
 pub mod lan_message;

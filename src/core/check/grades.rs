@@ -282,3 +282,6 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         ProofVerdict::Waiting { .. } | ProofVerdict::Bounded => (Grade::Bounded, None),
     }
 }
+
+#[cfg(test)]
+mod tests;

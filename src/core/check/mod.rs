@@ -8,8 +8,6 @@ mod budget;
 mod faults;
 mod ganeti;
 mod grades;
-#[cfg(test)]
-mod grades_tests;
 mod host;
 pub mod input;
 mod membership;

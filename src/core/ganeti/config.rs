@@ -314,5 +314,4 @@ impl GanetiConfig {
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
 mod tests;

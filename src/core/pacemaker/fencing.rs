@@ -253,5 +253,4 @@ struct NotForNode {
 }
 
 #[cfg(test)]
-#[path = "fencing_tests.rs"]
 mod tests;

@@ -371,5 +371,4 @@ fn earlier(first: Pairs, second: Pairs) -> Pairs {
 }
 
 #[cfg(test)]
-#[path = "resources_tests.rs"]
 mod tests;

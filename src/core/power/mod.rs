@@ -3,8 +3,6 @@
 
 pub mod reading;
 pub mod walk;
-#[cfg(test)]
-mod walk_tests;
 
 use std::fmt;
 

@@ -297,3 +297,6 @@ impl Walk {
         Some(Doubt { level: against.level, device: against.name.clone(), now: against.now })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -131,5 +131,4 @@ pub fn taken(
 }
 
 #[cfg(test)]
-#[path = "peer_receipts_tests.rs"]
 mod tests;

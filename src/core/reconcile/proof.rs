@@ -313,5 +313,4 @@ fn fence_key(fence: &Fence, at_ms: u64) -> String {
 }
 
 #[cfg(test)]
-#[path = "proof_tests.rs"]
 mod tests;

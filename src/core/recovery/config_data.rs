@@ -372,5 +372,4 @@ pub(super) fn space_of(disks: &[&RawDisk]) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "config_data_tests.rs"]
 mod tests;

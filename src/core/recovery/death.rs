@@ -133,5 +133,4 @@ impl RecoveryInput {
 }
 
 #[cfg(test)]
-#[path = "death_tests.rs"]
 mod tests;

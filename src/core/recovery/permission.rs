@@ -239,5 +239,4 @@ fn seconds(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[path = "permission_tests.rs"]
 mod tests;

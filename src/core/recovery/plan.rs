@@ -334,5 +334,4 @@ impl fmt::Display for Unwanted {
 }
 
 #[cfg(test)]
-#[path = "plan_tests.rs"]
 mod tests;

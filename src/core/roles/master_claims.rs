@@ -347,5 +347,4 @@ pub fn update_newer_config(before: Option<NewerConfig>, own: u64, words: &[Maste
 }
 
 #[cfg(test)]
-#[path = "master_claims_tests.rs"]
 mod tests;

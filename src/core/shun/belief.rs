@@ -306,6 +306,4 @@ impl fmt::Display for Channel {
 }
 
 #[cfg(test)]
-mod hostile;
-#[cfg(test)]
 mod tests;

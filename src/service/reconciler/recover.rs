@@ -400,5 +400,4 @@ fn reported(plan: &RecoveryPlan, submitted: &[StartJob<'_>]) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "recover_tests.rs"]
 mod tests;

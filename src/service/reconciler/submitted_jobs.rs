@@ -330,5 +330,4 @@ fn became_of(job: &Submitted, state: Result<Option<JobState>, LuxiError>) -> Str
 }
 
 #[cfg(test)]
-#[path = "submitted_jobs_tests.rs"]
 mod tests;

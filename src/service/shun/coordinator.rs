@@ -368,5 +368,4 @@ pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<ShunEntry>,
 }
 
 #[cfg(test)]
-#[path = "coordinator_tests.rs"]
 mod tests;

@@ -337,5 +337,4 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-#[path = "confd_tests.rs"]
 mod tests;

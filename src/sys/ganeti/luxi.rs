@@ -355,5 +355,4 @@ fn open(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
 }
 
 #[cfg(test)]
-#[path = "luxi_tests.rs"]
 mod tests;

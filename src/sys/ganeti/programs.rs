@@ -278,5 +278,4 @@ fn is_usable(device: &Device, may: MayFence) -> bool {
 }
 
 #[cfg(test)]
-#[path = "programs_tests.rs"]
 mod tests;

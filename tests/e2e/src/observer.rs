@@ -169,21 +169,26 @@ impl Timeline {
     }
 }
 
-/// The check finds two masters at the same time, and accepts one after the other.
-#[test]
-fn the_check_finds_two_masters_at_once() {
-    let seen = |host: &str, at: u64, luxid| Observation {
-        host: host.to_owned(),
-        at: Duration::from_millis(at),
-        signs: BTreeMap::from([(Sign::Luxid, luxid), (Sign::MasterIp, false)]),
-    };
-    let is_accepted = |second_from: u64| {
-        let mut timeline = Timeline::default();
-        let observations =
-            [seen("n1", 0, true), seen("n2", 0, false), seen("n2", second_from, true), seen("n1", 500, false)];
-        observations.iter().for_each(|seen| timeline.add(seen));
-        std::panic::catch_unwind(|| timeline.assert_never_two()).is_ok()
-    };
-    assert!(is_accepted(501));
-    assert!(!is_accepted(499));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The check finds two masters at the same time, and accepts one after the other.
+    #[test]
+    fn the_check_finds_two_masters_at_once() {
+        let seen = |host: &str, at: u64, luxid| Observation {
+            host: host.to_owned(),
+            at: Duration::from_millis(at),
+            signs: BTreeMap::from([(Sign::Luxid, luxid), (Sign::MasterIp, false)]),
+        };
+        let is_accepted = |second_from: u64| {
+            let mut timeline = Timeline::default();
+            let observations =
+                [seen("n1", 0, true), seen("n2", 0, false), seen("n2", second_from, true), seen("n1", 500, false)];
+            observations.iter().for_each(|seen| timeline.add(seen));
+            std::panic::catch_unwind(|| timeline.assert_never_two()).is_ok()
+        };
+        assert!(is_accepted(501));
+        assert!(!is_accepted(499));
+    }
 }

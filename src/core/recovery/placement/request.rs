@@ -246,5 +246,4 @@ fn node(raw: &RawNode, input: &RequestInput<'_>, planned_memory: u64) -> Value {
 }
 
 #[cfg(test)]
-#[path = "request_tests.rs"]
 mod tests;

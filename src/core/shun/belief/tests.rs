@@ -7,10 +7,11 @@ use super::*;
 use crate::core::grade::Grade;
 use crate::core::shun::list::ShunScope;
 
-pub(super) const OWN: LeaseTimes =
-    LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+mod hostile;
 
-pub(super) fn name(text: &str) -> NodeName {
+const OWN: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+
+fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
 }
 
@@ -18,7 +19,7 @@ fn addresses(all: &[&str]) -> BTreeSet<IpAddr> {
     all.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-pub(super) fn entry(epoch: u64, grade: Grade, all: &[&str]) -> ShunEntry {
+fn entry(epoch: u64, grade: Grade, all: &[&str]) -> ShunEntry {
     ShunEntry {
         epoch: Epoch(epoch),
         addresses: addresses(all),
@@ -30,12 +31,12 @@ pub(super) fn entry(epoch: u64, grade: Grade, all: &[&str]) -> ShunEntry {
     }
 }
 
-pub(super) fn register(entries: &[(&str, ShunEntry)]) -> ShunList {
+fn register(entries: &[(&str, ShunEntry)]) -> ShunList {
     ShunList(entries.iter().map(|(node, entry)| (name(node), entry.clone())).collect())
 }
 
 /// This node is n1; n1 and n2 are candidates, n3 and n4 are not.
-pub(super) fn roll() -> Roll {
+fn roll() -> Roll {
     let member = |n: u8| (name(&format!("n{n}")), addresses(&[&format!("192.0.2.{n}"), &format!("198.51.100.{n}")]));
     Roll {
         here: Some(name("n1")),

@@ -4,7 +4,6 @@
 use program_test::hostile::{Dice, mutated, reworded};
 use serde_json::json;
 
-use super::tests::{OWN, entry, name, register, roll};
 use super::*;
 use crate::core::grade::Grade;
 use crate::core::shun::messages::PeerRequest;

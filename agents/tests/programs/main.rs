@@ -2,14 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its scene cannot be set")]
 
-#[path = "programs/attributes.rs"]
 mod attributes;
-#[path = "programs/claims.rs"]
 mod claims;
 mod common;
-#[path = "programs/metadata.rs"]
 mod metadata;
-#[path = "programs/stop.rs"]
 mod stop;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -2,8 +2,9 @@
 
 use std::slice;
 
-use super::scene::{Scene, device, name};
+use super::super::scene::{Scene, device, name};
 use super::*;
+use crate::core::check::check;
 use crate::core::grade::Grade;
 use crate::core::power::Power;
 use crate::core::shun::lease_times::LeaseTimes;

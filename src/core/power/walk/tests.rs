@@ -1,7 +1,7 @@
 //! Tests each kind of device in each state, with each other one, in one level and in two.
 
-use super::reading::{Kind, Life, Observed, Sees};
-use super::walk::{Remembered, Task, Walk, WalkStep, WalkVerdict};
+use super::super::reading::{Kind, Life, Observed, Sees};
+use super::{Remembered, Task, Walk, WalkStep, WalkVerdict};
 use crate::core::grade::Grade;
 
 mod levels;
