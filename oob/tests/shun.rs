@@ -5,10 +5,9 @@
 
 mod common;
 
+use common::cluster::{SHUN, answer, in_cluster, json_lines, lie, with_config};
 use common::{NODE, Site};
 use serde_json::{Value, json};
-
-const SHUN: &str = "[default]\nlevels = [[\"fabric\"]]\n[devices.fabric]\ndriver = \"shun\"\n";
 
 fn entry(epoch: u64, grade: &str, reach: &str) -> Value {
     json!({NODE: {"epoch": epoch, "addresses": ["192.0.2.1"], "reach": reach, "grade": grade, "boot_id": null,
@@ -99,81 +98,6 @@ fn an_administrator_shuns_a_node_for_a_reason() {
     for words in [&["shun", NODE][..], &["shun", NODE, "--reason", ""], &["shun", "--reason", "its disks"]] {
         site.run(words, &[]).failed(&["see ganeti-oob --help"]);
     }
-}
-
-/// A node of this cluster that answers by SSH, as its noded does not answer, in a network and a mount namespace of its
-/// own. n1 is this host, n1 and n2 are master candidates, n3 and n4 are not.
-fn in_cluster(answers: &[(u8, Value)], script: &str) -> Option<String> {
-    with_config(SHUN, answers, script)
-}
-
-fn with_config(config: &str, answers: &[(u8, Value)], script: &str) -> Option<String> {
-    let is_root = std::process::Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-    if !is_root || !std::path::Path::new("/usr/sbin/nft").exists() {
-        eprintln!("not tested: it needs root and nft");
-        return None;
-    }
-    let site = Site::new(config);
-    site.script("dev", "");
-    site.set_power("dev", "on");
-    for dir in ["ganeti", "answers", "bin"] {
-        std::fs::create_dir(site.path(dir)).unwrap();
-    }
-    let node = |n: u8| {
-        json!({"name": format!("n{n}.lab"), "primary_ip": format!("192.0.2.{n}"), "secondary_ip": format!("192.0.2.{n}"),
-               "master_candidate": n < 3, "offline": false})
-    };
-    let nodes: serde_json::Map<_, _> = (1..=4).map(|n| (format!("u{n}"), node(n))).collect();
-    let ganeti = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"}, "nodes": nodes, "disks": {}});
-    site.write("ganeti/config.data", &ganeti.to_string(), 0o600);
-    let lines = |line: fn(u8) -> String, of: std::ops::RangeInclusive<u8>| of.map(line).collect::<String>();
-    for (key, text) in [
-        ("node_list", lines(|n| format!("n{n}.lab\n"), 1..=4)),
-        ("node_primary_ips", lines(|n| format!("n{n}.lab 192.0.2.{n}\n"), 1..=4)),
-        ("master_candidates", lines(|n| format!("n{n}.lab\n"), 1..=2)),
-    ] {
-        site.write(&format!("ganeti/ssconf_{key}"), &text, 0o600);
-    }
-    for key in ["client.pem", "server.pem"] {
-        site.write(&format!("ganeti/{key}"), "none\n", 0o600);
-    }
-    for (n, answer) in answers {
-        site.write(&format!("answers/root@192.0.2.{n}"), &answer.to_string(), 0o600);
-    }
-    let dir = site.path("").display().to_string();
-    let ssh = format!(
-        "#!/bin/sh\ncat >> {dir}asked\necho >> {dir}asked\nfor word; do case $word in root@*) exec cat {dir}answers/$word;; esac; done\n"
-    );
-    common::install(&site.path("bin/ssh"), &ssh);
-    let script = format!(
-        "set -e\ndir={dir}\nmount --make-rprivate /\nmount --bind {dir}ganeti /var/lib/ganeti\nhostname n1.lab\nip link set lo up\n\
-         oob() {{ c=$1; shift; {} $c \"$@\" --config {dir}config.toml 2>&1 || echo \"exit $?\"; }}\n\
-         kept() {{ cat {dir}state/shun-list.json 2> /dev/null || echo none; }}\n{script}",
-        common::PROGRAM
-    );
-    let mut command = std::process::Command::new("timeout");
-    site.write("script", &script, 0o600);
-    command.args(["-s", "KILL", "60", "unshare", "--mount", "--net", "--uts", "sh"]).arg(site.path("script"));
-    command.env("PATH", format!("{dir}bin:/usr/sbin:/usr/bin:/sbin:/bin"));
-    let done = command.output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-    Some(String::from_utf8(done.stdout).unwrap())
-}
-
-fn answer(n: u8, register: Value) -> (u8, Value) {
-    let refuses: serde_json::Map<_, _> = register
-        .as_object()
-        .unwrap()
-        .iter()
-        .map(|(node, entry): (&String, &Value)| (node.clone(), entry["epoch"].clone()))
-        .collect();
-    let answer = json!({"version": 1, "node": format!("n{n}.lab"), "boot_id": format!("b{n}"), "uptime_ms": 1, "refuses": refuses,
-                        "register": register, "ruleset_id": format!("b{n} 1"), "instances": 0, "drbd_primaries": 0});
-    (n, answer)
-}
-
-fn lie(epoch: u64, address: &str) -> Value {
-    json!({"epoch": epoch, "addresses": [address], "reach": "all", "grade": "bounded", "boot_id": null, "since_ms": 1, "by": "x"})
 }
 
 const LOOK: &str = "oob sync\nkept\noob power-status n3.lab\nnft list ruleset\n";
@@ -297,10 +221,6 @@ const FULL: &str = "mkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/s
 /// A state directory whose file system is read-only.
 const READ_ONLY: &str = "mkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $dir/state\n\
                          mount -o remount,ro $dir/state\n";
-
-fn json_lines(text: &str) -> Vec<Value> {
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
 
 /// A survivor whose disk is full still shuns the target, reports that its next boot loses the entry, and writes it once
 /// there is space.

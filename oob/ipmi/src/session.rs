@@ -1,19 +1,20 @@
 //! An open session: sends commands, checks and returns the replies.
 
+mod connection;
+mod power_command;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ipmi_rs::app::{DeviceId, GetDeviceId};
-use ipmi_rs::connection::{
-    Address, Channel, IpmiCommand, IpmiConnection, LogicalUnit, Message, Request, RequestTargetAddress, Response,
-};
+use ipmi_rs::connection::{Address, Channel, IpmiCommand, LogicalUnit, Message, Request, RequestTargetAddress};
 use ipmi_rs::storage::sel::{GetSelInfo, SelInfo};
 
 use crate::command::{
-    ChassisControl, ChassisStatus, CloseSession, GetChassisStatus, GetSelfTestResults, SelfTest,
-    SetSessionPrivilegeLevel, completion_text, is_retryable, name,
+    ChassisStatus, CloseSession, GetChassisStatus, GetSelfTestResults, SelfTest, SetSessionPrivilegeLevel,
+    completion_text, is_retryable, name,
 };
 use crate::handshake::Established;
 use crate::ignored::IgnoredTally;
@@ -28,10 +29,6 @@ use crate::{CipherSuite, Error, Ignored, Privilege, Target};
 /// The most that each send of Close Session waits for its answer.
 const CLOSE_WAIT: Duration = Duration::from_millis(150);
 const CLOSE_SENDS: u32 = 2;
-/// How often a power command is sent that is not answered itself, though later questions are.
-const COMMAND_SENDS: u32 = 6;
-/// Marks that a question behind a power command was answered.
-const ANSWERED: u32 = u32::MAX;
 /// How often a command is repeated after a completion code that mostly stays.
 const ODD_CODES: u32 = 2;
 
@@ -137,89 +134,6 @@ impl Session {
     /// See [`Error`]. An error shows nothing of the power.
     pub fn chassis_status(&mut self) -> Result<ChassisStatus, Error> {
         self.run(GetChassisStatus)
-    }
-
-    /// Turns power on or off (Chassis Control). Success means that the BMC accepted the command.
-    ///
-    /// Some BMCs need seconds for the command, and would carry out each copy of it again. So it is sent again only after
-    /// the BMC has answered a question that was sent after it: until then it may still be at work on it.
-    ///
-    /// A request that was sent twice may reach the BMC late, as long as the session lasts: use another session for the
-    /// opposite command.
-    ///
-    /// # Errors
-    /// See [`Error`]. The command may have had its effect all the same: read the status.
-    pub fn chassis_control(&mut self, control: ChassisControl) -> Result<(), Error> {
-        let message = Message::from(control);
-        let mut odd = 0;
-        for times in 1.. {
-            let reply = self.command(&message)?;
-            let pause = busy_pause(times);
-            if reply.completion_code == 0 {
-                return Ok(());
-            }
-            if !self.is_worth_repeating(reply.completion_code, &mut odd) || Instant::now() + pause >= self.deadline {
-                return Err(self.completion_error(&reply));
-            }
-            thread::sleep(pause);
-        }
-        Err(Error::Misuse { peer: self.peer(), what: "a command was sent without end" })
-    }
-
-    /// Sends a power command until its own answer comes. After each copy, asks for the chassis status until that is
-    /// answered: what it says does not matter, but the BMC has come as far. Then the copy is lost, or its answer is near.
-    fn command(&mut self, message: &Message) -> Result<LanReply, Error> {
-        let command = self.request(message, 0);
-        let started = Instant::now();
-        let (peer, asked) = (self.peer(), name(command.net_fn, command.command));
-        let mut ignored = IgnoredTally::default();
-        let mut packets = 0;
-        for copy in 1..=COMMAND_SENDS {
-            if Instant::now() >= self.deadline {
-                break;
-            }
-            let question = self.request(&Message::from(GetChassisStatus), 0);
-            self.transmit(&command)?;
-            packets += 1;
-            let mut until = self.timer(self.pace.command_wait(1));
-            let mut questions = 0;
-            loop {
-                let Some(datagram) = self.transport.receive(until)? else {
-                    if questions == ANSWERED || Instant::now() >= self.deadline {
-                        break;
-                    }
-                    self.transmit(&question)?;
-                    packets += 1;
-                    questions += 1;
-                    until = self.timer(self.pace.command_wait(questions + 1));
-                    continue;
-                };
-                match accept(
-                    &self.keys,
-                    self.console_session_id,
-                    &mut self.last_accepted,
-                    &[&command, &question],
-                    datagram,
-                ) {
-                    Ok((0, reply)) => {
-                        self.pace.computed(packets - 1);
-                        return Ok(reply);
-                    }
-                    Ok(_) => {
-                        if questions != ANSWERED {
-                            self.pace.computed(questions.saturating_sub(1));
-                        }
-                        questions = ANSWERED;
-                        until = self.timer(Pace::command_pause(copy));
-                    }
-                    Err(reason) => ignored.add(reason),
-                }
-            }
-        }
-        if packets == 0 {
-            return Err(Error::DeadlinePassed { peer, asked });
-        }
-        Err(Error::NoAnswer { peer, asked, sent: packets, waited: started.elapsed(), ignored })
     }
 
     /// Returns the end of a wait that leaves time for two more.
@@ -454,41 +368,6 @@ fn accept(
         }
     }
     Err(reason)
-}
-
-impl IpmiConnection for Session {
-    type SendError = Error;
-    type RecvError = Error;
-    type Error = Error;
-
-    fn send(&mut self, request: &mut Request) -> Result<(), Error> {
-        let message = Message::new_raw(request.netfn_raw(), request.cmd(), request.data().to_vec());
-        let lun = self.own_lun(request)?;
-        self.pending = Some(self.request(&message, lun));
-        Ok(())
-    }
-
-    fn recv(&mut self) -> Result<Response, Error> {
-        let misuse = Error::Misuse { peer: self.peer(), what: "an answer was waited for but nothing was asked" };
-        let request = self.pending.take().ok_or(misuse)?;
-        let reply = self.exchange(&request)?;
-        self.response(reply)
-    }
-
-    fn send_recv(&mut self, request: &mut Request) -> Result<Response, Error> {
-        let reply = self.answer(request)?;
-        self.response(reply)
-    }
-}
-
-impl Session {
-    fn response(&self, reply: LanReply) -> Result<Response, Error> {
-        let mut data = vec![reply.completion_code];
-        data.extend(reply.data);
-        let message = Message::new_raw(reply.net_fn, reply.command, data);
-        let empty = Error::Misuse { peer: self.peer(), what: "a reply without completion code was accepted" };
-        Response::new(message, i64::from(reply.sequence)).ok_or(empty)
-    }
 }
 
 impl fmt::Debug for Session {

@@ -8,6 +8,8 @@
     reason = "each test crate uses a part of it, and a broken test stops at once"
 )]
 
+pub(crate) mod cluster;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;

@@ -3,6 +3,8 @@
 //! It begins after the record was submitted and without the reconciler's lock, so that nothing that it waits for delays
 //! a record, of this node or of another. What it cannot read is reported and prevents starts, never a record.
 
+mod submission;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;
@@ -24,7 +26,7 @@ use crate::core::recovery::instance::InstanceName;
 use crate::core::recovery::memory::RecoveryMemory;
 use crate::core::recovery::opcodes::{Form, StartJob, jobs};
 use crate::core::recovery::place::Place;
-use crate::core::recovery::plan::{Cancel, RecoveryPlan, Start};
+use crate::core::recovery::plan::{RecoveryPlan, Start};
 use crate::core::recovery::state::RecoverySettings;
 use crate::service::recovery::{RecoveryError, Sources, collect};
 use crate::service::shun::drbd_seen;
@@ -32,7 +34,7 @@ use crate::service::shun::own::shunned_or_refused;
 use crate::sys::clock::{Deadline, now, wall_nanos};
 use crate::sys::config_file;
 use crate::sys::ganeti::files;
-use crate::sys::ganeti::luxi::{self, Luxi, LuxiError};
+use crate::sys::ganeti::luxi;
 use crate::sys::lock::{Lock, LockError};
 
 /// The file of what recovery remembers, in the state directory.
@@ -43,9 +45,6 @@ const LIMIT: Duration = Duration::from_secs(6);
 
 /// How long another recovery of this host is waited for.
 const BUSY: Duration = Duration::from_millis(200);
-
-/// How long luxid may take to confirm the starts.
-const ANSWER: Duration = Duration::from_secs(2);
 
 /// How long the nodes may take to report what they have seen of their DRBD disks.
 const DRBD: Duration = Duration::from_secs(2);
@@ -254,58 +253,6 @@ impl Reconciler {
             }
             Err(_) => Recovered { news: lines.clone(), lines },
         }
-    }
-
-    fn cancel_start(&self, cancel: &Cancel, deadline: Deadline) -> String {
-        let Cancel { job, instance, why } = cancel;
-        let connection = Luxi::connect(&self.luxi, deadline.at_most(ANSWER));
-        match connection.and_then(|mut luxi| luxi.cancel_job(*job)) {
-            Ok(_) => format!("{instance}: job {job} is cancelled: {why}"),
-            Err(error) => format!("{instance}: job {job} cannot be cancelled: {error} ({why})"),
-        }
-    }
-
-    /// Submits the starts in one request. Returns one line for each.
-    fn submit_starts(
-        &self,
-        starts: &[StartJob<'_>],
-        remembered: &mut RecoveryMemory,
-        deadline: Deadline,
-    ) -> Vec<String> {
-        if starts.is_empty() {
-            return Vec::new();
-        }
-        let opcodes: Vec<_> = starts.iter().map(|job| job.opcodes.clone()).collect();
-        let connection = Luxi::connect(&self.luxi, deadline.at_most(ANSWER));
-        let answers = connection.and_then(|mut luxi| luxi.submit_each(&opcodes));
-        let each: Vec<Result<Option<u64>, String>> = match answers {
-            Ok(answers) => answers.into_iter().map(|each| each.map(Some).map_err(|error| error.to_string())).collect(),
-            Err(error @ (LuxiError::Connect { .. } | LuxiError::Refused(_))) => {
-                starts.iter().map(|_| Err(error.to_string())).collect()
-            }
-            // luxid may still accept them.
-            Err(LuxiError::Unconfirmed | LuxiError::NoAnswer | LuxiError::Exchange(_) | LuxiError::Answer(_)) => {
-                starts.iter().map(|_| Ok(None)).collect()
-            }
-        };
-        let at = now();
-        let mut lines = Vec::new();
-        for (StartJob { start, .. }, answer) in starts.iter().zip(each) {
-            let on = start.place.node().map_or_else(String::new, |node| format!(" on {node}"));
-            let what = format!("{}: starts{on}, off {}", start.instance, start.off);
-            lines.push(match answer {
-                Ok(Some(number)) => {
-                    remembered.accepted(start, at);
-                    format!("{what}: job {number} is submitted")
-                }
-                Ok(None) => format!("{what}: a job is handed over"),
-                Err(error) => {
-                    remembered.not_accepted(start);
-                    format!("{what}: not submitted, the next recovery tries again: {error}")
-                }
-            });
-        }
-        lines
     }
 
     fn sources<'a>(

@@ -10,6 +10,7 @@ mod pacemaker;
 mod roles;
 mod run;
 mod script;
+mod shunning;
 mod view;
 mod world;
 

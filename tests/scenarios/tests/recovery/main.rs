@@ -4,10 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where its simulated world is wrong")]
 
+mod event;
 mod ganeti;
 mod world;
 
-use world::{Broken, Event, Guard, HOSTS, INSTANCES, World, vm_name};
+use event::Event;
+use world::{Broken, Guard, HOSTS, INSTANCES, World, vm_name};
 
 /// How many random sequences are tried; `RECOVERY_SEEDS` sets another number, and `RECOVERY_FIRST` the first one. Of one
 /// alone, the jobs of each instance are printed.

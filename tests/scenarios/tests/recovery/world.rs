@@ -20,6 +20,7 @@ use gnt_ha::core::recovery::state::{DeathProof, NodeRecord, RecoveryInput, Recov
 use gnt_ha::core::recovery::template::DiskTemplate;
 use serde_json::{Value, json};
 
+use super::event::Event;
 use super::ganeti::QueuedJob;
 
 pub(crate) const HOSTS: usize = 5;
@@ -31,24 +32,6 @@ const STEP_MS: u64 = 5_000;
 
 /// From the loss of a host to its fencing, in steps.
 const FENCED_AFTER: u64 = 2;
-
-#[derive(Clone, Debug)]
-pub(crate) enum Event {
-    Die(usize),
-    Cut(usize),
-    PowerOn(usize),
-    Readmit(usize),
-    MasterDies,
-    Stop(usize),
-    StartByHand(usize),
-    MoveByHand(usize, usize),
-    Migrate(usize, usize),
-    StartsFail(usize, bool),
-    Paused(bool),
-    AnswerLost,
-    HailFails(bool),
-    Nothing,
-}
 
 /// A guard that a test takes away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,11 +86,11 @@ pub(crate) struct World {
     /// Whether the random events are only losses of hosts and of answers.
     pub(crate) has_only_losses: bool,
     pub(crate) broken: Vec<(Broken, String)>,
-    records: BTreeMap<usize, u64>,
-    memory: RecoveryMemory,
+    pub(crate) records: BTreeMap<usize, u64>,
+    pub(crate) memory: RecoveryMemory,
     pub(crate) is_paused: bool,
-    is_answer_lost: bool,
-    hail_fails: bool,
+    pub(crate) is_answer_lost: bool,
+    pub(crate) hail_fails: bool,
     seed: u64,
 }
 
@@ -166,57 +149,6 @@ impl World {
 
     pub(crate) fn answers(&self, host: usize) -> bool {
         !self.hosts[host].is_dead && !self.hosts[host].is_cut
-    }
-
-    fn event(&mut self, event: &Event) {
-        match *event {
-            Event::Die(host) if !self.hosts[host].is_dead => {
-                self.hosts[host].is_dead = true;
-                self.hosts[host].running.clear();
-                self.hosts[host].lost_at.get_or_insert(self.now);
-            }
-            Event::Cut(host) if self.answers(host) && !self.hosts[host].is_offline => {
-                self.hosts[host].is_cut = true;
-                self.hosts[host].lost_at.get_or_insert(self.now);
-            }
-            Event::PowerOn(host) if self.hosts[host].proof_at.is_some() => {
-                self.hosts[host].is_dead = false;
-                self.hosts[host].is_cut = false;
-                self.hosts[host].running.clear();
-            }
-            Event::Readmit(host)
-                if self.hosts[host].is_offline && self.answers(host) && self.hosts[host].running.is_empty() =>
-            {
-                let starts_fail = self.hosts[host].starts_fail;
-                self.hosts[host] = Host { starts_fail, ..Host::default() };
-                self.records.remove(&host);
-            }
-            Event::MasterDies => {
-                self.interrupt();
-                self.memory = RecoveryMemory::default();
-            }
-            Event::Stop(vm) => {
-                self.submit(vec![json!({"OP_ID": "OP_INSTANCE_SHUTDOWN", "instance_name": vm_name(vm).as_str()})]);
-            }
-            Event::StartByHand(vm) => {
-                self.submit(vec![json!({"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": vm_name(vm).as_str()})]);
-            }
-            Event::MoveByHand(vm, host) => {
-                let (instance, node) = (vm_name(vm), host_name(host));
-                self.submit(vec![json!({"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": instance.as_str(),
-                                        "target_node": node})]);
-            }
-            Event::Migrate(vm, host) => {
-                let op = json!({"OP_ID": "OP_INSTANCE_MIGRATE", "instance_name": vm_name(vm).as_str(),
-                                "target_node": host_name(host)});
-                self.submit(vec![op.clone(), op]);
-            }
-            Event::StartsFail(host, fails) => self.hosts[host].starts_fail = fails,
-            Event::Paused(is_paused) => self.is_paused = is_paused,
-            Event::AnswerLost => self.is_answer_lost = true,
-            Event::HailFails(fails) => self.hail_fails = fails,
-            _ => {}
-        }
     }
 
     /// Pacemaker fences what is lost.
@@ -388,36 +320,5 @@ impl World {
             self.reconcile();
         }
         self.work();
-    }
-
-    /// A random event; most are of hosts and their instances.
-    pub(crate) fn random_event(&mut self) -> Event {
-        let host = 1 + self.chance(HOSTS - 1);
-        let vm = self.chance(INSTANCES);
-        let is_so = self.chance(2) == 0;
-        if self.has_only_losses {
-            return match self.chance(12) {
-                0 => Event::Die(host),
-                1 | 2 => Event::Cut(host),
-                3..9 => Event::AnswerLost,
-                _ => Event::Nothing,
-            };
-        }
-        match self.chance(34) {
-            0..4 => Event::Die(host),
-            4..8 => Event::Cut(host),
-            8..10 => Event::PowerOn(host),
-            10..13 => Event::Readmit(host),
-            13..16 => Event::MasterDies,
-            16..18 => Event::Stop(vm),
-            18 => Event::StartByHand(vm),
-            19 => Event::MoveByHand(vm, host),
-            20..24 => Event::Migrate(vm, host),
-            24..26 => Event::StartsFail(host, is_so),
-            26 => Event::Paused(is_so),
-            27 => Event::HailFails(is_so),
-            28..32 => Event::AnswerLost,
-            _ => Event::Nothing,
-        }
     }
 }

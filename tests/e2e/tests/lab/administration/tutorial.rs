@@ -6,8 +6,9 @@ use lab::{Host, Lab};
 
 use crate::host_fails::storm::wait_armed;
 use crate::support::cib::Roles;
-use crate::support::cluster::{Scene, WATCHDOG_MS};
+use crate::support::cluster::Scene;
 use crate::support::doc_page::follow;
+use crate::support::start::WATCHDOG_MS;
 
 const PDU_PAGE: &str = include_str!("../../../../../docs/howto/pdu-beside-bmc.md");
 const NO_BMC_PAGE: &str = include_str!("../../../../../docs/howto/no-bmc.md");

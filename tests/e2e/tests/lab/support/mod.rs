@@ -7,4 +7,5 @@ pub(crate) mod end;
 pub(crate) mod failures;
 pub(crate) mod flows;
 pub(crate) mod instances;
+pub(crate) mod start;
 pub(crate) mod watcher;
