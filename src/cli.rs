@@ -51,7 +51,7 @@ pub struct PrintError(#[from] io::Error);
 #[derive(Debug, thiserror::Error)]
 pub enum ConfirmError {
     /// Stdin is not a terminal.
-    #[error("there is no terminal to ask at: --yes says that you are sure")]
+    #[error("there is no terminal for the question: --yes skips it")]
     NoTerminal,
     /// Stdin cannot be read.
     #[error(transparent)]

@@ -157,7 +157,7 @@ fn a_start_of_unknown_origin_is_stopped_where_gnt_ha_starts_instances() {
         let (code, shown) = site(true, tag).hook(hook, "pre", &instance(status));
         assert_eq!((code, shown.matches('\n').count()), (Some(1), 1), "{hook}: {shown}");
         assert!(shown.starts_with("gnt-ha: web: cannot find out whether gnt-ha starts it"), "{shown}");
-        // A start was handed over before the administrator removed the tag.
+        // A start was submitted before the administrator removed the tag.
         let started = site(true, other);
         started.write("state/recovery.json", STARTED);
         assert_eq!(started.hook(hook, "pre", &instance(status)).0, Some(1), "{hook}");

@@ -203,7 +203,7 @@ mod tests {
         assert!(evidence.receipts_of_others(&other, &n2, dir.path(), answer).is_empty(), "nothing rests on n1");
         evidence.received = evidence.receipts_of_others(&lost, &n2, dir.path(), answer);
         let proof = evidence.proof_that_gone(&n1);
-        assert_eq!(proof.as_deref(), Some("n1.lab is proven off: bmc, as n3.lab tells, receipt a-1"));
+        assert_eq!(proof.as_deref(), Some("n1.lab is proven off: bmc, as n3.lab reports, receipt a-1"));
         assert_eq!(evidence.proof_that_gone(&n3), None, "it is a member");
     }
 }

@@ -44,7 +44,7 @@ pub enum GanetiViewError {
     #[error(transparent)]
     Ssconf(#[from] SsconfError),
     /// No node of Ganeti has this host's name.
-    #[error("none of Ganeti's nodes is called {0} (set node_name)")]
+    #[error("Ganeti has no node {0} (set node_name)")]
     NoNode(String),
 }
 

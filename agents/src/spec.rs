@@ -104,7 +104,7 @@ pub const PARAMETERS: &[Parameter] = &[
         "node_name",
         None,
         "This node's name in Ganeti",
-        "To be given only where Ganeti's name of the node is not the host's, and of course per node; by default it is \
+        "Needed only where the node's name in Ganeti is not the host's name; each node has its own. By default it is \
          found by the host's name.",
     ),
 ];
@@ -121,7 +121,7 @@ const fn monitor(timeout: u64, interval: u64, role: Option<&'static str>) -> Act
 pub const MASTER_ROLE: Agent = Agent {
     name: "ganeti-master-role",
     short: "Ganeti's master role",
-    long: "Keeps the master role of a Ganeti cluster on a node that lives. Run it as one resource (started on the \
+    long: "Keeps the master role of a Ganeti cluster on a node that is online. Run it as one resource (started on the \
            master, stopped on master candidates, never elsewhere), or as a promotable clone on all nodes (promoted on \
            the master; the candidate with the most recent configuration is preferred, a node that is not one is \
            never chosen and never banned). Fencing must be on. By default a monitor checks only the role; with the \

@@ -53,7 +53,7 @@ pub(crate) fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetErro
     let is_missing = matches!(error, TargetError::Node { .. }) && cluster.certainly_lacks(plug);
     if options.missing_as_off && is_missing && options.action != Action::On {
         let mut report = Report::success("Success: Already OFF");
-        report.stderr.push(format!("{plug}: Ganeti does not know it, taken for off as missing_as_off says"));
+        report.stderr.push(format!("{plug}: Ganeti has no such node, and missing_as_off takes it for off"));
         return report;
     }
     let recorded = begin(options, plug);
@@ -150,7 +150,7 @@ fn act(
                 finish.reason = Some(format!("power-on failed: {error}"));
                 let node = &target.node;
                 report.stderr.push(format!(
-                    "{node}: was off, proven ({}), and is not known to be on again: {error}",
+                    "{node}: was off, proven ({}), and it is unknown whether it is on again: {error}",
                     proof.grade
                 ));
             }
@@ -160,9 +160,7 @@ fn act(
     if was_switched_on && !identity::under_pacemaker() {
         finish.record = Some(match state {
             Power::On => "not recorded: it was rebooted by hand, and is on again".to_owned(),
-            Power::Off => {
-                "not recorded: it was rebooted by hand, and it is not known whether it is on again".to_owned()
-            }
+            Power::Off => "not recorded: it was rebooted by hand, and it is unknown whether it is on again".to_owned(),
         });
     } else if options.record {
         let worth = Evidence::of_receipt(requested, finish.outcome, proof.grade).worth();

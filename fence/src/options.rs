@@ -91,7 +91,7 @@ pub struct Options {
     pub status_sleep: Duration,
     /// The number of additional attempts to switch on.
     pub retry_on: u32,
-    /// Whether a node that Ganeti does not know counts as off.
+    /// Whether a node that Ganeti does not have counts as off.
     pub missing_as_off: bool,
     /// Whether the steps are logged to stderr.
     pub verbose: bool,

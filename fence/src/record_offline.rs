@@ -27,7 +27,7 @@ pub fn record_offline(cluster: &Cluster, node: &NodeName, worth: Worth, options:
         return "not recorded here: this host has no Ganeti configuration".to_owned();
     };
     let Ok(found) = config.find(node) else {
-        return format!("not recorded here: Ganeti does not know {node}");
+        return format!("not recorded here: Ganeti has no node {node}");
     };
     let Some(here) = identity::node_among(config.nodes().iter().map(|node| &node.name)) else {
         return format!("not recorded here: this host, {}, is not one of Ganeti's nodes", identity::host());
@@ -44,7 +44,9 @@ pub fn record_offline(cluster: &Cluster, node: &NodeName, worth: Worth, options:
     match reconciler.record_fenced(config, &job, worth.grade, deadline) {
         Ok(Some(number)) => format!("job {number} is submitted, {purpose}"),
         Ok(None) => {
-            format!("a job {purpose} is handed over; Ganeti confirms it when it has waited for the dead")
+            format!(
+                "a job {purpose} is submitted, not confirmed: Ganeti confirms it after it has waited for the lost nodes"
+            )
         }
         Err(why) => format!("not recorded here: {why}"),
     }

@@ -121,7 +121,7 @@ pub const OPTIONS: &[Spec] = &[
         None,
         Kind::Flag,
         "",
-        "Take a node that Ganeti does not know for off. Dangerous: a misspelt name is a node that Ganeti does not know",
+        "Take a node that Ganeti does not have for off. Dangerous: a misspelt name is a node that Ganeti does not have",
     ),
     spec(
         "disable_timeout",
@@ -175,7 +175,7 @@ pub const OPTIONS: &[Spec] = &[
             None,
             Kind::Truth,
             "true|false",
-            "After a proven off, have Ganeti record the node as offline, where this host is the master and does not run the roles' agents, which record it themselves; a pause and the breaker hold it back",
+            "After a proven off, have Ganeti record the node as offline, where this host is the master and does not run the roles' agents, which record it themselves; a pause and the breaker prevent it",
         ),
         "true",
     ),

@@ -13,7 +13,7 @@ use gnt_ha::sys::oob_program::{OobError, OobProgram};
 
 use crate::options::Options;
 
-/// What this host knows of the cluster.
+/// The cluster as this host has it.
 #[derive(Debug)]
 pub struct Cluster {
     /// Ganeti's configuration, or the reason why this host does not have it.
@@ -54,7 +54,7 @@ pub enum TargetError {
     },
     /// Pacemaker wants another node fenced than the device's options name.
     #[error(
-        "Pacemaker means {meant} (nodename), and the fence device says {plug} (plug or port): remove plug, port \
+        "Pacemaker names {meant} (nodename), and the fence device {plug} (plug or port): remove plug, port \
          and pcmk_host_map from the device"
     )]
     Contradiction {
@@ -115,7 +115,7 @@ impl Cluster {
         self.config.as_ref().map_err(|error| TargetError::Config(error.to_string()))
     }
 
-    /// Returns the names of Ganeti's nodes that this host knows.
+    /// Returns the names of Ganeti's nodes that this host has.
     fn names(&self) -> Vec<&NodeName> {
         match (&self.config, &self.copy) {
             (Ok(config), _) => config.nodes().iter().map(|node| &node.name).collect(),

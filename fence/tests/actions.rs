@@ -48,7 +48,7 @@ fn a_reboot_whose_power_on_fails_is_success_and_says_so() {
         let cluster = Cluster::with_program(vice);
         let ran = cluster.pacemaker("action=reboot\nplug=n2.lab\npower_timeout=0.5");
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        ran.stderr_has(&["n2.lab", "was off, proven", "is not known to be on again"]);
+        ran.stderr_has(&["n2.lab", "was off, proven", "it is unknown whether it is on again"]);
         assert_eq!(cluster.receipt()["outcome"], "off-only");
         assert_eq!(cluster.receipt()["grade"], "off");
     }

@@ -32,7 +32,7 @@ fn other_versions_and_empty_clusters_are_refused() {
     let mut config = cluster.config();
     config["nodes"] = json!({});
     cluster.write_config(&config);
-    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "holds no node"]);
+    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "has no node"]);
 }
 
 /// A host that is not a master candidate fences with `oob_program=`, by the name that Pacemaker gives.
@@ -73,7 +73,7 @@ fn a_host_that_is_no_candidate_fences_by_the_copy() {
         .failed(&["n3.lab", "it has no OOB program, or was added since"]);
     cluster.pacemaker(&format!("action=off\nplug=n4.lab\n{cib}")).failed(&["no node n4.lab"]);
     cluster.pacemaker(&format!("action=off\nplug=n4.lab\nmissing_as_off=1\n{cib}")).failed(&["no node n4.lab"]);
-    cluster.pacemaker(&format!("action=off\nplug=n1.lab\nnodename=n2.lab\n{cib}")).failed(&["Pacemaker means n2.lab"]);
+    cluster.pacemaker(&format!("action=off\nplug=n1.lab\nnodename=n2.lab\n{cib}")).failed(&["Pacemaker names n2.lab"]);
     assert_eq!(cluster.power("n3.lab"), "on");
     // Pacemaker's fencer must not choose a host that cannot fence.
     std::fs::remove_file(own).unwrap();

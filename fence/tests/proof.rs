@@ -15,7 +15,7 @@ fn a_program_that_lies_about_power_off_is_found_out() {
     for action in ["off", "reboot"] {
         let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && exit 0"#);
         let ran = cluster.pacemaker(&format!("action={action}\nplug=n2.lab"));
-        ran.failed(&["n2.lab", "not proven off", "it still says on"]);
+        ran.failed(&["n2.lab", "not proven off", "it still reads on"]);
         assert_eq!(cluster.called("power-on n2.lab"), 0, "no reboot goes on without its off");
         assert_eq!(
             (&cluster.receipt()["outcome"], &cluster.receipt()["grade"]),
@@ -31,7 +31,7 @@ fn a_program_that_lies_about_power_off_is_found_out() {
 fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && exit 0"#);
     let ran = cluster.pacemaker("action=off\nplug=n2.lab\ndisable_timeout=true\ndeadline=2\nstonith_status_sleep=0.3");
-    ran.failed(&["n2.lab", "not proven off", "it still says on"]);
+    ran.failed(&["n2.lab", "not proven off", "it still reads on"]);
 }
 
 /// A command that had no effect is sent once more, but not without end.
@@ -54,7 +54,7 @@ fn an_off_that_reports_an_error_and_works_is_success() {
 fn a_refused_off_fails_with_the_programs_own_reason() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && { echo "outlet is locked" >&2; exit 4; }"#);
     let ran = cluster.pacemaker("action=off\nplug=n2.lab");
-    ran.failed(&["n2.lab", "it still says on", "exit code 4", "outlet is locked"]);
+    ran.failed(&["n2.lab", "it still reads on", "exit code 4", "outlet is locked"]);
 }
 
 /// A moment without power inside another program's power cycle must not count as off.
@@ -136,7 +136,7 @@ fn a_program_that_prints_on_power_off_is_judged_by_the_state() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && echo "Chassis Power Control: Down/Off""#);
     cluster.pacemaker("action=off\nplug=n2.lab").succeeded().printed("Success: Powered OFF\n");
     let cluster = Cluster::with_program(r#"[ "$1" = power-off ] && { echo "Down/Off"; exit 0; }"#);
-    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "it still says on", "Down/Off"]);
+    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "it still reads on", "Down/Off"]);
 }
 
 /// A device that cannot be read may still switch, and may answer afterwards (a BMC on a shared port).
@@ -186,5 +186,5 @@ fn a_grade_counts_for_its_own_answer_only() {
             exit 0
         fi"#,
     );
-    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "still says on"]);
+    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "still reads on"]);
 }

@@ -93,9 +93,14 @@ fn the_third_at_once_latches_the_breaker() {
         cluster.write_config(&config);
     }
     let record = fence(&cluster, "n4.lab", "");
-    assert!(record.starts_with("not recorded here: the breaker holds back n4.lab beside n2.lab, n3.lab"), "{record}");
+    assert!(
+        record.starts_with("not recorded here: the breaker is open and blocks n4.lab beside n2.lab, n3.lab"),
+        "{record}"
+    );
     assert_eq!(breaker(&cluster)["latched"]["held"], json!(["n4.lab"]), "it latches");
-    assert!(fence(&cluster, "n5.lab", "").starts_with("not recorded here: the breaker holds back n4.lab, n5.lab"));
+    assert!(
+        fence(&cluster, "n5.lab", "").starts_with("not recorded here: the breaker is open and blocks n4.lab, n5.lab")
+    );
 }
 
 /// A pause that cannot be read counts as a pause.
@@ -131,7 +136,7 @@ fn maintenance_and_a_weak_proof_hold_it_back() {
         r#"case "$1 $(cat "power-$2")" in "power-status off") echo '{"powered": false, "grade": "isolated"}'; exit 0 ;; esac"#,
     );
     let record = fence(&cluster, "n2.lab", "minimum_grade=isolated");
-    assert_eq!(record, "not recorded here: it is only proven isolated, and at least bounded is asked for");
+    assert_eq!(record, "not recorded here: it is only proven isolated, and at least bounded is needed");
     assert_eq!(breaker(&cluster), Value::Null, "what is not recorded does not count");
 }
 

@@ -35,7 +35,7 @@ fn another_node_than_pacemaker_means_is_not_fenced() {
     ] {
         for action in ["off", "on", "reboot", "status"] {
             let cluster = Cluster::new();
-            cluster.pacemaker(&format!("action={action}\n{lines}")).stderr_has(&["Pacemaker means n3.lab", "plug"]);
+            cluster.pacemaker(&format!("action={action}\n{lines}")).stderr_has(&["Pacemaker names n3.lab", "plug"]);
             assert_eq!((cluster.power("n2.lab"), cluster.power("n3.lab")), ("on".into(), "on".into()), "{lines}");
         }
     }
@@ -72,7 +72,7 @@ fn another_node_is_not_fenced_where_ganetis_configuration_is_not() {
                 assert_eq!(cluster.called("power-off n2.lab"), 1, "{lines}");
             } else {
                 let meant = lines.split(['=', '\n']).nth(1).unwrap();
-                ran.failed(&[&format!("Pacemaker means {meant}"), "the fence device says n2", "pcmk_host_map"]);
+                ran.failed(&[&format!("Pacemaker names {meant}"), "the fence device n2", "pcmk_host_map"]);
                 assert!(cluster.calls().is_empty(), "{lines}: {list:?}");
             }
         }

@@ -68,7 +68,7 @@ fn the_rest_of_a_failed_level_is_asked() {
         assert_eq!(ran.code == Some(0), believed, "{devices:?}: {ran:?}");
         assert!(site.calls("b").iter().all(|call| call.starts_with("power-status")), "{:?}", site.calls("b"));
         if !believed {
-            ran.failed_for(NODE, &["level 1: a", "level 1 still says on after this level was off (b)"]);
+            ran.failed_for(NODE, &["level 1: a", "level 1 still reads on after this level was off (b)"]);
         }
     }
 }
@@ -98,7 +98,7 @@ fn a_locked_outlet_does_not_hide_a_machine_that_is_off() {
 
     let site = scripts(&[("bmc", MACHINE), ("pdu", FEED)], r#"[["bmc"], ["pdu"]]"#);
     site.script("bmc", LOCKED);
-    site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still says on", "check which outlets"]);
+    site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still reads on", "check which outlets"]);
 }
 
 /// A device of an unknown kind counts as the stricter: as a running machine, and as one of several feeds.
@@ -106,7 +106,7 @@ fn a_locked_outlet_does_not_hide_a_machine_that_is_off() {
 fn what_a_device_sees_is_strict_until_it_is_said() {
     let site = scripts(&[("one", ""), ("bmc", MACHINE)], r#"[["one"], ["bmc"]]"#);
     site.script("one", LOCKED);
-    site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still says on"]);
+    site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still reads on"]);
 }
 
 /// `bounded` concerns the lost boot, and not the power: a BMC that reads "on" and cannot switch does not overrule it.

@@ -59,7 +59,7 @@ fn a_suite_that_is_not_allowed_is_not_used() {
 #[test]
 fn an_acknowledgement_without_action_is_a_failure() {
     let (bmc, site) = bmc(Behaviour { power_acts: PowerActs::Never, ..Behaviour::default() });
-    off_is_failure(&site, &["it still says on"]);
+    off_is_failure(&site, &["it still reads on"]);
     assert_eq!(bmc.seen().controls, [0, 0], "the command goes out once more, not for ever");
 }
 

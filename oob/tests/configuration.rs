@@ -117,7 +117,7 @@ fn a_secret_under_the_other_spelling_is_refused_too() {
 fn a_node_without_one_rule_is_named() {
     let site =
         Site::new("[devices.dev]\ndriver = \"exec\"\nprogram = \"{dir}/dev\"\n[nodes.n9]\nlevels = [[\"dev\"]]\n");
-    site.oob("power-off").failed_for(NODE, &["says nothing about node", "[default]"]);
+    site.oob("power-off").failed_for(NODE, &["has no rule for node", "[default]"]);
     assert_eq!(site.receipt()["outcome"], "refused");
     let rule = |pattern| format!("[nodes.\"{pattern}\"]\nlevels = [[\"dev\"]]\n");
     let both = format!("{}{}", rule("n1*"), rule("*.lab"));

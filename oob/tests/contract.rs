@@ -76,7 +76,7 @@ fn only_the_state_that_is_read_back_counts() {
 fn the_reason_is_what_was_last_read_also_when_the_time_is_up() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
     site.script("dev", r#"[ "$1" = power-off ] && exit 0"#);
-    site.oob_within("1.5", "power-off").failed_for(NODE, &["dev", "it still says on"]);
+    site.oob_within("1.5", "power-off").failed_for(NODE, &["dev", "it still reads on"]);
     site.script("dev", "echo 'outlet is locked' >&2; exit 1");
     site.oob_within("1.5", "power-off").failed_for(NODE, &["dev", "power-status failed", "outlet is locked"]);
 }

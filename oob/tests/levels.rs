@@ -196,7 +196,7 @@ fn a_level_that_says_on_is_not_overruled_by_a_wrong_outlet() {
         let site = Site::with_scripts(&["bmc", "pdu"], r#"[["bmc"], ["pdu"]]"#);
         site.script("bmc", r#"[ "$1" = power-off ] && { echo 'insufficient privilege' >&2; exit 1; }"#);
         site.set_power("pdu", outlet);
-        site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still says on", "check which outlets"]);
+        site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still reads on", "check which outlets"]);
         assert_eq!(site.receipt()["outcome"], "unknown");
     }
 }

@@ -34,7 +34,7 @@ pub struct Arguments {
     /// The node, full or short
     node: NodeName,
 
-    /// How you know: that you have pulled its plugs, or stand before it
+    /// Evidence that the node is off: its plugs are pulled, for example
     #[arg(long, value_name = "TEXT")]
     reason: String,
 
@@ -83,7 +83,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
                 .map_or_else(ToString::to_string, |()| format!("{name} is off, and no longer UNCLEAN"));
             action.step("Pacemaker", "is notified that it is off", &saw);
         }
-        None => action.step("Pacemaker", "is asked what it calls the node", "it has no such node"),
+        None => action.step("Pacemaker", "read its name of the node", "it has no such node"),
     }
     let is_accepted = confirmed.is_ok();
     let warnings = action.finish(ActionResult {
@@ -101,7 +101,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     })?;
     let then = match name {
         Some(_) => "Pacemaker goes on, and Ganeti's master records it",
-        None => "Pacemaker does not know it; Ganeti's master records it",
+        None => "Pacemaker has no such node; Ganeti's master records it",
     };
     Ok(cli::print(&format!("{node}: confirmed as off; {then}\n"))?)
 }

@@ -149,7 +149,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         }
         if course.recorded_ms.is_none() && seen.is_recorded {
             course.recorded_ms = Some(elapsed());
-            report(course.recorded_ms, &format!("Ganeti has {node} offline"))?;
+            report(course.recorded_ms, &format!("{node} is recorded offline in Ganeti"))?;
         }
         if course.rejoined_ms.is_none() && seen.is_back {
             course.rejoined_ms = Some(elapsed());

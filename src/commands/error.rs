@@ -63,7 +63,7 @@ pub enum CommandError {
     #[error(transparent)]
     Cib(#[from] CibError),
     /// The output of `cibadmin --query` is not a configuration.
-    #[error("cannot use what cibadmin --query says: {0}")]
+    #[error("cannot parse the output of cibadmin --query: {0}")]
     Query(#[from] BadCib),
     /// The failure of a node cannot be simulated.
     #[error(transparent)]
@@ -201,7 +201,7 @@ pub enum CommandError {
     #[error("{node}: is not fenced: {error}")]
     NotFenced { node: NodeName, error: Box<CommandError> },
     /// Ganeti has the node online again: it must not be fenced.
-    #[error("Ganeti has it online again")]
+    #[error("Ganeti records it online again")]
     OnlineAgain,
     /// An administrator has to fence the node.
     #[error("{error} (stonith_admin --fence {name})")]
@@ -224,7 +224,7 @@ pub enum CommandError {
     NotShunnedHere { given: NodeName, error: NoSuchNode },
     /// The administrator has given no reason to release the nodes.
     #[error(
-        "shun release failed: {} would reach this host again, and this host it, whatever runs there; nothing was changed; if \
+        "shun release failed: {} and this host would reach each other again, whatever runs there; nothing was changed; if \
          that is right: gnt-ha shun release {} --force --reason TEXT",
         joined(.0, ", "),
         joined(.0, " ")
@@ -320,7 +320,10 @@ mod tests {
     #[test]
     fn a_line_names_each_node_and_the_whole_command() {
         let line = CommandError::NotReleased(vec![node("n1.lab"), node("n2.lab")]).to_string();
-        assert!(line.starts_with("shun release failed: n1.lab, n2.lab would reach this host again"), "{line}");
+        assert!(
+            line.starts_with("shun release failed: n1.lab, n2.lab and this host would reach each other again"),
+            "{line}"
+        );
         assert!(line.ends_with("gnt-ha shun release n1.lab n2.lab --force --reason TEXT"), "{line}");
         let error = Box::new(CommandError::Objection("Pacemaker has no quorum here".to_owned()));
         let error = CommandError::FenceByHand { name: PacemakerName::of_test("n1"), error };

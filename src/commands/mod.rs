@@ -118,7 +118,7 @@ pub enum Command {
     ///
     /// The scripts in /etc/ganeti/hooks call it, and it reads the event from their environment. On the master: setup's
     /// changes follow the nodes (config-update, node-add, node-remove, node-modify); a node that is recorded offline by hand
-    /// is shunned over TCP and put on standby in Pacemaker, or as the cluster's tag says (gnt-ha-tags(7)), until it is online
+    /// is shunned over TCP and put on standby in Pacemaker, or as a tag of the cluster sets it (gnt-ha-tags(7)), until it is online
     /// again; the record is reconciled after the master has moved (master-ip-turnup); gnt-cluster verify shows the errors of
     /// gnt-ha check. On every node, the watcher applies the shun rules again; and a host with self-fencing starts no instance
     /// (instance-start, -add, -failover, -migrate, -move, -reboot) for some 10 minutes after a boot, unless it is armed:

@@ -23,7 +23,7 @@ pub struct Arguments {
     #[arg(value_name = "NODE")]
     node: NodeName,
 
-    /// Readmit it whatever it says itself, for a reason: you have looked
+    /// Readmit the node whatever it reports, after you have checked it yourself; needs --reason
     #[arg(long, requires = "reason")]
     force: bool,
 

@@ -138,7 +138,7 @@ pub(super) fn rehearse(
     let decision = places.view().rehearse(&node, deadline).map_err(|error| error.to_string());
     let record = match &decision {
         Ok(Some(decision)) => Ok(decision),
-        Ok(None) => Err("nothing: Ganeti does not know it".to_owned()),
+        Ok(None) => Err("nothing: Ganeti has no such node".to_owned()),
         Err(error) => Err(error.clone()),
     };
     let proof = proof(&ganeti, &node, places, config, deadline);

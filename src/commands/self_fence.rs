@@ -27,7 +27,7 @@ const TRIAL: Duration = Duration::from_secs(3);
 /// The commands of `self-fence`, all about the node on which they run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Hold self-fencing, and tell other nodes that this one is there; started by the unit gnt-ha-self-fence, at each boot
+    /// Run the self-fence daemon, which also answers other nodes; the unit gnt-ha-self-fence starts it at each boot
     Run,
     /// Show whether it is armed, for how long the lease holds, and who grants it
     ///
@@ -36,7 +36,7 @@ pub enum Command {
     /// Arm the watchdog, from the first lease on, also after each boot
     ///
     /// First asks all master candidates, and changes nothing unless signed answers of confd (UDP port 1814) and signed echoes of
-    /// gnt-ha-self-fence (UDP port 1817, or what `[self_fence] port` says) come from a majority of them. So the unit gnt-ha-self-fence has to run
+    /// gnt-ha-self-fence (UDP port 1817, or `[self_fence] port`) come from a majority of them. So the unit gnt-ha-self-fence has to run
     /// there before.
     Arm,
     /// Close the watchdog, once no other node relies on it any more
@@ -47,8 +47,8 @@ pub enum Command {
     Disarm(DisarmArguments),
     /// Measure after which time the watchdog resets this host, and show it
     ///
-    /// Some boards reset a host later than their watchdog says. `measure start` stops the keepalives and lets this host be reset;
-    /// after the boot `measure` says when that was. From the next start of the unit gnt-ha-self-fence on, other nodes wait by the
+    /// Some boards reset a host later than the timeout of their watchdog. `measure start` stops the keepalives and lets this host be reset;
+    /// after the boot `measure` shows when that was. From the next start of the unit gnt-ha-self-fence on, other nodes wait by the
     /// measured time. Run it again when the board, its firmware, its driver or its time changes.
     ///
     /// Exit code: 0 measured, 1 not measured, 2 the watchdog did not reset this host, or the notes prove nothing.
@@ -58,7 +58,7 @@ pub enum Command {
 /// The command line of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArguments {
-    /// One JSON object, for programs: the daemon's own word, null if it does not run
+    /// Print one JSON object: the daemon's own report, null if it does not run
     #[arg(long)]
     json: bool,
 }
@@ -74,7 +74,7 @@ pub struct DisarmArguments {
 /// Runs the command. Returns the exit code.
 ///
 /// # Errors
-/// [`CommandError`] if the command failed; nothing was changed unless its text says otherwise.
+/// [`CommandError`] if the command failed; nothing was changed unless its text states otherwise.
 pub fn run(command: &Command, config: &Path) -> Result<u8, CommandError> {
     let config = config_file::load_or_default(config)?;
     match command {

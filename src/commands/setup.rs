@@ -203,7 +203,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     match (open, arguments.apply) {
         (0, _) => {
             if table && is_left {
-                cli::print("what is marked with ! is to be done by hand; then again\n")?;
+                cli::print("make the changes that are marked with ! by hand; then run gnt-ha setup again\n")?;
             } else if table && is_whole {
                 cli::print("Pacemaker has everything that it needs; continue with gnt-ha check\n")?;
             }
@@ -244,7 +244,7 @@ fn left_out(ganeti: &GanetiConfig, resources: &Resources, here: Digest) -> Optio
     }
     let why = match (identity::node_among(ganeti.master()), ganeti.master()) {
         (None, Some(master)) => {
-            format!("the config.toml here is not the one that it stands for; copy the right one to all nodes, then on {master}: gnt-ha setup --apply")
+            format!("the config.toml here has another digest; copy the right one to all nodes, then on {master}: gnt-ha setup --apply")
         }
         _ => "luxid on this host does not answer, so that this host is not known to serve as Ganeti's master; when gnt-ha status shows that \
               it does: gnt-ha setup --apply"
@@ -317,7 +317,7 @@ fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> R
         cli::print("Ganeti keeps the tag by which health is published: gnt-cluster remove-tags ocf:health:on\n")?;
     }
     cli::print(&format!(
-        "{} taken away; have Pacemaker forget what ran, then manage the rest again: crm_resource --refresh, then \
+        "{} removed; clear the results in Pacemaker, then end the maintenance: crm_resource --refresh, then \
          crm_attribute --type crm_config --name maintenance-mode --delete\n",
         all.len()
     ))?;

@@ -10,7 +10,7 @@ pub struct NodeEvidence {
     pub is_here: bool,
     /// The node's state in Pacemaker.
     pub member: Membership,
-    /// Whether something at the node's address accepts or refuses connections.
+    /// Whether a host at the node's address accepts or refuses connections.
     pub answers: bool,
     /// Whether the node was asked, and a missing answer cannot be the effect of this host's own shunning.
     pub was_asked: bool,
@@ -26,11 +26,11 @@ pub const fn objection(seen: NodeEvidence) -> Option<&'static str> {
         return Some("it is a member of Pacemaker's cluster: it runs");
     }
     if seen.answers {
-        return Some("something at its address takes or refuses connections: it runs");
+        return Some("a host at its address answers connections: it runs");
     }
-    // Pacemaker may know the node by another name, so the missing answer alone supports the confirmation.
+    // Pacemaker may have the node by another name, so the missing answer alone supports the confirmation.
     if matches!(seen.member, Membership::Unknown) && !seen.was_asked {
-        return Some("Pacemaker does not know it, and this host shuns it: no host can read whether it runs");
+        return Some("Pacemaker has no such node, and this host shuns it: no host can read whether it runs");
     }
     None
 }

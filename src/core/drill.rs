@@ -43,8 +43,8 @@ pub fn objection(before: &Before<'_>) -> Option<String> {
         return Some("this part of the cluster has no quorum: nothing would follow".to_owned());
     }
     match before.members.iter().find(|(name, _)| name == before.name) {
-        None => return Some("Pacemaker does not know it".to_owned()),
-        Some((_, member)) if !is_well(*member) => return Some("it is not online, and has nothing to lose".to_owned()),
+        None => return Some("Pacemaker has no such node".to_owned()),
+        Some((_, member)) if !is_well(*member) => return Some("it is not online: nothing would be tested".to_owned()),
         Some(_) => {}
     }
     let lost: Vec<&str> =
@@ -56,7 +56,9 @@ pub fn objection(before: &Before<'_>) -> Option<String> {
         return Some(format!("{why}, and so whether quorum survives it"));
     }
     let blocked = before.rehearsed.iter().find(|step| step.blocked);
-    blocked.map(|step| format!("the rehearsal says: {}: {} (gnt-ha rehearse {})", step.actor, step.action, before.node))
+    blocked.map(|step| {
+        format!("a step of the rehearsal is blocked: {}: {} (gnt-ha rehearse {})", step.actor, step.action, before.node)
+    })
 }
 
 /// What was rehearsed and what was observed.
@@ -86,7 +88,7 @@ pub fn differences(after: &After<'_>) -> Vec<String> {
     let is_it = |name: &NodeName| node::means(name, after.node, after.all);
     let mut lines = Vec::new();
     if !after.fenced.iter().any(is_it) {
-        lines.push(format!("Pacemaker's fence history does not say that {} was fenced", after.node));
+        lines.push(format!("Pacemaker's fence history has no fencing of {}", after.node));
     }
     if let Some(ms) = after.fenced_ms.filter(|ms| u128::from(*ms) > after.within.as_millis()) {
         let (took, within) = (ms.div_ceil(1_000), after.within.as_secs());
@@ -103,7 +105,7 @@ pub fn differences(after: &After<'_>) -> Vec<String> {
             MasterRoleState::On(host) if node::means(host, new_master, after.all) => {}
             MasterRoleState::On(host) => lines.push(format!("the master role is on {host}, not on {new_master}")),
             MasterRoleState::Nowhere | MasterRoleState::Unmanaged => {
-                lines.push(format!("the master role is nowhere, not on {new_master}"))
+                lines.push(format!("the master role is on no host, not on {new_master}"))
             }
         }
     }
@@ -157,10 +159,10 @@ mod tests {
             (Before { is_here: true, ..before.clone() }, "this host"),
             (Before { quorum: false, ..before.clone() }, "quorum"),
             (Before { maintenance: true, ..before.clone() }, "maintenance"),
-            (Before { members: &well[..2], ..before.clone() }, "does not know"),
+            (Before { members: &well[..2], ..before.clone() }, "has no such node"),
             (Before { members: &gone, ..before.clone() }, "not online"),
             (Before { members: &lost, ..before.clone() }, "n2 is not online"),
-            (Before { uncounted: Some("votes are not known"), ..before.clone() }, "whether quorum survives"),
+            (Before { uncounted: Some("votes are unknown"), ..before.clone() }, "whether quorum survives"),
             (Before { rehearsed: &blocked, ..before.clone() }, "its BMC does not answer"),
         ] {
             let text = objection(&refused).unwrap();
@@ -194,10 +196,10 @@ mod tests {
         let two = [name("n1.lab"), other.clone()];
         let elsewhere = MasterRoleState::On(other);
         for (seen, line) in [
-            (After { fenced: &[], ..after.clone() }, "does not say that n1.lab was fenced"),
+            (After { fenced: &[], ..after.clone() }, "has no fencing of n1.lab"),
             (After { fenced: &two, ..after.clone() }, "n3.lab was fenced, too"),
             (After { role: &elsewhere, ..after.clone() }, "on n3.lab, not on n2.lab"),
-            (After { role: &MasterRoleState::Nowhere, ..after.clone() }, "nowhere"),
+            (After { role: &MasterRoleState::Nowhere, ..after.clone() }, "on no host"),
             (After { fenced_ms: Some(60_001), ..after.clone() }, "took 61 s until n1.lab was fenced, and at most 60 s"),
             (After { is_settled: false, ..after.clone() }, "not recorded n1.lab offline"),
         ] {

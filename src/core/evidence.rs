@@ -158,7 +158,7 @@ impl Worth {
 ///
 /// let pdu = Kind::Power { reads_reboot: true };
 /// assert_eq!(of_ways([[pdu].as_slice()], true).grade, Grade::Off);
-/// // One of two devices may have done it, and it is not known which: the weaker one counts.
+/// // One of two devices may have done it, and it is unknown which: the weaker one counts.
 /// assert_eq!(of_ways([[pdu].as_slice(), &[Kind::Fabric]], true).grade, Grade::Isolated);
 /// ```
 #[must_use]

@@ -259,7 +259,7 @@ fn lost_if_refused<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a Pa
     }
     let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
     let target = node::find(target, &all).ok()?;
-    // Where Pacemaker does not answer, its configuration says what it wants, and nothing says that the node was fenced.
+    // Where Pacemaker does not answer, its configuration is read from the file, and no fencing of the node is known.
     let Some(seen) = &state.seen else { return called(target, &state.wanted, &all).ok() };
     let connected = || seen.called(target, &all).ok().filter(|name| seen.remotes.contains(*name));
     if let Some(name) = connected().filter(|name| seen.of(name).is_member()) {
@@ -302,7 +302,7 @@ fn plan_offline(event: &Event, state: &HookInput) -> Plan {
     }
     let Some(seen) = &state.seen else {
         plan.remarks.push(format!(
-            "{target}: whether Pacemaker has it running is not known here; if it has: crm_attribute --node NAME --name \
+            "{target}: whether Pacemaker has it running is unknown here; if it has: crm_attribute --node NAME --name \
              standby --update on, with the name that crm_mon --one-shot shows"
         ));
         return plan;
@@ -355,7 +355,7 @@ pub fn fencing_objection(target: &PacemakerName, seen: &CrmMon, left: Option<Lef
     let total = voters().count();
     let left = voters().filter(|(name, member)| member.is_member() && name != target).count();
     // More than half of the nodes have quorum without any other.
-    (left * 2 <= total).then(|| format!("{left} of {total} nodes would be left, and corosync's votes are not known"))
+    (left * 2 <= total).then(|| format!("{left} of {total} nodes would be left, and corosync's votes are unknown"))
 }
 
 #[cfg(test)]

@@ -144,7 +144,7 @@ impl PowerChange {
                     return PowerChangeStep::Send { already: true };
                 }
                 self.in_a_row += 1;
-                self.last_seen = format!("it says {power}, {} of {} times", self.in_a_row, self.readings());
+                self.last_seen = format!("it reads {power}, {} of {} times", self.in_a_row, self.readings());
                 if self.in_a_row >= self.readings() {
                     return PowerChangeStep::Reached { already: self.already, caution: self.caution() };
                 }
@@ -152,7 +152,7 @@ impl PowerChange {
             }
             Ok(power) => {
                 self.in_a_row = 0;
-                self.last_seen = format!("it still says {power}");
+                self.last_seen = format!("it still reads {power}");
                 if self.may_send(elapsed) {
                     PowerChangeStep::Send { already: false }
                 } else {

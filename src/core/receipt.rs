@@ -206,7 +206,7 @@ pub struct Head {
     /// The caller, in an intent.
     #[serde(default)]
     pub requested_by: Option<HeadAsker>,
-    /// When the entry was written; `None` if it is in a form that this build does not know.
+    /// When the entry was written; `None` if it is in a form that this build cannot read.
     #[serde(default, deserialize_with = "known_time")]
     pub at: Option<Timestamp>,
 }

@@ -230,7 +230,7 @@ fn hold_back(wishes: &mut [(&NodeState, Intention)], state: &ReconcileInput, set
 }
 
 /// Returns whether every node is online. Nodes that the administrator has recorded offline do not count, nor do nodes
-/// that Pacemaker does not know.
+/// that Pacemaker does not have.
 fn is_whole(state: &ReconcileInput, memory: &Memory) -> bool {
     state.nodes.iter().all(|node| {
         let name = &node.ganeti.name;

@@ -105,7 +105,7 @@ pub struct RehearsalInput<'a> {
     pub fencers: Option<Vec<PacemakerName>>,
 }
 
-/// `crm_simulate` plans the fencing without a host that can do it: the fencer looks for that host only when it fences.
+/// `crm_simulate` plans the fencing without a host that can do it: the fencer chooses that host only when it fences.
 const NO_FENCER: &str = "finds no other host that may fence it: each lacks what is needed (its node attribute gnt-ha-fence-score is \
                          -INFINITY) or is kept off by a location constraint";
 
@@ -189,7 +189,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     {
         steps.push(RehearsalStep::blocked(
             PACEMAKER,
-            format!("starts or promotes {role} nowhere (who offers? crm_mon -1 -A)"),
+            format!("starts or promotes {role} on no host (crm_mon -1 -A shows the node attributes)"),
         ));
     }
     for step in rest {

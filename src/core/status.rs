@@ -321,7 +321,7 @@ impl NodeStatus {
     }
 }
 
-/// Returns Pacemaker's words, as in the output of `crm_mon`.
+/// Returns the state as `crm_mon` prints it.
 const fn word(member: Membership) -> &'static str {
     match member {
         Membership::Unknown => "not a member",

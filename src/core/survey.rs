@@ -49,7 +49,7 @@ impl Survey {
             _ if here == Some(node) => Some(&self.own),
             Some(NodeSurvey::Answered { program, .. }) => program.as_ref(),
             Some(NodeSurvey::NoAnswer(why)) => return Err(why),
-            None => return Err("it was not asked, as it is offline in Ganeti or refused"),
+            None => return Err("it was not asked, as it is offline in Ganeti or shunned"),
         };
         Ok(program.and_then(|program| program.remote_key.as_deref()))
     }

@@ -208,7 +208,7 @@ fn proven(want: Power, proven: Proven, failed_before: &[PowerError]) -> ActionRe
     }
 }
 
-/// Returns what an administrator should know of a success.
+/// Returns the notes for the administrator about a success.
 fn reason(cautions: &[String], failed_before: &[PowerError]) -> Option<String> {
     let failed = (!failed_before.is_empty()).then(|| joined(failed_before));
     let parts: Vec<String> = cautions.iter().cloned().chain(failed).collect();

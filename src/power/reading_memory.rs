@@ -62,7 +62,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins the walk with the remembered readings of `node`; `acts` says whether it may switch a device. A node with
+    /// Begins the walk with the remembered readings of `node`; `acts` is whether it may switch a device. A node with
     /// one level has no reading that could be overruled, and nothing is kept.
     pub fn new(
         config: &Config,
@@ -176,7 +176,7 @@ impl Memory {
     fn write(&self) {
         let file = File { boot_id: identity::boot_id(), devices: self.entries.clone() };
         if let Err(error) = state_file::write_unflushed(&self.path, &file) {
-            tracing::warn!(%error, path = %self.path.display(), "the next call of this fencing will not know what was seen");
+            tracing::warn!(%error, path = %self.path.display(), "the next call of this fencing does not have the readings of this one");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Changes the power of a node as one recorded action, then shuns or readmits the node as the configuration says.
+//! Changes the power of a node as one recorded action, then shuns or readmits the node as the configuration has it.
 
 use std::path::Path;
 

@@ -43,7 +43,7 @@ pub fn end(which: Which, addresses: &[IpAddr], deadline: Deadline) {
             words.push(peer);
         }
         if let Err(error) = run(Path::new("ss"), &words, &[], deadline) {
-            tracing::warn!(%error, "connections with a refused node are not ended; they are refused all the same");
+            tracing::warn!(%error, "connections with a shunned node are not ended; their packets are dropped all the same");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reads `newer-config.json` in the state directory: the newer configuration of which this node knows and which it does
+//! Reads `newer-config.json` in the state directory: the newer configuration that another candidate has and that this node does
 //! not have.
 
 use std::io;

@@ -41,7 +41,7 @@ pub enum PacemakerError {
         error: std::io::Error,
     },
     /// The tool failed or did not end in time.
-    #[error("{tool} {how} (is it still starting? crm_mon --one-shot tells)")]
+    #[error("{tool} {how} (is it still starting? crm_mon --one-shot shows it)")]
     Failed {
         /// The name of the tool.
         tool: &'static str,
@@ -52,7 +52,7 @@ pub enum PacemakerError {
     #[error(transparent)]
     Answer(#[from] BadCrmMon),
     /// The output of `cibadmin` with the states of the nodes cannot be parsed.
-    #[error("cannot use what cibadmin says of the nodes' state: {0}")]
+    #[error("cannot parse the nodes' state in the output of cibadmin: {0}")]
     States(BadCib),
     /// Pacemaker has no state of the node, so the node's death cannot be simulated.
     #[error("Pacemaker has no state of a node {0} (crm_mon --one-shot shows the names that it knows)")]

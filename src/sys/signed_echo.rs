@@ -217,7 +217,7 @@ impl Responder {
             Ok(socket) => (self.socket, self.fault) = (Some(socket), None),
             Err(error) => {
                 let fault = format!(
-                    "cannot answer other nodes at {}: {error}; find who has the port (ss -ulpn sport = :{}), or set [self_fence] port \
+                    "cannot answer other nodes at {}: {error}; find the program that has the port (ss -ulpn sport = :{}), or set [self_fence] port \
                      on all nodes",
                     self.at,
                     self.at.port()

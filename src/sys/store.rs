@@ -232,7 +232,7 @@ mod tests {
         (dir, Store::new(&state))
     }
 
-    /// A value that the disk does not accept can be read until the next boot, and the caller learns of it.
+    /// A value that the disk does not accept can be read until the next boot, and the caller is notified.
     #[test]
     fn what_the_disk_does_not_take_is_kept_until_the_next_boot() {
         let (dir, store) = broken();

@@ -105,7 +105,7 @@ pub fn speaks_tls(address: IpAddr, port: u16, deadline: Deadline) -> io::Result<
     let mut first = [0];
     match stream.read(&mut first) {
         Ok(1) if matches!(first[0], HANDSHAKE | ALERT) => Ok(()),
-        Ok(_) => Err(io::Error::other("it hung up, or speaks no TLS")),
+        Ok(_) => Err(io::Error::other("it closed the connection, or does not use TLS")),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(io::ErrorKind::TimedOut.into()),
         Err(error) => Err(error),
     }

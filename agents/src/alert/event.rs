@@ -129,7 +129,7 @@ impl Event {
         match self.kind {
             // Pacemaker notifies only the host that ran the operation.
             Kind::Resource { .. } | Kind::Other => true,
-            // No other host knows whether the master is notified of it.
+            // No other host can find out whether the master is notified of it.
             Kind::Node { is_remote: true } => true,
             // The host that requested the fencing reports it. Every host reports if that host is unknown or is the
             // target itself (an unfencing, or a host that has itself fenced).

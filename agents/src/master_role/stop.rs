@@ -46,7 +46,7 @@ pub(super) enum StopError {
         error: Option<ProgramError>,
     },
     /// The role was served here, and Ganeti's files do not show its IP.
-    #[error("the master IP is not known: {0}")]
+    #[error("the master IP is unknown: {0}")]
     UnknownMasterIp(MasterIpError),
     /// The kernel does not list this host's addresses.
     #[error("cannot read this host's addresses: {0}")]

@@ -54,7 +54,7 @@ fn every_failure_has_one_line_of_reason() {
     let elsewhere = Scene::new("n9.lab");
     let ended = elsewhere.run(MASTER, "validate-all", &[]);
     assert_eq!(ended.code, 5);
-    assert!(ended.stderr.contains("none of Ganeti's nodes is called n9.lab (set node_name)"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Ganeti has no node n9.lab (set node_name)"), "{}", ended.stderr);
     let relative = scene.run(NODE, "monitor", &[("OCF_RESKEY_data_dir", "x")]);
     assert_eq!(relative.code, 6);
 }

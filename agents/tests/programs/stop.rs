@@ -142,7 +142,7 @@ fn the_master_ip_is_removed_as_it_is_not_as_it_is_written() {
     }
 }
 
-/// Ganeti's files cannot be read any more: the IP that served here is still known. If it is not known, a stop must not
+/// Ganeti's files cannot be read any more: the IP that served here is still known. If it is unknown, a stop must not
 /// report that it is gone.
 #[test]
 fn the_master_ip_of_files_that_are_unreadable_is_remembered() {
@@ -168,7 +168,7 @@ fn the_master_ip_of_files_that_are_unreadable_is_remembered() {
     break_files(&scene);
     let ended = scene.run(MASTER, "stop", &[]);
     assert_eq!(ended.code, 1);
-    assert!(ended.stderr.contains("the master IP is not known"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the master IP is unknown"), "{}", ended.stderr);
 
     let elsewhere = Scene::new("n2.lab");
     break_files(&elsewhere);

@@ -71,7 +71,7 @@ pub(crate) struct Attempt<'t> {
     target: &'t Target,
     suite: CipherSuite,
     choice: Choice,
-    /// The tags of all copies of the present message. Each copy has its own, which tells which copy was answered.
+    /// The tags of all copies of the present message. Each copy has its own, which shows which copy was answered.
     tags: Vec<u8>,
     state: State,
     /// The present message was refused. The sender of the refusal is unknown, so the answer is still waited for.

@@ -89,7 +89,7 @@ struct Login<'a> {
     /// The reason why the login fails, if the timer ends without a better answer. Until the session is open, any host
     /// may have sent it.
     failure: Option<Error>,
-    /// The reason why an earlier suite failed, if it tells more than that it is not offered.
+    /// The reason why an earlier suite failed, if it is more than that the BMC does not offer the suite.
     earlier: Option<Error>,
     ignored: IgnoredTally,
     /// The BMC has answered anything.

@@ -228,7 +228,7 @@ impl Session {
             in_session: true,
         };
         match self.run(SetSessionPrivilegeLevel(wanted)) {
-            // Some BMCs grant more, and some do not tell: a command then shows what the session may do.
+            // Some BMCs grant more, and some do not report the level: a command then shows what the session may do.
             Ok(None) => Ok(()),
             Ok(Some(level)) if level >= wanted.value() => Ok(()),
             Ok(Some(level)) => Err(refused(format!("the BMC granted level {level}"), self.peer())),

@@ -88,7 +88,7 @@ pub enum TargetError {
     #[error("the BMC password contains a zero byte")]
     ZeroInPassword,
     /// The BMC key does not have [`MAX_PASSWORD`] bytes.
-    #[error("the BMC key (K_g) has {0} bytes, IPMI wants {MAX_PASSWORD}")]
+    #[error("the BMC key (K_g) has {0} bytes, IPMI requires {MAX_PASSWORD}")]
     KgLength(usize),
     /// The list of cipher suites is empty or names one twice.
     #[error("the list of cipher suites is empty or names one twice")]

@@ -20,7 +20,7 @@ const ANSWER: usize = 4 * 1024 * 1024;
 /// The most that is read of all answers together, in bytes: our own programs accept as much.
 const ANSWERS: usize = 64 * 1024 * 1024;
 
-/// The most that a call may last, whatever the request says: Pacemaker has given up by then.
+/// The most that a call may last, whatever the request asks for: Pacemaker has given up by then.
 const CALL: Duration = Duration::from_secs(120);
 
 /// The most that an error quotes of a node's answer, in characters.

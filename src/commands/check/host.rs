@@ -135,7 +135,7 @@ fn hooks(dirs: &Path) -> BTreeMap<PathBuf, String> {
             (Installed::Program | Installed::Script, _) => return None,
             (Installed::Missing, true) => "it is not an executable file".to_owned(),
             (Installed::Missing, false) => match dotted() {
-                Some(name) => format!("it is called {name}: Ganeti passes over a name with a dot"),
+                Some(name) => format!("its name is {name}: Ganeti ignores a name with a dot"),
                 None => "there is no such file".to_owned(),
             },
         };

@@ -52,7 +52,7 @@ pub(super) fn page(action: &ActionRecord, event: &Event, zone: &TimeZone) -> Str
     if let Some(fenced) = &event.pacemaker {
         let status = match fenced.fence.status {
             FenceStatus::Success => "success",
-            FenceStatus::Failed => "FAILED: nothing is known of the node",
+            FenceStatus::Failed => "FAILED: the state of the node is unknown",
             FenceStatus::Pending => "under way",
         };
         facts.push(("Pacemaker", format!("{}, {status}", verb(fenced.fence.action))));

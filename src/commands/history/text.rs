@@ -90,7 +90,7 @@ impl TextFormat {
 fn push_status(fence: &Fence, text: &mut Text) {
     let (paint, word) = match fence.status {
         FenceStatus::Success => (Paint::Green, "success"),
-        FenceStatus::Failed => (Paint::Red, "FAILED: nothing is known of the node"),
+        FenceStatus::Failed => (Paint::Red, "FAILED: the state of the node is unknown"),
         FenceStatus::Pending => (Paint::Yellow, "under way"),
     };
     text.push_painted(Some(paint), word);
@@ -99,7 +99,7 @@ fn push_status(fence: &Fence, text: &mut Text) {
 /// Returns the result of an action with its colour.
 pub(super) fn result(action: &ActionRecord) -> (Paint, String) {
     let Some(receipt) = &action.receipt else {
-        return (Paint::Red, "no result: killed, or still running; nothing is known".to_owned());
+        return (Paint::Red, "no result: killed, or still running; its state is unknown".to_owned());
     };
     let took = format!("{:.1} s", seconds(receipt.duration_ms));
     let proof = match receipt.grade {
@@ -201,7 +201,7 @@ mod tests {
         let events = joined(actions, vec![(NodeName::new("n3").unwrap(), fence)], None, None);
         TextFormat { zone: TimeZone::UTC }.push_event(&events[0], &mut text);
         let text = text.plain();
-        assert!(text.ends_with("    Pacemaker: reboot, FAILED: nothing is known of the node\n"), "{text}");
+        assert!(text.ends_with("    Pacemaker: reboot, FAILED: the state of the node is unknown\n"), "{text}");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub enum ArmError {
     Objection(String),
 }
 
-/// The reason why the watchdog is not measured. The texts say whether it is still armed.
+/// The reason why the watchdog is not measured. The texts state whether it is still armed.
 #[allow(missing_docs, reason = "the field names say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum MeasureStartError {

@@ -12,7 +12,7 @@ use crate::sys::corosync::CorosyncError;
 use crate::sys::ganeti::files::GanetiFilesError;
 use crate::sys::pacemaker::PacemakerError;
 
-/// The reason why a setup failed. The texts say what was changed before.
+/// The reason why a setup failed. The texts state what was changed before.
 #[allow(missing_docs, reason = "the field names say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
@@ -45,7 +45,7 @@ pub enum SetupError {
     Shared { shared: Box<Shared>, path: PathBuf },
     /// Time budgets do not fit.
     #[error(
-        "nothing was changed: the times do not hold together ({} has too little); change what the sum names, then again",
+        "nothing was changed: the time budget has a shortfall ({} has too little time); change the figure that it names, then run gnt-ha setup again",
         .0.join(", ")
     )]
     Shortfalls(Vec<String>),
@@ -59,7 +59,7 @@ pub enum SetupError {
     #[error(transparent)]
     Pacemaker(#[from] PacemakerError),
     /// Pacemaker's configuration was read back, and cannot be parsed.
-    #[error("cannot use what cibadmin --query says: {0}")]
+    #[error("cannot parse the output of cibadmin --query: {0}")]
     Query(#[from] BadCib),
     /// The new elements were added, and an old one was not deleted.
     #[error("what is wanted was added; {0}")]
@@ -69,7 +69,7 @@ pub enum SetupError {
     NotContained(Vec<String>),
     /// Pacemaker manages resources, and would stop Ganeti's daemons.
     #[error(
-        "nothing was changed: Pacemaker stops what is taken away, and Ganeti's master with it; first have it \
+        "nothing was changed: Pacemaker stops what is removed, and Ganeti's master with it; first have it \
          leave everything alone: crm_attribute --type crm_config --name maintenance-mode --update true"
     )]
     NotInMaintenance,
@@ -92,12 +92,12 @@ pub enum TrialError {
     #[error(transparent)]
     Pacemaker(#[from] PacemakerError),
     /// Pacemaker's configuration cannot be parsed.
-    #[error("cannot use what cibadmin --query says: {0}")]
+    #[error("cannot parse the output of cibadmin --query: {0}")]
     Query(#[from] BadCib),
     /// The failure of a node cannot be simulated.
     #[error(transparent)]
     Simulation(#[from] SimulationError),
     /// With the change, Pacemaker would fence a host that has not failed.
-    #[error("{0}, says crm_simulate on a copy (gnt-ha check tells what is in the way)")]
+    #[error("{0}, as crm_simulate shows on a copy (gnt-ha check shows the reason)")]
     Unexpected(String),
 }

@@ -1,4 +1,4 @@
-//! Collects the input of a status, as far as this host knows it. A source that is missing is replaced by another one
+//! Collects the input of a status, as far as this host can read it. A source that is missing is replaced by another one
 //! where possible.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -171,9 +171,9 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, view: &View, notes:
     let master = ganeti.and_then(|ganeti| ganeti.master.as_ref());
     let all = || ganeti.iter().flat_map(|ganeti| &ganeti.nodes).map(|(name, _)| name);
     let elsewhere = match (&pacemaker.master_role, master) {
-        (RoleAt::Nowhere, _) => Some("Pacemaker has the master role nowhere".to_owned()),
+        (RoleAt::Nowhere, _) => Some("Pacemaker runs the master role on no host".to_owned()),
         (RoleAt::On(host), Some(master)) if !node::means(host, master, all()) => {
-            Some(format!("Pacemaker has the master role on {host}, and Ganeti's master is {master} by the files here"))
+            Some(format!("Pacemaker runs the master role on {host}, and by the files here Ganeti's master is {master}"))
         }
         _ => None,
     };

@@ -30,8 +30,8 @@ pub struct Arguments {
     /// Keys: version (1), host, level, master, quorum, quorum_device {host, votes}, maintenance, pause {reason, by, since_ms}, breaker {since_ms, held,
     /// down, limit}, nodes [{node, level, pacemaker, ganeti {role, offline, drained, powered}, receipt {action, outcome,
     /// grade, at_ms}, record {decision, text}, power_reading {power} or {unknown}, shun, self_fence, grade}], notes [{level, subject, text}].
-    /// level is ok, attention or unknown; power_reading is what --power brought, with the reason if it is not known; shun is shunned
-    /// or readmitted, by this host's register; self_fence is armed, off or unknown, by the node's own last word; grade is what
+    /// level is ok, attention or unknown; power_reading is what --power brought, with the reason if it is unknown; shun is shunned
+    /// or readmitted, by this host's shun list; self_fence is armed, off or unknown, by the node's own last report; grade is what
     /// is proven of the node as it is now. null is what is not so or not known; times are milliseconds since 1970. Later
     /// versions may add keys.
     #[arg(long)]

@@ -64,13 +64,13 @@ pub fn allotted(
     let terms = vec![
         Term::plus(*whole, format!("fence_ganeti's deadline ({source})")),
         Term::minus(receipt, "for its receipt"),
-        Term::minus(reading, "for its first reading, while the levels before say nothing"),
+        Term::minus(reading, "for its first reading, while the levels before do not answer"),
         Term::minus(read_back, "to read the power after the command"),
         Term::minus(
             (left - read_back).saturating_sub(time),
             "so that ganeti-oob ends by itself (its own deadline, SIGTERM)",
         ),
-        Term::minus(before, "for the command, while the levels before say nothing"),
+        Term::minus(before, "for the command, while the levels before do not answer"),
         Term::minus(time.saturating_sub(before).saturating_sub(gets), "for the levels behind it"),
     ];
     let terms = terms.into_iter().filter(|term| term.ms != 0).collect();
@@ -127,17 +127,17 @@ fn wait(config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> T
     {
         Some((node, terms)) => Term::plus(
             terms.wait_time(),
-            format!("until the lease of {node} has run out, as it says itself ({})", times(terms)),
+            format!("until the lease of {node} ends, by its own report ({})", times(terms)),
         ),
-        None => Term::plus(configured.wait_time(), format!("until its lease has run out ({})", times(configured))),
+        None => Term::plus(configured.wait_time(), format!("until its lease ends ({})", times(configured))),
     }
 }
 
 fn needed(level: &Level, config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> Vec<Term> {
     if !has_shun(level) {
-        return vec![Term::plus(SWITCH, "a command and two looks")];
+        return vec![Term::plus(SWITCH, "a command and two readings")];
     }
-    let mut terms = vec![Term::plus(NODED_ANSWERS, "until every other node refuses it, though one noded hangs")];
+    let mut terms = vec![Term::plus(NODED_ANSWERS, "until every other node shuns it, though one noded hangs")];
     if config.minimum_grade > Grade::Isolated {
         terms.push(wait(config, nodes, advertised));
     }

@@ -86,7 +86,7 @@ fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), 
         item: action.to_owned(),
         needed: vec![
             Term::plus(deadline, format!("fence_ganeti's own deadline ({from})")),
-            Term::plus(fence::OVERHEAD, "to start, to tell Ganeti and to end, on a host that is busy"),
+            Term::plus(fence::OVERHEAD, "to start, to notify Ganeti and to end, on a host that is busy"),
         ],
         available: vec![Term::plus(given, killed)],
         fix,

@@ -68,7 +68,7 @@ fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_sum() {
         shown(&resources("stonith-timeout=20s", ""), None),
         "fence: reboot has too little time\n\
          \x20      55 s  fence_ganeti's own deadline (its default)\n\
-         \x20 +     5 s  to start, to tell Ganeti and to end, on a host that is busy\n\
+         \x20 +     5 s  to start, to notify Ganeti and to end, on a host that is busy\n\
          \x20 =    60 s  is needed\n\
          \x20      20 s  until Pacemaker kills it (property stonith-timeout); all attempts together (pcmk_reboot_retries 2, its default)\n\
          \x20 =    20 s  is what there is\n\
@@ -82,7 +82,7 @@ fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_sum() {
             advertised: &AdvertisedTimes::new()
         })[0]
             .line(),
-        "reboot needs 60 s (55 s fence_ganeti's own deadline (its default) + 5 s to start, to tell Ganeti and to end, on a host \
+        "reboot needs 60 s (55 s fence_ganeti's own deadline (its default) + 5 s to start, to notify Ganeti and to end, on a host \
          that is busy), and has 20 s (until Pacemaker kills it (property stonith-timeout); all attempts together \
          (pcmk_reboot_retries 2, its default))"
     );
@@ -131,15 +131,15 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
     assert_eq!(
         shown(&resources, Some(&config(r#"[["bmc"], ["refuse"]]"#, slow))),
         "n1.lab and 2 more: level 2 (refuse) has too little time\n\
-         \x20       5 s  until every other node refuses it, though one noded hangs\n\
-         \x20 +  43.8 s  until its lease has run out (lease 20 s + 2 x watchdog 9 s, clocks wrong by 10000 ppm, stop 5 s)\n\
+         \x20       5 s  until every other node shuns it, though one noded hangs\n\
+         \x20 +  43.8 s  until its lease ends (lease 20 s + 2 x watchdog 9 s, clocks wrong by 10000 ppm, stop 5 s)\n\
          \x20 =  48.8 s  is needed\n\
          \x20      55 s  fence_ganeti's deadline (its default)\n\
          \x20 -     2 s  for its receipt\n\
-         \x20 -   6.5 s  for its first reading, while the levels before say nothing\n\
+         \x20 -   6.5 s  for its first reading, while the levels before do not answer\n\
          \x20 -     5 s  to read the power after the command\n\
          \x20 -   4.6 s  so that ganeti-oob ends by itself (its own deadline, SIGTERM)\n\
-         \x20 -   6.1 s  for the command, while the levels before say nothing\n\
+         \x20 -   6.1 s  for the command, while the levels before do not answer\n\
          \x20 =  30.7 s  is what there is\n\
          \x20 fix: /etc/gnt-ha/config.toml: shorten lease, watchdog_timeout or stop_time in [self_fence], on every node, or the login_timeout of a BMC in \
          a level before it\n"
@@ -169,7 +169,7 @@ fn the_slowest_self_fencing_that_a_node_attests_counts() {
     let text = shown_with(&resources, Some(&config), &late(10_000));
     assert!(
         text.contains(
-            "+  35.6 s  until the lease of n2.lab has run out, as it says itself (lease 10 s + 2 x watchdog 10 s, clocks wrong by"
+            "+  35.6 s  until the lease of n2.lab ends, by its own report (lease 10 s + 2 x watchdog 10 s, clocks wrong by"
         ),
         "{text}"
     );

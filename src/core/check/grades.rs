@@ -136,7 +136,7 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
             levels(asked).find(|level| is_feed(level) && says(level, Power::Off)).and_then(<[DeviceAnswer]>::first);
         let on = levels(asked).find(|level| says(level, Power::On)).and_then(<[DeviceAnswer]>::first);
         if let (Some(off), Some(on)) = (off, on) {
-            let what = format!("level {} says off, and level {} says on", off.level, on.level);
+            let what = format!("level {} reads off, and level {} reads on", off.level, on.level);
             findings.add("levels-disagree", node, what);
         }
     }
@@ -181,7 +181,7 @@ fn is_feed(driver: &Driver) -> bool {
 }
 
 fn of_levels(view: &CheckInput, ganeti: &GanetiConfig, node: &NodeName) -> AchievableGrade {
-    let nothing = || AchievableGrade::new(Grade::Unknown, "by nothing that answers".into());
+    let nothing = || AchievableGrade::new(Grade::Unknown, "no device that answers can prove it".into());
     let (Some(filled), Some(asked), Some(Ok(config))) = (levels_of(view, node), view.devices.get(node), &view.config)
     else {
         return nothing();

@@ -10,7 +10,7 @@ const FILE: &str = "newer-config.json";
 pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let host = &view.host;
     if host.fence_agent == Installed::Missing {
-        findings.add("no-fence-agent", "fence_ganeti", "it is not where Pacemaker looks for it");
+        findings.add("no-fence-agent", "fence_ganeti", "it is not in Pacemaker's directory of fence agents");
     }
     for (name, installed) in &host.agents {
         match installed {
@@ -53,7 +53,7 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
         findings.add(
             "breaker-open",
             "gnt-ha",
-            format!("{} nodes wait for you, {} may be lost at once", latch.held.len(), latch.limit),
+            format!("{} nodes wait for a reset, the limit is {} at once", latch.held.len(), latch.limit),
         );
     }
     for why in &host.unreadable {

@@ -38,16 +38,16 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     }
     for (name, _) in &state.nodes {
         if node::find(name.name(), ganeti.nodes().iter().map(|known| &known.name)).is_err() {
-            findings.add("node-not-in-ganeti", name, "Ganeti does not know it");
+            findings.add("node-not-in-ganeti", name, "Ganeti has no such node");
         }
     }
     match (&state.master_role, ganeti.master()) {
         (MasterRoleState::Nowhere, _) => {
-            findings.add("master-inactive", "pacemaker", "it has the master role on no node")
+            findings.add("master-inactive", "pacemaker", "it runs the master role on no node")
         }
         (MasterRoleState::On(host), Some(master)) if !node::means(host, master, &ganeti.names()) => {
             let what =
-                format!("Pacemaker has the master role on {host}, and by the files here Ganeti's master is {master}");
+                format!("Pacemaker runs the master role on {host}, and by the files here Ganeti's master is {master}");
             findings.add("master-elsewhere", host, what);
         }
         _ => {}

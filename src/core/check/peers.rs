@@ -110,7 +110,7 @@ fn check_configurations(
             (Some(_), Some(digest)) if is_property_old || Some(digest) == right => continue,
             (file, None) if kept.is_none() && *file == own.config => continue,
             (Some(_), None) => {
-                "what its config.toml decides is not known: it cannot be read, or is another file and the host has an \
+                "it is unknown what its config.toml decides: the file cannot be read, or is another file and the host has an \
                                 older gnt-ha"
                     .to_owned()
             }

@@ -42,7 +42,11 @@ fn check_members(quorum: &Quorum, device: &Device, findings: &mut Findings) {
         match member.device {
             Standing::Votes => {}
             Standing::Stopped => {
-                findings.add("quorum-device-stopped", &member.name, "corosync-qdevice gives corosync no word there");
+                findings.add(
+                    "quorum-device-stopped",
+                    &member.name,
+                    "corosync-qdevice does not report to corosync there",
+                );
             }
             Standing::Silent => {
                 let what = format!("it has no vote of {}", device.called());

@@ -33,6 +33,10 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let open: Vec<String> =
         plan(resources, ganeti, wish).into_iter().filter(is_open).map(|part| part.description).collect();
     if !open.is_empty() {
-        findings.add("setup-differs", "pacemaker", format!("not as gnt-ha setup would have it: {}", open.join(", ")));
+        findings.add(
+            "setup-differs",
+            "pacemaker",
+            format!("differs from what gnt-ha setup makes: {}", open.join(", ")),
+        );
     }
 }

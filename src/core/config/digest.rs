@@ -1,5 +1,5 @@
 //! Computes a digest of the part of the configuration that decides about nodes; touches nothing. A host that does not
-//! hold Ganeti's configuration compares it to learn whether its file is that of the cluster. An older file may name
+//! hold Ganeti's configuration compares it to find out whether its file is that of the cluster. An older file may name
 //! another machine for a node.
 
 use std::fmt;

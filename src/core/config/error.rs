@@ -18,7 +18,7 @@ pub enum ConfigError {
         message: String,
     },
     /// No rule has levels for the node.
-    #[error("{}: says nothing about node {node}: add [nodes.\"{node}\"] or [default] with levels", path.display())]
+    #[error("{}: has no rule for node {node}: add [nodes.\"{node}\"] or [default] with levels", path.display())]
     NoRule {
         /// The path of the file.
         path: PathBuf,

@@ -73,7 +73,7 @@ pub struct Config {
     /// The largest number of full cluster nodes. In a larger cluster `gnt-ha setup` makes nodes that are not master
     /// candidates remote nodes.
     pub members: usize,
-    /// The fence agents that switch power, beside those that gnt-ha knows.
+    /// The fence agents that switch power, beside those that gnt-ha has in its own list.
     pub power_agents: BTreeSet<String>,
     /// The text of the file, for its digest.
     text: String,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::grade::Grade;
 
-/// A setting whose value cannot be used. The text says what to write instead.
+/// A setting whose value cannot be used. The text states what to write instead.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SettingError {
     /// A time is not between 0 and 3600 s.
@@ -77,7 +77,7 @@ pub enum SettingError {
     #[error("username has the character {0:?}: name the account as the BMC shows it")]
     HiddenCharacter(char),
     /// The name of the account is longer than IPMI allows.
-    #[error("username has more than 16 bytes, the most that IPMI knows")]
+    #[error("username has more than 16 bytes, the most that IPMI allows")]
     LongUsername,
     /// No cipher suite is named.
     #[error("cipher_suites is empty: 17 and 3 can be used")]

@@ -129,7 +129,7 @@ fn a_template_that_cannot_be_filled_in_names_the_node() {
 fn a_node_without_a_rule_and_one_with_two_are_errors() {
     let config = parse(&SAMPLE.replace("[default]\nlevels = [[\"bmc\"]]", "")).unwrap();
     let error = config.levels_of(&node("n9")).unwrap_err().to_string();
-    assert!(error.contains("says nothing about node n9"), "{error}");
+    assert!(error.contains("has no rule for node n9"), "{error}");
 
     let config = parse(&format!("{SAMPLE}\n[nodes.\"*-7\"]\nlevels = [[\"bmc\"]]\n")).unwrap();
     let error = config.levels_of(&node("old-7")).unwrap_err().to_string();

@@ -73,10 +73,10 @@ pub enum BadConfigData {
     #[error("it is not Ganeti's configuration: {0}")]
     Shape(#[from] serde_json::Error),
     /// The configuration has this version, which is not supported.
-    #[error("its version is {0}, and this program knows 2.x and 3.x")]
+    #[error("its version is {0}, and this program reads 2.x and 3.x")]
     Version(u64),
     /// The configuration has no node.
-    #[error("it holds no node")]
+    #[error("it has no node")]
     NoNodes,
 }
 

@@ -56,7 +56,7 @@ pub fn running_on(config_data: &[u8], wanted: &NodeName) -> Result<Vec<String>, 
     Ok(names)
 }
 
-/// Returns the cluster's own hosts and instances, with the addresses that Ganeti knows.
+/// Returns the cluster's own hosts and instances, with the addresses in Ganeti's configuration.
 ///
 /// # Errors
 /// [`serde_json::Error`] if the text is not a configuration.

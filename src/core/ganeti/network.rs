@@ -28,7 +28,7 @@ pub struct NodeAddresses {
 /// The addresses of all nodes, and what they share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterNetwork {
-    /// The cluster's name: the key of all nodes is known by it.
+    /// The cluster's name: SSH finds the key of all nodes by it.
     pub cluster: String,
     /// The addresses of each node.
     pub members: BTreeMap<NodeName, NodeAddresses>,
@@ -240,7 +240,7 @@ mod tests {
         let network = ClusterNetwork::parse(sample.to_string().as_bytes()).unwrap();
         assert!(network.with_disks_outside(&name(3)).is_empty());
         assert_eq!(network.with_disks_outside(&name(4)), ["db (rbd)"]);
-        assert_eq!(network.with_disks_outside(&name(5)), ["mail (unknown)"], "what is not known is not the cluster's");
+        assert_eq!(network.with_disks_outside(&name(5)), ["mail (unknown)"], "what is unknown is not the cluster's");
     }
 
     proptest! {

@@ -128,10 +128,10 @@ pub struct HealthItem(pub String, pub Health);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAnswer {
     /// The program printed this where it must print nothing.
-    #[error("it printed {0:?} on stdout, where the contract wants nothing")]
+    #[error("it printed {0:?} on stdout, where the contract allows nothing")]
     NotSilent(String),
     /// The program printed nothing where it must print JSON.
-    #[error("it printed nothing on stdout, where the contract wants JSON")]
+    #[error("it printed nothing on stdout, where the contract requires JSON")]
     Silent,
     /// The output is not JSON.
     #[error("its stdout is not JSON ({why}): {start:?}")]
@@ -148,7 +148,7 @@ pub enum BadAnswer {
     #[error("its answer names the grade {0}, which is not off, bounded or isolated")]
     Grade(String),
     /// The program reports off and the grade `unknown`, which proves nothing.
-    #[error("its answer says powered=false with the grade unknown, which proves nothing")]
+    #[error("its answer has powered=false with the grade unknown, which proves nothing")]
     UnknownOff,
 }
 

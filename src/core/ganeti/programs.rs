@@ -6,7 +6,7 @@
 //! fenced by the copy. No character of the property needs quotes in a shell, in pcs or in XML.
 //!
 //! The copy marks the candidates because Ganeti sends nothing to a node that is offline. A host that was a candidate
-//! when it was lost still has an old configuration when it is back, and does not know that it is old
+//! when it was lost still has an old configuration when it is back, and cannot find out that it is old
 //! (`lib/config/__init__.py`, `ConfigWriter._DistributeConfig`: only nodes that are online).
 
 use std::collections::{BTreeMap, BTreeSet};

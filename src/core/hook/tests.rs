@@ -50,7 +50,7 @@ fn an_instance_runs_on_the_node_that_it_comes_to() {
         assert!(on(path, &[("GANETI_INSTANCE_PRIMARY", "n3.lab"), ("GANETI_NEW_PRIMARY", "None")]), "{path}");
     }
     assert!(on("instance-move", &[("GANETI_INSTANCE_PRIMARY", "n2.lab"), ("GANETI_TARGET_NODE", "n3.lab")]));
-    assert!(on("instance-start", &[]), "what is not known may be here");
+    assert!(on("instance-start", &[]), "what is unknown may be here");
 }
 
 /// The master of three nodes, all online in Ganeti and in Pacemaker.
@@ -201,7 +201,7 @@ fn nobody_is_fenced_by_hand_at_the_others_cost() {
     for (seen, why) in [
         (without_quorum, "Pacemaker has no quorum here"),
         (in_maintenance, "Pacemaker is in maintenance mode"),
-        (one_is_dead, "1 of 3 nodes would be left, and corosync's votes are not known"),
+        (one_is_dead, "1 of 3 nodes would be left, and corosync's votes are unknown"),
     ] {
         let text = fence(seen);
         let (begin, remark) = text.split_once("||").unwrap();
@@ -229,7 +229,7 @@ fn who_has_quorum_without_a_node_is_counted_by_votes() {
         steps(&offlining(), &state)
     };
     let stays = "shun=n3.lab standby=n3.lab update-setup||n3.lab: is not fenced, but on standby: ";
-    assert_eq!(fence(None), format!("{stays}1 of 2 nodes would be left, and corosync's votes are not known"));
+    assert_eq!(fence(None), format!("{stays}1 of 2 nodes would be left, and corosync's votes are unknown"));
     let quorum = |tool: &str| Quorum::parse(CMAP, tool);
     assert_eq!(fence(quorum(TOOL)), "shun=n3.lab update-setup|fence=n3.lab|");
     assert_eq!(fence(quorum(&TOOL.replace("WaitForAll Qdevice", "2Node"))), "shun=n3.lab update-setup|fence=n3.lab|");
@@ -314,7 +314,7 @@ fn what_pacemaker_was_not_told_is_said() {
     let state = HookInput { seen: None, ..offlined_while(Membership::Online) };
     let text = steps(&offlining(), &state);
     assert!(
-        text.starts_with("shun=n3.lab update-setup||n3.lab: whether Pacemaker has it running is not known"),
+        text.starts_with("shun=n3.lab update-setup||n3.lab: whether Pacemaker has it running is unknown"),
         "{text}"
     );
 }

@@ -78,7 +78,7 @@ pub enum BadOutlook {
     #[error(transparent)]
     Answer(#[from] BadCib),
     /// The output has no transition. That does not mean that Pacemaker would do nothing.
-    #[error("it says no transition (its answers are of version {0}; crm_simulate --version tells Pacemaker's)")]
+    #[error("it has no transition (its answers are of version {0}; crm_simulate --version shows Pacemaker's)")]
     NoTransition(String),
 }
 

@@ -10,7 +10,7 @@ use crate::core::node::NodeName;
 pub enum Membership {
     /// Pacemaker has no such node, or could not be asked.
     Unknown,
-    /// No member, and clean: it was fenced, or left gracefully. Only the fence history tells which.
+    /// No member, and clean: it was fenced, or left gracefully. Only the fence history shows which.
     Absent,
     /// To be fenced, whether it is a member or not.
     Unclean,
@@ -78,7 +78,7 @@ pub enum Delegate {
     Human,
     /// `watchdog`: the node is trusted to have reset itself.
     Watchdog,
-    /// The history does not say.
+    /// The history does not name it.
     Unnamed,
 }
 

@@ -72,14 +72,16 @@ impl fmt::Display for Doubt {
         match self.now {
             Some(Observed::On) => write!(
                 f,
-                "level {level} still says on after this level was off ({device}): it switches something else, or another feed \
+                "level {level} still reads on after this level was off ({device}): it switches something else, or another feed \
                  is live; check which outlets feed this host"
             ),
             now => {
                 let shows = match now {
-                    Some(Observed::Failed(Life::NoSign)) => "is silent, which has a power supply of its own",
-                    Some(Observed::Failed(Life::Alive)) => "is alive and does not tell",
-                    Some(Observed::Off(_)) => "tells nothing of the power",
+                    Some(Observed::Failed(Life::NoSign)) => {
+                        "does not answer, although it has a power supply of its own"
+                    }
+                    Some(Observed::Failed(Life::Alive)) => "answers, and does not report the power",
+                    Some(Observed::Off(_)) => "does not report the power",
                     _ => "could not be read",
                 };
                 write!(
@@ -272,7 +274,7 @@ impl Walk {
         self.devices.iter().find(|known| known.name == device).map(|known| known.kind)
     }
 
-    /// Returns what the next call of the same fencing must know.
+    /// Returns what the next call of the same fencing needs.
     #[must_use]
     pub fn to_remember(&self) -> Vec<Remembered> {
         let on = self.devices.iter().filter(|device| device.on && device.kind.sees != Sees::Access);

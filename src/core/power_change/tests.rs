@@ -107,7 +107,7 @@ fn an_acknowledgement_is_not_proof() {
         }
     };
     assert_eq!(sends, 2);
-    assert!(why.contains("it still says on"), "{why}");
+    assert!(why.contains("it still reads on"), "{why}");
 }
 
 /// A BMC that does not answer is unknown, never off: the command is sent, and nothing is proven.

@@ -97,9 +97,9 @@ impl fmt::Display for BlockReason {
             }
             Self::OwnNode => f.write_str("it is Ganeti's master by its own configuration: no master records itself"),
             Self::Breaker { held, down, limit } => {
-                f.write_str("the breaker holds")?;
+                f.write_str("the breaker is open")?;
                 if !held.is_empty() {
-                    write!(f, " back {}", Names(held))?;
+                    write!(f, " and blocks {}", Names(held))?;
                 }
                 if !down.is_empty() {
                     write!(f, " beside {}", Names(down))?;
@@ -113,13 +113,13 @@ impl fmt::Display for BlockReason {
             Self::NotFenced { failed } => {
                 write!(f, "lost, and fencing failed ({failed} in the history): nothing is proven; {CONFIRM}")
             }
-            Self::Unclean => write!(f, "it was fenced, and Pacemaker holds it unclean again; {CONFIRM}"),
+            Self::Unclean => write!(f, "it was fenced, and is UNCLEAN in Pacemaker again; {CONFIRM}"),
             Self::StillSeen => f.write_str("it was fenced and is still seen running: waits for it to be gone"),
             Self::Returned => {
                 f.write_str("it was fenced and runs again before that was recorded: it stays online in Ganeti")
             }
             Self::Grade { grade, least, word } => {
-                write!(f, "it is only proven {grade} ({word}), and at least {least} is asked for; {CONFIRM}")
+                write!(f, "it is only proven {grade} ({word}), and at least {least} is needed; {CONFIRM}")
             }
             Self::NotAsked { age_ms } => write!(
                 f,
@@ -132,7 +132,7 @@ impl fmt::Display for BlockReason {
                 age_ms / 1_000
             ),
             Self::ChangedSince => {
-                write!(f, "Ganeti's record of it is newer than the fencing, and says online; {CONFIRM}")
+                write!(f, "Ganeti's record of it is newer than the fencing, and has it online; {CONFIRM}")
             }
         }
     }
@@ -183,7 +183,7 @@ impl fmt::Display for NoActionReason {
             Self::LeftAlone => "it is out of the cluster, and is left as it is",
             Self::NotMaster => "the master decides",
             Self::IsMaster => "the master's flags do not change",
-            Self::NotInPacemaker => "Pacemaker does not know it",
+            Self::NotInPacemaker => "Pacemaker has no such node",
         })
     }
 }

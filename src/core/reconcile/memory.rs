@@ -1,7 +1,7 @@
 //! The memory that one reconciliation leaves for the next. Pure: the caller stores it.
 //!
 //! Every host that may become master runs the reconciliation and keeps its own memory; a host that is not master only
-//! remembers. So the next master knows which fencings are settled, and nothing has to be copied.
+//! remembers. So the next master has the settled fencings, and nothing has to be copied.
 
 use std::collections::{BTreeMap, BTreeSet};
 

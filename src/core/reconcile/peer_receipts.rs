@@ -123,7 +123,7 @@ pub fn taken(
         });
         if let Some(nearest) = near.min_by_key(apart) {
             taken.insert(nearest.id.clone());
-            let proven_by = format!("{}, as {host} tells", nearest.proven_by);
+            let proven_by = format!("{}, as {host} reports", nearest.proven_by);
             found.push(PowerReceipt { grade: nearest.grade.min(most), proven_by, ..nearest.clone() });
         }
     }

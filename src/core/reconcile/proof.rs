@@ -64,7 +64,7 @@ impl fmt::Display for ProofSource {
             Self::Receipt { id, proven_by } => write!(f, "{proven_by}, receipt {id}"),
             Self::Device(Some(host)) => write!(f, "a fence device, run by {host}"),
             Self::Device(None) => f.write_str("a fence device"),
-            Self::Human => f.write_str("a human, who confirmed it to Pacemaker"),
+            Self::Human => f.write_str("the administrator, who confirmed it to Pacemaker"),
             Self::Watchdog => f.write_str("watchdog self-fencing, as Pacemaker reports"),
         }
     }

@@ -141,7 +141,7 @@ impl ReconcileInput {
     }
 }
 
-/// One of Ganeti's nodes, with what Pacemaker and this host know of it.
+/// One of Ganeti's nodes, with what Pacemaker and this host report of it.
 #[derive(Clone, Debug)]
 pub struct NodeState {
     /// The node's name and flags in Ganeti's configuration.

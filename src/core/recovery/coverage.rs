@@ -1,5 +1,5 @@
 //! Which instances recovery would start elsewhere if their hosts died, and which not and why, as far as tags and disk
-//! templates decide. Room and the state at the death are not known before. Pure.
+//! templates decide. Room and the state at the death are unknown before. Pure.
 
 use std::fmt;
 
@@ -53,7 +53,7 @@ impl fmt::Display for NotCovered {
             Self::NotMovable(template) => {
                 write!(f, "not movable: its disks (template {template}) are on its host alone")
             }
-            Self::UnknownTemplate(template) => write!(f, "its disk template {template} is not known to gnt-ha"),
+            Self::UnknownTemplate(template) => write!(f, "gnt-ha does not support its disk template {template}"),
             Self::Secondaries(count) => write!(f, "it has {count} secondary nodes, and 1 is needed"),
         }
     }
@@ -125,7 +125,7 @@ mod tests {
         let begins = [
             "half n1.lab: it has 0 secondary nodes",
             "harep n1.lab: harep repairs it",
-            "new n1.lab: its disk template new",
+            "new n1.lab: gnt-ha does not support its disk template new",
             "plain n1.lab: not movable",
             "suspended n1.lab: suspended by the tag",
         ];

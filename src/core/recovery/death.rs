@@ -50,14 +50,14 @@ pub fn recovery_node(
         drained: config.drained,
         vm_capable: config.vm_capable,
         proof: proof.map(|proof| death(&proof, memory.noticed_ms(&seen.ganeti.name, &proof))),
-        // A node that Pacemaker does not know may run unseen.
+        // A node that Pacemaker does not have may run unseen.
         runs_again: answers || !matches!(seen.member, Membership::Absent | Membership::Unclean),
         suspicion: suspicion(seen).or(is_shunned.then_some(Suspicion::Shunned)),
         running: RunningReport::new(running, is_shunned),
     }
 }
 
-/// The host was lost before its end was proven; when exactly is not known. The latest time is the one that permits least:
+/// The host was lost before its end was proven; when exactly is unknown. The latest time is the one that permits least:
 /// what was seen of its disks until then counts. The proof has the clock of the host that fenced it; `noticed_ms` has the
 /// clock of this host, and no death is later.
 fn death(proof: &Proof, noticed_ms: Option<u64>) -> DeathProof {

@@ -44,16 +44,16 @@ impl GuardedOperation {
     }
 }
 
-/// What a host knows of gnt-ha's starts without asking luxid.
+/// What a host has stored of gnt-ha's starts, without asking luxid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartsKnown {
     /// Whether the cluster's tag switches recovery on, or did, and starts of then may be left.
     pub is_on: bool,
-    /// Whether a start of gnt-ha's was handed over to luxid, and its instance was not seen running yet. Unknown: true if
+    /// Whether a start of gnt-ha's was submitted to luxid, and its instance was not seen running yet. Unknown: true if
     /// recovery is on.
     pub has_starts: bool,
     /// Whether this host has read the queue of the luxid that serves now. Until then, that may have starts which another
-    /// master has handed over.
+    /// master has submitted.
     pub queue_is_known: bool,
 }
 

@@ -20,7 +20,7 @@ use crate::core::receipt::Timestamp;
 /// before it accepts a job, and waits 5 s for each dead one, several times.
 const UNCONFIRMED_MS: u64 = 90_000;
 
-/// How far the clock of this host may have been set back since a start was handed over, in milliseconds.
+/// How far the clock of this host may have been set back since a start was submitted, in milliseconds.
 const CLOCK_STEP_MS: u64 = 5_000;
 
 /// How old the last plan may be, in milliseconds of the boot clock, if something is under way, before a monitor makes the
@@ -52,7 +52,7 @@ pub struct RecoveryMemory {
     /// Which luxid's queue was read last as the master's, by when it started, in milliseconds since 1970.
     #[serde(default)]
     pub queue_of: Option<u64>,
-    /// Whether recovery was on when this host looked last, and what was handed over then may still be in the queue. The
+    /// Whether recovery was on at the last plan of this host, and what was submitted then may still be in the queue. The
     /// tag may be removed, and another host become the master, before the starts that wait there are cancelled.
     #[serde(default)]
     pub was_on: bool,
@@ -60,7 +60,7 @@ pub struct RecoveryMemory {
     /// runs, for example.
     #[serde(default)]
     has_jobs: bool,
-    /// The starts that were handed over to luxid and are not known to be accepted or refused, with the time.
+    /// The starts that were submitted and that luxid has neither accepted nor rejected yet, with the time.
     unconfirmed: BTreeMap<InstanceName, Timestamp>,
     /// The instances whose starts are submitted, and that were not seen running yet.
     started: BTreeMap<InstanceName, Started>,
@@ -96,7 +96,7 @@ impl RecoveryMemory {
         self.unconfirmed.keys().cloned().collect()
     }
 
-    /// Notes that the start is about to be handed over. The caller stores that before.
+    /// Notes that the start is about to be submitted. The caller stores that before.
     pub fn hand_over(&mut self, start: &Start, now: Timestamp) {
         self.unconfirmed.insert(start.instance.clone(), now);
     }
@@ -116,7 +116,7 @@ impl RecoveryMemory {
         is_left.then(|| Self { was_on, ..Self::default() })
     }
 
-    /// Notes whether recovery is on. While it is off, starts that were handed over before may be left.
+    /// Notes whether recovery is on. While it is off, starts that were submitted before may be left.
     pub fn note_on(&mut self, is_on: bool) {
         self.was_on = is_on || self.has_starts();
     }
@@ -160,7 +160,7 @@ impl RecoveryMemory {
             }
             let is_awaited = is_wanted(name) && age_ms.is_some_and(|age_ms| age_ms < STARTED_MS);
             if is_wanted(name) && !is_named(name) && age_ms.is_some_and(|age_ms| age_ms >= SILENT_MS) {
-                let end = if is_awaited { "" } else { ", and it is not waited for any more" };
+                let end = if is_awaited { "" } else { ", and gnt-ha does not wait any longer" };
                 lines.push(format!(
                     "{name}: no host reports that it runs since its start ended{end} (gnt-instance info {name})"
                 ));
@@ -188,7 +188,7 @@ impl RecoveryMemory {
         self.waits && age(self.at).is_none_or(|age_ms| age_ms >= rest_ms)
     }
 
-    /// Returns whether a start was handed over, and has not ended, or its instance was not seen running yet.
+    /// Returns whether a start was submitted, and has not ended, or its instance was not seen running yet.
     #[must_use]
     pub fn has_starts(&self) -> bool {
         self.has_jobs || !(self.unconfirmed.is_empty() && self.started.is_empty())
@@ -260,7 +260,7 @@ mod tests {
         assert!(memory.is_idle());
     }
 
-    /// A host that is back and hangs, or an instance that runs where Ganeti does not know it, stays so for hours: each plan
+    /// A host that is back and hangs, or an instance that runs on another node than Ganeti records, stays so for hours: each plan
     /// asks all nodes.
     #[test]
     fn what_may_take_long_is_planned_for_ever_more_rarely() {
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(plan_at(&waits_for(NotRecovered::NoProof), 630_000), None);
     }
 
-    /// The tag is removed while starts wait in the queue, and the next master, which has handed over none, sees them.
+    /// The tag is removed while starts wait in the queue, and the next master, which has submitted none, finds them.
     #[test]
     fn each_host_remembers_that_recovery_was_on() {
         let idle = RecoveryMemory::default();

@@ -55,7 +55,7 @@ pub enum NotRecovered {
     },
     /// Pacemaker wants the host fenced, although its end was proven before.
     HostSuspect(Suspicion),
-    /// The dead host runs again, and it is not known that the instance does not run there: it is shunned, or does not
+    /// The dead host runs again, and it is unknown that the instance does not run there: it is shunned, or does not
     /// answer.
     HostRunsAgain,
     /// The instance runs on this node.
@@ -75,7 +75,7 @@ pub enum NotRecovered {
         /// Its operation, as Ganeti names it.
         operation: String,
     },
-    /// A start was handed over to luxid, which has not confirmed it, and may still accept it.
+    /// A start was submitted, and luxid has not confirmed it, and may still accept it.
     Unconfirmed,
     /// The instance was migrated, moved or started elsewhere, or that had begun, and these nodes have not reported what
     /// they run.
@@ -245,10 +245,10 @@ impl fmt::Display for NotRecovered {
             Self::NotMovable(template) => {
                 write!(f, "not movable: its disks (template {template}) are on its host alone")
             }
-            Self::UnknownTemplate(template) => write!(f, "its disk template {template} is not known to gnt-ha"),
-            Self::OtherJob { job, operation } => write!(f, "job {job} ({operation}) has it: waits for that job"),
+            Self::UnknownTemplate(template) => write!(f, "gnt-ha does not support its disk template {template}"),
+            Self::OtherJob { job, operation } => write!(f, "job {job} ({operation}) has the instance: waits for that job"),
             Self::Unconfirmed => {
-                f.write_str("its start is handed over, and luxid has not confirmed it: waits for the queue to show it")
+                f.write_str("its start is submitted, and luxid has not confirmed it: waits until the queue shows it")
             }
             Self::Migrated { job, silent } => {
                 write!(f, "job {job} may have moved it to a node that has not reported what it runs:")?;

@@ -1,7 +1,7 @@
 //! The plan of recovery: one pure function from the state of the cluster to which instance starts where, and which does
 //! not and why.
 //!
-//! The state is the only memory: what Ganeti's record and job queue say decides, so that a new master goes on where the
+//! The state is the only memory: Ganeti's record and job queue decide, so that a new master goes on where the
 //! last one died. An instance is to be started if it is marked up, its primary node is recorded offline on a proof, and
 //! no node runs it; or if a start by gnt-ha has moved it and failed. A second plan on the same state is the same plan.
 
@@ -220,7 +220,7 @@ fn general_reason(input: &RecoveryInput) -> Option<NotRecovered> {
 }
 
 /// Returns whether a start that was submitted is to be cancelled for this reason, if it has not begun. A host that is not
-/// the master, or has no quorum, knows too little to cancel; and what waits for a job does not harm.
+/// the master, or has no quorum, has too little information to cancel; and what waits for a job does not harm.
 fn stops_submitted(reason: &NotRecovered) -> bool {
     match reason {
         NotRecovered::NotMaster
@@ -256,7 +256,7 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
     }
 }
 
-/// Blocks the starts that the breaker holds.
+/// Blocks the starts for which the breaker is open.
 fn hold_back(plan: &mut RecoveryPlan) {
     let Some((held, limit)) = plan.breaker.open() else { return };
     let reason = NotRecovered::InstanceBreaker { held: held.len(), limit };

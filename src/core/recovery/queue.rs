@@ -21,7 +21,7 @@ pub const REFUSED: &str = "gnt-ha does not start ";
 /// Part of the error of gnt-ha's hook on a host whose self-fencing is not armed yet.
 pub const TOO_EARLY: &str = "no instance may start yet";
 
-/// Part of the error of gnt-ha's hook on a master whose luxid does not say whose job this is.
+/// Part of the error of gnt-ha's hook on a master whose luxid does not report whose job this is.
 pub const STARTER_UNKNOWN: &str = "cannot find out whether gnt-ha starts it";
 
 /// The fields of a job that [`Job::parse_all`] expects, in its order.

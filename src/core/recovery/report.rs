@@ -22,7 +22,7 @@ impl RunningReport {
         Self { named, is_shunned }
     }
 
-    /// Returns the instances that may run on the node, as it says.
+    /// Returns the instances that may run on the node, by its own report.
     pub fn named(&self) -> impl Iterator<Item = &InstanceName> {
         self.named.iter().flatten()
     }

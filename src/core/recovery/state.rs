@@ -56,7 +56,7 @@ pub struct DeathProof {
     pub lost_ms: Option<u64>,
 }
 
-/// What Ganeti's record says of a node, read back just now.
+/// Ganeti's record of a node, read back just now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeRecord {
     /// The node is recorded online.
@@ -137,7 +137,7 @@ pub struct RecoveryInput {
     pub instances: Vec<Instance>,
     /// Ganeti's job queue. It is read before the instances, so that a job which ends between both is seen in one of them.
     pub jobs: Vec<Job>,
-    /// The instances whose start was handed over to luxid, which may still accept it, and which the queue does not show.
+    /// The instances whose start was submitted to luxid, which may still accept it, and which the queue does not show.
     pub unconfirmed: BTreeSet<InstanceName>,
     /// What was seen of DRBD disks before the death.
     pub drbd: BTreeMap<InstanceName, DrbdSightings>,

@@ -23,7 +23,7 @@ pub enum DiskTemplate {
     Plain,
     /// Files of one node.
     File,
-    /// A template that this program does not know, or disks of several templates (`mixed`).
+    /// A template that this program does not support, or disks of several templates (`mixed`).
     Other(String),
 }
 
@@ -36,7 +36,7 @@ pub enum Mobility {
     Anywhere,
     /// Nowhere: its disks are on the primary node alone.
     Fixed,
-    /// gnt-ha does not know whether other hosts reach the disks.
+    /// It is unknown whether other hosts reach the disks.
     Unknown,
 }
 

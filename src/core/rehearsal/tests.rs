@@ -245,7 +245,7 @@ fn a_role_that_no_node_takes_is_shown() {
         RehearsalInput { fencers: Some(vec![PacemakerName::of_test("n2.lab")]), proof: Ok(Vec::new()), ..known };
     let shown = steps(&known);
     assert!(!shown.iter().any(|step| step.action.contains("may fence it")), "{shown:?}");
-    assert!(shown.iter().any(|step| step.blocked && step.action.contains("promotes master nowhere")), "{shown:?}");
+    assert!(shown.iter().any(|step| step.blocked && step.action.contains("promotes master on no host")), "{shown:?}");
 }
 
 /// Each instance of the dead host is named: those that start elsewhere, and those that stay down, with the reason.

@@ -27,7 +27,7 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     };
     let one = |value: u64| vec![(String::new(), value)];
     let known = |value: Option<bool>| value.map(u64::from).map_or_else(Vec::new, one);
-    family("collected_timestamp_seconds", "When this host looked", one(now_ms / 1_000));
+    family("collected_timestamp_seconds", "When this host collected the status", one(now_ms / 1_000));
     family(
         "level",
         "0 all is well, 1 something is blocked or needs attention, 2 something is unknown",
@@ -40,14 +40,14 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     family("paused", "An administrator has paused recording", one(u64::from(status.pause.is_some())));
     family(
         "breaker_open",
-        "Too many nodes at once: this host records nothing",
+        "The breaker is open: this host records no node offline",
         one(u64::from(status.breaker.is_some())),
     );
     let notes = |level: Level| status.notes.iter().filter(|note| note.level == level).count() as u64;
     let levels = [("attention", Level::Attention), ("unknown", Level::Unknown)];
     family(
         "notes",
-        "What gnt-ha status says below the nodes",
+        "The notes of gnt-ha status below the nodes",
         levels.map(|(word, level)| (labels(&[("level", word)]), notes(level))).into(),
     );
     let nodes = |value: &dyn Fn(&NodeStatus) -> Option<u64>| {
@@ -64,7 +64,7 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
     family("node_shunned", "This host shuns it; without a sample it never did", nodes(&shunned));
     let armed =
         |line: &NodeStatus| line.protection.self_fence.map(|self_fence| u64::from(self_fence == SelfFenceState::Armed));
-    family("node_self_fence_armed", "Its self-fencing is armed, by its own last word", nodes(&armed));
+    family("node_self_fence_armed", "Its self-fencing is armed, by its own last report", nodes(&armed));
     family("node_is_master", "Ganeti's master", nodes(&|line| Some(u64::from(status.master.as_ref()? == &line.node))));
     let blocked = |line: &NodeStatus| Some(u64::from(line.record.as_ref()?.mark() == '!'));
     family(

@@ -52,7 +52,7 @@ fn last_that_counts(member: Option<Membership>, written: &FencingEvidence<'_>, n
 pub struct Other {
     /// The node's name in Ganeti.
     pub name: NodeName,
-    /// Whether the node is a master candidate, as far as this node knows.
+    /// Whether the node is a master candidate, by this node's files.
     pub is_candidate: bool,
     /// Whether the node can be expected to vote: it is not offline, and its noded accepts connections.
     pub votes: bool,
@@ -71,7 +71,7 @@ impl Other {
 }
 
 /// Returns whether `word` is a claim of `node` that counts and names `old_master`. A node that names itself, or a third
-/// node, may hold the role, or know which node holds it, whatever its serial number is.
+/// node, may hold the role, or have the node that holds it, whatever its serial number is.
 #[must_use]
 pub fn is_word_for(word: &MasterClaim, node: &NodeName, old_master: Option<&NodeName>) -> bool {
     let is = |name: &str, other: &NodeName| name.eq_ignore_ascii_case(other.as_str());
@@ -112,7 +112,7 @@ mod tests {
         Other { name, is_candidate: true, votes: false, is_heard: false, member: Some(Membership::Absent) }
     }
 
-    /// A candidate that this node cannot reach may have taken the role from the master that this node knows.
+    /// A candidate that this node cannot reach may have taken the role from the master in this node's files.
     #[test]
     fn a_candidate_of_which_nothing_is_known_must_be_gone_too() {
         let old = "n1.lab".parse().unwrap();

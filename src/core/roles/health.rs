@@ -13,7 +13,7 @@ pub const CONFD: &str = "confd";
 pub enum Health {
     /// Every check of this node passed.
     Green,
-    /// Ganeti works with this node, and knows less than it could.
+    /// Ganeti works with this node, and has less information than it could.
     Yellow,
     /// Ganeti cannot work with this node, or nothing can.
     Red,

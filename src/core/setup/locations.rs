@@ -24,7 +24,7 @@ fn by_score(resources: &Resources) -> Part {
     let is_it = |scored: &&Scored| scored.resource == device && scored.attribute == ATTRIBUTE;
     let state = match resources.scored.iter().find(is_it) {
         Some(_) => PartState::Unchanged,
-        None if resources.location_ids.contains(&id) => PartState::Change("it says something else".to_owned()),
+        None if resources.location_ids.contains(&id) => PartState::Change("it has another rule".to_owned()),
         None => PartState::Add,
     };
     Part {
@@ -54,7 +54,7 @@ pub(super) fn off_remotes(resources: &Resources, wish: SetupOptions) -> Part {
     let state = if resources.by_kind.iter().any(|location| location.resource == role && location.kind == KIND) {
         PartState::Unchanged
     } else if resources.location_ids.contains(&id) {
-        PartState::Change("it says something else".to_owned())
+        PartState::Change("it has another rule".to_owned())
     } else {
         PartState::Add
     };
@@ -81,6 +81,6 @@ fn gone(location: &Location) -> Part {
         xml: format!("  <rsc_location id=\"{id}\"/>"),
         pcs: vec![format!("pcs constraint delete {id}")],
         crm: vec![format!("delete {id}")],
-        state: PartState::Remove("each node says itself whether it can fence".to_owned()),
+        state: PartState::Remove("each node reports whether it can fence".to_owned()),
     }
 }

@@ -12,7 +12,7 @@ pub const PREFIX: &str = "gnt-ha-";
 /// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
 pub const MEMBERS: usize = 16;
 
-/// The options of `gnt-ha setup`, which say what the administrator wants.
+/// The options of `gnt-ha setup`, by which the administrator chooses what is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SetupOptions {
     /// The master role as one resource, not as a promotable clone.

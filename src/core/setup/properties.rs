@@ -1,4 +1,4 @@
-//! Pacemaker's cluster properties, by the names that its version knows.
+//! Pacemaker's cluster properties, by the names that its version has.
 
 use std::path::Path;
 
@@ -83,12 +83,12 @@ pub(super) fn programs(resources: &Resources, ganeti: &GanetiConfig, otherwise: 
     let is = wanted.as_ref().map_or_else(String::new, |wanted| format!(" = {}", wanted.summary()));
     let differs = |there: &str| match (Programs::of_property(there), &wanted) {
         (Some(there), Some(wanted)) => match there.differing(wanted).as_slice() {
-            [node] => format!("it is not so for {node}"),
-            nodes => format!("it is not so for {} nodes", nodes.len()),
+            [node] => format!("it differs for {node}"),
+            nodes => format!("it differs for {} nodes", nodes.len()),
         },
-        _ => "what is there is no such copy".to_owned(),
+        _ => "its value is not such a copy".to_owned(),
     };
-    let gone = "Ganeti has no program that can be kept there";
+    let gone = "Ganeti has no program that can be stored there";
     Some(Part {
         description: format!("property {PROPERTY}{is}, for fencing by hosts that are not master candidates"),
         ..copied(resources, PROPERTY, wanted.as_ref().map(Programs::to_property), differs, gone)?
@@ -103,7 +103,7 @@ pub(super) fn digest(resources: &Resources, wanted: Digest) -> Option<Part> {
     let part = copied(resources, DIGEST_PROPERTY, Some(wanted.to_string()), differs, "")?;
     Some(Part {
         description: format!(
-            "property {DIGEST_PROPERTY}, by which hosts that are not master candidates know the right config.toml"
+            "property {DIGEST_PROPERTY}, by which hosts that are not master candidates check their config.toml"
         ),
         ..part
     })

@@ -54,12 +54,12 @@ pub fn other_key(
     let all = ganeti.names();
     resources.nodes.iter().find_map(|member| {
         let Ok(node) = node::find(member.name(), &all) else {
-            return Some(format!("{member} cannot be asked for its key for remote nodes: Ganeti does not know it"));
+            return Some(format!("{member} cannot be asked for its key for remote nodes: Ganeti has no such node"));
         };
         match survey.remote_key(node, here) {
             Ok(Some(key)) if survey.own.remote_key.as_deref() == Some(key) => None,
             Ok(_) => Some(format!("{node} has another key for remote nodes, or none")),
-            Err(why) => Some(format!("{node} does not say which key for remote nodes it has: {why}")),
+            Err(why) => Some(format!("{node} does not report which key for remote nodes it has: {why}")),
         }
     })
 }
@@ -178,7 +178,7 @@ fn candidate(node: &Node) -> Part {
         xml: String::new(),
         pcs: vec![format!("pcs cluster node add {}", node.name)],
         crm: vec![format!("# crm cluster add {}", node.name)],
-        state: PartState::Manual("Pacemaker does not know it: add it to corosync's nodes".to_owned()),
+        state: PartState::Manual("Pacemaker has no such node: add it to corosync's nodes".to_owned()),
     }
 }
 

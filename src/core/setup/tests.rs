@@ -174,7 +174,7 @@ fn constraints_by_names_of_earlier_versions_go() {
     assert!(deletions(&earlier).contains(&"<rsc_location id=\"gnt-ha-fence-avoids-n4.lab\"/>".to_owned()));
     let other = made.replace("operation=\"defined\"", "operation=\"not_defined\"");
     let parts = of_nodes(&Resources::parse(&format!("<cib>{other}</cib>")).unwrap(), &ganeti(4, 3));
-    assert!(parts.iter().any(|part| part.state == PartState::Change("it says something else".into())), "{parts:#?}");
+    assert!(parts.iter().any(|part| part.state == PartState::Change("it has another rule".into())), "{parts:#?}");
 }
 
 /// Hosts that do not have Ganeti's configuration fence by a copy of its programs, which follows Ganeti.
@@ -200,7 +200,7 @@ fn the_copy_of_the_programs_follows_ganeti() {
     };
     assert_eq!(of_nodes(&made, "/x/oob").state, PartState::Unchanged);
     let changed = of_nodes(&made, "/y/oob");
-    assert_eq!(changed.state, PartState::Change("it is not so for n2.lab".into()));
+    assert_eq!(changed.state, PartState::Change("it differs for n2.lab".into()));
     assert!(changed.xml.contains("value=\"/x/oob,n1.lab+,/y/oob,n2.lab+\""), "{}", changed.xml);
     let expected =
         "crm_attribute --name gnt-ha-oob-programs --set-name=gnt-ha-options --update=/x/oob,n1.lab+,/y/oob,n2.lab+";
@@ -257,7 +257,7 @@ fn only_what_pacemaker_acts_on_is_simulated() {
 fn the_copy_follows_who_is_a_candidate() {
     let made = merged(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(4, 3), SetupOptions::default()));
     let part = of_nodes(&made, &ganeti(4, 2)).into_iter().find(|part| part.section == "crm_config").unwrap();
-    assert_eq!(part.state, PartState::Change("it is not so for n3.lab".into()));
+    assert_eq!(part.state, PartState::Change("it differs for n3.lab".into()));
 }
 
 #[test]

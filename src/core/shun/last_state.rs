@@ -63,7 +63,7 @@ pub struct Held {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LastStateError {
     /// This host has kept no report of the node's self-fencing.
-    #[error("its self-fencing is not known here: gnt-ha self-fence arm on it, before it is needed")]
+    #[error("its self-fencing is unknown here: gnt-ha self-fence arm on it, before it is needed")]
     NoReport,
     /// A denial may be newer than the newest report.
     #[error("it reported {age_s} s ago that its self-fencing is not armed")]
@@ -72,7 +72,7 @@ pub enum LastStateError {
         age_s: u64,
     },
     /// Another boot has sent a report that may be newer.
-    #[error("its self-fencing was reported in two boots, and which of them is the later one is not known")]
+    #[error("its self-fencing was reported in two boots, and which of them is the later one is unknown")]
     TwoBoots,
 }
 
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn without_an_uptime_the_age_decides_and_doubt_is_no_proof() {
         let old = || vec![DatedSelfFenceReport { uptime_ms: None, ..reported("b1", 170, &[1, 2, 3]) }];
-        assert!(newest(old(), &[denied("b1", 184)]).is_err(), "which was reported first is not known");
+        assert!(newest(old(), &[denied("b1", 184)]).is_err(), "which was reported first is unknown");
         assert!(newest(old(), &[denied("b1", 186)]).is_ok());
     }
 

@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
     }
 
-    /// Of an unknown list it is not known that no majority of it can grant.
+    /// Of an unknown list it is unknown that no majority of it can grant.
     #[test]
     fn an_empty_list_is_blocked_by_nobody() {
         assert!(!blocks(&list(&[]), &list(&[1, 2])));

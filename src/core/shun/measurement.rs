@@ -125,7 +125,7 @@ pub struct Before {
 #[must_use]
 pub fn objection(before: Before) -> Option<&'static str> {
     match before {
-        Before { is_master: None, .. } => Some("which node is Ganeti's master is not known here"),
+        Before { is_master: None, .. } => Some("it is unknown on this host which node is Ganeti's master"),
         Before { is_master: Some(true), .. } => {
             Some("it is Ganeti's master; move the role first: gnt-cluster master-failover")
         }
@@ -202,7 +202,7 @@ mod tests {
         };
         assert_eq!(objection(free), None);
         for (serves, why) in [
-            (Before { is_master: None, ..free }, "not known"),
+            (Before { is_master: None, ..free }, "unknown"),
             (Before { is_master: Some(true), ..free }, "master-failover"),
             (Before { instances: None, ..free }, "cannot read"),
             (Before { instances: Some(1), ..free }, "gnt-node migrate"),

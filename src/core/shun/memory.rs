@@ -11,7 +11,7 @@ use super::list::Epoch;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MemoryError {
     /// A node that answers has a greater epoch.
-    #[error("{from} knows of a later epoch, {later}, than the one that is remembered here, {remembered}")]
+    #[error("{from} has a later epoch, {later}, than the one that is remembered here, {remembered}")]
     LaterEpoch {
         /// The address of the node that answers.
         from: IpAddr,

@@ -38,13 +38,13 @@ pub fn stand(facts: &Facts<'_>) -> PeerState {
     match (&facts.answer, facts.proven) {
         (Ok(answer), _) => match answer.refuses {
             Some(epoch) => PeerState::Shuns { epoch, ruleset_id: answer.ruleset_id.to_owned(), reach: answer.reach },
-            None => PeerState::Unconfirmed(format!("does not refuse it: {}", answer.objection)),
+            None => PeerState::Unconfirmed(format!("does not shun it: {}", answer.objection)),
         },
         (Err(_), Some((grade, by))) if grade >= Grade::Bounded => PeerState::ProvenOff(format!("{grade}, by {by}")),
         // Ganeti has a node recorded offline only on proof, or because an administrator recorded it.
         (Err(_), _) if facts.recorded_offline => PeerState::ProvenOff("recorded offline".to_owned()),
         (Err(_), _) if !facts.serves => PeerState::ServesNothing,
-        (Err(why), _) => PeerState::Unconfirmed(format!("does not say that it refuses it: {why}")),
+        (Err(why), _) => PeerState::Unconfirmed(format!("does not confirm that it shuns it: {why}")),
     }
 }
 

@@ -59,7 +59,9 @@ pub fn objection(entry: &ShunEntry, returned: &ReturningNode, now_ms: u64) -> Op
     let is_known = entry.grade >= Grade::Bounded && entry.boot_id.as_ref().is_some_and(|boot| boot != SEVERAL_BOOTS);
     match returned.uptime_ms {
         _ if is_known => {}
-        None => return Some("it does not say since when it runs: install the same version of gnt-ha there".to_owned()),
+        None => {
+            return Some("it does not report since when it runs: install the same version of gnt-ha there".to_owned());
+        }
         Some(uptime) if uptime.saturating_add(CLOCKS_DIFFER_MS) >= shunned_for => {
             return Some(format!(
                 "it has been up for {} s and was shunned {} s ago: whether it has booted since is not proven (reboot it, or wait \
@@ -72,7 +74,7 @@ pub fn objection(entry: &ShunEntry, returned: &ReturningNode, now_ms: u64) -> Op
     }
     match (returned.instances, returned.drbd_primaries) {
         (Some(0), Some(0)) => None,
-        (None, _) | (_, None) => Some("it does not say whether instances run there".to_owned()),
+        (None, _) | (_, None) => Some("it does not report whether instances run there".to_owned()),
         (Some(instances), Some(primaries)) => {
             Some(format!("{instances} instances run there, and {primaries} DRBD devices are primary: stop them"))
         }
@@ -133,10 +135,10 @@ mod tests {
             "booted before, and not reported since"
         );
         assert!(why("new", Some(u64::MAX / 1_000), Some(0), Some(0)).contains("not proven"));
-        assert!(why("new", None, Some(0), Some(0)).contains("does not say"));
+        assert!(why("new", None, Some(0), Some(0)).contains("does not report"));
         assert!(why("new", Some(100), Some(2), Some(0)).contains("2 instances"));
         assert!(why("new", Some(100), Some(0), Some(1)).contains("1 DRBD"));
-        assert!(why("new", Some(100), None, Some(0)).contains("does not say"));
+        assert!(why("new", Some(100), None, Some(0)).contains("does not report"));
         assert_eq!(why_of(Grade::Bounded, "new", Some(290), Some(0), Some(0)), "", "the one that stopped is known");
         assert!(why_of(Grade::Bounded, "old", Some(290), Some(0), Some(0)).contains("still runs the boot"));
         assert!(why_of(Grade::Bounded, "new", Some(290), Some(1), Some(0)).contains("1 instances"));

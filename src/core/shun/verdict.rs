@@ -28,12 +28,12 @@ pub enum PeerState {
         /// The scope in which it shuns the node.
         reach: ShunScope,
     },
-    /// The peer is proven off itself; the text says how.
+    /// The peer is proven off itself; the text states how.
     ProvenOff(String),
     /// The peer gives the node nothing: neither is a master candidate, and they share no DRBD disk. Whether it shuns
     /// the node does not matter.
     ServesNothing,
-    /// The peer does not confirm that it shuns the node; the text says why.
+    /// The peer does not confirm that it shuns the node; the text states why.
     Unconfirmed(String),
 }
 
@@ -140,7 +140,7 @@ pub fn evaluate_round(
                 missing.push(Missing { node: peer.node.clone(), why: format!("is in epoch {theirs}, not {epoch}") });
             }
             PeerState::Shuns { reach: theirs, .. } if *theirs < reach => {
-                missing.push(Missing { node: peer.node.clone(), why: "refuses TCP only".to_owned() });
+                missing.push(Missing { node: peer.node.clone(), why: "shuns it with scope tcp only".to_owned() });
             }
             PeerState::Shuns { ruleset_id, reach: theirs, .. } => {
                 round.ruleset_ids.insert(peer.node.clone(), ruleset_id.clone());
@@ -164,7 +164,7 @@ pub fn evaluate_round(
     if missing.is_empty() { Ok(round) } else { Err(missing) }
 }
 
-/// What the asker knows beside the rounds.
+/// The input of the proof beside the rounds.
 #[derive(Clone, Copy, Debug)]
 pub struct ProofInput<'a> {
     /// The primary address of the node that is shunned.
@@ -212,7 +212,7 @@ pub fn watchdog_objection(self_fence: &SelfFenceReport, accepted: Accepted) -> O
                 .to_owned(),
         ),
         None => {
-            Some("it does not say whether its host is a virtual machine: install the same version there".to_owned())
+            Some("it does not report whether its host is a virtual machine: install the same version there".to_owned())
         }
     }
 }
@@ -241,12 +241,13 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
         Some(from) if known.addresses.contains(&from) => {}
         Some(from) => {
             return isolated(format!(
-                "its self-fencing asks from {from}, which is not refused: restart gnt-ha-self-fence there"
+                "its self-fencing asks from {from}, which is not shunned: restart gnt-ha-self-fence there"
             ));
         }
         None => {
             return isolated(
-                "its self-fencing does not say from which address it asks: install the same version there".to_owned(),
+                "its self-fencing does not report from which address it asks: install the same version there"
+                    .to_owned(),
             );
         }
     }
@@ -265,7 +266,7 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
         if !blocks(candidates, &refusing) {
             let own = if candidates.contains(&known.target) { ", itself one of them" } else { "" };
             return isolated(format!(
-                "{} of the {} candidates that {whose} refuse it, and {} could still let it run{own}: it asks for {} of them",
+                "{} of the {} candidates that {whose} shun it, and {} could still grant it a lease{own}: it needs {} of them",
                 candidates.intersection(&refusing).count(),
                 candidates.len(),
                 candidates.difference(&refusing).count(),

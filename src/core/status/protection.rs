@@ -83,7 +83,7 @@ pub enum PowerReading {
     Unknown(String),
 }
 
-/// The state of a node's protection. A value is null if it was not asked for or is not known.
+/// The state of a node's protection. A value is null if it was not asked for or is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Protection {
     /// The power reading of the node's OOB program.

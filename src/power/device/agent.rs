@@ -138,7 +138,7 @@ fn rejects_options(stderr: &str) -> bool {
     stderr.lines().any(|line| line.contains(USAGE)) && stderr.lines().any(is_rejection)
 }
 
-/// Returns the line of an agent's stderr that tells most: the last one that is neither the usage hint nor a warning of
+/// Returns the most specific line of an agent's stderr: the last one that is neither the usage hint nor a warning of
 /// Python's with the line of code that it quotes.
 fn reason(stderr: &str) -> Option<String> {
     let lines = || stderr.lines().filter(|line| !line.trim().is_empty() && !line.contains(USAGE));

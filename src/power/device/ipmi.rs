@@ -49,7 +49,7 @@ impl Bmc {
         if let Some(file) = &bmc.kg_file {
             let key = read_secret(Path::new(file)).map_err(DeviceError::permanent)?;
             let key = bmc_key(&key).ok_or_else(|| {
-                DeviceError::permanent(format!("{file} holds no BMC key: 20 characters, or 0x and 40 hex digits"))
+                DeviceError::permanent(format!("{file} has no BMC key: 20 characters, or 0x and 40 hex digits"))
             })?;
             target = target.with_kg(Secret::new(key)).map_err(DeviceError::permanent)?;
         }
@@ -189,7 +189,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// The advice of `check` where the better suite works and the other one is allowed beside it.
 const ONE_SUITE: &str =
-    "cipher suite 17 works: with cipher_suites = [17] no backoff, which anybody can forge, leads to suite 3";
+    "cipher suite 17 works: with cipher_suites = [17] no refusal, which any host can forge, leads to suite 3";
 
 fn device_error(error: &Error, login_timeout: Duration) -> DeviceError {
     let why = format!("{error}: {}", error.hint());

@@ -120,7 +120,7 @@ pub trait Device {
     /// [`DeviceError`]; the command may have had its effect all the same.
     fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError>;
 
-    /// Reads what the device knows of the hardware's health; a value that could not be read is `UNKNOWN`.
+    /// Reads the hardware's health from the device; a value that could not be read is `UNKNOWN`.
     ///
     /// # Errors
     /// [`DeviceError`] if not one value could be read.
@@ -163,7 +163,7 @@ pub enum Use {
     Switch,
 }
 
-/// Opens the driver `shun` for a node. It asks the other nodes, which this layer does not know.
+/// Opens the driver `shun` for a node. It asks the other nodes, which this layer cannot reach.
 pub type OpenShun = fn(&NodeName, &Config, Use) -> Box<dyn Device>;
 
 /// Makes the devices of a level ready for `node`. Sends nothing yet. A device that cannot be used is in the result and

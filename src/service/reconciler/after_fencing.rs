@@ -23,7 +23,7 @@ pub enum NotRecorded {
     #[error("{0}")]
     Blocked(BlockReason),
     /// The proof is weaker than the record requires.
-    #[error("it is only proven {grade}, and at least {least} is asked for")]
+    #[error("it is only proven {grade}, and at least {least} is needed")]
     Grade {
         /// The grade that is proven.
         grade: Grade,

@@ -176,7 +176,7 @@ impl Reconciler {
             }
             return Ok(Recovered::default());
         }
-        // A new master looks once whether the last one has left starts in the queue, and after the tag was removed until
+        // A new master reads the queue once for starts that the last one has left, and after the tag was removed until
         // none is left.
         let queue_of = luxi::started_ms(&self.luxi);
         let is_new = if is_on { queue_of.is_some() && queue_of != before.queue_of } else { before.was_on };
@@ -282,7 +282,7 @@ impl Reconciler {
         self.fetch_receipts(state, asked, deadline);
     }
 
-    /// Asks the secondary nodes of these instances what they had seen of their DRBD disks. What is not known permits no
+    /// Asks the secondary nodes of these instances what they had seen of their DRBD disks. What is unknown permits no
     /// start.
     fn drbd_sightings(
         &self,

@@ -1,4 +1,4 @@
-//! What the hook before an operation on an instance has to know of gnt-ha's own starts, from the files of this host.
+//! The input of the hook before an operation on an instance: gnt-ha's own starts, from the files of this host.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::sys::ganeti::ssconf::Ssconf;
 const GUARDS: [&str; 2] = ["instance-modify-pre.d", "instance-start-pre.d"];
 
 impl Reconciler {
-    /// Returns what this host knows of gnt-ha's starts, without asking luxid.
+    /// Returns what this host has stored of gnt-ha's starts, without asking luxid.
     #[must_use]
     pub fn starts_known(&self) -> StartsKnown {
         let (memory, is_on) = (self.recovery_memory(), self.is_recovery_on());

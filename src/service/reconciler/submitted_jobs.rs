@@ -39,7 +39,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 const UNREACHABLE: Duration = Duration::from_secs(20);
 
 /// How old a fencing may be, in milliseconds, for that. Together with [`UNREACHABLE`] it is at most the minute in which
-/// no host boots. After that noded is asked whether it runs again, and our own rules would look like a missing answer.
+/// no host boots. After that noded is asked whether it runs again, and our own rules would cause a missing answer.
 const UNREACHABLE_UNTIL_MS: u64 = 40_000;
 
 /// The interval in which a job that is waited for is polled.

@@ -1,4 +1,4 @@
-//! Offers the reconciler to those who only read: a status, a report, a check, a rehearsal, a dry run.
+//! Offers the reconciler to callers that only read: a status, a report, a check, a rehearsal, a dry run.
 //!
 //! Nothing here writes a file, changes a rule of the kernel or submits a job.
 

@@ -30,7 +30,7 @@ use crate::sys::ganeti::peer_channel::{Answers, PeerChannel, PeerError};
 /// The most attempts with a higher epoch, while other nodes have a later one.
 const AHEAD: usize = 3;
 
-/// What this host knows of the cluster, in order to shun one of its nodes.
+/// The cluster as this host has it, in order to shun one of its nodes.
 pub struct ShunCoordinator<'a> {
     pub(super) config: &'a Config,
     pub(super) network: ClusterNetwork,

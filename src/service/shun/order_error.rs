@@ -77,7 +77,7 @@ pub enum OrderError {
     #[error("it is not readmitted by enough nodes yet: {0}; do it again when they answer")]
     TooFew(MemoryError),
     /// The node's answer does not permit a readmission.
-    #[error("{objection}; when you have seen that it may: gnt-ha readmit {node} --force --reason TEXT")]
+    #[error("{objection}; if it may be readmitted all the same: gnt-ha readmit {node} --force --reason TEXT")]
     Objection {
         /// The node that is to be readmitted.
         node: NodeName,
@@ -88,7 +88,7 @@ pub enum OrderError {
     #[error(transparent)]
     Rules(#[from] ProgramError),
     /// The node did not answer.
-    #[error("whether it has booted since is not known: it {0}")]
+    #[error("whether it has booted since is unknown: it {0}")]
     TargetAnswer(PeerError),
     /// The node does not shun another node that is shunned.
     #[error("it does not shun {node}, as the others do{}", .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]

@@ -25,7 +25,7 @@ const HOLE: u64 = 5;
 
 /// The result of a readmission.
 pub enum Readmitted {
-    /// The node was not shunned. If it was shunned earlier, enough candidates know of its readmission.
+    /// The node was not shunned. If it was shunned earlier, enough candidates have its readmission.
     Unchanged,
     /// The nodes that answered have readmitted it.
     Done(Answers),

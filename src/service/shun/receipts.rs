@@ -62,7 +62,7 @@ pub fn of_here(config: &Config, data_dir: &Path, asked: &[NodeName]) -> Receipts
 ///
 /// # Errors
 /// [`ReceiptsError`] if `host` is not another candidate, is offline or shunned here, does not answer, or has a version
-/// that does not know the request.
+/// that does not have the request.
 pub fn of_another(
     config: &Config,
     data_dir: &Path,

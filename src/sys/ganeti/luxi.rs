@@ -66,13 +66,13 @@ pub enum LuxiError {
     #[error("luxid has not answered the query in time")]
     NoAnswer,
     /// The exchange failed, for example because luxid closed the connection.
-    #[error("luxid took the request and hung up: {0}")]
+    #[error("luxid closed the connection after the request: {0}")]
     Exchange(#[from] io::Error),
     /// The answer cannot be parsed or lacks what was asked for.
     #[error("luxid's answer cannot be read: {0}")]
     Answer(String),
     /// Ganeti rejected the request.
-    #[error("Ganeti refused: {0}")]
+    #[error("Ganeti rejected the request: {0}")]
     Refused(String),
 }
 
@@ -171,7 +171,7 @@ impl Luxi {
     pub fn is_drained(&mut self) -> Result<bool, LuxiError> {
         let answer = self.call("QueryConfigValues", &json!([["drain_flag"]]))?;
         let flag = answer.get(0).and_then(Value::as_bool);
-        flag.ok_or_else(|| LuxiError::Answer(format!("{answer} does not tell whether the queue is drained")))
+        flag.ok_or_else(|| LuxiError::Answer(format!("{answer} does not show whether the queue is drained")))
     }
 
     /// Drains the job queue, or opens it again (`SetDrainFlag`).
@@ -193,7 +193,7 @@ impl Luxi {
             .get("data")
             .and_then(Value::as_array)
             .map(Vec::len)
-            .ok_or_else(|| LuxiError::Answer("it holds no list of jobs".to_owned()))
+            .ok_or_else(|| LuxiError::Answer("it has no list of jobs".to_owned()))
     }
 
     /// Returns the state of the job with this number.
@@ -202,7 +202,7 @@ impl Luxi {
     /// [`LuxiError`] if the exchange fails or the answer does not contain the job.
     pub fn job_state(&mut self, number: u64) -> Result<JobState, LuxiError> {
         let answer = self.call("Query", &json!(["job", ["status", "opresult"], ["=", "id", number]]))?;
-        JobState::read(&answer).ok_or_else(|| LuxiError::Answer(format!("it does not tell of job {number}")))
+        JobState::read(&answer).ok_or_else(|| LuxiError::Answer(format!("it has no entry of job {number}")))
     }
 
     /// Cancels a job that has not started (`CancelJob`); a job that runs continues. Returns Ganeti's message.
@@ -214,7 +214,7 @@ impl Luxi {
         match (answer.get(0).and_then(Value::as_bool), answer.get(1).and_then(Value::as_str)) {
             (Some(true), Some(text)) => Ok(text.to_owned()),
             (Some(false), Some(text)) => Err(LuxiError::Refused(text.to_owned())),
-            _ => Err(LuxiError::Answer(format!("{answer} does not tell whether it is cancelled"))),
+            _ => Err(LuxiError::Answer(format!("{answer} does not show whether it is cancelled"))),
         }
     }
 
@@ -278,7 +278,7 @@ pub fn is_listening(path: &Path, deadline: Deadline) -> bool {
     }
 }
 
-/// The state of a job, as far as its caller has to know it.
+/// The state of a job, as its caller needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
     /// The job waits or runs.
@@ -313,10 +313,10 @@ impl JobState {
 fn failure_in(results: &Value) -> String {
     let error = |result: &Value| {
         let why = result.get(1)?.get(0)?.as_str()?;
-        Some(if why.is_empty() { format!("{}, and no word why", result.get(0)?.as_str()?) } else { why.to_owned() })
+        Some(if why.is_empty() { format!("{}, without a reason", result.get(0)?.as_str()?) } else { why.to_owned() })
     };
     let results = results.as_array().map(Vec::as_slice).unwrap_or_default();
-    results.iter().find_map(error).unwrap_or_else(|| "it was cancelled, or does not say why".to_owned())
+    results.iter().find_map(error).unwrap_or_else(|| "it was cancelled, or failed without a reason".to_owned())
 }
 
 /// Parses a job number; newer versions of Ganeti send it as text.
@@ -331,7 +331,7 @@ fn result_of(answer: &[u8]) -> Result<Value, LuxiError> {
     match answer.get("success").and_then(Value::as_bool) {
         Some(true) => Ok(result),
         Some(false) => Err(LuxiError::Refused(result.to_string())),
-        None => Err(LuxiError::Answer("it does not say whether it succeeded".to_owned())),
+        None => Err(LuxiError::Answer("it does not report whether it succeeded".to_owned())),
     }
 }
 

@@ -154,7 +154,7 @@ impl PeerChannel {
         let mut to_ask: BTreeMap<NodeName, IpAddr> = peers.clone();
         for (node, answer) in self.by_noded(peers, &text, deadline.at_most(NODED_ANSWERS)) {
             // A node that answered, even with an error of our program, need not be asked through the other channel. A
-            // noded that does not know this host's certificate, or has another version, has not answered.
+            // noded that rejects this host's certificate, or has another version, has not answered.
             if matches!(answer, Ok(_) | Err(PeerError::Program(_))) {
                 to_ask.remove(&node);
             }

@@ -1,4 +1,4 @@
-//! The OOB program of each node as this host knows it, and whether this host has what fencing needs. Reads Ganeti's
+//! The OOB program of each node as this host has it, and whether this host has what fencing needs. Reads Ganeti's
 //! files, Pacemaker's configuration, and the files that `config.toml` names.
 
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ pub enum Lacks {
     Nodes(PathBuf),
     /// Pacemaker's configuration cannot be read, with the reason.
     #[error(
-        "what it has to know is in Pacemaker's configuration, and {0}: have Pacemaker run here as a full member, or name one \
+        "the list of OOB programs is in Pacemaker's configuration, and {0}: have Pacemaker run here as a full member, or name one \
          program for all nodes by oob_program="
     )]
     Cib(String),
@@ -48,7 +48,7 @@ pub enum Lacks {
     Program(String),
     /// Pacemaker's configuration has no digest of the right `config.toml`.
     #[error(
-        "Pacemaker's configuration does not tell which {} is the right one (property {DIGEST_PROPERTY}): gnt-ha setup --apply on \
+        "Pacemaker's configuration has no digest of the right {} (property {DIGEST_PROPERTY}): gnt-ha setup --apply on \
          Ganeti's master", .0.display()
     )]
     Digest(PathBuf),
@@ -68,11 +68,11 @@ pub enum Lacks {
     )]
     Other(PathBuf),
     /// This host cannot use any device that `config.toml` names.
-    #[error("no node can be switched by {}: this host needs the secrets and the programs that it names, all of them root's (gnt-cluster copyfile; /usr/lib/gnt-ha/ganeti-oob check says which)", .0.display())]
+    #[error("no node can be switched by {}: this host needs the secrets and the programs that it names, all of them root's (gnt-cluster copyfile; /usr/lib/gnt-ha/ganeti-oob check names them)", .0.display())]
     Devices(PathBuf),
 }
 
-/// What a host without Ganeti's configuration knows of the nodes and their programs.
+/// The nodes and their programs on a host without Ganeti's configuration.
 #[derive(Clone, Debug)]
 pub struct Copy {
     /// Ganeti's nodes from the file `ssconf_node_list`, which every node has; empty if the file cannot be read.
@@ -191,7 +191,7 @@ fn loaded(path: &Path) -> Result<Config, Lacks> {
 }
 
 /// Returns whether this host has what the fence device needs. Returns `None` if Pacemaker has no `fence_ganeti` device,
-/// or if this host cannot know (a remote node, which does not fence).
+/// or if this host has no source for it (a remote node, which does not fence).
 ///
 /// `config` is the path of `config.toml`. A host needs it, and the secrets that it names, for nodes that use our
 /// program.

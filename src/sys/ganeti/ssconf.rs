@@ -1,4 +1,4 @@
-//! Reader of Ganeti's ssconf files: what every node that is not offline knows of the cluster, one item a line.
+//! Reader of Ganeti's ssconf files: the facts about the cluster that every node has which is not offline, one item a line.
 //!
 //! Source: `lib/ssconf.py` (`SimpleStore`; the limit is its `_MAX_SIZE`), `src/Ganeti/WConfd/Ssconf.hs`. A file shows
 //! what this node received last, which may be old: a node that was offline or dead keeps its old files.

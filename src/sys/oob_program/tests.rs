@@ -103,7 +103,7 @@ fn output_of_a_command_that_acts_is_an_error() {
     let program = OobProgram::find(&script.path).unwrap();
     let deadline = Deadline::after(Duration::from_secs(10));
     let error = program.act(Command::PowerOff, &node(), deadline).unwrap_err();
-    assert!(error.to_string().contains("where the contract wants nothing"), "{error}");
+    assert!(error.to_string().contains("where the contract allows nothing"), "{error}");
 }
 
 #[test]

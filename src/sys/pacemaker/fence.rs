@@ -49,7 +49,7 @@ pub enum NotConfirmed {
         member: Membership,
     },
     /// The tool succeeded, and Pacemaker's state of the node cannot be read.
-    #[error("stonith_admin --confirm succeeded, and what Pacemaker has of {node} is not known: {error}")]
+    #[error("stonith_admin --confirm succeeded, and what Pacemaker has of {node} is unknown: {error}")]
     Unread {
         /// The name of the node.
         node: PacemakerName,
@@ -111,6 +111,6 @@ mod tests {
             assert!(matches!(why, NotConfirmed::Still { .. }), "{why}");
         }
         let unread = read_back(&node, || Err(PacemakerError::NotHere), over).unwrap_err();
-        assert!(unread.to_string().contains("n3 is not known"), "{unread}");
+        assert!(unread.to_string().contains("n3 is unknown"), "{unread}");
     }
 }

@@ -168,7 +168,7 @@ impl Rules {
                 _ if is_told => (asker.asked, ShunScope::All),
                 (Up::Talks, Some(_)) if self.without == Without::Scope => (candidate.epoch, ShunScope::All),
                 (Up::Talks, Some(rules)) if candidate.epoch.is_shunned() => (candidate.epoch, rules),
-                _ => return PeerState::Unconfirmed("does not refuse it".to_owned()),
+                _ => return PeerState::Unconfirmed("does not shun it".to_owned()),
             }
             .into_stand(candidate.ruleset_id)
         };

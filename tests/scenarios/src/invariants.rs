@@ -53,7 +53,7 @@ fn one(
                 return Err("a master recorded itself".to_owned());
             }
             if plan.memory.breaker.open_state().is_some() {
-                return Err("I4: the breaker holds".to_owned());
+                return Err("I4: the breaker is open".to_owned());
             }
             if truth.ganeti.offline {
                 return Err("it is recorded already".to_owned());

@@ -17,7 +17,7 @@ impl From<SetSessionPrivilegeLevel> for Message {
 }
 
 impl IpmiCommand for SetSessionPrivilegeLevel {
-    /// The number of the level that the session has now; `None` if the BMC does not tell.
+    /// The number of the level that the session has now; `None` if the BMC does not report it.
     type Output = Option<u8>;
     type Error = Infallible;
 

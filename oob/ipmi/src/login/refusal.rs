@@ -58,7 +58,7 @@ impl Login<'_> {
     }
 
     /// Tries the next suite after a refusal of this one, which any host may have sent: an answer with a better suite
-    /// still leads. Without a next suite the login fails, for the reason that tells the most.
+    /// still leads. Without a next suite the login fails, for the most specific reason.
     pub(super) fn next_suite(&mut self, index: usize, failure: Error) -> Result<(), Error> {
         let suite = self.suite_of(index);
         if self.has_next(suite) {

@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// Sends a power command until its own answer comes. After each copy, asks for the chassis status until that is
-    /// answered: what it says does not matter, but the BMC has come as far. Then the copy is lost, or its answer is near.
+    /// answered: its contents do not matter, but the BMC has come as far. Then the copy is lost, or its answer is near.
     fn command(&mut self, message: &Message) -> Result<LanReply, Error> {
         let command = self.request(message, 0);
         let started = Instant::now();

@@ -77,7 +77,7 @@ fn what_is_in_the_way_is_told() {
     assert_eq!(levels(&status, "simulated"), [Level::Attention, Level::Attention]);
     let note = |about: &str| status.notes.iter().find(|note| note.subject == about).unwrap().text.clone();
     assert_eq!(note("pause"), "this host alone is paused by root: a fan (gnt-ha resume)");
-    assert!(note("breaker").starts_with("the breaker holds back n3.lab"), "{}", note("breaker"));
+    assert!(note("breaker").starts_with("the breaker is open and blocks n3.lab"), "{}", note("breaker"));
 }
 
 /// The line shows shunning and self-fencing with the grade. A report from before this boot does not count.

@@ -98,7 +98,7 @@ fn what_does_not_answer_proves_nothing() {
         [
             ("reachable-grade", "13".to_owned(), "off, by level 1 (bmc)".to_owned()),
             ("reachable-grade", "2".to_owned(), "off, by level 2 (pdu)".to_owned()),
-            ("reachable-grade", "4".to_owned(), "unknown, by nothing that answers".to_owned()),
+            ("reachable-grade", "4".to_owned(), "unknown, no device that answers can prove it".to_owned()),
             ("shared-power", "3".to_owned(), SHARED.to_owned()),
         ]
     );
@@ -132,7 +132,7 @@ fn shunning_is_judged_as_in_a_fencing() {
     let found = findings_of(scene);
     assert_eq!(found[0], ("reachable-grade", "134".into(), "bounded, by level 1 (others)".into()));
     assert!(
-        found[1].1 == "2" && found[1].2.starts_with("isolated, by level 1 (others): its self-fencing is not"),
+        found[1].1 == "2" && found[1].2.starts_with("isolated, by level 1 (others): its self-fencing is unknown"),
         "{found:?}"
     );
     assert_eq!(found.len(), 2, "no board is among them");

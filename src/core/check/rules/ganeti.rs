@@ -7,7 +7,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "no-oob-program",
         Error,
-        "fence_ganeti has no way to switch this node",
+        "fence_ganeti cannot switch this node",
         "gnt-node modify --node-parameters oob_program=/usr/lib/gnt-ha/ganeti-oob {}",
     ),
     rule_of(
@@ -43,7 +43,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "grade-too-weak",
         Error,
-        "the fencing of this node fails, whatever is done: the best that can be proven is less than what is taken for off",
+        "each fencing of this node fails: the strongest possible proof is weaker than minimum_grade",
         "on {}: gnt-ha self-fence arm (docs/shunning.md), or give it a level with a BMC or a PDU; then /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
@@ -55,7 +55,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "no-levels",
         Error,
-        "ganeti-oob does not know how to switch this node",
+        "ganeti-oob has no device for this node",
         "add it to /etc/gnt-ha/config.toml: [nodes.\"{}\"], or [default]; then gnt-cluster copyfile /etc/gnt-ha/config.toml",
     ),
     rule_of(
@@ -98,7 +98,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "node-drained",
         Warning,
-        "Ganeti puts nothing on it, and does not make it a candidate",
+        "Ganeti places no instance on it, and does not make it a candidate",
         "when it is well again: gnt-node modify --drained=no {}",
     ),
     rule_of(

@@ -15,8 +15,8 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "hook-missing",
         Warning,
-        "what changes in Ganeti (nodes, roles) is not followed in Pacemaker at once, and gnt-cluster verify does not show what is \
-         wrong",
+        "Pacemaker's configuration does not follow a change of nodes and roles in Ganeti at once, and gnt-cluster verify shows no \
+         findings",
         "install gnt-ha on this host again (make install): each has to be an executable file called gnt-ha",
     ),
     rule_of(
@@ -41,14 +41,19 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "watcher-absent",
         Warning,
-        "what died is not started again: ganeti-watcher does that, from cron",
+        "daemons and instances that ended are not started again: ganeti-watcher does that, from cron",
         "install {} again: it comes with the package ganeti",
     ),
-    rule_of("watcher-paused", Warning, "what died is not started again", "gnt-cluster watcher continue"),
+    rule_of(
+        "watcher-paused",
+        Warning,
+        "daemons and instances that ended are not started again",
+        "gnt-cluster watcher continue",
+    ),
     rule_of(
         "simulated",
         Warning,
-        "a rehearsal goes on: the role behaves as if this were so",
+        "a simulation goes on: the role reports this condition",
         "rm /var/lib/gnt-ha/simulate/{}",
     ),
     rule_of(
@@ -62,19 +67,19 @@ pub(super) const RULES: &[Rule] = &[
         "breaker-open",
         Error,
         "too many nodes were lost at once: nothing more is recorded until the breaker is reset",
-        "gnt-ha status says which; then: gnt-ha breaker reset",
+        "gnt-ha status names them; then: gnt-ha breaker reset",
     ),
     rule_of(
         "state-unreadable",
         Error,
-        "what it held is unknown: nothing is recorded here, or the nodes that this host shuns are unknown",
-        "repair the file, or remove it once you know what it held; gnt-ha status shows the consequence",
+        "its contents are unknown: nothing is recorded here, or the nodes that this host shuns are unknown",
+        "repair the file, or remove it when you know its contents; gnt-ha status shows the consequence",
     ),
     rule_of(
         "role-refused",
         Error,
-        "this candidate does not take the master role: it knows of a newer configuration than its own, or cannot tell; where every \
-         candidate is like that, no node takes over when the master dies",
+        "this candidate does not take the master role: another candidate had a newer configuration, or that is unknown; if every \
+         candidate is so, no node takes over when the master dies",
         "on the master: gnt-cluster redist-conf (gnt-node add --readd NODE, if this node is offline there); if this is still found then, \
          no node that answers has that configuration: bring the node back that has it, or, if none has, here: rm /var/lib/gnt-ha/{}",
     ),

@@ -13,8 +13,8 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "master-elsewhere",
         Error,
-        "this host's copy of Ganeti's configuration is stale, or the role was moved behind Pacemaker's back: two hosts may take \
-         themselves for the master",
+        "this host's copy of Ganeti's configuration is stale, or the role was moved without Pacemaker: two hosts may act as the \
+         master",
         "on {}: gnt-cluster getmaster; if it is the right one, there: gnt-cluster redist-conf",
     ),
     rule_of(

@@ -14,21 +14,21 @@ pub(super) const RULES: &[Rule] = &[
         "quorum-unknown",
         Warning,
         "whether quorum survives a host's death cannot be checked",
-        "see what corosync-quorumtool -s and corosync-cmapctl quorum. say, on a full member of the cluster",
+        "read the output of corosync-quorumtool -s and corosync-cmapctl quorum. on a full member of the cluster",
     ),
     rule_of(
         "quorum-device-stopped",
         Error,
         "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master role \
          and instances are stopped",
-        "on {}: systemctl enable --now corosync-qdevice; corosync-qdevice-tool -s tells more",
+        "on {}: systemctl enable --now corosync-qdevice; corosync-qdevice-tool -s shows more",
     ),
     rule_of(
         "quorum-device-silent",
         Error,
         "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master role \
          and instances are stopped",
-        "see that qnetd runs and is reached from {} (corosync-qdevice-tool -s -v there; systemctl status corosync-qnetd on its host)",
+        "make sure that qnetd runs and that {} reaches it (corosync-qdevice-tool -s -v there; systemctl status corosync-qnetd on its host)",
     ),
     rule_of(
         "quorum-device-two-node",
@@ -107,7 +107,7 @@ pub(super) const RULES: &[Rule] = &[
         "device-misses-node",
         Error,
         "no device may fence this node: it stays UNCLEAN when it dies, and nothing of it is taken over",
-        "take pcmk_host_list and pcmk_host_map out of the fence_ganeti device: it knows its nodes itself",
+        "take pcmk_host_list and pcmk_host_map out of the fence_ganeti device: it finds its nodes by itself",
     ),
     rule_of(
         "device-no-monitor",
@@ -172,7 +172,7 @@ pub(super) const RULES: &[Rule] = &[
         "device-on-regular-nodes",
         Warning,
         "where a host lacks what the device needs, the device fails",
-        "have each node say itself whether it can fence: gnt-ha setup --apply",
+        "have each node report whether it can fence: gnt-ha setup --apply",
     ),
     rule_of(
         "one-fencer",
@@ -185,7 +185,7 @@ pub(super) const RULES: &[Rule] = &[
         "device-kept-off",
         Warning,
         "when the master candidates have died, this host cannot fence the next node that dies",
-        "have each node say itself whether it can fence: gnt-ha setup --apply",
+        "have each node report whether it can fence: gnt-ha setup --apply",
     ),
     rule_of(
         "concurrent-fencing-off",
@@ -287,7 +287,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "setup-differs",
         Warning,
-        "what gnt-ha setup has made is not as it was, or the nodes are others by now",
-        "gnt-ha setup shows it, gnt-ha setup --apply makes it so, but for what it marks as by hand",
+        "what gnt-ha setup made was changed since, or the nodes were",
+        "gnt-ha setup shows the changes, gnt-ha setup --apply makes all but those that are marked \"by hand\"",
     ),
 ];

@@ -7,7 +7,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "survey-unknown",
         Warning,
-        "whether the other nodes have the same program and configuration is not known",
+        "whether the other nodes have the same program and configuration is unknown",
         "correct what the reason names; then again: gnt-ha check",
     ),
     rule_of(
@@ -25,7 +25,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "versions-differ",
         Warning,
-        "what one version does and the other does not understand shows when a host has died",
+        "two versions may not understand each other, and that shows when a host has died",
         "install the same version on every node",
     ),
     rule_of(

@@ -9,7 +9,7 @@ use crate::core::grade::Grade;
 use crate::core::node::{Match, NodeName, compare};
 use crate::core::pacemaker::tree::Element;
 
-/// A primitive of class `stonith`, as far as gnt-ha has to know what its success proves.
+/// A primitive of class `stonith`, with what decides what its success proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// The id of its primitive.

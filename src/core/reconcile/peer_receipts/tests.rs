@@ -129,7 +129,7 @@ fn the_power_of_a_node_that_is_offline_already_is_asked_for_too() {
 
     take(&mut state.nodes[2], &name("n2.lab"), &[receipt("a-1", NOW - 6_000, Grade::Off)], Grade::Off, &all());
     let received = again(&later(&state, 70), silent.memory);
-    assert_eq!(of_n3(&received), "power, powered=no: off (bmc, as n2.lab tells, receipt a-1)");
+    assert_eq!(of_n3(&received), "power, powered=no: off (bmc, as n2.lab reports, receipt a-1)");
     // Its job may fail. The decision stays until the record has the flag.
     let failed = again(&later(&state, 80), received.memory.clone());
     assert_eq!(of_n3(&failed), of_n3(&received));

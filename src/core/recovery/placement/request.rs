@@ -2,7 +2,7 @@
 //!
 //! Ganeti makes the same document in `lib/masterd/iallocator.py`, in a job that takes the lock of the whole cluster
 //! (`OP_TEST_ALLOCATOR`). So it is made here, from `config.data` and LUXI's live values. Policies are passed as Ganeti
-//! has them: hail rejects a key that it does not know.
+//! has them: hail rejects an unknown key.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,7 +104,7 @@ impl LiveNode {
     }
 }
 
-/// What hail needs to know.
+/// The input of hail.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestInput<'a> {
     /// Ganeti's configuration, with the nodes, groups and instances of the request.

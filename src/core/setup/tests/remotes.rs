@@ -49,7 +49,7 @@ fn the_master_role_never_runs_on_a_remote_node() {
         ] {
             assert!(made.contains(from), "{made}");
             let changed = of(plan(&whole(&made.replace(from, to)), &twenty, wish)).unwrap();
-            assert_eq!(changed.state, PartState::Change("it says something else".into()), "{to}");
+            assert_eq!(changed.state, PartState::Change("it has another rule".into()), "{to}");
         }
         // An equal constraint that gnt-ha has not made is enough, also for a role that gnt-ha has not made.
         assert_eq!(of(plan(&whole(&made.replace(ID, "mine")), &twenty, wish)).unwrap().state, PartState::Unchanged);
@@ -191,8 +191,8 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
         assert_eq!(asked_for(&survey(Some(differs))).as_ref(), Some(&other));
     }
     let unknown = asked_for(&survey(Some(NodeSurvey::NoAnswer("did not answer in time".into())))).unwrap();
-    assert_eq!(unknown, "n2.lab does not say which key for remote nodes it has: did not answer in time");
-    assert!(asked_for(&survey(None)).unwrap().contains("it is offline in Ganeti or refused"));
+    assert_eq!(unknown, "n2.lab does not report which key for remote nodes it has: did not answer in time");
+    assert!(asked_for(&survey(None)).unwrap().contains("it is offline in Ganeti or shunned"));
     let keyless = Survey { own: program(None), ..survey(Some(says(None))) };
     assert_eq!(asked_for(&keyless), Some("n1.lab has another key for remote nodes, or none".to_owned()));
     let strange = cib("<node id=\"9\" uname=\"q9.lab\"/>");

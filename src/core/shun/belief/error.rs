@@ -12,7 +12,7 @@ use crate::core::shun::messages::VERSION;
 pub enum Disbelief {
     /// The node is not a master candidate, so it may not order.
     #[error(
-        "{0} is not a master candidate in this node's configuration (ssconf_master_candidates): only a candidate is obeyed"
+        "{0} is not a master candidate in this node's configuration (ssconf_master_candidates): only a candidate's orders are accepted"
     )]
     NoCandidate(NodeName),
     /// The node is not a member of the cluster.
@@ -30,7 +30,7 @@ pub enum EntryError {
     #[error("it is this node itself")]
     Own,
     /// The node is unknown here.
-    #[error("it is not a node of this cluster, and this node remembers nothing of it")]
+    #[error("it is not a node of this cluster, and this node has no entry of it")]
     Stranger,
     /// The epoch is above the largest that is taken from another node.
     #[error("epoch {stated} is beyond {most}, the largest that is taken from another node")]
@@ -84,9 +84,9 @@ pub enum AnswerError {
     #[error("answers with the self-fencing of another boot")]
     OtherBoot,
     /// The self-fencing has an invalid boot id or too many candidates.
-    #[error("answers with self-fencing that cannot be")]
+    #[error("answers with an impossible report of self-fencing")]
     SelfFence,
     /// The times of the self-fencing cannot be relied on.
-    #[error("answers with self-fencing that cannot be: {0}")]
+    #[error("answers with an impossible report of self-fencing: {0}")]
     LeaseTimes(#[from] LeaseTimesError),
 }

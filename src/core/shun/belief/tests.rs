@@ -201,7 +201,7 @@ fn an_answer_outside_of_what_a_node_can_say_is_none() {
                 report.self_fence =
                     Some(SelfFenceReport { candidates: vec![[192, 0, 2, 1].into(); 2_000], ..self_fence("b1") })
             },
-            "cannot be",
+            "impossible report",
         ),
         (
             |report| {

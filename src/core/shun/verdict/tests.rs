@@ -121,7 +121,7 @@ fn without_a_self_fence_that_can_be_believed_it_is_isolated() {
         change(&mut self_fence);
         why(judged(&all(0), &all(90), 9, Some(&self_fence)))
     };
-    assert!(why(judged(&all(0), &all(90), 9, None)).contains("its self-fencing is not known"));
+    assert!(why(judged(&all(0), &all(90), 9, None)).contains("its self-fencing is unknown"));
     assert!(with(|report| report.self_fence.nowayout = false).contains("nowayout"));
     assert!(with(|report| report.self_fence.driver = SOFTDOG.into()).contains("softdog"));
     assert!(with(|report| report.self_fence.boot_id = "new".into()).contains("another boot"));
@@ -129,7 +129,7 @@ fn without_a_self_fence_that_can_be_believed_it_is_isolated() {
     assert!(with(|report| report.self_fence.is_virtual = None).contains("install the same version"));
     assert!(
         with(|report| report.self_fence.asks_from = Some(address(8)))
-            .contains("asks from 192.0.2.8, which is not refused")
+            .contains("asks from 192.0.2.8, which is not shunned")
     );
     assert!(with(|report| report.self_fence.asks_from = None).contains("install the same version"));
     assert!(with(|report| report.age_ms = 570_000).contains("may have been disarmed"));
@@ -211,7 +211,7 @@ fn who_refuses_tcp_only_does_not_refuse_the_lease() {
     let tcp =
         |n: u8| peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("ruleset {n}"), reach: ShunScope::Tcp });
     let missing = seen(&[refuses(1), tcp(2), refuses(3)], 0).unwrap_err();
-    assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n2.lab refuses TCP only"]);
+    assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n2.lab shuns it with scope tcp only"]);
     let all = [tcp(1), tcp(2), tcp(3)];
     let round = evaluate_round(&node(9), (EPOCH, ShunScope::Tcp), &all, S(0), S(0), "boot").unwrap();
     assert_eq!((round.ruleset_ids.len(), round.refusing.len()), (3, 0));

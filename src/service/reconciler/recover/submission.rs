@@ -1,4 +1,4 @@
-//! Hands the starts of instances over to luxid, and cancels those that have not begun.
+//! Submits the starts of instances to luxid, and cancels those that have not begun.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ impl Reconciler {
                     remembered.accepted(start, at);
                     format!("{what}: job {number} is submitted")
                 }
-                Submission::Unconfirmed => format!("{what}: a job is handed over"),
+                Submission::Unconfirmed => format!("{what}: a job is submitted, not confirmed"),
                 Submission::Rejected(error) => {
                     remembered.not_accepted(start);
                     format!("{what}: not submitted, the next recovery tries again: {error}")

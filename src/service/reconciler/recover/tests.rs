@@ -244,7 +244,7 @@ fn without_the_tag_of_recovery_nothing_happens() {
     assert!(!scene.reconciler.is_recovery_due(), "nor does it run at each monitor");
 }
 
-/// The host of the last master died after it had handed over a start. Its reason has passed, and this host remembers
+/// The host of the last master died after it had submitted a start. Its reason has passed, and this host remembers
 /// nothing: it looks into the queue once for each luxid.
 #[test]
 fn a_new_master_looks_once_for_the_starts_of_the_last_one() {
@@ -334,11 +334,15 @@ fn what_luxid_has_not_confirmed_is_not_submitted_again() {
     *scene.luxid.jobs.lock().unwrap() = vec![record(42)];
     *scene.luxid.hangs_up.lock().unwrap() = true;
     let recovered = scene.recover();
-    assert_eq!(recovered.lines[0], "db: starts on n2.lab, off n3.lab: a job is handed over");
+    assert_eq!(recovered.lines[0], "db: starts on n2.lab, off n3.lab: a job is submitted, not confirmed");
     *scene.luxid.hangs_up.lock().unwrap() = false;
     scene.luxid.changes();
     let recovered = scene.recover();
-    assert!(recovered.lines[0].starts_with("db: not started: its start is handed over"), "{:?}", recovered.lines);
+    assert!(
+        recovered.lines[0].starts_with("db: not started: its start is submitted, and luxid has not confirmed it"),
+        "{:?}",
+        recovered.lines
+    );
     assert!(scene.luxid.changes().is_empty());
     assert!(scene.reconciler.recovery_memory().unwrap().waits, "the next monitor goes on");
 }
@@ -367,7 +371,7 @@ fn a_failure_is_reported_once_and_tried_again() {
     assert_eq!(scene.recover().news, [""; 0]);
     assert!(scene.reconciler.recovery_memory().unwrap().waits);
     std::fs::write(scene.dir.path().join("state/recovery.json"), "{").unwrap();
-    assert!(scene.recover().lines[0].contains("recovery.json"), "what was handed over is unknown: nothing starts");
+    assert!(scene.recover().lines[0].contains("recovery.json"), "what was submitted is unknown: nothing starts");
     assert!(scene.luxid.changes().is_empty());
 }
 

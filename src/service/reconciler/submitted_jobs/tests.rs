@@ -230,7 +230,7 @@ fn a_drain_that_is_half_done_is_not_cancelled() {
     assert_eq!(fixture.luxid.asked(), ["SubmitJob", "Query"]);
 }
 
-/// luxid confirms a job too late if Ganeti is busy, and its number is not known then. A node that leaves the cluster
+/// luxid confirms a job too late if Ganeti is busy, and its number is unknown then. A node that leaves the cluster
 /// just after its un-drain is drained at once all the same, and does not wait for that job's time limit.
 #[test]
 fn a_drain_does_not_wait_for_an_un_drain_that_was_not_confirmed() {
@@ -274,7 +274,7 @@ fn a_noded_is_reachable_again_where_no_luxid_is() {
     assert!(!fixture.reconciler.submitted().unwrap()[&node].unreachable);
 }
 
-/// noded is asked from a minute after the fencing on, and our own rules would look like a missing answer.
+/// noded is asked from a minute after the fencing on, and our own rules would cause a missing answer.
 #[test]
 fn a_node_that_is_asked_soon_is_not_made_unreachable() {
     let now = Timestamp { wall_ms: 1_000_000, boottime_ms: 5 };

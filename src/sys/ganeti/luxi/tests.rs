@@ -75,7 +75,7 @@ fn what_became_of_a_job_is_told() {
     let failed = json!([[0, "error"], [0, [["OpPrereqError", ["Node n9 not known", "unknown_entity"]], null]]]);
     assert_eq!(state(failed), Some(JobState::Failed("Node n9 not known".to_owned())));
     let silent = json!([[0, "error"], [0, [["OpExecError", [""]]]]]);
-    assert_eq!(state(silent), Some(JobState::Failed("OpExecError, and no word why".to_owned())));
+    assert_eq!(state(silent), Some(JobState::Failed("OpExecError, without a reason".to_owned())));
     assert_eq!(state(json!([[0, "success"], [0, [[["offline", "True"]]]]])), Some(JobState::Done));
     assert_eq!(state(json!([[0, "running"], [0, [null]]])), Some(JobState::UnderWay));
     assert_eq!(state(json!([[3, null], [3, null]])), Some(JobState::Gone));

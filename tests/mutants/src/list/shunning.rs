@@ -276,7 +276,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     of(
         "who-answers-may-be-proven-off",
         STAND,
-        "None => PeerState::Unconfirmed(format!(\"does not refuse it: {}\", answer.objection)),",
+        "None => PeerState::Unconfirmed(format!(\"does not shun it: {}\", answer.objection)),",
         "None => PeerState::ServesNothing,",
         Unit("peer_state::tests::who_answers_is_taken_by_the_answer_alone"),
     ),

@@ -172,7 +172,7 @@ fn a_confirmation_and_the_breaker(scene: &Scene, n1: &Host) {
     assert!(confirmed.contains("n2.lab: off"), "{confirmed}");
     let seen = scene.lab.crm_mon().unwrap();
     assert!(seen.node(n2.uname()).is_some_and(|node| !node.online && !node.unclean), "{seen:#?}");
-    scene.wait_blocked("n1", "n2", "the breaker holds back n2.lab beside n3.lab, n4.lab: at most 2 at once");
+    scene.wait_blocked("n1", "n2", "the breaker is open and blocks n2.lab beside n3.lab, n4.lab: at most 2 at once");
     assert!(!scene.flags()["n2"].offline);
     succeed(n1, &["breaker", "reset"]);
     scene.wait_offline(&["n2", "n3", "n4"]);

@@ -126,7 +126,11 @@ fn assert_shortfalls_are_rejected(host: &Host) {
         ] {
             assert!(rejected.stdout.contains(line), "{}", rejected.text());
         }
-        assert!(rejected.stderr.contains("nothing was changed: the times do not hold together"), "{}", rejected.text());
+        assert!(
+            rejected.stderr.contains("nothing was changed: the time budget has a shortfall"),
+            "{}",
+            rejected.text()
+        );
     }
     assert!(!host.check(&["cibadmin", "--query"]).unwrap().stdout.contains("gnt-ha-"), "nothing was made");
     host.check(&[&timeout[..], &["--delete"]].concat()).unwrap();

@@ -32,7 +32,7 @@ fn the_third_of_five_is_held_back_until_the_administrator_says_so() {
 
     scene.host("n3").power_off().unwrap();
     scene.wait_fenced("n3", 60);
-    scene.wait_blocked("n1", "n3", "the breaker holds back n3.lab beside n4.lab, n5.lab: at most 2 at once");
+    scene.wait_blocked("n1", "n3", "the breaker is open and blocks n3.lab beside n4.lab, n5.lab: at most 2 at once");
     scene.settle();
     scene.assert_end(&End { fenced: &["n3", "n4", "n5"], ..two });
 

@@ -79,7 +79,7 @@ fn job(master: &Host, opcode: Value, source: &str) -> (String, String) {
     (answer["data"][0][0][1].as_str().unwrap().to_owned(), answer["data"][0][1][1].to_string())
 }
 
-/// Makes the master remember a start that was handed over and is not confirmed. Jobs are only checked while there is one.
+/// Makes the master remember a start that was submitted and is not confirmed. Jobs are only checked while there is one.
 fn a_start_is_under_way(scene: &Scene) {
     let master = scene.host("n1");
     let uptime = master.read_file("/proc/uptime").unwrap();
