@@ -31,14 +31,14 @@ const THERE: Duration = Duration::from_secs(2);
 /// The command line of `confirm-off`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The node, full or short
+    /// Name of the node, full or short
     node: NodeName,
 
-    /// Evidence that the node is off: its plugs are pulled, for example
+    /// Reason, which the receipt keeps: the evidence that the node is off
     #[arg(long, value_name = "TEXT")]
     reason: String,
 
-    /// Do not ask for the name again; needed where there is no terminal
+    /// Do not ask; needed without a terminal
     #[arg(long)]
     yes: bool,
 

@@ -59,7 +59,7 @@ pub enum Command {
     /// Without --apply, only shows what is missing or different, as a table, XML, or commands for pcs and crm. The id of
     /// each element that setup makes begins with gnt-ha-; setup changes no other element. Run on a master candidate.
     ///
-    /// Of more than 16 nodes, those that Pacemaker does not know and that are not master candidates become Pacemaker remote
+    /// Of more than 16 nodes, those that Pacemaker does not have and that are not master candidates become Pacemaker remote
     /// nodes: pacemaker_remote has to run there, with the cluster's authkey. The id of such a connection is the node's name;
     /// the id of its parameters begins with gnt-ha-remote-.
     ///

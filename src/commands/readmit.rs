@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(55);
 /// The command line of `readmit`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The node
+    /// Name of the node, full or short
     #[arg(value_name = "NODE")]
     node: NodeName,
 
@@ -27,7 +27,7 @@ pub struct Arguments {
     #[arg(long, requires = "reason")]
     force: bool,
 
-    /// Why it may come back, with --force
+    /// Reason, which the shun list keeps; with --force
     #[arg(long, value_name = "TEXT", requires = "force", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: Option<String>,
 }

@@ -50,7 +50,7 @@ pub struct Arguments {
     /// Name of the node, full or short
     node: NodeName,
 
-    /// One JSON object, for programs
+    /// Print one JSON object, for programs
     ///
     /// Keys: version (1), node, counts_from, steps [{actor, action, blocked, typical_ms, latest_ms, grade}]. typical_ms and latest_ms count from the
     /// failure; where counts_from is detection, from when Pacemaker sees it. Later versions may add keys.

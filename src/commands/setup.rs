@@ -69,43 +69,43 @@ pub struct Arguments {
     #[arg(long)]
     apply: bool,
 
-    /// Show what takes away everything that setup has made, and only that; with --apply, take it away
+    /// Show how to remove everything that setup has made; with --apply, remove it
     #[arg(long, conflicts_with_all = ["primitive", "health"])]
     remove: bool,
 
-    /// Change nothing: only show what --apply would change, as without it
+    /// Only show the changes, as without --apply
     #[arg(long, conflicts_with = "apply")]
     dry_run: bool,
 
-    /// Change at once what follows from Ganeti's nodes, of what setup has made, and only that:
-    /// for Ganeti's hooks
+    /// Apply only those changes to the elements of setup that follow from Ganeti's nodes; for Ganeti's
+    /// hooks
     ///
-    /// Quietly does nothing where setup has made nothing, and where Pacemaker does not run.
+    /// Does nothing, without a message, where setup has made nothing or Pacemaker does not run.
     #[arg(long, conflicts_with_all = ["apply", "remove", "primitive", "health", "format", "json"])]
     update: bool,
 
-    /// Switch recovery on, which starts the instances of a dead host elsewhere, and show which instances that covers;
-    /// only that
+    /// Show which instances of a dead host recovery would start elsewhere; with --apply, switch recovery on, and change
+    /// nothing else
     ///
     /// Run on Ganeti's master. The cluster gets the tags ocf:recover:on and ganeti:watcher:autorepair:failover; harep reads
     /// the second one, too.
     #[arg(long, conflicts_with_all = ["remove", "update", "primitive", "health", "format", "json"])]
     recover: bool,
 
-    /// Ganeti's master role as one resource that sticks to its host, not as a promotable clone
+    /// Ganeti's master role as one resource with stickiness, not as a promotable clone
     #[arg(long)]
     primitive: bool,
 
-    /// Have each node's health, as ganeti-node-role sees it, decide where Pacemaker's other resources run: they leave a node
-    /// whose health is red (node-health-strategy=migrate-on-red, and the tag ocf:health:on)
+    /// Have Pacemaker's other resources leave a node whose health is red, as ganeti-node-role reports it
+    /// (node-health-strategy=migrate-on-red, and the tag ocf:health:on)
     #[arg(long)]
     health: bool,
 
-    /// How to show the changes
+    /// Format of the changes
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
     format: Form,
 
-    /// One JSON object, for programs
+    /// Print one JSON object, for programs
     ///
     /// Keys: version (1), pending (how many parts are to be changed), parts [{description, section, xml, pcs, crm, state, why}], where
     /// state is add, change, remove, unchanged, foreign or manual; shortfalls: times that do not fit, [{subject, item, needed [{what, ms}],

@@ -44,7 +44,7 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
 
-    /// Node to shun on every other node
+    /// Name of the node that all other nodes shun, full or short
     #[arg(value_name = "NODE", required = true)]
     node: Option<NodeName>,
 
@@ -52,7 +52,7 @@ pub struct Arguments {
     #[arg(long, value_name = "TEXT", required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: Option<String>,
 
-    /// Shun all traffic, corosync's too: Pacemaker loses a node that lives, and fences it
+    /// Shun all traffic, also corosync's: Pacemaker loses a running node, and fences it
     ///
     /// Without it only TCP is shunned: Ganeti's jobs, SSH and DRBD reach neither the node nor, from it, another one. UDP of
     /// corosync and of Ganeti's confd passes, and Pacemaker goes on as before.
@@ -94,11 +94,11 @@ struct ReleaseArguments {
     #[arg(value_name = "NODE", required = true)]
     nodes: Vec<NodeName>,
 
-    /// Release them, for a reason: they may reach this host again
+    /// Release the nodes, which may then reach this host again; needs --reason
     #[arg(long, requires = "reason")]
     force: bool,
 
-    /// Why they may, with --force
+    /// Reason, with --force
     #[arg(long, value_name = "TEXT", requires = "force", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     reason: Option<String>,
 }
@@ -106,7 +106,7 @@ struct ReleaseArguments {
 /// The command line of `status`.
 #[derive(Debug, Args)]
 struct StatusArguments {
-    /// One JSON object, for programs
+    /// Print one JSON object, for programs
     ///
     /// Keys: version (1), nodes [{node, applied, entry {epoch, addresses, scope, grade, boot_id, since_ms, by}}].
     /// applied: the kernel's rules drop the packets of each address; scope: tcp or all. Later versions may add keys.

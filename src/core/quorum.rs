@@ -46,8 +46,8 @@ pub struct Voter {
 pub enum Standing {
     /// No daemon connects corosync to the device.
     Stopped,
-    /// A daemon runs, and the device has no vote for this member: qnetd is not reached, or lets another part of the
-    /// cluster go on.
+    /// A daemon runs, and the device has no vote for this member: qnetd is not reached, or gives its vote to
+    /// another part of the cluster.
     Silent,
     /// The member has the device's vote.
     Votes,

@@ -1,4 +1,4 @@
-//! Escapes text from outside (a device, an agent, a node, a file). What a terminal, a log or a browser would obey, hide
+//! Escapes text from outside (a device, an agent, a node, a file). What a terminal, a log or a browser would act on, hide
 //! or turn round is shown as an escape. Pure.
 //!
 //! The escapes are those of JSON (RFC 8259, section 7), so JSON that is escaped here keeps its meaning.

@@ -31,7 +31,7 @@ pub struct StatusAnswer {
     pub powered: bool,
     /// The grade of an off; null for a host that is on.
     pub grade: Option<Grade>,
-    /// The number of the level whose reading is believed, from 1.
+    /// The number of the level whose reading counts, from 1.
     pub level: usize,
     /// The readings of that level's devices.
     pub devices: Vec<DeviceReading>,

@@ -58,7 +58,7 @@ pub struct Proven {
     pub cautions: Vec<String>,
 }
 
-/// Reads every device, also if another one fails. An off is read a second time before it is believed, with all devices.
+/// Reads every device, also if another one fails. An off is read a second time before it counts, with all devices.
 ///
 /// # Errors
 /// The failures, if no device is on and one of them fails or reads an off that is weaker than `least`.
@@ -188,7 +188,7 @@ pub fn restore_power(devices: &mut [Named], until: Deadline, action: &mut Record
         let answer = named.device.switch(Power::On, until);
         let saw = answer.map_or_else(|error| error.why, |()| "accepted".to_owned());
         action.step(&named.name, "power on, to undo what was begun", &saw);
-        // The device may have power now, and must be read before the next level's off is believed.
+        // The device may have power now, and must be read before the next level's off counts.
         watch.saw(&named.name, Observed::On);
     }
     watch.walk().commanded();

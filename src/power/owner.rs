@@ -1,5 +1,5 @@
 //! Checks that a node's machine belongs to that node only: a machine that another node also resolves to is neither
-//! switched nor believed. Resolves names.
+//! switched, and no reading of it counts. Resolves names.
 
 use std::path::Path;
 use std::time::Duration;

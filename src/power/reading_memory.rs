@@ -1,7 +1,7 @@
 //! Keeps the readings of a node's devices for the next process of the same fencing, in one file of the run directory.
 //!
 //! A fencing is several calls of this program: a reading, the command, a reading again. A BMC that has read "on" in the
-//! first call and is busy in the second has not become unknown. Without this file the second call would believe an
+//! first call and is busy in the second has not become unknown. Without this file the second call would accept an
 //! outlet that is off, and that may feed another host.
 //!
 //! The file is this host's memory alone. Another host that fences the same node reads the devices itself, and has no

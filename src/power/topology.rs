@@ -1,5 +1,5 @@
 //! Walks over a node's levels: all devices of a level must succeed; the next level is tried if one fails. The decision
-//! which level is believed is in [`crate::core::power::walk`].
+//! which level counts is in [`crate::core::power::walk`].
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub enum Work<T> {
     },
 }
 
-/// The level whose result is believed.
+/// The level whose result counts.
 #[derive(Debug)]
 pub struct Succeeded<T> {
     /// The level's number, from 1.
@@ -68,8 +68,8 @@ const fn used(task: Task) -> Use {
 }
 
 impl Levels<'_> {
-    /// Runs `work` with the devices of each level until one level is believed; the time is split over the levels that
-    /// are left. Calls `refuted` with the value of a level whose off is not believed.
+    /// Runs `work` with the devices of each level until one level counts; the time is split over the levels that
+    /// are left. Calls `refuted` with the value of a level whose off does not count.
     ///
     /// # Errors
     /// [`PowerError`] with the failures of all levels.

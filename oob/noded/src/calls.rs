@@ -293,7 +293,7 @@ fn payload(easy: &mut Easy2<Body>) -> Result<Value, CallError> {
     }
 }
 
-/// Returns the beginning of a node's text, on one line, without control characters that a terminal would obey.
+/// Returns the beginning of a node's text, on one line, without control characters, on which a terminal would act.
 fn quoted(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(&text[..text.len().min(4 * QUOTED)]);
     let is_plain = |letter: &char| {

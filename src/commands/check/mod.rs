@@ -20,7 +20,7 @@ use report::Report;
 /// The command line of `check`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// One JSON object, for programs
+    /// Print one JSON object, for programs
     ///
     /// Keys: version (1), host, level, checked {nodes, devices, candidates}, findings [{rule, severity, subject, problem, why,
     /// fix}], notes [{name, nodes, grade, text, why, fix}]. level and severity are ok, warning or error; a note is no
@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(long)]
     no_devices: bool,
 
-    /// Seconds for everything
+    /// Time limit for everything, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
 

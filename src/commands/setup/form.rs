@@ -9,7 +9,7 @@ use crate::sys::output::{Paint, Text};
 const FOR_THE_SHELL: &str =
     "# Lines that begin with \"# \" are for the shell, all others for crm configure. Below this one:\n";
 
-/// How to show the changes.
+/// Format of the changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Form {
     /// A line a part, for people

@@ -25,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// The command line of `status`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// One JSON object, for programs
+    /// Print one JSON object, for programs
     ///
     /// Keys: version (1), host, level, master, quorum, quorum_device {host, votes}, maintenance, pause {reason, by, since_ms}, breaker {since_ms, held,
     /// down, limit}, nodes [{node, level, pacemaker, ganeti {role, offline, drained, powered}, receipt {action, outcome,

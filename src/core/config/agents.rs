@@ -1,4 +1,4 @@
-//! Holds the only table of fence agents: what each of them reads, and whether it loses its power with its host
+//! The only table of fence agents: what each of them reads, and whether it loses its power with its host
 //! (fence-agents 4.12, with the links to the same program). It touches nothing.
 
 use crate::core::power::reading::{Kind, Sees};

@@ -114,7 +114,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Returns the instance as a candidate; `None` if it is not to be started by gnt-ha: the administrator has stopped
-    /// it, or its primary node is online and no start by gnt-ha has moved it there in vain.
+    /// it, or its primary node is online and no start by gnt-ha that failed has moved it there.
     pub(super) fn candidate(&self, instance: &'a Instance) -> Option<Candidate<'a>> {
         if instance.admin_state != AdminState::Up {
             return None;
@@ -244,7 +244,7 @@ impl<'a> Judge<'a> {
         if let Some(why @ (Suspicion::Unclean | Suspicion::FencingPending)) = node.suspicion {
             return Err(NotRecovered::HostSuspect(why));
         }
-        // A node that names it is found before. One that runs again may run it, unless it is believed that it does not.
+        // A node that names it is found before. One that runs again may run it, unless its complete report shows that it does not.
         if node.runs_again && node.running.complete().is_none() {
             return Err(NotRecovered::HostRunsAgain);
         }

@@ -11,7 +11,7 @@ use crate::core::text;
 /// The greatest length of an instance name, in bytes (`lib/netutils.py`, `Hostname.GetNormalizedName`).
 pub const MAX_LENGTH: usize = 255;
 
-/// An instance's name in Ganeti. It is shown with escapes for characters that a terminal would obey.
+/// An instance's name in Ganeti. It is shown with escapes for control characters, on which a terminal would act.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct InstanceName(String);
@@ -79,7 +79,7 @@ pub enum AdminState {
 }
 
 impl AdminState {
-    /// Parses Ganeti's word; `None` for another text.
+    /// Parses Ganeti's name of it; `None` for another text.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         match word {

@@ -37,7 +37,7 @@ pub enum Question {
     /// The node is asked as any other.
     Plain,
     /// The node runs again and is shunned until it is readmitted: it is asked through a temporary exception in this
-    /// host's own rules. What it runs is not to be started elsewhere; that it does not run an instance is not believed.
+    /// host's own rules. What it runs is not to be started elsewhere; that it does not run an instance does not count.
     Excepted,
 }
 

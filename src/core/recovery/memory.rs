@@ -1,7 +1,7 @@
 //! What one plan of recovery leaves for the next on the same host. Pure: the caller stores it.
 //!
-//! Nothing that is started rests on it: the cluster's state alone shows what is to be done, so that a new master goes on.
-//! It holds a start back that luxid may be about to accept, and shows when an instance runs again.
+//! No start depends on it: the cluster's state alone shows what is to be done, so that a new master goes on. The memory
+//! delays a start that luxid may be about to accept, and shows when an instance runs again.
 
 use std::collections::{BTreeMap, BTreeSet};
 

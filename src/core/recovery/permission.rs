@@ -43,7 +43,7 @@ impl RepairType {
         }
     }
 
-    /// Parses Ganeti's word; `None` for another text.
+    /// Parses Ganeti's name of it; `None` for another text.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.word() == word)

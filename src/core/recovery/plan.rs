@@ -49,7 +49,7 @@ pub struct Start {
     pub priority: Priority,
     /// Whether the start has to wait for the job that records `off` offline.
     pub after_record: bool,
-    /// Whether `off` is online: a start by gnt-ha has moved the instance there in vain.
+    /// Whether `off` is online: a start by gnt-ha that failed has moved the instance there.
     pub moves_again: bool,
     /// How many instances may start at once on the same host.
     pub starts_per_host: u32,

@@ -75,7 +75,7 @@ pub enum JobKind {
     Other,
 }
 
-/// One job of Ganeti's queue that has to do with instances.
+/// One job of Ganeti's queue that concerns instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
     /// The number of the job.

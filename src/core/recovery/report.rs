@@ -6,7 +6,7 @@ use super::instance::InstanceName;
 
 /// A node's report of the instances that it runs.
 ///
-/// A shunned node is not believed: an instance that it names may run there, so it is not started, but one that it does not
+/// The report of a shunned node is not trusted: an instance that it names may run there, so it is not started, but one that it does not
 /// name may run there as well. Only [`RunningReport::complete`] shows that an instance does not run on a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunningReport {

@@ -1,4 +1,4 @@
-//! A part of what `gnt-ha setup` makes: what it is, and how it differs from what is there.
+//! A part of what `gnt-ha setup` makes, and how it differs from the present configuration.
 
 use serde::Serialize;
 
@@ -19,11 +19,11 @@ pub struct SetupOptions {
     pub primitive: bool,
     /// Each node's health, as `ganeti-node-role` sees it, decides where Pacemaker's other resources run.
     pub health: bool,
-    /// corosync has a quorum device, which decides who goes on of two nodes that have lost each other.
+    /// corosync has a quorum device, which decides which of two separated nodes goes on.
     pub has_device: bool,
     /// How many nodes may all be full members; of more, those that are no master candidates are to be remote nodes.
     pub members: usize,
-    /// The configuration for fencing by hosts that are not master candidates; `None` leaves what is there.
+    /// The configuration for fencing by hosts that are not master candidates; `None` leaves the present one.
     pub digest: Option<Digest>,
 }
 
@@ -46,22 +46,22 @@ pub struct Part {
     pub pcs: Vec<String>,
     /// For crmsh, a line for `crm configure` each; what is not crmsh's, as a comment.
     pub crm: Vec<String>,
-    /// How that differs from what is there.
+    /// How the part differs from the present configuration.
     #[serde(flatten)]
     pub state: PartState,
 }
 
-/// How a part differs from what is there.
+/// How a part differs from the present configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "state", content = "why")]
 pub enum PartState {
     /// The element is absent, and is to be added.
     Add,
-    /// It is there, and ours, and different.
+    /// The element was made by setup and differs.
     Change(String),
-    /// It is there, and ours, and no longer wanted.
+    /// The element was made by setup and is no longer needed.
     Remove(String),
-    /// It is there as it should be.
+    /// The element is as it should be.
     Unchanged,
     /// Another administrator's part does the same, and is left as it is.
     Foreign(String),
@@ -102,7 +102,7 @@ pub(super) const NODE: &str = "gnt-ha-node";
 pub(super) const NODE_CLONE: &str = "gnt-ha-node-clone";
 pub(super) const ALERT: &str = "gnt-ha-alert";
 
-/// Compares an element of ours with what is there, as both are read.
+/// Compares an element of setup's with the present one, as both are read.
 pub(super) fn state(xml: &str, outer: &str, theirs: Option<&Primitive>, resources: &Resources) -> PartState {
     if let Some(theirs) = theirs {
         return PartState::Foreign(format!("{} does it", theirs.outer));

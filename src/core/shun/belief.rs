@@ -1,7 +1,7 @@
 //! Decides what counts of another node's statement; touches nothing. Every statement of another node passes through
 //! this module before it reaches the shun list, the kernel, a grade or a file.
 //!
-//! | source | is believed about |
+//! | source | is trusted about |
 //! |---|---|
 //! | a master candidate | orders to shun and readmit; that a node's lease has ended, which it has seen together with all other nodes, and never that its power is off; what was reported to it of self-fencing; its own receipts of its own fencings, within what the node's devices can prove |
 //! | any node | its own kernel with its DRBD disks, its own boot and its own self-fencing, within limits |
@@ -268,7 +268,7 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, Answer
         self_fences: report.self_fences.into_iter().filter_map(accepted).collect(),
         denials: report.denials.into_iter().filter(denied).collect(),
         receipts: power_receipt::believed(report.receipts, if asked.is_candidate { asked.receipts } else { &[] }),
-        // Its own kernel's disks, which any node is believed about.
+        // Its own kernel's disks, about which any node is trusted.
         drbd: if asked.drbd { drbd::believed(report.drbd) } else { BTreeMap::new() },
         serial: report.serial.filter(|_| asked.is_candidate),
         register: if asked.is_candidate { report.register } else { ShunList::default() },

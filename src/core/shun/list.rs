@@ -18,7 +18,7 @@ use crate::core::node::NodeName;
 #[serde(try_from = "u64")]
 pub struct Epoch(pub u64);
 
-/// An epoch above [`Epoch::MOST`]. No node was shunned that often: a file is damaged, or a node lies.
+/// An epoch above [`Epoch::MOST`]. No node was shunned that often: a file is damaged, or a report is false.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("epoch {0} is not a valid epoch: the maximum is {most}", most = Epoch::MOST)]
 pub struct EpochError(pub u64);

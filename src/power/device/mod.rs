@@ -50,7 +50,7 @@ pub enum Retry {
 }
 
 /// The reason why a device has no reading or did not switch. Each constructor below also states what the failure shows
-/// of the device: whether a later level is believed may depend on it.
+/// of the device: whether a later level counts may depend on it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct DeviceError {
@@ -96,7 +96,7 @@ impl DeviceError {
     }
 }
 
-/// Converts a reading for the decision which level is believed.
+/// Converts a reading for the decision which level counts.
 #[must_use]
 pub fn observed(reading: &Result<Reading, DeviceError>) -> Observed {
     match reading {

@@ -22,7 +22,7 @@ pub enum ShunError {
     )]
     Version(u32),
     /// Nothing of the request counts.
-    #[error("refused: {0}")]
+    #[error("the request is rejected: {0}")]
     Disbelieved(#[from] Disbelief),
     /// The list would be larger than what is read again.
     #[error("nothing was changed: {0}")]

@@ -52,7 +52,7 @@ pub enum AnswerError {
     },
 }
 
-/// Applies the request, as far as its sender is believed, and answers it. `text` is the request, or `-` for stdin;
+/// Applies the request, as far as its sender is trusted, and answers it. `text` is the request, or `-` for stdin;
 /// `path` is the path of this node's configuration.
 ///
 /// A request in the argument came through noded, which serves only master candidates. noded compares the digest of the

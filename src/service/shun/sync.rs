@@ -26,7 +26,7 @@ pub struct SyncResult {
     pub shuns: bool,
     /// The failures, one line each.
     pub failed: Vec<String>,
-    /// Notes without a failure: statements of others that are not believed, and entries that are not durable; one line
+    /// Notes without a failure: statements of others that do not count, and entries that are not durable; one line
     /// each.
     pub notes: Vec<String>,
 }
@@ -81,7 +81,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
     for (node, answer) in answers {
         match answer {
             Ok(report) => {
-                // Only a candidate is believed about other nodes: the channel removes the list from a regular node's
+                // Only a candidate is trusted about other nodes: the channel removes the list from a regular node's
                 // answer.
                 if network.members.get(&node).is_some_and(|member| member.candidate) {
                     learnt.insert(node.clone(), report.register.clone());

@@ -11,7 +11,7 @@ pub struct Rule {
     pub severity: Severity,
     /// Why a finding of the rule matters.
     pub why: &'static str,
-    /// How to fix a finding; `{}` stands for what it is about.
+    /// How to fix a finding; `{}` stands for its subject.
     pub fix: &'static str,
 }
 
