@@ -60,7 +60,7 @@ pub struct Arguments {
     all_traffic: bool,
 }
 
-/// What to do on this host.
+/// The commands for this host.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Set this host's nftables rules by its shun list and Ganeti's list of offline nodes

@@ -3,7 +3,7 @@
 
 use super::reconcile::Membership;
 
-/// What is known of the node at the time of the confirmation.
+/// The evidence about the node at the time of the confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeEvidence {
     /// Whether the node is this host.

@@ -61,7 +61,7 @@ pub fn objection(before: &Before<'_>) -> Option<String> {
     })
 }
 
-/// What was rehearsed and what was observed.
+/// The rehearsed and the observed events.
 #[derive(Clone, Debug)]
 pub struct After<'a> {
     /// The node that was fenced.

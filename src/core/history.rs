@@ -106,7 +106,7 @@ pub struct Index {
     intents: Vec<IndexedIntent>,
 }
 
-/// What the index keeps of an intent.
+/// The entry of an intent in the index.
 #[derive(Debug)]
 struct IndexedIntent {
     id: String,

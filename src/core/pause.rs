@@ -9,7 +9,7 @@ use super::text::is_hidden;
 /// The greatest length of a reason, in characters: it stands in one line of a log.
 const LONGEST: usize = 200;
 
-/// Why a text is not a valid reason.
+/// The fault of a text that is not a valid reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadReason {
     /// The reason has no character other than white space.

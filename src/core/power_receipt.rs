@@ -26,7 +26,7 @@ pub struct PowerReceipt {
     pub action: Action,
     /// How the action ended; [`Outcome::Unknown`] if it left no receipt.
     pub outcome: Outcome,
-    /// How strongly it proves that the node was stopped.
+    /// How strongly the action proves that the node was stopped.
     pub grade: Grade,
     /// The device, program or person on which the grade rests.
     pub proven_by: String,

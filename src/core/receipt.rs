@@ -26,7 +26,7 @@ pub enum LogEntry {
     Receipt(Receipt),
 }
 
-/// What a caller requests of a node's power.
+/// A caller's request about a node's power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -105,7 +105,7 @@ pub struct Intent {
     pub at: Timestamp,
 }
 
-/// How an action ended. Only the first two are success.
+/// The outcome of an action. Only the first two are success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {

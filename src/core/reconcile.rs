@@ -47,7 +47,7 @@ pub struct NodeDecision {
     pub decision: Decision,
 }
 
-/// What to do about one node, with the reason.
+/// The decision about one node, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// Record the node offline.

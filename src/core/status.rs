@@ -17,7 +17,7 @@ use super::reconcile::{Decision, Membership, Pause};
 /// The version of the JSON output. Later versions may add keys; the meaning of a key stays.
 pub const VERSION: u32 = 1;
 
-/// How good the state is. The worst one is the exit code.
+/// The level of a state. The worst one is the exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {

@@ -18,7 +18,7 @@ pub struct Event {
     pub at_s: Option<u64>,
 }
 
-/// What happened in Pacemaker, as the alert's variables describe it (Pacemaker Explained, "Alert Agents").
+/// An event in Pacemaker, as the alert's variables describe it (Pacemaker Explained, "Alert Agents").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Corosync's membership changed, or the connection to a remote node.

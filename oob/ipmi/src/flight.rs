@@ -8,7 +8,7 @@ use crate::timers::Pace;
 /// The number of packets whose answers are distinguished: far more than are sent before the oldest one is given up.
 const MOST: usize = 64;
 
-/// What a packet asks.
+/// The question of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     /// The authentication capabilities.

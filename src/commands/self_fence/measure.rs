@@ -24,12 +24,12 @@ use crate::sys::{identity, pacemaker};
 /// The command line of `measure`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// What to do; without it: show what was measured
+    /// The command to run; without one, show the result of the measurement
     #[command(subcommand)]
     step: Option<Step>,
 }
 
-/// What to do.
+/// The commands of `measure`.
 #[derive(Debug, Subcommand)]
 enum Step {
     /// Send no keepalives any more: the watchdog resets this host, and the next boot reads when

@@ -35,9 +35,9 @@ pub struct Note {
     pub grade: Grade,
     /// The information in one line, without the names of the nodes.
     pub text: String,
-    /// What it means; `None` if the text is enough.
+    /// The consequence; `None` if the text is enough.
     pub why: Option<&'static str>,
-    /// What can be done about it, if anything.
+    /// The options of the administrator, if there are any.
     pub fix: Option<&'static str>,
 }
 

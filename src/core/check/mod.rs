@@ -37,7 +37,7 @@ pub const VERSION: u32 = 1;
 pub struct Finding {
     /// The name of the rule, which is stable.
     pub rule: &'static str,
-    /// How bad the problem is; the worst one is the exit code.
+    /// The severity of the problem; the worst one is the exit code.
     pub severity: Severity,
     /// The node, resource or file that has the problem.
     pub subject: String,

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-/// How bad a finding is; the worst is the exit code.
+/// The severity of a finding; the worst is the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Checked, and as it should be.
     Ok,
-    /// It works now, and something will be worse than it could.
+    /// Protection works, but is slower, weaker or not watched.
     Warning,
     /// A dead host will not be fenced, taken over or recorded; or too much will be.
     Error,

@@ -9,7 +9,7 @@ use crate::core::node::NodeName;
 /// Ganeti's priority of a job that must not wait behind others (`OP_PRIO_HIGH`).
 const HIGH_PRIORITY: i64 = -10;
 
-/// What to do about Ganeti's record of a node.
+/// The change of Ganeti's record of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OfflinePlan {
     /// The record differs from what is proven: submit this job to the master's luxid.

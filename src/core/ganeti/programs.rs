@@ -18,7 +18,7 @@ use crate::core::node::NodeName;
 /// The cluster property that holds the copy.
 pub const PROPERTY: &str = "gnt-ha-oob-programs";
 
-/// Which node has which OOB program, and which of these nodes hold Ganeti's configuration.
+/// The OOB program of each node, and the nodes that hold Ganeti's configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Programs {
     by_path: BTreeMap<PathBuf, BTreeSet<NodeName>>,

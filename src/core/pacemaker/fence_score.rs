@@ -16,7 +16,7 @@ use super::tree::Element;
 /// The node attribute. A node that has not published it yet may run the device.
 pub const ATTRIBUTE: &str = "gnt-ha-fence-score";
 
-/// What a node publishes of its ability to fence.
+/// A node's published ability to fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MayFence {
     /// The node lacks what the device needs.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::core::fence_agents::WATCHDOG;
 use crate::core::node::NodeName;
 
-/// What Pacemaker holds of a node (`crm_mon`'s `<node online standby pending unclean shutdown>`).
+/// Pacemaker's state of a node (`crm_mon`'s `<node online standby pending unclean shutdown>`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Membership {
     /// Pacemaker has no such node, or could not be asked.
@@ -63,7 +63,7 @@ pub enum FenceAction {
 pub enum FenceStatus {
     /// The fence device reported success; its kind decides what that proves.
     Success,
-    /// It failed: nothing is known of the node.
+    /// The fencing failed: the state of the node is unknown.
     Failed,
     /// The fencing has not ended, so that nothing is known of the target.
     Pending,
@@ -102,9 +102,9 @@ impl Serialize for Delegate {
 /// Where Pacemaker has the master role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MasterRoleState {
-    /// It manages no such resource: Ganeti's own configuration decides alone.
+    /// Pacemaker manages no such resource: Ganeti's own configuration decides alone.
     Unmanaged,
-    /// It is active nowhere: stopped, or on its way.
+    /// The role is active on no host: it is stopped, or moves.
     Nowhere,
     /// Active there: starting, started or promoted.
     On(NodeName),

@@ -8,7 +8,7 @@ use quick_xml::events::{BytesStart, Event};
 /// How deep elements may stand in each other; Pacemaker's schemas come to a dozen.
 const DEPTH: usize = 64;
 
-/// Why a text is not a configuration of Pacemaker.
+/// The reason why a text is not a configuration of Pacemaker.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCib {
     /// The text is not well-formed XML.

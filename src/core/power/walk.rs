@@ -22,7 +22,7 @@ pub enum Task {
     On,
 }
 
-/// What an earlier call of the same fencing knew of a device that reported "on".
+/// A device that reported "on" in an earlier call of the same fencing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remembered {
     /// The device's name in the configuration.

@@ -33,7 +33,7 @@ pub struct Settings {
     pub power_too: PowerAction,
 }
 
-/// What is done to a node's power when it is recorded offline (tags `ocf:node-offline:...`).
+/// The change of a node's power when it is recorded offline (tags `ocf:node-offline:...`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PowerAction {
     /// Whether Ganeti power cycles the node through the node's noded, before the record.

@@ -38,7 +38,7 @@ pub(super) struct Candidate<'a> {
     pub(super) failed: Vec<&'a Job>,
     /// The starts by gnt-ha since then that were refused before they began.
     refused: Vec<&'a Job>,
-    /// Those whose process ended.
+    /// The starts by gnt-ha whose process ended.
     interrupted: Vec<&'a Job>,
 }
 

@@ -141,11 +141,11 @@ pub struct ConfigNode {
     pub name: NodeName,
     /// The name of its group.
     pub group: String,
-    /// Whether it is recorded offline.
+    /// Whether the node is recorded offline.
     pub offline: bool,
-    /// Whether it is recorded as drained.
+    /// Whether the node is recorded as drained.
     pub drained: bool,
-    /// Whether it may run instances.
+    /// Whether the node may run instances.
     pub vm_capable: bool,
 }
 

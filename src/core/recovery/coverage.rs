@@ -26,7 +26,7 @@ pub struct NotCoveredInstance {
     pub instance: InstanceName,
     /// Its recorded primary node.
     pub primary: NodeName,
-    /// Why it would not be started elsewhere.
+    /// The reason why the instance would not be started elsewhere.
     pub why: NotCovered,
 }
 

@@ -12,7 +12,7 @@ use crate::core::pacemaker::state::{FenceStatus, Membership};
 use crate::core::reconcile::peer_receipts::add;
 use crate::core::reconcile::{Decision, FencingEvidence, Memory, NodeState, Proof, ReconcileInput, proofs};
 
-/// What is known of a node besides a reconciliation's state.
+/// The facts about a node that a reconciliation does not collect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveNodeState {
     /// The instances that the node reports to run; `None` if it was not asked or has not answered.

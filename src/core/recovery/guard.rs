@@ -44,7 +44,7 @@ impl GuardedOperation {
     }
 }
 
-/// What a host has stored of gnt-ha's starts, without asking luxid.
+/// The stored facts of a host about gnt-ha's starts, without a question to luxid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StartsKnown {
     /// Whether the cluster's tag switches recovery on, or did, and starts of then may be left.
@@ -88,7 +88,7 @@ pub struct LockedInstance {
     pub operation: GuardedOperation,
     /// The instance's full name in Ganeti.
     pub name: InstanceName,
-    /// What the administrator wants of the instance; `None` if it is unknown.
+    /// The state in which the administrator wants the instance; `None` if it is unknown.
     pub admin_state: Option<AdminState>,
     /// The recorded primary node; `None` if it is unknown.
     pub primary: Option<NodeName>,
@@ -105,7 +105,7 @@ pub enum GuardError {
     Blocked {
         /// The instance that was to be started.
         instance: InstanceName,
-        /// Why gnt-ha may start nothing now.
+        /// The reason why gnt-ha may start nothing now.
         why: StartBlock,
     },
     /// Another job has moved the instance.

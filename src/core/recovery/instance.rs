@@ -67,7 +67,7 @@ impl From<InstanceName> for String {
     }
 }
 
-/// What the administrator wants of an instance (`admin_state`, `ADMINST_ALL` in `src/Ganeti/Constants.hs`).
+/// The state in which the administrator wants an instance (`admin_state`, `ADMINST_ALL` in `src/Ganeti/Constants.hs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminState {
     /// The instance is to run.
@@ -96,7 +96,7 @@ impl AdminState {
 pub struct Instance {
     /// The instance's name in Ganeti.
     pub name: InstanceName,
-    /// What the administrator wants of the instance.
+    /// The state in which the administrator wants the instance.
     pub admin_state: AdminState,
     /// The primary node, by Ganeti's record.
     pub primary: NodeName,

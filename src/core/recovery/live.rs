@@ -29,7 +29,7 @@ pub const DESCRIBE: &str = "all_instances_info";
 const XEN_PREFIX: &str = "migrating-";
 const XEN_SUFFIXES: [&str; 2] = ["--incoming", "--migratedaway"];
 
-/// How a node is asked what it runs.
+/// The request by which a node is asked which instances it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// The node is not asked: no answer can come.
@@ -58,7 +58,7 @@ impl Question {
     }
 }
 
-/// What the nodes report.
+/// The reports of the nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveInstances {
     /// The instances that run on each node that answered, also those that are being migrated from it or to it.

@@ -15,7 +15,7 @@ pub const PREFIX: &str = "ganeti:watcher:autorepair";
 /// The tag of the cluster that permits recovery of every instance whose own tags or group do not forbid it.
 pub const CLUSTER_TAG: &str = "ganeti:watcher:autorepair:failover";
 
-/// What harep may do to an instance, weakest first (`AutoRepairType`).
+/// The types of harep's repairs of an instance, weakest first (`AutoRepairType`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RepairType {
     /// Replace a secondary node whose disks are lost.
@@ -80,11 +80,11 @@ impl fmt::Display for TagPlace {
 /// All tags that decide about one instance.
 #[derive(Clone, Copy, Debug)]
 pub struct RepairTags<'a> {
-    /// Those of the instance, which count first.
+    /// The tags of the instance, which count first.
     pub instance: &'a [String],
     /// The tags of the node group of its primary node.
     pub group: &'a [String],
-    /// Those of the cluster, which count last.
+    /// The tags of the cluster, which count last.
     pub cluster: &'a [String],
 }
 

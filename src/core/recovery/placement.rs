@@ -58,7 +58,7 @@ pub enum PlacementError {
     Failed {
         /// The exit code; `None` after a signal.
         code: Option<i32>,
-        /// What it wrote to stderr, as one line.
+        /// The text on stderr, as one line.
         text: String,
     },
     /// The output is not an answer.

@@ -19,7 +19,7 @@ use super::queue::{Job, JobKind, JobStatus};
 use super::state::{NodeRecord, RecoveryInput, RecoverySettings};
 use crate::core::node::NodeName;
 
-/// What recovery does next.
+/// The next steps of recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoveryPlan {
     /// The instances to start, in their order.

@@ -61,7 +61,7 @@ impl JobStatus {
     }
 }
 
-/// What a job does to its instances.
+/// The effect of a job on its instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobKind {
     /// A start of gnt-ha's: a failover, or a new primary node and a start.

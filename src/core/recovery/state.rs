@@ -13,7 +13,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pause::Pause;
 
-/// What recovery may do, and how fast.
+/// The limits of recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecoverySettings {
     /// The weakest grade of proof that lets an instance start elsewhere. Where the storage is outside the cluster,

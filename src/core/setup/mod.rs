@@ -30,7 +30,7 @@ pub(crate) use remotes::is_ours as is_our_connection;
 use remotes::remotes;
 use roles::{master, nodes};
 
-/// What has to be taken out of the configuration: elements for `cibadmin --delete`.
+/// The elements to be removed from the configuration, for `cibadmin --delete`.
 pub fn outdated(parts: &[Part]) -> impl Iterator<Item = &str> {
     parts.iter().filter(|part| part.state.is_removal()).map(|part| part.xml.trim())
 }

@@ -6,7 +6,7 @@ use super::compare::differs;
 use crate::core::config::Digest;
 use crate::core::pacemaker::resources::{Primitive, Resources};
 
-/// What the ids of everything that is made begin with.
+/// The beginning of the id of each element that setup makes.
 pub const PREFIX: &str = "gnt-ha-";
 
 /// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
@@ -65,7 +65,7 @@ pub enum PartState {
     Unchanged,
     /// Another administrator's part does the same, and is left as it is.
     Foreign(String),
-    /// It is not so, and this program cannot make it so.
+    /// The element differs, and this program cannot change it.
     Manual(String),
 }
 
@@ -92,7 +92,7 @@ impl PartState {
 /// The section of what is not Pacemaker's, but Ganeti's.
 pub const GANETI: &str = "ganeti";
 
-/// Why no node is to be preferred.
+/// The reason why no node is preferred.
 pub(super) const DECIDED: &str = "corosync's quorum device decides which of two nodes goes on";
 
 pub(super) const DEVICE: &str = "gnt-ha-fence";

@@ -85,7 +85,7 @@ pub fn full_members(resources: &Resources, ganeti: &GanetiConfig, members: usize
     ganeti.nodes().iter().filter(is_full).count()
 }
 
-/// Which of Ganeti's nodes Pacemaker has. Pacemaker keeps an entry among its nodes for a remote node whose connection
+/// Ganeti's nodes as Pacemaker has them. Pacemaker keeps an entry among its nodes for a remote node whose connection
 /// was removed: that is neither a member nor a connection.
 struct There<'a> {
     members: &'a [PacemakerName],

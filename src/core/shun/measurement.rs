@@ -58,7 +58,7 @@ pub enum MeasurementError {
     },
 }
 
-/// What the notes of a measurement prove.
+/// The result of a measurement, by its notes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The boot that is measured still runs.
@@ -106,7 +106,7 @@ pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, MeasurementEr
     Ok(Outcome::Reset(Measured { driver, set_ms, reset_within_ms: within_ms, ran_ms, next_boot_ms }))
 }
 
-/// What has to be known of a host before its watchdog may reset it.
+/// The facts about a host that must be read before its watchdog may reset it.
 #[derive(Clone, Copy, Debug)]
 pub struct Before {
     /// Whether it is Ganeti's master; `None` if that is unknown.

@@ -186,7 +186,7 @@ pub struct Program {
     pub remote_key: Option<String>,
 }
 
-/// What self-fencing reports of itself, on which other nodes may rely.
+/// A node's report of its self-fencing, on which other nodes may rely.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelfFenceReport {
     /// The boot id of its node.

@@ -76,7 +76,7 @@ enum Verb {
     },
     /// Give or take a host's power, as its BMC would
     Power {
-        /// What to do
+        /// The command to run
         action: Action,
         /// Such as n1
         host: String,
@@ -105,7 +105,7 @@ enum Verb {
     },
     /// The third host, of a lab that has one
     Qnetd {
-        /// What to do
+        /// The command to run
         action: Third,
     },
     /// Have the switch drop all between two, such as n1 and n2, or n1 and qnetd, and nothing that it dropped before

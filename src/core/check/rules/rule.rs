@@ -7,7 +7,7 @@ use crate::core::check::severity::Severity;
 pub struct Rule {
     /// The name of the rule, for programs.
     pub name: &'static str,
-    /// How bad a finding of the rule is.
+    /// The severity of a finding of the rule.
     pub severity: Severity,
     /// Why a finding of the rule matters.
     pub why: &'static str,
