@@ -156,13 +156,11 @@ pub enum CommandError {
     #[error(transparent)]
     PauseChange(#[from] cib::ChangeError),
     /// Only this host is paused.
-    #[error(
-        "only this host is paused, and another one that is or becomes Ganeti's master is not: {0} (run it on a host where Pacemaker runs)"
-    )]
+    #[error("only this host is paused, not the cluster: {0} (run the command on a host where Pacemaker runs)")]
     OnlyHostPaused(Box<CommandError>),
     /// The cluster's pause cannot be ended from this host.
     #[error(
-        "{}; Pacemaker does not run on this host: if the cluster is paused, it still is (run it on a host where Pacemaker runs)",
+        "{}; Pacemaker does not run on this host: if the cluster is paused, it still is (run the command on a host where Pacemaker runs)",
         host_pause(*was_paused)
     )]
     OnlyHostResumed { was_paused: bool },

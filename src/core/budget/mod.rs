@@ -117,7 +117,7 @@ impl TimeBudget {
     pub fn text(&self) -> String {
         let mut text = format!("{}: {} has too little time\n", self.subject, self.item);
         for (what, terms, total) in
-            [("is needed", &self.needed, self.needed_ms()), ("is what there is", &self.available, self.available_ms())]
+            [("is needed", &self.needed, self.needed_ms()), ("is available", &self.available, self.available_ms())]
         {
             for (number, term) in terms.iter().enumerate() {
                 let sign = match term.ms {

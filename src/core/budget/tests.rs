@@ -71,7 +71,7 @@ fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_sum() {
          \x20 +     5 s  to start, to notify Ganeti and to end, on a host that is busy\n\
          \x20 =    60 s  is needed\n\
          \x20      20 s  until Pacemaker kills it (property stonith-timeout); all attempts together (pcmk_reboot_retries 2, its default)\n\
-         \x20 =    20 s  is what there is\n\
+         \x20 =    20 s  is available\n\
          \x20 fix: crm_attribute --name stonith-timeout --update 72s\n"
     );
     assert_eq!(
@@ -140,7 +140,7 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
          \x20 -     5 s  to read the power after the command\n\
          \x20 -   4.6 s  so that ganeti-oob ends by itself (its own deadline, SIGTERM)\n\
          \x20 -   6.1 s  for the command, while the levels before do not answer\n\
-         \x20 =  30.7 s  is what there is\n\
+         \x20 =  30.7 s  is available\n\
          \x20 fix: /etc/gnt-ha/config.toml: shorten lease, watchdog_timeout or stop_time in [self_fence], on every node, or the login_timeout of a BMC in \
          a level before it\n"
     );
@@ -151,7 +151,7 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
         "no level waits for the self-fencing"
     );
     let alone = shown(&resources, Some(&config(r#"[["refuse"]]"#, "deadline = 20")));
-    assert!(alone.contains("  =    20 s  is what there is\n") && alone.contains("lengthen deadline"), "{alone}");
+    assert!(alone.contains("  =    20 s  is available\n") && alone.contains("lengthen deadline"), "{alone}");
 }
 
 /// A host may reset later than the configuration has it, because of its watchdog. It is waited for longer, and the
