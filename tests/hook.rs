@@ -111,7 +111,7 @@ fn what_must_not_be_done_and_what_was_not_is_one_line() {
     site.write("cib.xml", CIB);
     site.write(
         "state/shun-list.json",
-        r#"{"gone.lab": {"epoch": 1, "addresses": ["192.0.2.9"], "reach": "tcp", "grade": "unknown", "boot_id": null,
+        r#"{"gone.lab": {"epoch": 1, "addresses": ["192.0.2.9"], "scope": "tcp", "grade": "unknown", "boot_id": null,
             "since_ms": 1, "by": "the test"}}"#,
     );
     let back = [("GANETI_OP_TARGET", "gone.lab"), ("GANETI_OFFLINE", "False")];

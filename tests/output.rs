@@ -82,7 +82,7 @@ fn a_hostile_receipt_is_shown_and_not_obeyed() {
 #[test]
 fn a_hostile_register_is_shown_and_not_obeyed() {
     let site = Site::new();
-    let entry = serde_json::json!({"epoch": 1, "addresses": ["192.0.2.3"], "reach": "all", "grade": "isolated",
+    let entry = serde_json::json!({"epoch": 1, "addresses": ["192.0.2.3"], "scope": "all", "grade": "isolated",
         "boot_id": HOSTILE, "since_ms": 1, "by": HOSTILE});
     site.write("state/shun-list.json", &serde_json::json!({"n3.lab": entry}).to_string());
     let (stdout, stderr) = site.run(&["shun", "status"], "");

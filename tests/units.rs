@@ -75,7 +75,7 @@ impl Site {
         site.write("data/ssconf_cluster_tags", "");
         site.write(
             "state/shun-list.json",
-            r#"{"gone.lab": {"epoch": 1, "addresses": ["192.0.2.77"], "reach": "all", "grade": "isolated",
+            r#"{"gone.lab": {"epoch": 1, "addresses": ["192.0.2.77"], "scope": "all", "grade": "isolated",
                 "boot_id": null, "since_ms": 1, "by": "the test"}}"#,
         );
         site

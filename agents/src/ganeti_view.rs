@@ -9,7 +9,7 @@ use gnt_ha::core::node::{self, NodeName};
 use gnt_ha::core::roles::master_claims::MasterClaim;
 use gnt_ha::core::roles::simulate::Simulated;
 use gnt_ha::core::roles::{NodeRole, OcfCode};
-use gnt_ha::service::shun::own::shunned_or_refused;
+use gnt_ha::service::shun::own::shunned_addresses_known;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::confd::{Confd, ConfdError, MasterAnswer};
 use gnt_ha::sys::ganeti::files;
@@ -123,7 +123,7 @@ impl GanetiView {
         });
         let names = self.ssconf.name_addresses("node_primary_ips").unwrap_or_default();
         let name_of = |address: IpAddr| names.iter().find(|(_, of)| *of == address).map(|(name, _)| name.to_string());
-        let shunned = shunned_or_refused(&paths.state_dir, deadline);
+        let shunned = shunned_addresses_known(&paths.state_dir, deadline);
         let claim = |answer: MasterAnswer| MasterClaim {
             own: Some(answer.from) == own,
             from: name_of(answer.from).unwrap_or_else(|| answer.from.to_string()),

@@ -134,10 +134,10 @@ fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(),
     print(&format!("{readmission}\n"))
 }
 
-fn run_shun(path: &Path, node: &NodeName, reason: &str, reach: ShunScope) -> Result<(), CommandError> {
+fn run_shun(path: &Path, node: &NodeName, reason: &str, scope: ShunScope) -> Result<(), CommandError> {
     let config = config_file::load_or_default(path)?;
     let deadline = Deadline::after(time_allowed(&config));
-    let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, reach, deadline)?;
+    let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, scope, deadline)?;
     print(&format!("{shunned}\n"))
 }
 

@@ -9,23 +9,23 @@ use common::cluster::{SHUN, answer, in_cluster, json_lines, lie, with_config};
 use common::{NODE, Site};
 use serde_json::{Value, json};
 
-fn entry(epoch: u64, grade: &str, reach: &str) -> Value {
-    json!({NODE: {"epoch": epoch, "addresses": ["192.0.2.1"], "reach": reach, "grade": grade, "boot_id": null,
+fn entry(epoch: u64, grade: &str, scope: &str) -> Value {
+    json!({NODE: {"epoch": epoch, "addresses": ["192.0.2.1"], "scope": scope, "grade": grade, "boot_id": null,
                   "since_ms": 1, "by": "the test"}})
 }
 
-fn site(register: &str) -> Site {
+fn site(shun_list: &str) -> Site {
     let site = Site::new(SHUN);
     std::fs::create_dir(site.path("state")).unwrap();
-    site.write("state/shun-list.json", register, 0o600);
+    site.write("state/shun-list.json", shun_list, 0o600);
     site
 }
 
 #[test]
 fn a_node_that_is_not_shunned_is_on() {
-    for register in ["{}".to_owned(), entry(2, "bounded", "all").to_string()] {
-        let on = site(&register).oob("power-status").answered();
-        assert_eq!((&on["powered"], &on["grade"]), (&json!(true), &json!(null)), "{register}");
+    for shun_list in ["{}".to_owned(), entry(2, "bounded", "all").to_string()] {
+        let on = site(&shun_list).oob("power-status").answered();
+        assert_eq!((&on["powered"], &on["grade"]), (&json!(true), &json!(null)), "{shun_list}");
     }
 }
 
@@ -47,7 +47,7 @@ fn an_off_of_before_is_no_off_of_a_boot_after() {
 
 /// A shun list that cannot be read is neither empty nor full.
 #[test]
-fn a_damaged_register_is_no_answer() {
+fn a_damaged_list_is_no_answer() {
     for damaged in ["", "{", "[]", r#"{"n1.lab": {"epoch": 1}}"#] {
         site(damaged).oob("power-status").failed_for(NODE, &["its power is unknown", "shun-list.json"]);
     }
@@ -132,7 +132,7 @@ fn what_a_candidate_says_is_limited() {
     let mut off = lie(1, "192.0.2.3");
     off["grade"] = "off".into();
     let received =
-        format!("oob peer '{}' > /dev/null\n", json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": off}}));
+        format!("oob peer '{}' > /dev/null\n", json!({"version": 1, "from": "n2.lab", "shun_list": {"n3.lab": off}}));
     let kept = format!("mkdir -p $dir/state\necho '{}' > $dir/state/shun-list.json\n", json!({"n3.lab": off}));
     for (before, is_kept) in [(received, "bounded"), (kept, "off")] {
         let answers = [answer(2, json!({"n3.lab": off})), answer(4, json!({}))];
@@ -143,10 +143,10 @@ fn what_a_candidate_says_is_limited() {
         assert_eq!((&list["n3.lab"]["grade"], &status["grade"]), (&json!(is_kept), &json!("bounded")), "{seen}");
     }
     // With the scope `tcp` it is not an off at all.
-    off["reach"] = "tcp".into();
+    off["scope"] = "tcp".into();
     let script = format!(
         "oob peer '{}' > /dev/null\noob power-status n3.lab\n",
-        json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": off}})
+        json!({"version": 1, "from": "n2.lab", "shun_list": {"n3.lab": off}})
     );
     let Some(seen) = in_cluster(&[answer(2, json!({"n3.lab": off})), answer(4, json!({}))], &script) else { return };
     assert!(seen.contains("its power is unknown") && seen.contains("shunned with scope tcp only"), "{seen}");
@@ -162,7 +162,7 @@ fn a_reader_gives_no_order_and_keeps_nothing() {
     for (grade, flush) in [("bounded", "nft flush ruleset\n"), ("unknown", "")] {
         let mut entry = lie(1, "192.0.2.3");
         entry["grade"] = grade.into();
-        let order = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": entry.clone()}});
+        let order = json!({"version": 1, "from": "n2.lab", "shun_list": {"n3.lab": entry.clone()}});
         let script = format!(
             "oob peer '{order}' > /dev/null\n{flush}rm -f $dir/asked\n\
              state() {{ find $dir/state $dir/run $dir/state.until-boot -type f 2> /dev/null | sort | xargs md5sum; nft list ruleset; }}\n\
@@ -184,15 +184,15 @@ fn whoever_is_no_candidate_orders_nothing() {
     for (from, why) in
         [("n4.lab", "n4.lab is not a master candidate"), ("foreign", "foreign is not a master candidate")]
     {
-        let question = json!({"version": 1, "from": from, "register": {"n3.lab": lie(1, "192.0.2.3")}});
+        let question = json!({"version": 1, "from": from, "shun_list": {"n3.lab": lie(1, "192.0.2.3")}});
         let script = format!("oob peer '{question}'\nkept\nnft list ruleset\n");
         let Some(seen) = in_cluster(&[], &script) else { return };
         assert!(seen.contains(why) && seen.contains("none\n") && !seen.contains("gnt-ha-shunned"), "{seen}");
     }
-    let question = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": lie(1, "192.0.2.3"), "n4.lab": lie(1, "192.0.2.254")}});
+    let question = json!({"version": 1, "from": "n2.lab", "shun_list": {"n3.lab": lie(1, "192.0.2.3"), "n4.lab": lie(1, "192.0.2.254")}});
     let Some(seen) = in_cluster(&[], &format!("oob peer '{question}'\n")) else { return };
     let report: Value = serde_json::from_str(seen.trim()).unwrap();
-    assert_eq!(report["refuses"], json!({"n3.lab": 1}), "{seen}");
+    assert_eq!(report["shunned"], json!({"n3.lab": 1}), "{seen}");
     assert!(report["not_applied"]["n4.lab"].as_str().unwrap().contains("is not an address of it"), "{seen}");
 }
 
@@ -202,11 +202,11 @@ fn whoever_is_no_candidate_orders_nothing() {
 fn one_foreign_address_leaves_the_others_shunned_and_nothing_confirmed() {
     let mut order = lie(1, "192.0.2.3");
     order["addresses"] = json!(["192.0.2.3", "192.0.2.254"]);
-    let question = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": order}});
+    let question = json!({"version": 1, "from": "n2.lab", "shun_list": {"n3.lab": order}});
     let script = format!("oob peer '{question}'\nnft list ruleset >&2\nnft list ruleset | grep -o '192.0.2.[0-9]*'\n");
     let Some(seen) = in_cluster(&[], &script) else { return };
     let report: Value = serde_json::from_str(seen.lines().next().unwrap()).unwrap();
-    assert_eq!(report["refuses"], json!({}), "{seen}");
+    assert_eq!(report["shunned"], json!({}), "{seen}");
     assert!(
         report["not_applied"]["n3.lab"].as_str().unwrap().contains("192.0.2.254 is not an address of it"),
         "{seen}"
@@ -226,7 +226,7 @@ const READ_ONLY: &str = "mkdir -p $dir/state\nmount -t tmpfs -o size=64k tmpfs $
 /// there is space.
 #[test]
 fn a_full_or_read_only_disk_stops_no_shunning() {
-    let order = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": lie(1, "192.0.2.3")}});
+    let order = json!({"version": 1, "from": "n2.lab", "shun_list": {"n3.lab": lie(1, "192.0.2.3")}});
     let question = json!({"version": 1, "from": "n2.lab"});
     for (broken, fixed, why) in [
         (FULL, "rm $dir/state/filler\n", "No space left"),
@@ -239,12 +239,12 @@ fn a_full_or_read_only_disk_stops_no_shunning() {
         let Some(seen) = in_cluster(&[], &script) else { return };
         let [received, status, again, fixed, kept] = &json_lines(&seen)[..] else { panic!("{seen}") };
         for report in [received, again] {
-            assert_eq!(report["refuses"], json!({"n3.lab": 1}), "{seen}");
+            assert_eq!(report["shunned"], json!({"n3.lab": 1}), "{seen}");
             assert!(report["not_durable"].as_str().unwrap().contains(why), "{seen}");
         }
         assert_eq!(received["ruleset_id"], again["ruleset_id"], "the rules stand: {seen}");
         assert_eq!(status["grade"], "bounded", "{seen}");
-        assert_eq!((&fixed["refuses"], fixed.get("not_durable")), (&json!({"n3.lab": 1}), None), "{seen}");
+        assert_eq!((&fixed["shunned"], fixed.get("not_durable")), (&json!({"n3.lab": 1}), None), "{seen}");
         assert_eq!(kept["n3.lab"]["epoch"], 1, "{seen}");
         assert!(!seen.contains("state.until-boot/shun-list.json"), "{seen}");
     }
@@ -253,7 +253,7 @@ fn a_full_or_read_only_disk_stops_no_shunning() {
 /// An entry that was not on the disk is not a proof after a boot.
 #[test]
 fn what_was_not_durable_proves_nothing_after_a_boot() {
-    let order = json!({"version": 1, "from": "n2.lab", "register": {"n3.lab": lie(1, "192.0.2.3")}});
+    let order = json!({"version": 1, "from": "n2.lab", "shun_list": {"n3.lab": lie(1, "192.0.2.3")}});
     let script =
         format!("{FULL}oob peer '{order}'\nrm -r $dir/state.until-boot\nnft flush ruleset\noob power-status n3.lab\n");
     let Some(seen) = in_cluster(&[], &script) else { return };
@@ -282,7 +282,7 @@ fn a_full_disk_stops_no_fencing_and_loses_no_receipt() {
 #[test]
 fn a_large_shun_list_is_told_and_answered_by_ssh() {
     let entry = |n: u32| {
-        json!({"epoch": 2, "addresses": [format!("203.0.113.{}", n % 250)], "reach": "tcp", "grade": "unknown", "boot_id": null,
+        json!({"epoch": 2, "addresses": [format!("203.0.113.{}", n % 250)], "scope": "tcp", "grade": "unknown", "boot_id": null,
                "since_ms": 1, "by": "x".repeat(300)})
     };
     let all: serde_json::Map<_, _> = (0..640).map(|n| (format!("gone{n}.lab"), entry(n))).collect();

@@ -136,7 +136,7 @@ fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), Com
     // A configuration that cannot be used is reported elsewhere. It does not stop a host that never armed self-fencing.
     let config = config_file::load_or_default(config_path);
     let config = config.or_else(|_| Config::parse("", config_path).map_err(ConfigFileError::from))?;
-    let (boot, promise) = (self_fence::boot(&config.state, &config.run), promise(config.self_fence.terms()));
+    let (boot, promise) = (self_fence::boot(&config.state, &config.run), promise(config.self_fence.lease_times()));
     if !boot.is_wanted {
         self_fence::forget_promise(&config.state, promise);
     }
@@ -193,18 +193,18 @@ fn collect(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<H
     let resources = cib::resources(&places.cib)?;
     let in_use = resources.as_ref().is_some_and(is_in_use);
     let config = config_file::load_or_default(config_path)?;
-    let register = applier::register(&config.state)?;
+    let shun_list = applier::shun_list(&config.state)?;
     let mut state = HookInput {
         here,
         is_master,
         in_use,
-        shuns: !register.0.is_empty(),
+        shuns: !shun_list.0.is_empty(),
         may_shun: config.shun.after_off,
         runs: resources.is_some() && pacemaker::started_ms().is_some(),
         offline: BTreeSet::new(),
         nodes: names.into_iter().collect(),
-        refused: register.shunned().map(|(node, _)| node.clone()).collect(),
-        readmitted: register
+        refused: shun_list.shunned().map(|(node, _)| node.clone()).collect(),
+        readmitted: shun_list
             .0
             .iter()
             .filter(|(_, entry)| !entry.epoch.is_shunned())

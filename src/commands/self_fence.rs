@@ -91,7 +91,7 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, CommandError> {
                 return Err(ArmError::Objection(why).into());
             }
             keep(&config, true)?;
-            let bound = config.self_fence.terms().wait_time();
+            let bound = config.self_fence.lease_times().wait_time();
             let runs = if read(&config).is_some() {
                 ""
             } else {

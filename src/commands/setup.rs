@@ -282,10 +282,10 @@ fn shortfalls(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Conf
 /// Returns the self-fencing times that the nodes reported last, and those that this host reports now.
 fn advertised(config: &Config, ganeti: &GanetiConfig) -> AdvertisedTimes {
     let reported = peer_reports::peers(&config.state).into_iter();
-    let reported =
-        reported.filter_map(|(node, report)| Some((node, peer_reports::self_fence_report(&report)?.self_fence.terms)));
+    let reported = reported
+        .filter_map(|(node, report)| Some((node, peer_reports::self_fence_report(&report)?.self_fence.lease_times)));
     let own = identity::node_among(&ganeti.names())
-        .zip(peer_reports::own_self_fence(&config.run).map(|self_fence| self_fence.terms));
+        .zip(peer_reports::own_self_fence(&config.run).map(|self_fence| self_fence.lease_times));
     reported.chain(own).collect()
 }
 

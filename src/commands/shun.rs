@@ -137,12 +137,12 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
 
 fn here(command: &Command, config: &Path) -> Result<bool, CommandError> {
     let config = config_file::load_or_default(config)?;
-    let keeper = ShunApplier::new(&config, Path::new(files::DATA_DIR))?;
+    let applier = ShunApplier::new(&config, Path::new(files::DATA_DIR))?;
     let deadline = Deadline::after(LIMIT);
     match command {
         Command::Sync => send_list(&config).map(|()| true),
         Command::Apply => {
-            let applied = keeper.apply(deadline)?;
+            let applied = applier.apply(deadline)?;
             let (word, rules) = match &applied {
                 Applied::Unchanged(rules) => ("unchanged", rules),
                 Applied::Done(rules) => ("done", rules),
@@ -150,8 +150,8 @@ fn here(command: &Command, config: &Path) -> Result<bool, CommandError> {
             cli::print(&format!("{word}: {} addresses are shunned\n", rules.addresses.len()))?;
             Ok(true)
         }
-        Command::Status(arguments) => status(&keeper, arguments.json, deadline),
-        Command::Release(arguments) => release(&keeper, arguments, deadline),
+        Command::Status(arguments) => status(&applier, arguments.json, deadline),
+        Command::Release(arguments) => release(&applier, arguments, deadline),
     }
 }
 
@@ -162,9 +162,9 @@ fn send_list(config: &Config) -> Result<(), CommandError> {
     synced.failure().map_or(Ok(()), |failure| Err(CommandError::Sync { failure, notes: Vec::new() }))
 }
 
-fn release(keeper: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: Deadline) -> Result<bool, CommandError> {
-    let register = keeper.register()?;
-    let shunned: Vec<&NodeName> = register.shunned().map(|(node, _)| node).collect();
+fn release(applier: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: Deadline) -> Result<bool, CommandError> {
+    let shun_list = applier.shun_list()?;
+    let shunned: Vec<&NodeName> = shun_list.shunned().map(|(node, _)| node).collect();
     let find = |given: &NodeName| {
         let found = node::find(given, shunned.iter().copied());
         found.cloned().map_err(|error| CommandError::NotShunnedHere { given: given.clone(), error })
@@ -173,11 +173,11 @@ fn release(keeper: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: Dea
     let Some(reason) = &arguments.reason else {
         return Err(CommandError::NotReleased(nodes.into_iter().collect()));
     };
-    keeper.forget(&nodes, deadline).map_err(CommandError::Release)?;
+    applier.forget(&nodes, deadline).map_err(CommandError::Release)?;
     let line = format!(
         "{}: not shunned any more on {}, by {}: {reason}",
         nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", "),
-        keeper.here(),
+        applier.here(),
         identity::asker().user
     );
     warn_system("gnt-ha", &line);
@@ -210,7 +210,7 @@ struct Entry<'a> {
 
 impl<'a> From<&'a ShunEntry> for Entry<'a> {
     fn from(entry: &'a ShunEntry) -> Self {
-        let ShunEntry { epoch, addresses, reach: scope, grade, boot_id, since_ms, by } = entry;
+        let ShunEntry { epoch, addresses, scope, grade, boot_id, since_ms, by } = entry;
         Self {
             epoch: *epoch,
             addresses,
@@ -223,17 +223,17 @@ impl<'a> From<&'a ShunEntry> for Entry<'a> {
     }
 }
 
-fn status(keeper: &ShunApplier<'_>, json: bool, deadline: Deadline) -> Result<bool, CommandError> {
-    let register = keeper.register()?;
-    let kernel = keeper.refused(deadline)?;
-    let left_out = keeper.left_out();
+fn status(applier: &ShunApplier<'_>, json: bool, deadline: Deadline) -> Result<bool, CommandError> {
+    let shun_list = applier.shun_list()?;
+    let kernel = applier.applied_rules(deadline)?;
+    let left_out = applier.left_out();
     let line = |(node, entry)| {
-        let ShunEntry { addresses, reach, .. }: &ShunEntry = entry;
-        let applied = addresses.iter().all(|address| kernel.addresses.get(address) >= Some(reach));
+        let ShunEntry { addresses, scope, .. }: &ShunEntry = entry;
+        let applied = addresses.iter().all(|address| kernel.addresses.get(address) >= Some(scope));
         let node: &NodeName = node;
         Line { node: node.as_str(), applied, entry: entry.into(), left_out: left_out(node, entry) }
     };
-    let lines: Vec<Line<'_>> = register.shunned().map(line).collect();
+    let lines: Vec<Line<'_>> = shun_list.shunned().map(line).collect();
     let text = if json { serde_json::json!({"version": 1, "nodes": lines}).to_string() + "\n" } else { table(&lines) };
     cli::print(&text)?;
     Ok(lines.iter().all(|line| line.applied))

@@ -232,7 +232,7 @@ fn may_be_done(event: &Event, state: &HookInput) -> Result<(), ChangeError> {
     let Some(target) = &event.target else { return Ok(()) };
     if event.hook == Hook::NodeModify && event.offline == Some(true) {
         let answered = state.seen.is_some();
-        let name = lost_if_refused(target, state);
+        let name = lost_if_shunned(target, state);
         let fenced = |name: &PacemakerName| ChangeError::WouldBeFenced {
             node: target.clone(),
             resource: name.clone(),
@@ -252,7 +252,7 @@ fn may_be_done(event: &Event, state: &HookInput) -> Result<(), ChangeError> {
 ///
 /// A node that Pacemaker has fenced with success and is not connected to is not meant: Pacemaker only tries to connect
 /// to it again.
-fn lost_if_refused<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a PacemakerName> {
+fn lost_if_shunned<'a>(target: &NodeName, state: &'a HookInput) -> Option<&'a PacemakerName> {
     let shuns = state.is_master && state.in_use && state.may_shun;
     if !shuns || state.is_our_record || state.by_hand == OfflineByHand::Fence {
         return None;

@@ -21,16 +21,16 @@ use crate::sys::ganeti::peer_channel::PeerChannel;
 /// # Errors
 /// [`OrderError`] if no node was asked.
 pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline) -> Result<Survey, OrderError> {
-    let keeper = ShunApplier::new(config, data_dir)?;
-    let register = keeper.register()?;
+    let applier = ShunApplier::new(config, data_dir)?;
+    let shun_list = applier.shun_list()?;
     let network = network::read(data_dir)?;
     let peers: BTreeMap<_, _> = network
         .members
         .iter()
-        .filter(|(name, member)| *name != keeper.here() && !member.offline && !register.epoch(name).is_shunned())
+        .filter(|(name, member)| *name != applier.here() && !member.offline && !shun_list.epoch(name).is_shunned())
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
-    let question = PeerRequest::requested_by(keeper.here().clone());
+    let question = PeerRequest::requested_by(applier.here().clone());
     let channel = PeerChannel::new(config, &network, data_dir);
     let asked = now();
     let answers = channel.ask(&peers, &question, deadline);

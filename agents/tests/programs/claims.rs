@@ -67,7 +67,7 @@ impl Cluster {
     }
 
     fn shun(&self, candidate: usize) {
-        let entry = json!({"epoch": 1, "addresses": [self.addresses[candidate - 1]], "reach": "tcp", "grade": "off",
+        let entry = json!({"epoch": 1, "addresses": [self.addresses[candidate - 1]], "scope": "tcp", "grade": "off",
                            "boot_id": null, "since_ms": 1, "by": "fence_ganeti"});
         self.scene.state("shun-list.json", &json!({(format!("n{candidate}.lab")): entry}).to_string());
     }

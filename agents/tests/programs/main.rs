@@ -150,7 +150,7 @@ fn a_shun_list_without_rules_makes_no_living_master_silent() {
         scene.file(&format!("ssconf_{file}"), "n1.lab\nn2.lab\n");
     }
     scene.program("gnt-cluster", "touch $DATA/touched");
-    let entry = json!({"epoch": 1, "addresses": ["127.3.9.1"], "reach": "all", "grade": "off", "boot_id": null,
+    let entry = json!({"epoch": 1, "addresses": ["127.3.9.1"], "scope": "all", "grade": "off", "boot_id": null,
                        "since_ms": 1, "by": "the test"});
     scene.state("shun-list.json", &json!({"n1.lab": entry}).to_string());
     let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64 - 5_000;

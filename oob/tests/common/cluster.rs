@@ -66,20 +66,20 @@ pub(crate) fn with_config(config: &str, answers: &[(u8, Value)], script: &str) -
     Some(String::from_utf8(done.stdout).unwrap())
 }
 
-pub(crate) fn answer(n: u8, register: Value) -> (u8, Value) {
-    let refuses: serde_json::Map<_, _> = register
+pub(crate) fn answer(n: u8, shun_list: Value) -> (u8, Value) {
+    let refuses: serde_json::Map<_, _> = shun_list
         .as_object()
         .unwrap()
         .iter()
         .map(|(node, entry): (&String, &Value)| (node.clone(), entry["epoch"].clone()))
         .collect();
-    let answer = json!({"version": 1, "node": format!("n{n}.lab"), "boot_id": format!("b{n}"), "uptime_ms": 1, "refuses": refuses,
-                        "register": register, "ruleset_id": format!("b{n} 1"), "instances": 0, "drbd_primaries": 0});
+    let answer = json!({"version": 1, "node": format!("n{n}.lab"), "boot_id": format!("b{n}"), "uptime_ms": 1, "shunned": refuses,
+                        "shun_list": shun_list, "ruleset_id": format!("b{n} 1"), "instances": 0, "drbd_primaries": 0});
     (n, answer)
 }
 
 pub(crate) fn lie(epoch: u64, address: &str) -> Value {
-    json!({"epoch": epoch, "addresses": [address], "reach": "all", "grade": "bounded", "boot_id": null, "since_ms": 1, "by": "x"})
+    json!({"epoch": epoch, "addresses": [address], "scope": "all", "grade": "bounded", "boot_id": null, "since_ms": 1, "by": "x"})
 }
 
 pub(crate) fn json_lines(text: &str) -> Vec<Value> {

@@ -57,11 +57,11 @@ pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfF
     let pause = known(view.pause(), &mut unreadable).flatten();
     let memory = known(view.memory(), &mut unreadable);
     let _ = known(view.last_recovery(), &mut unreadable);
-    let register = known(applier::register(&places.state_dir), &mut unreadable).unwrap_or_default();
+    let shun_list = known(applier::shun_list(&places.state_dir), &mut unreadable).unwrap_or_default();
     // If the desired state cannot be read, self-fencing counts as armed.
     let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
     let (systemd_watchdogs, not_enabled) =
-        of_systemd(is_armed, shuns || !register.0.is_empty(), &self_fence.watchdog_device);
+        of_systemd(is_armed, shuns || !shun_list.0.is_empty(), &self_fence.watchdog_device);
     let lease_lacks = is_armed.then(|| try_out(&places.data_dir, self_fence.port, Deadline::after(CANDIDATES)));
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
@@ -78,7 +78,7 @@ pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfF
         simulates_nothing: simulate::unknown(&dir),
         pause,
         breaker: memory.and_then(|memory| memory.breaker.open_state().cloned()),
-        shunned: register.shunned().map(|(node, entry)| (node.clone(), entry.by.clone())).collect(),
+        shunned: shun_list.shunned().map(|(node, entry)| (node.clone(), entry.by.clone())).collect(),
         unreadable,
         newer_config: newer_config::read(&places.state_dir).map_err(|error| error.to_string()),
         systemd_watchdogs,

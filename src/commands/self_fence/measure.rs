@@ -63,9 +63,9 @@ fn show(config: &Config) -> Result<u8, CommandError> {
             ),
             2,
         ),
-        Some(Outcome::Reset(measured)) => (text(&measured, config.self_fence.terms()), 0),
+        Some(Outcome::Reset(measured)) => (text(&measured, config.self_fence.lease_times()), 0),
         None => match measured::read(&config.state) {
-            Some(measured) => (text(&measured, config.self_fence.terms()), 0),
+            Some(measured) => (text(&measured, config.self_fence.lease_times()), 0),
             None => ("not measured; start: gnt-ha self-fence measure start --confirm\n".to_owned(), 1),
         },
     };
@@ -74,7 +74,7 @@ fn show(config: &Config) -> Result<u8, CommandError> {
 }
 
 /// Returns the measurement as text, with the wait time that results from it and from the configuration.
-fn text(measured: &Measured, terms: LeaseTimes) -> String {
+fn text(measured: &Measured, lease_times: LeaseTimes) -> String {
     let Measured { driver, set_ms, ran_ms, reset_within_ms: within_ms, next_boot_ms } = measured;
     let mut text = format!(
         "{driver}, set to {} s: reset this host between {} s and {} s after the last keepalive\n",
@@ -85,20 +85,20 @@ fn text(measured: &Measured, terms: LeaseTimes) -> String {
     if let Some(ms) = next_boot_ms {
         text.push_str(&format!("  the next boot began {} s after it, by the wall clock\n", seconds(*ms)));
     }
-    if *set_ms != terms.watchdog_ms {
+    if *set_ms != lease_times.watchdog_ms {
         text.push_str(&format!(
             "  counts while the device is set to {} s; [self_fence] has watchdog_timeout = {}\n",
             seconds(*set_ms),
-            seconds(terms.watchdog_ms)
+            seconds(lease_times.watchdog_ms)
         ));
     }
-    let real = LeaseTimes { watchdog_ms: reset_within_ms(driver, *set_ms, Some(measured)), ..terms };
+    let real = LeaseTimes { watchdog_ms: reset_within_ms(driver, *set_ms, Some(measured)), ..lease_times };
     text.push_str(&format!(
         "  other nodes wait {:.1} s after they have shunned this node",
         real.wait_time().as_secs_f64()
     ));
-    if real.watchdog_ms > terms.watchdog_ms {
-        text.push_str(&format!(", not {:.1} s", terms.wait_time().as_secs_f64()));
+    if real.watchdog_ms > lease_times.watchdog_ms {
+        text.push_str(&format!(", not {:.1} s", lease_times.wait_time().as_secs_f64()));
     }
     if ran_ms > set_ms {
         text.push_str(
@@ -167,7 +167,7 @@ mod tests {
     /// The text has the figure that counts, and the next step if the watchdog is late.
     #[test]
     fn a_late_watchdog_is_told_with_the_wait_that_follows() {
-        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        let lease_times = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
         let late = Measured {
             driver: "iTCO_wdt".into(),
             set_ms: 5_000,
@@ -176,15 +176,16 @@ mod tests {
             next_boot_ms: Some(42_000),
         };
         assert_eq!(
-            text(&late, terms),
+            text(&late, lease_times),
             "iTCO_wdt, set to 5.0 s: reset this host between 10.0 s and 10.0 s after the last keepalive\n  the next boot began \
              42.0 s after it, by the wall clock\n  other nodes wait 35.7 s after they have shunned this node, not 25.5 s\n  it resets \
              late: a smaller watchdog_timeout in [self_fence], measured again, shortens the wait\n"
         );
         let in_time = Measured { ran_ms: 4_960, reset_within_ms: 5_000, next_boot_ms: None, ..late.clone() };
-        assert!(text(&in_time, terms).ends_with("  other nodes wait 25.5 s after they have shunned this node\n"));
+        assert!(text(&in_time, lease_times).ends_with("  other nodes wait 25.5 s after they have shunned this node\n"));
         assert!(
-            text(&late, LeaseTimes { watchdog_ms: 4_000, ..terms }).contains("counts while the device is set to 5.0 s")
+            text(&late, LeaseTimes { watchdog_ms: 4_000, ..lease_times })
+                .contains("counts while the device is set to 5.0 s")
         );
     }
 }

@@ -73,8 +73,8 @@ pub(in crate::commands) fn collect(places: &Paths, power: bool) -> Result<Status
     }
     let recovered = known(view.last_recovery(), "recovery", &mut notes).unwrap_or_default();
     notes.extend(recovered.into_iter().map(|line| Note::new(Level::Attention, "recovery", line)));
-    let register = known(applier::register(&places.state_dir), "shun", &mut notes).unwrap_or_default();
-    of_this_host(places, &register, &mut notes);
+    let shun_list = known(applier::shun_list(&places.state_dir), "shun", &mut notes).unwrap_or_default();
+    of_this_host(places, &shun_list, &mut notes);
     let actions =
         ReceiptLog::new(&places.state_dir).read_last_of_each().map(|contents| join_entries(contents.entries, None));
     let actions = known(actions, "receipts", &mut notes).unwrap_or_default();
@@ -94,7 +94,7 @@ pub(in crate::commands) fn collect(places: &Paths, power: bool) -> Result<Status
         nodes: lines(ganeti.as_ref(), pacemaker.as_ref(), &actions, &decided),
         notes,
     };
-    let status = protected(status, places, &register, ganeti.map(|ganeti| ganeti.power).unwrap_or_default());
+    let status = protected(status, places, &shun_list, ganeti.map(|ganeti| ganeti.power).unwrap_or_default());
     Ok(status.judged())
 }
 
@@ -190,7 +190,7 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, view: &View, notes:
 }
 
 /// Adds notes about simulated conditions, shunned nodes, and files and tags without effect.
-fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
+fn of_this_host(places: &Paths, shun_list: &ShunList, notes: &mut Vec<Note>) {
     let dir = places.state_dir.join(simulate::DIR);
     for condition in simulate::present(&dir) {
         let file = dir.join(condition.file());
@@ -201,7 +201,7 @@ fn of_this_host(places: &Paths, register: &ShunList, notes: &mut Vec<Note>) {
         let text = format!("{:?} in {} simulates nothing: is it misspelt?", name, dir.display());
         notes.push(Note::new(Level::Attention, "simulated", text));
     }
-    notes.extend(register.shunned().map(|(node, entry)| {
+    notes.extend(shun_list.shunned().map(|(node, entry)| {
         // The state is correct for a node that is recorded offline; an administrator has to end it.
         let text = format!(
             "this host shuns {node} ({}), asked by {}; when it has booted: gnt-ha readmit {node}",
@@ -252,7 +252,7 @@ fn lines(
 fn protected(
     mut status: Status,
     places: &Paths,
-    register: &ShunList,
+    shun_list: &ShunList,
     mut power: Answers<crate::core::ganeti::oob::Status, OobError>,
 ) -> Status {
     let peers = peer_reports::peers(&places.state_dir);
@@ -265,12 +265,12 @@ fn protected(
         let report = peers.get(node)?;
         let age_ms = peer_reports::age_ms(report);
         let kept = peer_reports::self_fence_report(report)
-            .map(|dated| dated.self_fence.terms.is_kept(dated.age_ms, dated.self_fence.guaranteed_for_ms));
+            .map(|dated| dated.self_fence.lease_times.is_kept(dated.age_ms, dated.self_fence.guaranteed_for_ms));
         Some(age_ms.map_or(SelfFenceState::Unknown, |age_ms| SelfFenceState::of(age_ms, kept)))
     };
     let lines = std::mem::take(&mut status.nodes);
     for line in lines {
-        let entry = node::find(&line.node, register.0.keys()).ok().and_then(|name| register.0.get(name));
+        let entry = node::find(&line.node, shun_list.0.keys()).ok().and_then(|name| shun_list.0.get(name));
         let seen = power.remove(&line.node).map(|answer| match answer {
             Ok(answer) => PowerReading::Power(answer.power),
             Err(error) => PowerReading::Unknown(error.to_string()),

@@ -119,7 +119,7 @@ fn wait(config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> T
         let (lease, watchdog, stop) = (ms(lease_ms), ms(watchdog_ms), ms(stop_ms));
         format!("lease {lease} + 2 x watchdog {watchdog}, clocks wrong by {drift_ppm} ppm, stop {stop}")
     };
-    let configured = config.self_fence.terms();
+    let configured = config.self_fence.lease_times();
     let reported = nodes.iter().filter_map(|node| Some((*node, *advertised.get(*node)?)));
     match reported
         .max_by_key(|(_, terms)| terms.wait_time())

@@ -160,7 +160,7 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
 fn the_slowest_self_fencing_that_a_node_attests_counts() {
     let resources = resources("stonith-timeout=72s", "");
     let config = config(r#"[["bmc"], ["refuse"]]"#, "");
-    let own = config.self_fence.terms();
+    let own = config.self_fence.lease_times();
     let name = |name: &str| NodeName::new(name).unwrap();
     let late = |watchdog_ms| {
         AdvertisedTimes::from([(name("n1.lab"), own), (name("n2.lab"), LeaseTimes { watchdog_ms, ..own })])

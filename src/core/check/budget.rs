@@ -17,9 +17,9 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
 fn advertised(view: &CheckInput) -> AdvertisedTimes {
     let Some(Ok(survey)) = &view.survey else { return AdvertisedTimes::new() };
     let times = survey.nodes.iter().filter_map(|(node, found)| match found {
-        NodeSurvey::Answered { self_fence, .. } => Some((node.clone(), self_fence.as_ref()?.self_fence.terms)),
+        NodeSurvey::Answered { self_fence, .. } => Some((node.clone(), self_fence.as_ref()?.self_fence.lease_times)),
         NodeSurvey::NoAnswer(_) => None,
     });
-    let own = view.host.node.clone().zip(survey.own_self_fence.as_ref().map(|self_fence| self_fence.terms));
+    let own = view.host.node.clone().zip(survey.own_self_fence.as_ref().map(|self_fence| self_fence.lease_times));
     times.chain(own).collect()
 }

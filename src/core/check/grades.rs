@@ -240,7 +240,7 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         _ => None,
     };
     let online = ganeti.nodes().iter().filter(|node| !node.offline);
-    let (mut candidates, mut refusing): (BTreeSet<IpAddr>, BTreeSet<IpAddr>) = Default::default();
+    let (mut candidates, mut shunning): (BTreeSet<IpAddr>, BTreeSet<IpAddr>) = Default::default();
     for node in online {
         let Some(address) = address(&node.name) else { continue };
         if node.master_candidate {
@@ -248,10 +248,10 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         }
         // A node that is shunned itself was not asked.
         if node.name != *target && !view.host.shunned.contains_key(&node.name) {
-            refusing.insert(address);
+            shunning.insert(address);
         }
     }
-    if refusing.is_empty() {
+    if shunning.is_empty() {
         return (Grade::Unknown, None);
     }
     let round = Round {
@@ -260,7 +260,7 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         boot_id: String::new(),
         epoch: Epoch::default().shunned(),
         ruleset_ids: BTreeMap::new(),
-        refusing,
+        shunning,
         lost: BTreeSet::new(),
     };
     let addresses = BTreeSet::from([of_target]);

@@ -57,7 +57,7 @@ impl Default for SelfFenceConfig {
 impl SelfFenceConfig {
     /// Returns the times, with the watchdog's timeout as configured.
     #[must_use]
-    pub fn terms(&self) -> LeaseTimes {
+    pub fn lease_times(&self) -> LeaseTimes {
         let millis = |seconds: Seconds| u64::try_from(seconds.0.as_millis()).unwrap_or(u64::MAX);
         LeaseTimes {
             lease_ms: millis(self.lease),
@@ -86,7 +86,7 @@ impl SelfFenceConfig {
         if self.drift_ppm > 100_000 {
             return Err(SettingError::Drift);
         }
-        let bound = self.terms().wait_time();
+        let bound = self.lease_times().wait_time();
         // The rest is for sending the order to every node.
         let most = GANETI_TIMEOUT - Duration::from_secs(15);
         if bound > most {

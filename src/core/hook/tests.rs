@@ -150,7 +150,7 @@ fn a_hook_of_others_is_none() {
 
 /// A node that is recorded offline by hand is shunned, too, and Pacemaker puts it on standby or fences it, by the tag.
 #[test]
-fn who_is_offlined_by_hand_is_refused_and_pacemaker_is_told() {
+fn who_is_offline_by_hand_is_shunned_and_pacemaker_is_notified() {
     let running = offlined_while(Membership::Online);
     assert_eq!(steps(&offlining(), &running), "shun=n3.lab standby=n3.lab update-setup||");
     let fence = HookInput { by_hand: OfflineByHand::Fence, ..running.clone() };
@@ -355,7 +355,7 @@ fn our_standby_ends_when_ganeti_has_the_node_again() {
 
 /// The hook before `offline=no` of a node that the others shun fails with one line that names `gnt-ha readmit`.
 #[test]
-fn a_refused_node_is_not_taken_back() {
+fn a_shunned_node_is_not_added_again() {
     let before =
         |variable: &str, value: &str| event("node-modify", "pre", &[("GANETI_OP_TARGET", "n3.lab"), (variable, value)]);
     let refused =

@@ -68,7 +68,7 @@ pub enum Channel {
 
 /// The cluster as this node's own configuration has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Roll {
+pub struct ClusterMembers {
     /// The name of the node that judges; `None` if its own configuration has no node of this host.
     pub here: Option<NodeName>,
     /// All nodes, each with its addresses.
@@ -88,19 +88,19 @@ pub struct Belief {
     pub rejected: BTreeMap<NodeName, EntryError>,
 }
 
-impl Roll {
-    /// Returns what may be merged into `own` of the shun list `sent` that `speaker` has sent.
+impl ClusterMembers {
+    /// Returns what may be merged into `own` of the shun list `sent` that `sender` has sent.
     ///
     /// # Errors
-    /// [`Disbelief`] if nothing of `speaker` counts, as for [`Roll::hear`].
+    /// [`Disbelief`] if nothing of `sender` counts, as for [`ClusterMembers::check_sender`].
     pub fn believe(
         &self,
-        speaker: &NodeName,
+        sender: &NodeName,
         by: Channel,
         sent: &ShunList,
         own: &ShunList,
     ) -> Result<Belief, Disbelief> {
-        self.hear(speaker, by, own)?;
+        self.check_sender(sender, by, own)?;
         let mut belief = Belief::default();
         for (node, entry) in &sent.0 {
             match self.entry(node, entry, own.0.get(node)) {
@@ -114,23 +114,23 @@ impl Roll {
         Ok(belief)
     }
 
-    /// Checks that statements of `speaker` about other nodes count at all.
+    /// Checks that statements of `sender` about other nodes count at all.
     ///
     /// # Errors
-    /// [`Disbelief::Shunned`] if `speaker` is shunned here; [`Disbelief::Stranger`] if it logged in as root and is not
+    /// [`Disbelief::Shunned`] if `sender` is shunned here; [`Disbelief::Stranger`] if it logged in as root and is not
     /// a member; [`Disbelief::NoCandidate`] if it used another channel and is not a master candidate.
-    pub fn hear(&self, speaker: &NodeName, by: Channel, own: &ShunList) -> Result<(), Disbelief> {
-        let epoch = own.epoch(speaker);
+    pub fn check_sender(&self, sender: &NodeName, by: Channel, own: &ShunList) -> Result<(), Disbelief> {
+        let epoch = own.epoch(sender);
         if epoch.is_shunned() {
-            return Err(Disbelief::Shunned(speaker.clone(), epoch));
+            return Err(Disbelief::Shunned(sender.clone(), epoch));
         }
         match by {
             // Root can do anything on this host. A node that returns may know an older list of candidates, so it is not
             // checked.
-            Channel::Root if self.members.is_empty() || self.members.contains_key(speaker) => Ok(()),
-            Channel::Root => Err(Disbelief::Stranger(speaker.clone())),
-            Channel::Noded | Channel::Answer if self.candidates.contains(speaker) => Ok(()),
-            Channel::Noded | Channel::Answer => Err(Disbelief::NoCandidate(speaker.clone())),
+            Channel::Root if self.members.is_empty() || self.members.contains_key(sender) => Ok(()),
+            Channel::Root => Err(Disbelief::Stranger(sender.clone())),
+            Channel::Noded | Channel::Answer if self.candidates.contains(sender) => Ok(()),
+            Channel::Noded | Channel::Answer => Err(Disbelief::NoCandidate(sender.clone())),
         }
     }
 
@@ -176,7 +176,7 @@ impl Roll {
 /// scope `tcp` the list proves no off to any node. There the grade lets the node be readmitted without a question, and
 /// a candidate may order a readmission anyway.
 fn believed(entry: &ShunEntry) -> Grade {
-    match entry.reach {
+    match entry.scope {
         ShunScope::All => entry.grade.min(Evidence::LeaseEnded.worth().grade),
         ShunScope::Tcp => entry.grade,
     }
@@ -216,11 +216,11 @@ pub struct Asked<'a> {
     /// Whether it was asked what it has seen of its DRBD disks.
     pub drbd: bool,
     /// The times of this node's own configuration.
-    pub own_terms: LeaseTimes,
+    pub own_lease_times: LeaseTimes,
 }
 
 /// Returns what counts of an answer. Of a regular node that is what it reports about itself. Of a candidate it is also
-/// its shun list, which [`Roll::believe`] checks, what was reported to it of others' self-fencing, the serial number of
+/// its shun list, which [`ClusterMembers::believe`] checks, what was reported to it of others' self-fencing, the serial number of
 /// its configuration, and its own receipts where they were requested.
 ///
 /// # Errors
@@ -242,7 +242,7 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, Answer
     if !most(report.instances) || !most(report.drbd_primaries) {
         return Err(AnswerError::Counts { most: COUNT_MOST });
     }
-    let (one, other) = (report.refuses.len().max(report.not_applied.len()), report.scopes.len());
+    let (one, other) = (report.shunned.len().max(report.not_applied.len()), report.scopes.len());
     if one.max(other) > super::list::ENTRIES_MOST {
         return Err(AnswerError::TooManyNodes);
     }
@@ -250,13 +250,13 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, Answer
         Some(self_fence) if self_fence.boot_id != report.boot_id => {
             return Err(AnswerError::OtherBoot);
         }
-        Some(self_fence) => Some(claimed(self_fence, asked.own_terms)?),
+        Some(self_fence) => Some(claimed(self_fence, asked.own_lease_times)?),
         None => None,
     };
     let accepted = |(node, dated): (NodeName, DatedSelfFenceReport)| {
         let is_wanted =
             asked.is_candidate && node != *asked.node && asked.about.contains(&node) && dated.age_ms <= AGE_MOST_MS;
-        let self_fence = claimed(dated.self_fence.clone(), asked.own_terms).ok().filter(|_| is_wanted)?;
+        let self_fence = claimed(dated.self_fence.clone(), asked.own_lease_times).ok().filter(|_| is_wanted)?;
         Some((node, DatedSelfFenceReport { self_fence, ..dated }))
     };
     let denied = |(node, denial): &(NodeName, Denial)| {
@@ -271,7 +271,7 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, Answer
         // Its own kernel's disks, about which any node is trusted.
         drbd: if asked.drbd { drbd::believed(report.drbd) } else { BTreeMap::new() },
         serial: report.serial.filter(|_| asked.is_candidate),
-        register: if asked.is_candidate { report.register } else { ShunList::default() },
+        shun_list: if asked.is_candidate { report.shun_list } else { ShunList::default() },
         not_applied: report.not_applied.into_iter().map(|(node, why)| (node, plain(&why))).collect(),
         not_durable: report.not_durable.map(|why| plain(&why)),
         program: report.program.map(|program| super::messages::Program {
@@ -290,9 +290,9 @@ fn claimed(self_fence: SelfFenceReport, own: LeaseTimes) -> Result<SelfFenceRepo
     if !is_boot_id(&self_fence.boot_id) || self_fence.candidates.len() > CANDIDATES_MOST {
         return Err(AnswerError::SelfFence);
     }
-    let terms = self_fence.terms.claimed(own)?;
+    let lease_times = self_fence.lease_times.claimed(own)?;
     let guaranteed_for_ms = self_fence.guaranteed_for_ms.min(AGE_MOST_MS);
-    Ok(SelfFenceReport { terms, guaranteed_for_ms, driver: plain(&self_fence.driver), ..self_fence })
+    Ok(SelfFenceReport { lease_times, guaranteed_for_ms, driver: plain(&self_fence.driver), ..self_fence })
 }
 
 impl fmt::Display for Channel {

@@ -140,7 +140,7 @@ mod tests {
             boot_id: boot_id.to_owned(),
             driver: "iTCO_wdt".to_owned(),
             nowayout: true,
-            terms: LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 },
+            lease_times: LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 },
             candidates: candidates.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect(),
             asks_from: None,
             is_virtual: Some(false),

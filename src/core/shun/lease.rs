@@ -44,15 +44,15 @@ pub struct Lease {
 impl Lease {
     /// Returns a lease that was not granted yet, with the candidates to ask.
     #[must_use]
-    pub fn new(terms: LeaseTimes, candidates: BTreeSet<IpAddr>) -> Self {
-        Self { length: Duration::from_millis(terms.lease_ms), candidates, granted_at: None }
+    pub fn new(lease_times: LeaseTimes, candidates: BTreeSet<IpAddr>) -> Self {
+        Self { length: Duration::from_millis(lease_times.lease_ms), candidates, granted_at: None }
     }
 
     /// Returns a lease that was granted to an earlier process of the service, by questions that were sent at
     /// `granted_at`.
     #[must_use]
-    pub fn restored(terms: LeaseTimes, candidates: BTreeSet<IpAddr>, granted_at: Duration) -> Self {
-        Self { granted_at: Some(granted_at), ..Self::new(terms, candidates) }
+    pub fn restored(lease_times: LeaseTimes, candidates: BTreeSet<IpAddr>, granted_at: Duration) -> Self {
+        Self { granted_at: Some(granted_at), ..Self::new(lease_times, candidates) }
     }
 
     /// Uses `named` as the candidates whose majority counts, if the lease has none: their list could not be read when
@@ -121,11 +121,11 @@ pub const fn majority(count: usize) -> usize {
     if count == 0 { usize::MAX } else { count / 2 + 1 }
 }
 
-/// Returns whether the candidates that do not shun the node are too few for a majority. `refusing` are those that shun
+/// Returns whether the candidates that do not shun the node are too few for a majority. `shunning` are those that shun
 /// it. An empty list of candidates is never blocked.
 #[must_use]
-pub fn blocks(candidates: &BTreeSet<IpAddr>, refusing: &BTreeSet<IpAddr>) -> bool {
-    let could_grant = candidates.difference(refusing).count();
+pub fn blocks(candidates: &BTreeSet<IpAddr>, shunning: &BTreeSet<IpAddr>) -> bool {
+    let could_grant = candidates.difference(shunning).count();
     !candidates.is_empty() && could_grant < majority(candidates.len())
 }
 
@@ -145,8 +145,8 @@ mod tests {
     }
 
     fn lease(numbers: &[u8]) -> Lease {
-        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
-        Lease::new(terms, list(numbers))
+        let lease_times = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
+        Lease::new(lease_times, list(numbers))
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
 
     /// A lease is lost only with the majority of all candidates, never by the answer of one.
     #[test]
-    fn half_is_no_majority_and_one_refusal_is_no_loss() {
+    fn half_is_no_majority_and_one_denial_is_no_loss() {
         for (words, granted) in [
             (
                 answers(&[
@@ -207,7 +207,7 @@ mod tests {
 
     /// A signed denial grants nothing, also to a node that had a lease.
     #[test]
-    fn a_refusal_renews_nothing() {
+    fn a_denial_renews_nothing() {
         let mut lease = lease(&[1, 2, 3]);
         lease.round(S(1), &list(&[1, 2, 3]), &answers(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
         lease.round(
@@ -290,13 +290,13 @@ mod tests {
     proptest! {
         /// Candidates that block leave no lease, whatever the others answer.
         #[test]
-        fn who_blocks_is_enough(numbers in proptest::collection::btree_set(0u8..9, 0..9), refusing in proptest::collection::btree_set(0u8..9, 0..9)) {
+        fn who_blocks_is_enough(numbers in proptest::collection::btree_set(0u8..9, 0..9), shunning in proptest::collection::btree_set(0u8..9, 0..9)) {
             let candidates = list(&numbers.iter().copied().collect::<Vec<_>>());
-            let refusing = list(&refusing.into_iter().collect::<Vec<_>>());
-            let words = candidates.difference(&refusing).map(|candidate| (*candidate, CandidateAnswer::Granted)).collect();
+            let shunning = list(&shunning.into_iter().collect::<Vec<_>>());
+            let words = candidates.difference(&shunning).map(|candidate| (*candidate, CandidateAnswer::Granted)).collect();
             let mut lease = lease(&numbers.into_iter().collect::<Vec<_>>());
             lease.round(S(1), &candidates, &words);
-            prop_assert_eq!(lease.is_valid(S(1)), !blocks(&candidates, &refusing) && !candidates.is_empty());
+            prop_assert_eq!(lease.is_valid(S(1)), !blocks(&candidates, &shunning) && !candidates.is_empty());
         }
     }
 }

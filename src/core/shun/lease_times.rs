@@ -120,9 +120,9 @@ mod tests {
 
     #[test]
     fn the_wait_is_rounded_up_and_covers_both_clocks() {
-        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
-        assert_eq!(terms.wait_time(), Duration::from_millis(25_455));
-        assert_eq!(LeaseTimes { drift_ppm: 0, ..terms }.wait_time(), Duration::from_secs(25));
+        let lease_times = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        assert_eq!(lease_times.wait_time(), Duration::from_millis(25_455));
+        assert_eq!(LeaseTimes { drift_ppm: 0, ..lease_times }.wait_time(), Duration::from_secs(25));
     }
 
     #[test]
@@ -158,10 +158,10 @@ mod tests {
 
     #[test]
     fn a_promise_has_to_last_for_the_whole_wait() {
-        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
-        assert!(terms.is_kept(574_999, 600_000) && !terms.is_kept(575_000, 600_000));
-        let drifting = LeaseTimes { drift_ppm: 10_000, ..terms };
+        let lease_times = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
+        assert!(lease_times.is_kept(574_999, 600_000) && !lease_times.is_kept(575_000, 600_000));
+        let drifting = LeaseTimes { drift_ppm: 10_000, ..lease_times };
         assert!(drifting.is_kept(560_000, 600_000) && !drifting.is_kept(570_000, 600_000));
-        assert!(!terms.is_kept(u64::MAX, u64::MAX));
+        assert!(!lease_times.is_kept(u64::MAX, u64::MAX));
     }
 }

@@ -109,7 +109,7 @@ pub struct ShunEntry {
     /// All addresses of the node that are shunned.
     pub addresses: BTreeSet<IpAddr>,
     /// The scope in which the node is shunned.
-    pub reach: ShunScope,
+    pub scope: ShunScope,
     /// The grade of the proof that it has stopped, in this epoch. It has no meaning while the node is readmitted.
     pub grade: Grade,
     /// The boot that is shunned (`proc_sys_kernel(5)`, `boot_id`), where it is known.
@@ -162,7 +162,7 @@ impl ShunEntry {
         } else if other.epoch == self.epoch {
             self.addresses.extend(&other.addresses);
             // A proven off narrows the scope, so the scope of the stronger proof counts.
-            (self.grade, self.reach) = (self.grade, self.reach).max((other.grade, other.reach));
+            (self.grade, self.scope) = (self.grade, self.scope).max((other.grade, other.scope));
             self.boot_id = match (self.boot_id.take(), &other.boot_id) {
                 (None, theirs) => theirs.clone(),
                 (own, None) => own,
@@ -187,7 +187,7 @@ pub struct ShunList(pub BTreeMap<NodeName, ShunEntry>);
 
 /// A shun list beyond the limits of this module.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RegisterError {
+pub enum ShunListError {
     /// The list has more than [`ENTRIES_MOST`] entries.
     #[error("{0} nodes are too many: a shun list has at most {ENTRIES_MOST}")]
     Entries(usize),
@@ -218,12 +218,12 @@ pub enum RegisterError {
 }
 
 impl TryFrom<BTreeMap<NodeName, ShunEntry>> for ShunList {
-    type Error = RegisterError;
+    type Error = ShunListError;
 
-    fn try_from(entries: BTreeMap<NodeName, ShunEntry>) -> Result<Self, RegisterError> {
-        let register = Self(entries);
-        register.check()?;
-        Ok(register)
+    fn try_from(entries: BTreeMap<NodeName, ShunEntry>) -> Result<Self, ShunListError> {
+        let shun_list = Self(entries);
+        shun_list.check()?;
+        Ok(shun_list)
     }
 }
 
@@ -231,21 +231,21 @@ impl ShunList {
     /// Checks that the list can be written and read back.
     ///
     /// # Errors
-    /// [`RegisterError`] if a number of entries or addresses, a boot id or an epoch is beyond the limits of this
+    /// [`ShunListError`] if a number of entries or addresses, a boot id or an epoch is beyond the limits of this
     /// module.
-    pub fn check(&self) -> Result<(), RegisterError> {
+    pub fn check(&self) -> Result<(), ShunListError> {
         if self.0.len() > ENTRIES_MOST {
-            return Err(RegisterError::Entries(self.0.len()));
+            return Err(ShunListError::Entries(self.0.len()));
         }
         for (node, entry) in &self.0 {
             let node = || node.clone();
             if entry.addresses.len() > ADDRESSES_MOST {
-                return Err(RegisterError::Addresses { node: node(), count: entry.addresses.len() });
+                return Err(ShunListError::Addresses { node: node(), count: entry.addresses.len() });
             }
             if let Some(text) = entry.boot_id.as_ref().filter(|text| !is_boot_id(text)) {
-                return Err(RegisterError::Boot { node: node(), text: text.clone() });
+                return Err(ShunListError::Boot { node: node(), text: text.clone() });
             }
-            entry.epoch.checked().map_err(|error| RegisterError::Epoch { node: node(), error })?;
+            entry.epoch.checked().map_err(|error| ShunListError::Epoch { node: node(), error })?;
         }
         Ok(())
     }
@@ -270,29 +270,29 @@ impl ShunList {
 }
 
 /// Returns one line for each node that does not shun a node that it should: `before` holds the nodes to shun, and
-/// `refuses` what each node's kernel was read to shun, with the epoch.
+/// `reported` what each node's kernel was read to shun, with the epoch.
 ///
 /// A host that comes back sends the list that it remembers from before. The list after the same round (`now`) decides:
 /// a node that was readmitted while the host was away is rightly shunned by no node.
-pub fn not_refused<'a>(
+pub fn not_shunned<'a>(
     before: &ShunList,
     now: &ShunList,
-    refuses: impl Iterator<Item = (&'a NodeName, &'a BTreeMap<NodeName, Epoch>)>,
+    reported: impl Iterator<Item = (&'a NodeName, &'a BTreeMap<NodeName, Epoch>)>,
 ) -> Vec<String> {
     let shunned: Vec<_> = before
         .shunned()
         .map(|(target, entry)| (target, entry.epoch))
         .filter(|(target, epoch)| now.epoch(target) == *epoch)
         .collect();
-    let lacking = |(node, refuses): (&'a NodeName, &'a BTreeMap<NodeName, Epoch>)| {
-        let lacks = |(target, epoch): &&(&NodeName, Epoch)| *target != node && refuses.get(*target) != Some(epoch);
-        let line = |(target, epoch): &(&NodeName, Epoch)| match refuses.get(*target) {
+    let lacking = |(node, shuns): (&'a NodeName, &'a BTreeMap<NodeName, Epoch>)| {
+        let lacks = |(target, epoch): &&(&NodeName, Epoch)| *target != node && shuns.get(*target) != Some(epoch);
+        let line = |(target, epoch): &(&NodeName, Epoch)| match shuns.get(*target) {
             None => format!("{node} does not shun {target}"),
             Some(other) => format!("{node} shuns {target} in epoch {other}, not in epoch {epoch}"),
         };
         shunned.iter().filter(lacks).map(line).collect::<Vec<_>>()
     };
-    refuses.flat_map(lacking).collect()
+    reported.flat_map(lacking).collect()
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub struct PeerRequest {
     pub from: NodeName,
     /// Entries of the shun list to merge; empty if the request only asks.
     #[serde(default)]
-    pub register: ShunList,
+    pub shun_list: ShunList,
     /// The nodes whose self-fencing the node is asked about. It always reports its own.
     #[serde(default)]
     pub about: Vec<NodeName>,
@@ -69,7 +69,7 @@ impl PeerRequest {
         Self {
             version: VERSION,
             from,
-            register: ShunList::default(),
+            shun_list: ShunList::default(),
             about: Vec::new(),
             gone_master_ip: None,
             receipts: Vec::new(),
@@ -87,12 +87,12 @@ impl PeerRequest {
         if length(self) <= limit {
             return Ok(vec![self.clone()]);
         }
-        let entries = self.register.0.iter().map(|(node, entry)| (node.clone(), entry.clone()));
-        if self.register.0.len() < 2 {
+        let entries = self.shun_list.0.iter().map(|(node, entry)| (node.clone(), entry.clone()));
+        if self.shun_list.0.len() < 2 {
             return Err(RequestTooLarge { bytes: length(self), limit });
         }
-        let half = self.register.0.len() / 2;
-        let of = |register: ShunList| Self { register, ..self.clone() };
+        let half = self.shun_list.0.len() / 2;
+        let of = |shun_list: ShunList| Self { shun_list, ..self.clone() };
         let first = of(ShunList(entries.clone().take(half).collect())).parts(limit)?;
         let second = of(ShunList(entries.skip(half).collect())).parts(limit)?;
         Ok(first.into_iter().chain(second).collect())
@@ -122,9 +122,9 @@ pub struct PeerReport {
     #[serde(default)]
     pub uptime_ms: Option<u64>,
     /// Its whole shun list, after the orders were merged.
-    pub register: ShunList,
+    pub shun_list: ShunList,
     /// The nodes that its kernel shuns at every address, read back, each with its epoch.
-    pub refuses: BTreeMap<NodeName, Epoch>,
+    pub shunned: BTreeMap<NodeName, Epoch>,
     /// The scope of each shunned node, read back. A node that is not named here counts as [`ShunScope::Tcp`].
     #[serde(default)]
     pub scopes: BTreeMap<NodeName, ShunScope>,
@@ -197,7 +197,7 @@ pub struct SelfFenceReport {
     pub nowayout: bool,
     /// The times that it keeps. `watchdog_ms` is the time within which the watchdog has reset the host: measured on
     /// this host, or derived from the driver and the time that was read back from the device ([`super::expiry`]).
-    pub terms: LeaseTimes,
+    pub lease_times: LeaseTimes,
     /// The addresses of the candidates that it asks.
     pub candidates: Vec<IpAddr>,
     /// The address that it sends its questions from; `None` from an older version.
@@ -247,20 +247,20 @@ mod tests {
     /// A shun list that is larger than one argument of a process is sent in several requests, without a loss.
     #[test]
     fn a_list_beyond_one_argument_is_told_in_parts() {
-        let entry = json!({"epoch": 1, "addresses": ["192.0.2.1", "2001:db8::1"], "reach": "tcp", "grade": "off", "boot_id": null,
+        let entry = json!({"epoch": 1, "addresses": ["192.0.2.1", "2001:db8::1"], "scope": "tcp", "grade": "off", "boot_id": null,
                            "since_ms": 1, "by": "x".repeat(200)});
         let all: serde_json::Map<_, _> = (0..1_000).map(|n| (format!("n{n}.lab"), entry.clone())).collect();
-        let question = json!({"version": VERSION, "from": "n1", "register": all, "about": ["n2"]});
+        let question = json!({"version": VERSION, "from": "n1", "shun_list": all, "about": ["n2"]});
         let question: PeerRequest = serde_json::from_value(question).unwrap();
         let parts = question.parts(LIMIT).unwrap();
         assert!(parts.len() > 1);
         let mut merged = ShunList::default();
         for part in &parts {
             assert!(serde_json::to_string(part).unwrap().len() <= LIMIT && part.about == question.about);
-            merged.merge(&part.register);
+            merged.merge(&part.shun_list);
         }
-        assert_eq!(merged, question.register);
-        let small = PeerRequest { register: ShunList::default(), ..question };
+        assert_eq!(merged, question.shun_list);
+        let small = PeerRequest { shun_list: ShunList::default(), ..question };
         assert_eq!(small.parts(LIMIT).unwrap(), std::slice::from_ref(&small));
         assert!(small.parts(10).is_err());
     }

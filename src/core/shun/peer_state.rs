@@ -22,9 +22,9 @@ pub struct Facts<'a> {
 #[derive(Clone, Debug)]
 pub struct Answer<'a> {
     /// The epoch in which its kernel shuns every address of the node; `None` if it does not.
-    pub refuses: Option<Epoch>,
+    pub shuns: Option<Epoch>,
     /// The scope in which it shuns the node.
-    pub reach: ShunScope,
+    pub scope: ShunScope,
     /// The ruleset id of its rules.
     pub ruleset_id: &'a str,
     /// Why it does not shun the node.
@@ -34,10 +34,10 @@ pub struct Answer<'a> {
 /// Returns the state of the peer. A peer that answers is never taken as proven off, nor left out as one that serves
 /// nothing.
 #[must_use]
-pub fn stand(facts: &Facts<'_>) -> PeerState {
+pub fn peer_state(facts: &Facts<'_>) -> PeerState {
     match (&facts.answer, facts.proven) {
-        (Ok(answer), _) => match answer.refuses {
-            Some(epoch) => PeerState::Shuns { epoch, ruleset_id: answer.ruleset_id.to_owned(), reach: answer.reach },
+        (Ok(answer), _) => match answer.shuns {
+            Some(epoch) => PeerState::Shuns { epoch, ruleset_id: answer.ruleset_id.to_owned(), scope: answer.scope },
             None => PeerState::Unconfirmed(format!("does not shun it: {}", answer.objection)),
         },
         (Err(_), Some((grade, by))) if grade >= Grade::Bounded => PeerState::ProvenOff(format!("{grade}, by {by}")),
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     const ANSWER: Answer<'static> =
-        Answer { refuses: Some(Epoch(1)), reach: ShunScope::All, ruleset_id: "a", objection: "it is readmitted" };
+        Answer { shuns: Some(Epoch(1)), scope: ShunScope::All, ruleset_id: "a", objection: "it is readmitted" };
 
     fn silent() -> Facts<'static> {
         Facts { answer: Err("no answer"), proven: None, recorded_offline: false, serves: true }
@@ -61,32 +61,32 @@ mod tests {
 
     #[test]
     fn who_answers_is_taken_by_the_answer_alone() {
-        let facts = |refuses| Facts {
-            answer: Ok(Answer { refuses, ..ANSWER }),
+        let facts = |shuns| Facts {
+            answer: Ok(Answer { shuns, ..ANSWER }),
             proven: Some((Grade::Off, "x")),
             recorded_offline: true,
             serves: false,
         };
-        assert!(matches!(stand(&facts(Some(Epoch(1)))), PeerState::Shuns { .. }));
-        assert!(matches!(stand(&facts(None)), PeerState::Unconfirmed(_)));
+        assert!(matches!(peer_state(&facts(Some(Epoch(1)))), PeerState::Shuns { .. }));
+        assert!(matches!(peer_state(&facts(None)), PeerState::Unconfirmed(_)));
     }
 
     #[test]
     fn who_is_silent_counts_by_proof_or_because_nothing_depends_on_it() {
-        assert!(matches!(stand(&silent()), PeerState::Unconfirmed(_)));
+        assert!(matches!(peer_state(&silent()), PeerState::Unconfirmed(_)));
         for grade in [Grade::Unknown, Grade::Isolated] {
             assert!(
-                matches!(stand(&Facts { proven: Some((grade, "x")), ..silent() }), PeerState::Unconfirmed(_)),
+                matches!(peer_state(&Facts { proven: Some((grade, "x")), ..silent() }), PeerState::Unconfirmed(_)),
                 "{grade}"
             );
         }
         for grade in [Grade::Bounded, Grade::Off] {
             assert!(
-                matches!(stand(&Facts { proven: Some((grade, "x")), ..silent() }), PeerState::ProvenOff(_)),
+                matches!(peer_state(&Facts { proven: Some((grade, "x")), ..silent() }), PeerState::ProvenOff(_)),
                 "{grade}"
             );
         }
-        assert!(matches!(stand(&Facts { recorded_offline: true, ..silent() }), PeerState::ProvenOff(_)));
-        assert_eq!(stand(&Facts { serves: false, ..silent() }), PeerState::ServesNothing);
+        assert!(matches!(peer_state(&Facts { recorded_offline: true, ..silent() }), PeerState::ProvenOff(_)));
+        assert_eq!(peer_state(&Facts { serves: false, ..silent() }), PeerState::ServesNothing);
     }
 }

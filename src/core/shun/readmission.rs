@@ -96,7 +96,7 @@ mod tests {
         ShunEntry {
             epoch: Epoch(1),
             addresses: ["192.0.2.3".parse().unwrap()].into(),
-            reach: ShunScope::All,
+            scope: ShunScope::All,
             grade,
             boot_id: Some("old".into()),
             since_ms: NOW - 300_000,

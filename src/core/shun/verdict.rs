@@ -26,7 +26,7 @@ pub enum PeerState {
         /// The ruleset id of its rules.
         ruleset_id: String,
         /// The scope in which it shuns the node.
-        reach: ShunScope,
+        scope: ShunScope,
     },
     /// The peer is proven off itself; the text states how.
     ProvenOff(String),
@@ -45,9 +45,9 @@ pub struct Peer {
     /// The primary address of the peer in Ganeti, to which requests are sent.
     pub address: IpAddr,
     /// Its state towards the node that is shunned.
-    pub stand: PeerState,
+    pub state: PeerState,
     /// The nodes that shun this peer itself.
-    pub refused_by: BTreeSet<NodeName>,
+    pub shunned_by: BTreeSet<NodeName>,
 }
 
 /// A peer that did not confirm, so that the round proves nothing.
@@ -81,7 +81,7 @@ pub struct Round {
     pub ruleset_ids: BTreeMap<NodeName, String>,
     /// The addresses of the peers that shun the node in the scope `all`: a candidate with the scope `tcp` still answers
     /// its questions.
-    pub refusing: BTreeSet<IpAddr>,
+    pub shunning: BTreeSet<IpAddr>,
     /// The peers that did not confirm and count as lost together with the node: nothing is proven of them.
     #[serde(default)]
     pub lost: BTreeSet<NodeName>,
@@ -104,7 +104,7 @@ pub enum ProofVerdict {
     Bounded,
 }
 
-/// Evaluates one round: every peer has to shun the node, in the scope `reach` at least, unless the peer is proven off
+/// Evaluates one round: every peer has to shun the node, in the scope `scope` at least, unless the peer is proven off
 /// or gives the node nothing.
 ///
 /// A peer that does not confirm may be lost together with the node. It counts as lost if every peer that confirms shuns
@@ -115,37 +115,37 @@ pub enum ProofVerdict {
 /// it.
 pub fn evaluate_round(
     target: &NodeName,
-    (epoch, reach): (Epoch, ShunScope),
+    (epoch, scope): (Epoch, ShunScope),
     peers: &[Peer],
     asked: Duration,
     at: Duration,
     boot_id: &str,
 ) -> Result<Round, Vec<Missing>> {
     let confirming: BTreeSet<&NodeName> =
-        peers.iter().filter(|peer| matches!(peer.stand, PeerState::Shuns { .. })).map(|peer| &peer.node).collect();
+        peers.iter().filter(|peer| matches!(peer.state, PeerState::Shuns { .. })).map(|peer| &peer.node).collect();
     let mut round = Round {
         asked,
         at,
         boot_id: boot_id.to_owned(),
         epoch,
         ruleset_ids: BTreeMap::new(),
-        refusing: BTreeSet::new(),
+        shunning: BTreeSet::new(),
         lost: BTreeSet::new(),
     };
     let mut missing = Vec::new();
     for peer in peers {
-        let is_lost_too = !confirming.is_empty() && confirming.iter().all(|node| peer.refused_by.contains(*node));
-        match &peer.stand {
+        let is_lost_too = !confirming.is_empty() && confirming.iter().all(|node| peer.shunned_by.contains(*node));
+        match &peer.state {
             PeerState::Shuns { epoch: theirs, .. } if *theirs != epoch => {
                 missing.push(Missing { node: peer.node.clone(), why: format!("is in epoch {theirs}, not {epoch}") });
             }
-            PeerState::Shuns { reach: theirs, .. } if *theirs < reach => {
+            PeerState::Shuns { scope: theirs, .. } if *theirs < scope => {
                 missing.push(Missing { node: peer.node.clone(), why: "shuns it with scope tcp only".to_owned() });
             }
-            PeerState::Shuns { ruleset_id, reach: theirs, .. } => {
+            PeerState::Shuns { ruleset_id, scope: theirs, .. } => {
                 round.ruleset_ids.insert(peer.node.clone(), ruleset_id.clone());
                 if *theirs == ShunScope::All {
-                    round.refusing.insert(peer.address);
+                    round.shunning.insert(peer.address);
                 }
             }
             PeerState::ProvenOff(_) | PeerState::ServesNothing => {}
@@ -251,7 +251,7 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
             );
         }
     }
-    if !self_fence.terms.is_kept(*age_ms, self_fence.guaranteed_for_ms) {
+    if !self_fence.lease_times.is_kept(*age_ms, self_fence.guaranteed_for_ms) {
         return isolated(format!(
             "its self-fencing was reported {} s ago, and may have been disarmed since",
             age_ms / 1_000
@@ -261,23 +261,23 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
     let lists = [("its self-fencing asks", &reported), ("are configured", known.candidates)];
     let lists = lists.into_iter().chain(known.lists.iter().map(|list| ("were configured until lately", list)));
     // Only a candidate that shuns the node in both rounds has shunned it all the time.
-    let refusing: BTreeSet<IpAddr> = first.refusing.intersection(&last.refusing).copied().collect();
+    let shunning: BTreeSet<IpAddr> = first.shunning.intersection(&last.shunning).copied().collect();
     for (whose, candidates) in lists {
-        if !blocks(candidates, &refusing) {
+        if !blocks(candidates, &shunning) {
             let own = if candidates.contains(&known.target) { ", itself one of them" } else { "" };
             return isolated(format!(
                 "{} of the {} candidates that {whose} shun it, and {} could still grant it a lease{own}: it needs {} of them",
-                candidates.intersection(&refusing).count(),
+                candidates.intersection(&shunning).count(),
                 candidates.len(),
-                candidates.difference(&refusing).count(),
+                candidates.difference(&shunning).count(),
                 majority(candidates.len())
             ));
         }
     }
     if must_restart_wait(first, last) {
-        return ProofVerdict::Waiting { until: last.at + self_fence.terms.wait_time() };
+        return ProofVerdict::Waiting { until: last.at + self_fence.lease_times.wait_time() };
     }
-    let until = first.at + self_fence.terms.wait_time();
+    let until = first.at + self_fence.lease_times.wait_time();
     // The node's next boot asks for no lease before it is armed, and nothing ends it. A master that is lost with the
     // node, and runs on, could start instances there.
     if known.master.is_some_and(|master| last.lost.contains(master)) {
@@ -286,7 +286,7 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
     // A master that has ended since may have started instances before. Once the promise is over, the next boot serves
     // without self-fencing.
     let since = u64::try_from(last.at.saturating_sub(first.at).as_millis()).unwrap_or(u64::MAX);
-    let is_promised = self_fence.terms.is_promised(age_ms.saturating_add(since), self_fence.guaranteed_for_ms);
+    let is_promised = self_fence.lease_times.is_promised(age_ms.saturating_add(since), self_fence.guaranteed_for_ms);
     if known.master.is_some_and(|master| first.lost.contains(master)) && !is_promised {
         return isolated(
             "Ganeti's master was lost together with it, and not proven to have stopped in time: it may have started instances \
@@ -315,7 +315,7 @@ pub fn must_restart_wait(first: &Round, last: &Round) -> bool {
         || first.epoch != last.epoch
         || first.at > last.at
         || first.ruleset_ids.iter().any(changed)
-        || !first.refusing.is_subset(&last.refusing)
+        || !first.shunning.is_subset(&last.shunning)
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ mod tests {
         let mut entry = ShunEntry {
             epoch: Epoch(1),
             addresses: [].into(),
-            reach: ShunScope::All,
+            scope: ShunScope::All,
             grade: Grade::Bounded,
             boot_id: None,
             since_ms: 1,

@@ -30,7 +30,7 @@ use crate::core::recovery::plan::{RecoveryPlan, Start};
 use crate::core::recovery::state::RecoverySettings;
 use crate::service::recovery::{RecoveryError, Sources, collect};
 use crate::service::shun::drbd_seen;
-use crate::service::shun::own::shunned_or_refused;
+use crate::service::shun::own::shunned_addresses_known;
 use crate::sys::clock::{Deadline, now, wall_nanos};
 use crate::sys::config_file;
 use crate::sys::ganeti::files;
@@ -139,7 +139,7 @@ impl Reconciler {
             self.collect_and_decide(OwnRefusal::Kept, None, deadline)?;
         let mut remembered = self.recovery_memory()?;
         self.fetch_recovery_receipts(&mut state, &decided.memory, deadline);
-        let shunned = shunned_or_refused(&self.state_dir, deadline);
+        let shunned = shunned_addresses_known(&self.state_dir, deadline);
         let sources = self.sources(&state, &decided, &addresses, &shunned, false);
         let mut collected = match collect(sources, deadline) {
             Ok(collected) => collected,
@@ -188,7 +188,7 @@ impl Reconciler {
         // The administrator may have paused gnt-ha while the record was submitted.
         state.pause = self.pause()?;
         self.fetch_recovery_receipts(&mut state, &decided.memory, deadline);
-        let shunned = shunned_or_refused(&self.state_dir, deadline);
+        let shunned = shunned_addresses_known(&self.state_dir, deadline);
         let sources = self.sources(&state, decided, addresses, &shunned, true);
         let mut collected = collect(sources, deadline)?;
         remembered.queue_of = queue_of;

@@ -77,7 +77,7 @@ struct Daemon {
     measured: Option<Measured>,
     named: BTreeSet<IpAddr>,
     lease: Lease,
-    terms: LeaseTimes,
+    lease_times: LeaseTimes,
     watchdog: Option<Box<dyn Watchdog>>,
     phase: Phase,
     /// An earlier process had the watchdog open, and this one has not opened it yet.
@@ -109,17 +109,17 @@ impl Daemon {
         let before = last_status(&config.run);
         // A configuration with longer times counts after a boot, or after self-fencing was off.
         let advertised = before.as_ref().and_then(|status| status.advertised_times);
-        let configured = config.self_fence.terms();
-        let terms = advertised.map_or(configured, |advertised| configured.no_longer_than(advertised));
+        let configured = config.self_fence.lease_times();
+        let lease_times = advertised.map_or(configured, |advertised| configured.no_longer_than(advertised));
         // No report is sent before this: a measurement of the boot before counts from now on.
         if let Err(error) = measured::conclude(&config.state) {
             tracing::warn!(%error, "the watchdog was not measured");
         }
-        let mut lease = Lease::new(terms, named.clone());
+        let mut lease = Lease::new(lease_times, named.clone());
         // A lease that was granted to an earlier process still counts, by the same candidates. It is not extended by
         // that.
         if let Some((granted_at, in_force)) = before.as_ref().and_then(Status::granted) {
-            lease = Lease::restored(terms, in_force, granted_at);
+            lease = Lease::restored(lease_times, in_force, granted_at);
         }
         // A report that cannot be read may be that of an armed watchdog.
         let armed_before = left_armed(&config.run).unwrap_or(true);
@@ -135,7 +135,7 @@ impl Daemon {
             ssconf,
             named,
             lease,
-            terms,
+            lease_times,
             watchdog: None,
             phase: Phase::Off,
             armed_before,
@@ -150,11 +150,11 @@ impl Daemon {
     }
 
     fn interval(&self) -> Duration {
-        (Duration::from_millis(self.terms.lease_ms) / 4).max(ROUND)
+        (Duration::from_millis(self.lease_times.lease_ms) / 4).max(ROUND)
     }
 
     fn tick_interval(&self) -> Duration {
-        TICK.min(Duration::from_millis(self.terms.watchdog_ms) / 4)
+        TICK.min(Duration::from_millis(self.lease_times.watchdog_ms) / 4)
     }
 
     /// Returns the time until the next action of the loop that no packet causes.
@@ -202,7 +202,7 @@ impl Daemon {
             Ok(false) => {
                 self.disarm();
                 if matches!(self.phase, Phase::Off | Phase::KeepaliveOnly) {
-                    forget_promise(&self.state, promise(self.terms));
+                    forget_promise(&self.state, promise(self.lease_times));
                 }
             }
             // A desired state that cannot be read changes nothing; a watchdog that was armed before still gets
@@ -246,9 +246,9 @@ impl Daemon {
         if self.watchdog.is_some() || !(phase == Phase::KeepaliveOnly || self.lease.is_valid(boottime())) {
             return;
         }
-        match open(&self.settings.watchdog_device, Duration::from_millis(self.terms.watchdog_ms)) {
+        match open(&self.settings.watchdog_device, Duration::from_millis(self.lease_times.watchdog_ms)) {
             Ok(watchdog) => {
-                self.terms.watchdog_ms = watchdog.timeout_ms();
+                self.lease_times.watchdog_ms = watchdog.timeout_ms();
                 self.watchdog = Some(watchdog);
                 self.armed_before = false;
                 self.phase = phase;
@@ -271,7 +271,7 @@ impl Daemon {
             }
             // An earlier process armed the watchdog. It gets no keepalives until there is a lease, unless its promise
             // was over.
-            let until = *self.promised_until.get_or_insert_with(|| boottime() + promise(self.terms));
+            let until = *self.promised_until.get_or_insert_with(|| boottime() + promise(self.lease_times));
             let (now, then) = if boottime() < until {
                 (Phase::Disarming, Phase::Disarming)
             } else {
@@ -281,7 +281,7 @@ impl Daemon {
             self.open_watchdog(then);
         }
         let Some(watchdog) = &mut self.watchdog else { return };
-        let until = *self.promised_until.get_or_insert_with(|| boottime() + promise(self.terms));
+        let until = *self.promised_until.get_or_insert_with(|| boottime() + promise(self.lease_times));
         if boottime() < until {
             if self.phase != Phase::Lost {
                 self.phase = Phase::Disarming;
@@ -319,7 +319,7 @@ impl Daemon {
         if !self.is_end_logged {
             self.is_end_logged = true;
             // The rest of the watchdog's time, less one second.
-            let left = Duration::from_millis(self.terms.watchdog_ms).saturating_sub(TICK);
+            let left = Duration::from_millis(self.lease_times.watchdog_ms).saturating_sub(TICK);
             // A started program would inherit the blocked signals, and could not be ended by them.
             let _ = end_signals().thread_unblock();
             stop_instances(self.settings.before_reset.as_deref(), Deadline::after(left));
@@ -328,7 +328,7 @@ impl Daemon {
             log_everywhere(&format!(
                 "lease ended: no majority of the master candidates grants it ({}); instances stopped; the watchdog resets this host within {} s",
                 self.rounds.who_does_not_grant(),
-                self.terms.watchdog_ms.div_ceil(1_000)
+                self.lease_times.watchdog_ms.div_ceil(1_000)
             ));
         }
     }
@@ -337,7 +337,7 @@ impl Daemon {
         if self.watchdog.is_some() && self.phase != Phase::Off {
             log_everywhere(&format!(
                 "the daemon ends, and the watchdog stays armed: it resets this host within {} s unless self-fencing is started again",
-                self.terms.watchdog_ms.div_ceil(1_000)
+                self.lease_times.watchdog_ms.div_ceil(1_000)
             ));
         }
     }
@@ -345,8 +345,8 @@ impl Daemon {
 
 /// Returns how long the rules are kept by this node's clock, so that they are kept for `PROMISE` by any other clock.
 #[must_use]
-pub fn promise(terms: LeaseTimes) -> Duration {
-    let drift = f64::from(terms.drift_ppm.min(999_999)) / 1e6;
+pub fn promise(lease_times: LeaseTimes) -> Duration {
+    let drift = f64::from(lease_times.drift_ppm.min(999_999)) / 1e6;
     PROMISE.mul_f64((1.0 + drift) / (1.0 - drift))
 }
 
@@ -381,20 +381,20 @@ mod tests {
             Config::parse("[self_fence]\nlease = 9\nwatchdog_timeout = 6\n", Path::new("config.toml")).unwrap();
         (config.state, config.run) = (at.to_owned(), at.to_owned());
         let fresh = Daemon::new(&config, at).unwrap();
-        assert_eq!((fresh.terms.lease_ms, fresh.terms.watchdog_ms), (9_000, 6_000));
+        assert_eq!((fresh.lease_times.lease_ms, fresh.lease_times.watchdog_ms), (9_000, 6_000));
 
-        let advertised = LeaseTimes { lease_ms: 3_000, watchdog_ms: 2_000, ..fresh.terms };
+        let advertised = LeaseTimes { lease_ms: 3_000, watchdog_ms: 2_000, ..fresh.lease_times };
         let mut before = fresh;
         before.advertised = Some(advertised);
         before.report();
         let again = Daemon::new(&config, at).unwrap();
-        assert_eq!(again.terms, advertised);
+        assert_eq!(again.lease_times, advertised);
         let granted = Duration::from_millis(1_000_000);
-        let lease = Lease::restored(again.terms, BTreeSet::new(), granted);
+        let lease = Lease::restored(again.lease_times, BTreeSet::new(), granted);
         assert_eq!(lease.ends(), Some(granted + Duration::from_millis(3_000)));
         // The process after the next one keeps them, too, until a boot.
         let mut again = again;
         again.report();
-        assert_eq!(Daemon::new(&config, at).unwrap().terms, advertised);
+        assert_eq!(Daemon::new(&config, at).unwrap().lease_times, advertised);
     }
 }

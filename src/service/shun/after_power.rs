@@ -35,8 +35,8 @@ pub fn after_off(
     let deadline = deadline.at_most(LIMIT);
     let by = format!("ganeti-oob on {}, receipt {}, proven {grade} by another device", identity::host(), action.id());
     // If the power was read as off, no earlier boot can be left in the cluster stack; otherwise one can.
-    let reach = if grade == Grade::Off { ShunScope::Tcp } else { ShunScope::All };
-    let shunned = ShunCoordinator::of(node, config, data_dir).and_then(|all| all.shun(grade, reach, &by, deadline));
+    let scope = if grade == Grade::Off { ShunScope::Tcp } else { ShunScope::All };
+    let shunned = ShunCoordinator::of(node, config, data_dir).and_then(|all| all.shun(grade, scope, &by, deadline));
     let response = match shunned {
         Ok(seen) => {
             let by = match &seen.round {

@@ -10,12 +10,12 @@ use super::error::ShunError;
 use super::peer_reports;
 use super::protected::Protected;
 use super::stored::{FILE, wanted};
-pub use super::stored::{file, register, remembers};
+pub use super::stored::{file, remembers, shun_list};
 use crate::core::config::Config;
 use crate::core::ganeti::network::serial_of;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::shun::belief::{Belief, Channel, Disbelief, Roll};
+use crate::core::shun::belief::{Belief, Channel, ClusterMembers, Disbelief};
 use crate::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
 use crate::core::shun::messages::{PeerReport, PeerRequest, VERSION};
 use crate::sys::clock::{Deadline, now};
@@ -71,9 +71,9 @@ impl<'a> ShunApplier<'a> {
     /// Reads this host's shun list.
     ///
     /// # Errors
-    /// [`ShunError::Register`] if a file that holds it cannot be read or is damaged.
-    pub fn register(&self) -> Result<ShunList, ShunError> {
-        register(&self.config.state)
+    /// [`ShunError::ShunList`] if a file that holds it cannot be read or is damaged.
+    pub fn shun_list(&self) -> Result<ShunList, ShunError> {
+        shun_list(&self.config.state)
     }
 
     /// Carries out an order of a program of this host. The list is flushed to the disk before it is applied, and the
@@ -84,7 +84,7 @@ impl<'a> ShunApplier<'a> {
     /// [`ShunError`] if the list cannot be read or written, or the rules cannot be applied. A list that was written is
     /// applied at the next occasion.
     pub fn merge_and_apply(&self, question: &PeerRequest, deadline: Deadline) -> Result<PeerReport, ShunError> {
-        self.take(question, deadline, |_| Ok(Belief { accepted: question.register.clone(), ..Belief::default() }))
+        self.take(question, deadline, |_| Ok(Belief { accepted: question.shun_list.clone(), ..Belief::default() }))
     }
 
     /// Carries out the orders of another node, as far as they count, and answers as [`ShunApplier::merge_and_apply`].
@@ -92,11 +92,11 @@ impl<'a> ShunApplier<'a> {
     /// # Errors
     /// [`ShunError::Disbelieved`] if nothing of the request counts; otherwise as [`ShunApplier::merge_and_apply`].
     pub fn obey(&self, question: &PeerRequest, by: Channel, deadline: Deadline) -> Result<PeerReport, ShunError> {
-        let roll = self.roll();
-        let is_master_ip = |address: &IpAddr| roll.is_master_ip(*address);
+        let members = self.members();
+        let is_master_ip = |address: &IpAddr| members.is_master_ip(*address);
         let gone_master_ip = question.gone_master_ip.filter(is_master_ip);
         let question = PeerRequest { gone_master_ip, ..question.clone() };
-        self.take(&question, deadline, |own| roll.believe(&question.from, by, &question.register, own))
+        self.take(&question, deadline, |own| members.believe(&question.from, by, &question.shun_list, own))
     }
 
     /// Merges the answers of other nodes, as far as they count, and applies the result. Returns one line for each
@@ -105,14 +105,14 @@ impl<'a> ShunApplier<'a> {
     /// # Errors
     /// [`ShunError`] as for [`ShunApplier::merge_and_apply`].
     pub fn learn(&self, lists: &BTreeMap<NodeName, ShunList>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
-        let roll = self.roll();
+        let members = self.members();
         let mut lines = Vec::new();
         let report = self.take(&PeerRequest::requested_by(self.here.clone()), deadline, |own| {
             let mut all = Belief::default();
             // The list of a node that was shunned before has an entry of the node itself; only the others decide about
             // that.
             for (sender, list) in lists {
-                match roll.believe(sender, Channel::Answer, list, own) {
+                match members.believe(sender, Channel::Answer, list, own) {
                     Ok(belief) => {
                         all.accepted.merge(&belief.accepted);
                         let foreign = belief.rejected.iter().filter(|(node, _)| **node != self.here);
@@ -133,17 +133,17 @@ impl<'a> ShunApplier<'a> {
     /// and takes nothing of the request.
     ///
     /// # Errors
-    /// [`ShunError::Register`] if the list cannot be read; [`ShunError::Rules`] if the kernel's rules cannot be read.
+    /// [`ShunError::ShunList`] if the list cannot be read; [`ShunError::Rules`] if the kernel's rules cannot be read.
     pub fn answer(&self, question: &PeerRequest, deadline: Deadline) -> Result<PeerReport, ShunError> {
-        let register = self.register()?;
+        let shun_list = self.shun_list()?;
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
         let in_part =
             |(node, entry): (&NodeName, &ShunEntry)| Some((node.clone(), protected.why_in_part(node, entry)?));
-        let not_applied = register.shunned().filter_map(in_part).collect();
+        let not_applied = shun_list.shunned().filter_map(in_part).collect();
         let is_until_boot = Store::new(&self.config.state).is_until_boot(FILE);
         let not_durable = is_until_boot.then(|| format!("{} does not have all of it", self.file().display()));
-        let refused = self.refused(deadline)?;
-        Ok(PeerReport { not_durable, ..self.report(register, &refused, not_applied, question) })
+        let rules = self.applied_rules(deadline)?;
+        Ok(PeerReport { not_durable, ..self.report(shun_list, &rules, not_applied, question) })
     }
 
     fn take(
@@ -156,46 +156,46 @@ impl<'a> ShunApplier<'a> {
             return Err(ShunError::Version(question.version));
         }
         let _lock = self.lock(deadline)?;
-        let before = self.register()?;
+        let before = self.shun_list()?;
         let Belief { accepted, rejected } = believe(&before)?;
         let mut not_applied: BTreeMap<NodeName, String> =
             rejected.into_iter().map(|(node, error)| (node, error.to_string())).collect();
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
-        let mut register = before.clone();
+        let mut shun_list = before.clone();
         for (node, entry) in &accepted.0 {
             match protected.objection(node, entry).filter(|_| entry.epoch.is_shunned()) {
                 Some(why) => drop(not_applied.insert(node.clone(), why)),
-                None => register.merge(&ShunList(BTreeMap::from([(node.clone(), entry.clone())]))),
+                None => shun_list.merge(&ShunList(BTreeMap::from([(node.clone(), entry.clone())]))),
             }
         }
         for (node, why) in &not_applied {
             tracing::warn!(from = %question.from, %node, why, "an entry of the request is rejected");
         }
         for (node, entry) in &accepted.0 {
-            let own = register.epoch(node);
+            let own = shun_list.epoch(node);
             if entry.epoch.is_shunned() && !own.is_shunned() {
                 not_applied
                     .entry(node.clone())
                     .or_insert_with(|| format!("it is readmitted on this host, in epoch {own}"));
             }
         }
-        for (node, entry) in register.shunned() {
+        for (node, entry) in shun_list.shunned() {
             if let Some(why) = protected.why_in_part(node, entry) {
                 not_applied.entry(node.clone()).or_insert(why);
             }
         }
-        let (applied, not_durable) = self.keep(&before, &register, &protected, deadline)?;
+        let (applied, not_durable) = self.keep(&before, &shun_list, &protected, deadline)?;
         if let Some(address) = question.gone_master_ip
             && protected_master(address)
         {
             make_unreachable(&[address], GONE_MASTER);
         }
-        Ok(PeerReport { not_durable, ..self.report(register, applied.refused(), not_applied, question) })
+        Ok(PeerReport { not_durable, ..self.report(shun_list, applied.rules(), not_applied, question) })
     }
 
     /// Reads what Ganeti's files on this host hold of the cluster. Of a file that cannot be read nothing counts: then
     /// no node is a candidate.
-    fn roll(&self) -> Roll {
+    fn members(&self) -> ClusterMembers {
         let mut members: BTreeMap<NodeName, BTreeSet<IpAddr>> = self
             .ssconf
             .names("node_list")
@@ -208,7 +208,7 @@ impl<'a> ShunApplier<'a> {
                 members.entry(node).or_default().insert(address);
             }
         }
-        Roll {
+        ClusterMembers {
             here: Some(self.here.clone()),
             members,
             candidates: self.ssconf.names("master_candidates").unwrap_or_default().into_iter().collect(),
@@ -223,10 +223,10 @@ impl<'a> ShunApplier<'a> {
     /// [`ShunError`] as for [`ShunApplier::merge_and_apply`].
     pub fn apply(&self, deadline: Deadline) -> Result<Applied, ShunError> {
         let _lock = self.lock(deadline)?;
-        let before = self.register()?;
+        let before = self.shun_list()?;
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
-        let register = self.with_offline(before.clone(), &protected);
-        self.keep(&before, &register, &protected, deadline).map(|(applied, _)| applied)
+        let shun_list = self.with_offline(before.clone(), &protected);
+        self.keep(&before, &shun_list, &protected, deadline).map(|(applied, _)| applied)
     }
 
     /// Returns a function with the reason why one of an entry's addresses is not shunned any more; `None` if all are.
@@ -239,8 +239,8 @@ impl<'a> ShunApplier<'a> {
     ///
     /// # Errors
     /// [`ShunError::Rules`] if the rules cannot be read.
-    pub fn refused(&self, deadline: Deadline) -> Result<AppliedRules, ShunError> {
-        Ok(shun_table::refused(deadline)?)
+    pub fn applied_rules(&self, deadline: Deadline) -> Result<AppliedRules, ShunError> {
+        Ok(shun_table::applied_rules(deadline)?)
     }
 
     /// Removes `nodes` from this host's shun list, and makes the rules again, so that no round takes them for the
@@ -250,7 +250,7 @@ impl<'a> ShunApplier<'a> {
     /// A master candidate removes nothing: the other nodes follow its list.
     ///
     /// # Errors
-    /// [`ShunError::Candidate`] on a master candidate; [`ShunError::Lock`] or [`ShunError::Register`] if the list
+    /// [`ShunError::Candidate`] on a master candidate; [`ShunError::Lock`] or [`ShunError::ShunList`] if the list
     /// cannot be locked or read; [`ShunError::NotForgotten`] if the disk does not take it. Nothing was changed then.
     /// With [`ShunError::Rules`] the list is changed, and the rules may not be.
     pub fn forget(&self, nodes: &BTreeSet<NodeName>, deadline: Deadline) -> Result<(), ShunError> {
@@ -260,15 +260,15 @@ impl<'a> ShunApplier<'a> {
             return Err(ShunError::Candidate);
         }
         let _lock = self.lock(deadline)?;
-        let mut register = self.register()?;
-        register.0.retain(|node, _| !nodes.contains(node));
-        let kept = Store::new(&self.config.state).write(FILE, &register, deadline.left() / 2);
+        let mut shun_list = self.shun_list()?;
+        shun_list.0.retain(|node, _| !nodes.contains(node));
+        let kept = Store::new(&self.config.state).write(FILE, &shun_list, deadline.left() / 2);
         let why = kept.map_or_else(|error| Some(error.to_string()), Kept::not_on_disk_reason);
         if let Some(why) = why {
             return Err(ShunError::NotForgotten { path: self.file(), why });
         }
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
-        let wanted = wanted(&register, |node, address| protected.why_left_out(node, address).is_none());
+        let wanted = wanted(&shun_list, |node, address| protected.why_left_out(node, address).is_none());
         shun_table::apply(&ShunnedAddresses::new(), &wanted, deadline)?;
         Ok(())
     }
@@ -282,16 +282,16 @@ impl<'a> ShunApplier<'a> {
     fn keep(
         &self,
         before: &ShunList,
-        register: &ShunList,
+        shun_list: &ShunList,
         protected: &Protected<'_>,
         deadline: Deadline,
     ) -> Result<(Applied, Option<String>), ShunError> {
         let store = Store::new(&self.config.state);
         let mut not_durable = None;
-        if register != before || store.is_until_boot(FILE) {
-            register.check()?;
+        if shun_list != before || store.is_until_boot(FILE) {
+            shun_list.check()?;
             // The other half of the time is for the kernel, and for the answer.
-            let kept = store.write(FILE, register, deadline.left() / 2);
+            let kept = store.write(FILE, shun_list, deadline.left() / 2);
             let why = kept.map_or_else(|error| Some(error.to_string()), Kept::not_on_disk_reason);
             not_durable = why.map(|why| format!("{}: {why}", self.file().display()));
             if let Some(why) = &not_durable {
@@ -299,13 +299,13 @@ impl<'a> ShunApplier<'a> {
             }
         }
         let is_target = |node: &NodeName, address: IpAddr| protected.why_left_out(node, address).is_none();
-        let (before, wanted) = (wanted(before, is_target), wanted(register, is_target));
+        let (before, wanted) = (wanted(before, is_target), wanted(shun_list, is_target));
         let applied = shun_table::apply(&before, &wanted, deadline)?;
         // An address whose rules were lost and are made again may have been connected in between.
         let is_anew = matches!(applied, Applied::Done(_)) && before == wanted;
-        let is_new = |address: &IpAddr, reach: &ShunScope| is_anew || before.get(address) < Some(reach);
+        let is_new = |address: &IpAddr, scope: &ShunScope| is_anew || before.get(address) < Some(scope);
         for (of, which) in [(ShunScope::All, Which::All), (ShunScope::Tcp, Which::Tcp)] {
-            let new = wanted.iter().filter(|(address, reach)| **reach == of && is_new(address, reach));
+            let new = wanted.iter().filter(|(address, scope)| **scope == of && is_new(address, scope));
             connections::end(which, &new.map(|(address, _)| *address).collect::<Vec<_>>(), deadline);
         }
         Ok((applied, not_durable))
@@ -313,9 +313,9 @@ impl<'a> ShunApplier<'a> {
 
     /// Adds the nodes that Ganeti has recorded offline while this host was away, or before it had a shun list. A node
     /// that was readmitted since is not added: otherwise it could never be readded to Ganeti.
-    fn with_offline(&self, mut register: ShunList, protected: &Protected<'_>) -> ShunList {
+    fn with_offline(&self, mut shun_list: ShunList, protected: &Protected<'_>) -> ShunList {
         if !self.config.shun.after_off {
-            return register;
+            return shun_list;
         }
         let mut addresses: BTreeMap<NodeName, Vec<_>> = BTreeMap::new();
         for key in ["node_primary_ips", "node_secondary_ips"] {
@@ -324,43 +324,43 @@ impl<'a> ShunApplier<'a> {
             }
         }
         for node in self.ssconf.names("offline_nodes").unwrap_or_default() {
-            if register.0.contains_key(&node) {
+            if shun_list.0.contains_key(&node) {
                 continue;
             }
             let entry = ShunEntry {
                 epoch: Epoch::default().shunned(),
                 addresses: addresses.remove(&node).unwrap_or_default().into_iter().collect(),
                 // The node may run for a repair, in the cluster stack.
-                reach: ShunScope::Tcp,
+                scope: ShunScope::Tcp,
                 grade: Grade::Unknown,
                 boot_id: None,
                 since_ms: now().wall_ms,
                 by: "Ganeti's record that it is offline".to_owned(),
             };
             if protected.objection(&node, &entry).is_none() {
-                register.0.insert(node, entry);
+                shun_list.0.insert(node, entry);
             }
         }
-        register
+        shun_list
     }
 
     fn report(
         &self,
-        register: ShunList,
-        refused: &AppliedRules,
+        shun_list: ShunList,
+        rules: &AppliedRules,
         not_applied: BTreeMap<NodeName, String>,
         question: &PeerRequest,
     ) -> PeerReport {
         // If the order for a node was not carried out as it was sent, one of its addresses may be open.
-        let is_refused = |(node, entry): &(&NodeName, &ShunEntry)| {
+        let is_shunned = |(node, entry): &(&NodeName, &ShunEntry)| {
             !not_applied.contains_key(*node)
-                && entry.addresses.iter().all(|address| refused.addresses.get(address) >= Some(&entry.reach))
+                && entry.addresses.iter().all(|address| rules.addresses.get(address) >= Some(&entry.scope))
         };
-        let all: Vec<_> = register.shunned().filter(is_refused).collect();
-        let refuses = all.iter().map(|(node, entry)| ((*node).clone(), entry.epoch)).collect();
+        let all: Vec<_> = shun_list.shunned().filter(is_shunned).collect();
+        let shunned = all.iter().map(|(node, entry)| ((*node).clone(), entry.epoch)).collect();
         // The scope that the kernel applies at each of its addresses.
         let scope = |entry: &ShunEntry| {
-            let read_back = entry.addresses.iter().map(|address| refused.addresses.get(address).copied());
+            let read_back = entry.addresses.iter().map(|address| rules.addresses.get(address).copied());
             read_back.min().flatten().unwrap_or(ShunScope::Tcp)
         };
         let scopes = all.iter().map(|(node, entry)| ((*node).clone(), scope(entry))).collect();
@@ -372,10 +372,10 @@ impl<'a> ShunApplier<'a> {
             version: VERSION,
             node: self.here.clone(),
             // The kernel's handles begin again with each boot.
-            ruleset_id: format!("{boot_id} {}", refused.ruleset_id.trim_end()),
+            ruleset_id: format!("{boot_id} {}", rules.ruleset_id.trim_end()),
             boot_id,
             uptime_ms: identity::uptime_ms(),
-            refuses,
+            shunned,
             scopes,
             not_applied,
             self_fence: peer_reports::own_self_fence(&self.config.run),
@@ -388,7 +388,7 @@ impl<'a> ShunApplier<'a> {
             program: None,
             not_durable: None,
             drbd_primaries: running_instances::drbd_primaries(),
-            register,
+            shun_list,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::core::shun::last_state::Held;
 use crate::core::shun::list::{Epoch, EpochError, ShunEntry, ShunList, ShunScope};
 use crate::core::shun::memory;
 use crate::core::shun::messages::{PeerReport, PeerRequest};
-use crate::core::shun::peer_state::{Answer, Facts, stand};
+use crate::core::shun::peer_state::{Answer, Facts, peer_state};
 use crate::core::shun::verdict::{Missing, Peer, evaluate_round};
 use crate::service::shun::applier::{self, ShunApplier};
 use crate::service::shun::error::ShunError;
@@ -35,7 +35,7 @@ pub struct ShunCoordinator<'a> {
     pub(super) config: &'a Config,
     pub(super) network: ClusterNetwork,
     data_dir: PathBuf,
-    keeper: ShunApplier<'a>,
+    applier: ShunApplier<'a>,
     channel: PeerChannel,
     target: NodeName,
     pub(super) member: NodeAddresses,
@@ -62,9 +62,9 @@ impl<'a> ShunCoordinator<'a> {
     /// [`OrderError`] if the shun list does not have the node or an address of it, or Ganeti's configuration cannot be
     /// read.
     pub fn of_removed(target: &NodeName, config: &'a Config, data_dir: &Path) -> Result<Self, OrderError> {
-        let register = applier::register(&config.state)?;
-        let found = crate::core::node::find(target, register.0.keys())?;
-        let addresses = register.0.get(found).map(|entry| entry.addresses.clone()).unwrap_or_default();
+        let shun_list = applier::shun_list(&config.state)?;
+        let found = crate::core::node::find(target, shun_list.0.keys())?;
+        let addresses = shun_list.0.get(found).map(|entry| entry.addresses.clone()).unwrap_or_default();
         let primary = addresses.first().copied().ok_or(OrderError::NoListedAddress)?;
         let member = NodeAddresses { primary, addresses, offline: true, candidate: false };
         Self::with(found.clone(), member, network::read(data_dir)?, config, data_dir)
@@ -77,12 +77,12 @@ impl<'a> ShunCoordinator<'a> {
         config: &'a Config,
         data_dir: &Path,
     ) -> Result<Self, OrderError> {
-        let keeper = ShunApplier::new(config, data_dir)?;
-        if *keeper.here() == target {
+        let applier = ShunApplier::new(config, data_dir)?;
+        if *applier.here() == target {
             return Err(OrderError::Itself);
         }
         let channel = PeerChannel::new(config, &network, data_dir);
-        Ok(Self { config, network, data_dir: data_dir.to_owned(), keeper, channel, target, member, is_reading: false })
+        Ok(Self { config, network, data_dir: data_dir.to_owned(), applier, channel, target, member, is_reading: false })
     }
 
     /// Returns the same for a caller that only reads: [`ShunCoordinator::round`] asks and sends no entry, [`ShunCoordinator::judge`]
@@ -101,7 +101,7 @@ impl<'a> ShunCoordinator<'a> {
     /// This host's name in Ganeti.
     #[must_use]
     pub const fn here(&self) -> &NodeName {
-        self.keeper.here()
+        self.applier.here()
     }
 
     /// The target's primary address.
@@ -121,24 +121,26 @@ impl<'a> ShunCoordinator<'a> {
     /// # Errors
     /// [`ShunError`] if the shun list cannot be read.
     pub fn entry(&self) -> Result<Option<ShunEntry>, ShunError> {
-        Ok(self.register()?.0.get(&self.target).cloned())
+        Ok(self.shun_list()?.0.get(&self.target).cloned())
     }
 
     /// Returns this host's shun list.
     ///
     /// # Errors
     /// [`ShunError`] if the shun list cannot be read.
-    pub fn register(&self) -> Result<ShunList, ShunError> {
-        self.keeper.register()
+    pub fn shun_list(&self) -> Result<ShunList, ShunError> {
+        self.applier.shun_list()
     }
 
     /// Returns all nodes but the target, this host and those that are recorded offline, with their addresses. A
     /// readmitted node runs again, also while it is still recorded offline.
     pub(super) fn others(&self, network: &ClusterNetwork) -> BTreeMap<NodeName, IpAddr> {
-        let register = self.register().unwrap_or_default();
+        let shun_list = self.shun_list().unwrap_or_default();
         let members = network.members.iter();
         let is_other = |(name, member): &(&NodeName, &NodeAddresses)| {
-            **name != self.target && *name != self.keeper.here() && (!member.offline || is_readmitted(&register, name))
+            **name != self.target
+                && *name != self.applier.here()
+                && (!member.offline || is_readmitted(&shun_list, name))
         };
         members.filter(is_other).map(|(name, member)| (name.clone(), member.primary)).collect()
     }
@@ -150,13 +152,13 @@ impl<'a> ShunCoordinator<'a> {
     pub fn shun(
         &self,
         grade: Grade,
-        reach: ShunScope,
+        scope: ShunScope,
         by: &str,
         deadline: Deadline,
     ) -> Result<RoundResult, OrderError> {
         let before = self.entry()?;
         let mut epoch = match &before {
-            Some(entry) => next(entry, reach)?,
+            Some(entry) => next(entry, scope)?,
             None => Epoch::default().shunned(),
         };
         let mut attempt = 0;
@@ -166,7 +168,7 @@ impl<'a> ShunCoordinator<'a> {
             let entry = ShunEntry {
                 epoch,
                 addresses: self.member.addresses.clone(),
-                reach,
+                scope,
                 grade,
                 boot_id: stored.get(&self.target).map(|stored| stored.report.boot_id.clone()),
                 since_ms: if is_new { now().wall_ms } else { before.as_ref().map_or(0, |entry| entry.since_ms) },
@@ -175,11 +177,11 @@ impl<'a> ShunCoordinator<'a> {
             let seen = self.tell(entry, deadline)?;
             // Another node readmitted the target meanwhile, or knew of a readmission that this host had missed. The
             // channel removes the list from a regular node's answer, so such a node moves no epoch.
-            let ahead = seen.answers.values().flatten().map(|report| report.register.epoch(&self.target));
+            let ahead = seen.answers.values().flatten().map(|report| report.shun_list.epoch(&self.target));
             let ahead = ahead.filter(|stated| is_near(*stated, Some(epoch)).is_ok()).max();
             // A node has the same epoch with a narrower scope, by the proof of an earlier boot. That would stay so.
             let is_less = seen.answers.values().flatten().any(|report| {
-                report.register.0.get(&self.target).is_some_and(|entry| entry.epoch == epoch && entry.reach < reach)
+                report.shun_list.0.get(&self.target).is_some_and(|entry| entry.epoch == epoch && entry.scope < scope)
             });
             attempt += 1;
             match ahead {
@@ -200,10 +202,10 @@ impl<'a> ShunCoordinator<'a> {
             && entry.epoch.is_shunned();
         let epoch = entry.epoch;
         let question = PeerRequest {
-            register: ShunList(BTreeMap::from([(self.target.clone(), entry)])),
+            shun_list: ShunList(BTreeMap::from([(self.target.clone(), entry)])),
             about: vec![self.target.clone()],
             gone_master_ip: self.network.master_ip.filter(|_| gone),
-            ..PeerRequest::requested_by(self.keeper.here().clone())
+            ..PeerRequest::requested_by(self.applier.here().clone())
         };
         self.ask(&question, epoch, deadline)
     }
@@ -219,7 +221,7 @@ impl<'a> ShunCoordinator<'a> {
             return self.tell(entry, deadline);
         }
         let question =
-            PeerRequest { about: vec![self.target.clone()], ..PeerRequest::requested_by(self.keeper.here().clone()) };
+            PeerRequest { about: vec![self.target.clone()], ..PeerRequest::requested_by(self.applier.here().clone()) };
         self.ask(&question, entry.epoch, deadline)
     }
 
@@ -228,18 +230,18 @@ impl<'a> ShunCoordinator<'a> {
         let mut network = self.current();
         let asked = Duration::from_millis(now().boottime_ms);
         let own = match self.is_reading {
-            true => self.keeper.answer(question, deadline),
-            false => self.keeper.merge_and_apply(question, deadline),
+            true => self.applier.answer(question, deadline),
+            false => self.applier.merge_and_apply(question, deadline),
         };
         let own = own?;
         // If the target was readmitted here meanwhile, the caller that sees the epoch shuns it again.
-        let is_ahead = own.register.epoch(&self.target) > epoch;
+        let is_ahead = own.shun_list.epoch(&self.target) > epoch;
         if let Some(why) = own.not_applied.get(&self.target).filter(|_| !is_ahead) {
             return Err(OrderError::Protected(why.clone()));
         }
-        let reach = own.register.0.get(&self.target).map_or(ShunScope::All, |entry| entry.reach);
+        let scope = own.shun_list.0.get(&self.target).map_or(ShunScope::All, |entry| entry.scope);
         let mut answers = self.channel.ask(&self.others(&network), question, deadline);
-        answers.insert(self.keeper.here().clone(), Ok(own));
+        answers.insert(self.applier.here().clone(), Ok(own));
         let at = Duration::from_millis(now().boottime_ms);
         let newest = newest_serial(&network, &answers);
         if newest > network.serial {
@@ -247,7 +249,7 @@ impl<'a> ShunCoordinator<'a> {
         }
         let mut round = evaluate_round(
             &self.target,
-            (epoch, reach),
+            (epoch, scope),
             &self.peers(&network, &answers),
             asked,
             at,
@@ -256,7 +258,7 @@ impl<'a> ShunCoordinator<'a> {
         if newest > network.serial {
             let (theirs, ours) = (newest.unwrap_or_default(), network.serial.unwrap_or_default());
             let why = format!("has configuration {ours} of Ganeti, and another candidate has {theirs}");
-            let missing = Missing { node: self.keeper.here().clone(), why };
+            let missing = Missing { node: self.applier.here().clone(), why };
             round = Err(round.err().into_iter().flatten().chain([missing]).collect());
         }
         let took = u64::try_from((at - asked).as_millis()).unwrap_or(u64::MAX);
@@ -271,13 +273,13 @@ impl<'a> ShunCoordinator<'a> {
 
     /// Returns the state of every other node towards the target, by the answers.
     fn peers(&self, network: &ClusterNetwork, answers: &Answers) -> Vec<Peer> {
-        let refused_by = |node: &NodeName| -> BTreeSet<NodeName> {
+        let shunned_by = |node: &NodeName| -> BTreeSet<NodeName> {
             let refuse = |(from, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
-                answer.as_ref().is_ok_and(|report| report.refuses.contains_key(node)).then(|| from.clone())
+                answer.as_ref().is_ok_and(|report| report.shunned.contains_key(node)).then(|| from.clone())
             };
             answers.iter().filter_map(refuse).collect()
         };
-        let register = self.keeper.register().unwrap_or_default();
+        let shun_list = self.applier.shun_list().unwrap_or_default();
         let members = network.members.iter().filter(|(name, _)| **name != self.target);
         let peer = |(name, member): (&NodeName, &NodeAddresses)| {
             let answer = answers.get(name).unwrap_or(&Err(PeerError::NotAsked));
@@ -286,8 +288,8 @@ impl<'a> ShunCoordinator<'a> {
             Peer {
                 node: name.clone(),
                 address: member.primary,
-                stand: stand(&self.facts(network, (name, member), answer, answers, &register)),
-                refused_by: refused_by(name),
+                state: peer_state(&self.facts(network, (name, member), answer, answers, &shun_list)),
+                shunned_by: shunned_by(name),
             }
         };
         members.map(peer).collect()
@@ -299,11 +301,11 @@ impl<'a> ShunCoordinator<'a> {
         (name, member): (&NodeName, &NodeAddresses),
         answer: Result<&'b PeerReport, &'b str>,
         answers: &Answers,
-        register: &'b ShunList,
+        shun_list: &'b ShunList,
     ) -> Facts<'b> {
         let answer = answer.map(|report| Answer {
-            refuses: report.refuses.get(&self.target).copied(),
-            reach: report.scopes.get(&self.target).copied().unwrap_or(ShunScope::Tcp),
+            shuns: report.shunned.get(&self.target).copied(),
+            scope: report.scopes.get(&self.target).copied().unwrap_or(ShunScope::Tcp),
             ruleset_id: &report.ruleset_id,
             objection: report.not_applied.get(&self.target).map_or("it is readmitted there", String::as_str),
         });
@@ -312,11 +314,11 @@ impl<'a> ShunCoordinator<'a> {
             let answered = answered(network, answers, name);
             memory::still_holds(entry.epoch, &answered, &electorate(network, name)).is_ok()
         };
-        let shunned = register.0.get(name).filter(|entry| entry.epoch.is_shunned());
+        let shunned = shun_list.0.get(name).filter(|entry| entry.epoch.is_shunned());
         Facts {
             answer,
             proven: shunned.filter(holds).map(|entry| (entry.grade, entry.by.as_str())),
-            recorded_offline: member.offline && !is_readmitted(register, name),
+            recorded_offline: member.offline && !is_readmitted(shun_list, name),
             serves: network.serves(&self.target, name),
         }
     }
@@ -339,15 +341,15 @@ impl<'a> ShunCoordinator<'a> {
 }
 
 /// Whether a node was shunned, and is not any more.
-pub(super) fn is_readmitted(register: &ShunList, node: &NodeName) -> bool {
-    let epoch = register.epoch(node);
+pub(super) fn is_readmitted(shun_list: &ShunList, node: &NodeName) -> bool {
+    let epoch = shun_list.epoch(node);
     epoch > Epoch::default() && !epoch.is_shunned()
 }
 
 /// Returns the epoch in which a node is shunned with this scope. A proof of an earlier boot proves nothing of a later
 /// boot in the cluster stack, and it outweighs all other statements in the same epoch. So such a node gets a new epoch.
-fn next(before: &ShunEntry, reach: ShunScope) -> Result<Epoch, EpochError> {
-    let stale = before.epoch.is_shunned() && before.reach == ShunScope::Tcp && reach == ShunScope::All;
+fn next(before: &ShunEntry, scope: ShunScope) -> Result<Epoch, EpochError> {
+    let stale = before.epoch.is_shunned() && before.scope == ShunScope::Tcp && scope == ShunScope::All;
     if stale { before.epoch.anew() } else { Ok(before.epoch.shunned()) }
 }
 
@@ -362,9 +364,9 @@ pub fn can_shun(data_dir: &Path) -> bool {
 /// # Errors
 /// [`ShunError`] if the shun list cannot be read.
 pub fn remembered(config: &Config, node: &NodeName) -> Result<Option<ShunEntry>, ShunError> {
-    let register = applier::register(&config.state)?;
-    let found = crate::core::node::find(node, register.0.keys()).ok().cloned();
-    Ok(found.and_then(|name| register.0.get(&name).cloned()))
+    let shun_list = applier::shun_list(&config.state)?;
+    let found = crate::core::node::find(node, shun_list.0.keys()).ok().cloned();
+    Ok(found.and_then(|name| shun_list.0.get(&name).cloned()))
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ fn isolated(seen: &RoundResult, node: &NodeName, more: &str) -> Result<Reading, 
 /// offline. A later boot of the target may be in the cluster stack, and echoes may keep its self-fencing alive: nothing
 /// is proven of that boot.
 fn tcp_only(entry: &ShunEntry) -> Result<(), DeviceError> {
-    if entry.reach == ShunScope::All {
+    if entry.scope == ShunScope::All {
         return Ok(());
     }
     Err(DeviceError::transient(format!(

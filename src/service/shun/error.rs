@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::core::node::BadNodeName;
 use crate::core::shun::belief::Disbelief;
-use crate::core::shun::list::RegisterError;
+use crate::core::shun::list::ShunListError;
 use crate::core::shun::messages::VERSION;
 use crate::sys::command::ProgramError;
 use crate::sys::lock::LockError;
@@ -26,14 +26,14 @@ pub enum ShunError {
     Disbelieved(#[from] Disbelief),
     /// The list would be larger than what is read again.
     #[error("nothing was changed: {0}")]
-    Limits(#[from] RegisterError),
+    Limits(#[from] ShunListError),
     /// The shun list cannot be read. It does not count as empty: its entries must not be lost.
     #[error(
         "cannot use {}: {error}; nothing was changed (repair it, or remove it{} once no node has to be shunned)",
         path.display(),
         and_beside(beside.as_deref())
     )]
-    Register {
+    ShunList {
         /// The file that cannot be read.
         path: PathBuf,
         /// The other of the two files that hold the list, if it exists.

@@ -49,14 +49,14 @@ pub fn shun_by_hand(
 fn shun(
     coordinator: &ShunCoordinator<'_>,
     reason: &str,
-    reach: ShunScope,
+    scope: ShunScope,
     deadline: Deadline,
 ) -> Result<usize, OrderError> {
-    if reach == ShunScope::Tcp && coordinator.network.master.as_ref() == Some(coordinator.target()) {
+    if scope == ShunScope::Tcp && coordinator.network.master.as_ref() == Some(coordinator.target()) {
         return Err(OrderError::Master(coordinator.target().clone()));
     }
     let by = format!("{} on {}: {reason}", identity::asker().user, identity::host());
-    match coordinator.shun(Grade::Unknown, reach, &by, deadline)?.round {
+    match coordinator.shun(Grade::Unknown, scope, &by, deadline)?.round {
         Ok(round) => Ok(round.ruleset_ids.len()),
         Err(missing) => Err(OrderError::Missing(missing)),
     }

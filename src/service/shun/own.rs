@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::stored::{register, shunned_addresses, wanted};
+use super::stored::{shun_list, shunned_addresses, wanted};
 use crate::sys::clock::Deadline;
 use crate::sys::nft::shun_table;
 
@@ -37,11 +37,11 @@ impl OwnRefusals {
     /// Reads the shun list in the state directory and the kernel's rules.
     #[must_use]
     pub fn read(state: &Path, deadline: Deadline) -> Self {
-        let kernel = shun_table::refused_if_known(deadline.at_most(KERNEL)).unwrap_or_else(|error| {
+        let kernel = shun_table::applied_rules_if_known(deadline.at_most(KERNEL)).unwrap_or_else(|error| {
             tracing::warn!(%error, "the rules of this host's kernel are unknown");
             None
         });
-        Self { listed: shunned_addresses(state), kernel: kernel.map(|refused| refused.addresses.into_keys().collect()) }
+        Self { listed: shunned_addresses(state), kernel: kernel.map(|rules| rules.addresses.into_keys().collect()) }
     }
 
     /// Returns a value for tests: the addresses of the list, and those that the kernel shuns, if that is known.
@@ -69,9 +69,9 @@ impl OwnRefusals {
 /// Returns the addresses of the nodes whose statements do not count: those of the shun list, also where their rules are
 /// absent. If the list cannot be read, they are those that the kernel shuns.
 #[must_use]
-pub fn shunned_or_refused(state: &Path, deadline: Deadline) -> BTreeSet<IpAddr> {
-    let refused = || shun_table::refused(deadline.at_most(KERNEL)).unwrap_or_default().addresses;
-    register(state).map_or_else(|_| refused(), |register| wanted(&register, |_, _| true)).into_keys().collect()
+pub fn shunned_addresses_known(state: &Path, deadline: Deadline) -> BTreeSet<IpAddr> {
+    let rules = || shun_table::applied_rules(deadline.at_most(KERNEL)).unwrap_or_default().addresses;
+    shun_list(state).map_or_else(|_| rules(), |shun_list| wanted(&shun_list, |_, _| true)).into_keys().collect()
 }
 
 #[cfg(test)]

@@ -72,16 +72,16 @@ pub fn answer(
 ) -> Result<PeerReport, AnswerError> {
     let (text, by) = if text == "-" { (read_stdin()?, Channel::Root) } else { (text.to_owned(), Channel::Noded) };
     let question: PeerRequest = serde_json::from_str(&text).map_err(AnswerError::Parse)?;
-    let keeper = ShunApplier::new(config, data_dir).map_err(AnswerError::Host)?;
-    let applied = keeper.obey(&question, by, deadline);
-    let report = applied.map_err(|error| AnswerError::Shun { here: keeper.here().clone(), error })?;
+    let applier = ShunApplier::new(config, data_dir).map_err(AnswerError::Host)?;
+    let applied = applier.obey(&question, by, deadline);
+    let report = applied.map_err(|error| AnswerError::Shun { here: applier.here().clone(), error })?;
     let receipts = receipts::of_here(config, data_dir, &question.receipts);
     let drbd = if question.drbd { drbd_seen::ages(&config.state) } else { BTreeMap::new() };
     let report = PeerReport { receipts, drbd, program: Some(identity::program(path)), ..report };
     // The sender reads no more than that, through both channels.
     let length = serde_json::to_string(&report).map_err(AnswerError::Json)?.len();
     if length > ANSWER_LIMIT {
-        return Err(AnswerError::TooLong { here: keeper.here().clone(), length });
+        return Err(AnswerError::TooLong { here: applier.here().clone(), length });
     }
     Ok(report)
 }

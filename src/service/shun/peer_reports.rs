@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     fn stored(node: &NodeName, asked_boottime_ms: u64, boot_id: &str) -> StoredPeerReport {
-        let report = serde_json::json!({"version": 1, "node": node, "boot_id": "b1", "register": {}, "refuses": {}, "ruleset_id": "1"});
+        let report = serde_json::json!({"version": 1, "node": node, "boot_id": "b1", "shun_list": {}, "shunned": {}, "ruleset_id": "1"});
         StoredPeerReport {
             asked_boottime_ms,
             boot_id: boot_id.to_owned(),

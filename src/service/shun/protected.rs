@@ -136,7 +136,7 @@ mod tests {
         ShunEntry {
             epoch: Epoch(1),
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
-            reach: ShunScope::All,
+            scope: ShunScope::All,
             grade: Grade::Isolated,
             boot_id: None,
             since_ms: 1,

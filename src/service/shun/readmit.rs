@@ -146,15 +146,15 @@ fn ask(coordinator: &ShunCoordinator<'_>, deadline: Deadline) -> Result<Returnin
     shun_table::allow_noded(coordinator.address(), HOLE, deadline.at_most(EACH))?;
     // The target received nothing while it was shunned. After its readmission the other nodes rely on it to shun the
     // nodes that they shun.
-    let mut register = coordinator.register()?;
-    register.0.remove(coordinator.target());
-    let shunned: Vec<_> = register.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
-    let question = PeerRequest { register, ..PeerRequest::requested_by(coordinator.here().clone()) };
+    let mut shun_list = coordinator.shun_list()?;
+    shun_list.0.remove(coordinator.target());
+    let shunned: Vec<_> = shun_list.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
+    let question = PeerRequest { shun_list, ..PeerRequest::requested_by(coordinator.here().clone()) };
     let peers = BTreeMap::from([(coordinator.target().clone(), coordinator.address())]);
     let answers = coordinator.channel().ask(&peers, &question, deadline.at_most(EACH));
     let answer = answers.into_values().next().unwrap_or(Err(PeerError::NotAsked));
     let report = answer.map_err(OrderError::TargetAnswer)?;
-    if let Some((lost, _)) = shunned.iter().find(|(node, epoch)| report.refuses.get(node) < Some(epoch)) {
+    if let Some((lost, _)) = shunned.iter().find(|(node, epoch)| report.shunned.get(node) < Some(epoch)) {
         return Err(OrderError::TargetShunsLess { node: lost.clone(), why: report.not_applied.get(lost).cloned() });
     }
     Ok(ReturningNode {

@@ -70,16 +70,16 @@ pub fn of_another(
     nodes: &[NodeName],
     deadline: Deadline,
 ) -> Result<Receipts, ReceiptsError> {
-    let keeper = ShunApplier::new(config, data_dir)?;
-    let register = keeper.register()?;
+    let applier = ShunApplier::new(config, data_dir)?;
+    let shun_list = applier.shun_list()?;
     let network = network::read(data_dir)?;
-    let epoch = register.epoch(host);
+    let epoch = shun_list.epoch(host);
     let member = network.members.get(host).filter(|member| member.candidate && !member.offline);
-    let Some(member) = member.filter(|_| !epoch.is_shunned() && host != keeper.here()) else {
+    let Some(member) = member.filter(|_| !epoch.is_shunned() && host != applier.here()) else {
         return Err(ReceiptsError::NotAsked(host.clone()));
     };
     let peers = BTreeMap::from([(host.clone(), member.primary)]);
-    let question = PeerRequest { receipts: nodes.to_vec(), ..PeerRequest::requested_by(keeper.here().clone()) };
+    let question = PeerRequest { receipts: nodes.to_vec(), ..PeerRequest::requested_by(applier.here().clone()) };
     let answers = PeerChannel::new(config, &network, data_dir).ask(&peers, &question, deadline);
     let answer = answers.into_values().next().unwrap_or(Err(PeerError::NotAsked));
     answer.map(|report| report.receipts).map_err(|error| ReceiptsError::NoAnswer { host: host.clone(), error })

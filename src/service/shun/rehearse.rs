@@ -70,8 +70,12 @@ fn provable(
 }
 
 fn bounded(self_fence: &SelfFenceReport) -> String {
-    let SelfFenceReport { driver, terms, .. } = self_fence;
-    format!("armed ({driver}, {} s): bounded after {:.0} s", terms.watchdog_ms / 1_000, terms.wait_time().as_secs_f64())
+    let SelfFenceReport { driver, lease_times, .. } = self_fence;
+    format!(
+        "armed ({driver}, {} s): bounded after {:.0} s",
+        lease_times.watchdog_ms / 1_000,
+        lease_times.wait_time().as_secs_f64()
+    )
 }
 
 #[cfg(test)]
@@ -85,12 +89,12 @@ mod tests {
     /// The check reports a failure where the fencing would not accept the proof.
     #[test]
     fn a_proof_that_is_too_weak_is_told_before_it_is_needed() {
-        let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+        let lease_times = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
         let self_fence = |driver: &str, nowayout| SelfFenceReport {
             boot_id: "b".to_owned(),
             driver: driver.to_owned(),
             nowayout,
-            terms,
+            lease_times,
             candidates: Vec::new(),
             asks_from: None,
             is_virtual: Some(false),

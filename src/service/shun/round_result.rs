@@ -68,7 +68,7 @@ impl RoundResult {
 /// Returns the epoch that each answering node has for `node`.
 pub(super) fn answered(network: &ClusterNetwork, answers: &Answers, node: &NodeName) -> Vec<(IpAddr, Epoch)> {
     let one = |(name, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
-        Some((network.members.get(name)?.primary, answer.as_ref().ok()?.register.epoch(node)))
+        Some((network.members.get(name)?.primary, answer.as_ref().ok()?.shun_list.epoch(node)))
     };
     answers.iter().filter_map(one).collect()
 }

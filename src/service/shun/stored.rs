@@ -29,39 +29,39 @@ pub fn remembers(state: &Path) -> bool {
 /// Reads this host's shun list.
 ///
 /// # Errors
-/// [`ShunError::Register`] if a file is damaged or cannot be read: a damaged list is never an empty one.
-pub fn register(state: &Path) -> Result<ShunList, ShunError> {
+/// [`ShunError::ShunList`] if a file is damaged or cannot be read: a damaged list is never an empty one.
+pub fn shun_list(state: &Path) -> Result<ShunList, ShunError> {
     let (disk, memory) = (file(state), until_boot(state).join(FILE));
-    let damaged = |path: &Path, other: &Path, error| ShunError::Register {
+    let damaged = |path: &Path, other: &Path, error| ShunError::ShunList {
         path: path.to_owned(),
         beside: other.exists().then(|| other.to_owned()),
         error,
     };
     let on_disk: Option<ShunList> = state_file::read(&disk).map_err(|error| damaged(&disk, &memory, error))?;
-    let mut register = on_disk.unwrap_or_default();
+    let mut shun_list = on_disk.unwrap_or_default();
     // Epochs only grow, so the entries that the disk did not take are merged with those that it has.
     let newer: Option<ShunList> =
         Store::new(state).read_until_boot(FILE).map_err(|error| damaged(&memory, &disk, error))?;
     if let Some(newer) = newer {
-        register.merge(&newer);
+        shun_list.merge(&newer);
     }
-    Ok(register)
+    Ok(shun_list)
 }
 
 /// Returns the addresses of the shunned nodes. A list that cannot be read has none, as on a host that shuns no node.
 #[must_use]
 pub(super) fn shunned_addresses(state: &Path) -> BTreeSet<IpAddr> {
-    wanted(&register(state).unwrap_or_default(), |_, _| true).into_keys().collect()
+    wanted(&shun_list(state).unwrap_or_default(), |_, _| true).into_keys().collect()
 }
 
-/// Returns what the kernel has to shun, of the addresses that `is_refused` leaves. For an address of two nodes the
+/// Returns what the kernel has to shun, of the addresses that `is_shunned` leaves. For an address of two nodes the
 /// wider scope counts.
-pub(super) fn wanted(register: &ShunList, is_refused: impl Fn(&NodeName, IpAddr) -> bool) -> ShunnedAddresses {
+pub(super) fn wanted(shun_list: &ShunList, is_shunned: impl Fn(&NodeName, IpAddr) -> bool) -> ShunnedAddresses {
     let mut wanted = ShunnedAddresses::new();
-    for (node, entry) in register.shunned() {
-        for address in entry.addresses.iter().filter(|address| is_refused(node, **address)) {
-            let reach = wanted.entry(*address).or_insert(entry.reach);
-            *reach = (*reach).max(entry.reach);
+    for (node, entry) in shun_list.shunned() {
+        for address in entry.addresses.iter().filter(|address| is_shunned(node, **address)) {
+            let scope = wanted.entry(*address).or_insert(entry.scope);
+            *scope = (*scope).max(entry.scope);
         }
     }
     wanted
@@ -82,7 +82,7 @@ mod tests {
         std::fs::write(file(&state), "{}").unwrap();
         std::fs::write(&memory, "{").unwrap();
         let check = |damaged: &Path, other: &Path| {
-            let error = register(&state).unwrap_err().to_string();
+            let error = shun_list(&state).unwrap_err().to_string();
             assert!(error.starts_with(&format!("cannot use {}: ", damaged.display())), "{error}");
             assert!(error.contains(&format!("remove it and {} once", other.display())), "{error}");
         };
@@ -90,7 +90,7 @@ mod tests {
         std::fs::write(file(&state), "{").unwrap();
         check(&file(&state), &memory);
         std::fs::remove_file(&memory).unwrap();
-        let alone = register(&state).unwrap_err().to_string();
+        let alone = shun_list(&state).unwrap_err().to_string();
         assert!(alone.contains("remove it once no node"), "{alone}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::core::config::{Config, Driver};
 use crate::core::node::NodeName;
-use crate::core::shun::list::{ShunList, not_refused};
+use crate::core::shun::list::{ShunList, not_shunned};
 use crate::core::shun::messages::{PeerReport, PeerRequest};
 use crate::service::shun::applier::ShunApplier;
 use crate::service::shun::peer_reports::{self, Peers, StoredPeerReport};
@@ -49,29 +49,29 @@ impl SyncResult {
 /// # Errors
 /// [`OrderError`] if no node was asked, or the answers could not be merged.
 pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<SyncResult, OrderError> {
-    let keeper = ShunApplier::new(config, data_dir)?;
-    let register = keeper.register()?;
-    if !can_shun(data_dir) || register == ShunList::default() && !config.has_driver(&Driver::Shun) {
+    let applier = ShunApplier::new(config, data_dir)?;
+    let shun_list = applier.shun_list()?;
+    if !can_shun(data_dir) || shun_list == ShunList::default() && !config.has_driver(&Driver::Shun) {
         return Ok(SyncResult::default());
     }
     let network = network::read(data_dir)?;
-    let question = |register: ShunList| PeerRequest { register, ..PeerRequest::requested_by(keeper.here().clone()) };
+    let question = |shun_list: ShunList| PeerRequest { shun_list, ..PeerRequest::requested_by(applier.here().clone()) };
     // This also checks this host's own rules: another program may have flushed them.
-    let own = keeper.merge_and_apply(&question(ShunList::default()), deadline)?;
-    let refused = |node: &NodeName| register.epoch(node).is_shunned();
-    let readmitted = |node: &NodeName| is_readmitted(&register, node);
+    let own = applier.merge_and_apply(&question(ShunList::default()), deadline)?;
+    let is_shunned = |node: &NodeName| shun_list.epoch(node).is_shunned();
+    let readmitted = |node: &NodeName| is_readmitted(&shun_list, node);
     let peers: BTreeMap<_, _> = network
         .members
         .iter()
         // A readmitted node runs again, also while it is still recorded offline.
-        .filter(|(name, member)| *name != keeper.here() && (!member.offline || readmitted(name)) && !refused(name))
+        .filter(|(name, member)| *name != applier.here() && (!member.offline || readmitted(name)) && !is_shunned(name))
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
     let channel = PeerChannel::new(config, &network, data_dir);
     let asked_boottime_ms = now().boottime_ms;
-    let answers = channel.ask(&peers, &question(register.clone()), deadline);
+    let answers = channel.ask(&peers, &question(shun_list.clone()), deadline);
     let mut learnt: BTreeMap<NodeName, ShunList> = BTreeMap::new();
-    let mut reports = BTreeMap::from([(keeper.here().clone(), own)]);
+    let mut reports = BTreeMap::from([(applier.here().clone(), own)]);
     let mut synced = SyncResult::default();
     let mut received = Peers::new();
     let not_durable = |node: &NodeName, report: &PeerReport| {
@@ -84,7 +84,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
                 // Only a candidate is trusted about other nodes: the channel removes the list from a regular node's
                 // answer.
                 if network.members.get(&node).is_some_and(|member| member.candidate) {
-                    learnt.insert(node.clone(), report.register.clone());
+                    learnt.insert(node.clone(), report.shun_list.clone());
                 }
                 reports.insert(node.clone(), report.clone());
                 received.insert(node, StoredPeerReport { asked_boottime_ms, boot_id: identity::incarnation(), report });
@@ -93,15 +93,15 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
         }
     }
     synced.notes.extend(reports.iter().filter_map(|(node, report)| not_durable(node, report)));
-    synced.notes.extend(keeper.learn(&learnt, deadline)?);
+    synced.notes.extend(applier.learn(&learnt, deadline)?);
     if let Err(error) =
         peer_reports::keep_peers(&config.state, received, |node| network.members.contains_key(node), deadline)
     {
         synced.notes.push(format!("the reports of the nodes are not kept: {error}"));
     }
-    let after = keeper.register()?;
-    let refuses = reports.iter().map(|(node, report)| (node, &report.refuses));
+    let after = applier.shun_list()?;
+    let reported = reports.iter().map(|(node, report)| (node, &report.shunned));
     synced.shuns = after.shunned().next().is_some();
-    synced.open = not_refused(&register, &after, refuses);
+    synced.open = not_shunned(&shun_list, &after, reported);
     Ok(synced)
 }

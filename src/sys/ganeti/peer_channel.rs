@@ -77,7 +77,7 @@ pub struct PeerChannel {
     /// The master candidates, by this host's configuration.
     candidates: BTreeSet<NodeName>,
     /// The times of this host's own self-fencing.
-    own_terms: LeaseTimes,
+    own_lease_times: LeaseTimes,
 }
 
 impl From<CallError> for PeerError {
@@ -100,7 +100,7 @@ impl PeerChannel {
             data_dir: data_dir.to_owned(),
             cluster: network.cluster.clone(),
             candidates: candidates.collect(),
-            own_terms: config.self_fence.terms(),
+            own_lease_times: config.self_fence.lease_times(),
         }
     }
 
@@ -115,7 +115,7 @@ impl PeerChannel {
                 about: &question.about,
                 receipts: &question.receipts,
                 drbd: question.drbd,
-                own_terms: self.own_terms,
+                own_lease_times: self.own_lease_times,
             },
         )
         .map_err(|why| PeerError::Disbelieved(why.to_string()))

@@ -48,9 +48,9 @@ pub enum Applied {
 impl Applied {
     /// Returns the rules that the kernel has now.
     #[must_use]
-    pub const fn refused(&self) -> &AppliedRules {
+    pub const fn rules(&self) -> &AppliedRules {
         match self {
-            Self::Unchanged(refused) | Self::Done(refused) => refused,
+            Self::Unchanged(rules) | Self::Done(rules) => rules,
         }
     }
 }
@@ -74,16 +74,16 @@ pub fn apply(
         return Ok(Applied::Unchanged(AppliedRules::default()));
     }
     let commands = match &found {
-        Found::Whole(refused) if refused.addresses == *wanted => return Ok(Applied::Unchanged(refused.clone())),
+        Found::Whole(rules) if rules.addresses == *wanted => return Ok(Applied::Unchanged(rules.clone())),
         _ if wanted.is_empty() => remove(),
-        Found::Whole(refused) if refused.addresses == *before => change(&refused.addresses, wanted, bridged),
+        Found::Whole(rules) if rules.addresses == *before => change(&rules.addresses, wanted, bridged),
         Found::Nothing | Found::Damaged | Found::Whole(_) => {
             remove().into_iter().chain(make(wanted, bridged)).collect()
         }
     };
     nft::apply(&commands, deadline)?;
     match read(bridged, deadline)? {
-        Found::Whole(refused) if refused.addresses == *wanted => Ok(Applied::Done(refused)),
+        Found::Whole(rules) if rules.addresses == *wanted => Ok(Applied::Done(rules)),
         Found::Nothing if wanted.is_empty() => Ok(Applied::Done(AppliedRules::default())),
         found => Err(ProgramError::Failed {
             what: format!("nft: reading back the table {TABLE}"),
@@ -105,17 +105,17 @@ pub fn apply(
 ///
 /// # Errors
 /// [`ProgramError`] if `nft` fails.
-pub fn refused(deadline: Deadline) -> Result<AppliedRules, ProgramError> {
-    refused_if_known(deadline).map(Option::unwrap_or_default)
+pub fn applied_rules(deadline: Deadline) -> Result<AppliedRules, ProgramError> {
+    applied_rules_if_known(deadline).map(Option::unwrap_or_default)
 }
 
 /// Returns the addresses that the kernel shuns; `None` for a damaged table, which may still drop packets.
 ///
 /// # Errors
 /// [`ProgramError`] if `nft` fails.
-pub fn refused_if_known(deadline: Deadline) -> Result<Option<AppliedRules>, ProgramError> {
+pub fn applied_rules_if_known(deadline: Deadline) -> Result<Option<AppliedRules>, ProgramError> {
     Ok(match read(has_bridge(), deadline)? {
-        Found::Whole(refused) => Some(refused),
+        Found::Whole(rules) => Some(rules),
         Found::Nothing => Some(AppliedRules::default()),
         Found::Damaged => None,
     })
@@ -138,7 +138,7 @@ enum Found {
     Whole(AppliedRules),
 }
 
-const REACHES: [(&str, ShunScope); 2] = [("all", ShunScope::All), ("tcp", ShunScope::Tcp)];
+const SCOPES: [(&str, ShunScope); 2] = [("all", ShunScope::All), ("tcp", ShunScope::Tcp)];
 
 fn read(bridged: bool, deadline: Deadline) -> Result<Found, ProgramError> {
     let Some(listing) = nft::list("inet", TABLE, deadline)? else { return Ok(Found::Nothing) };
@@ -178,11 +178,11 @@ fn whole(listing: &[Value], wanted: &[Chain]) -> Option<AppliedRules> {
     let mut addresses = ShunnedAddresses::new();
     for set in objects("set") {
         let name = text(set, "name");
-        let Some((_, reach)) = REACHES.iter().find(|(word, _)| name.trim_end_matches(['4', '6']) == *word) else {
+        let Some((_, scope)) = SCOPES.iter().find(|(word, _)| name.trim_end_matches(['4', '6']) == *word) else {
             continue;
         };
         for element in set.get("elem").and_then(Value::as_array).into_iter().flatten() {
-            addresses.insert(element.as_str()?.parse().ok()?, *reach);
+            addresses.insert(element.as_str()?.parse().ok()?, *scope);
         }
     }
     Some(AppliedRules { addresses, ruleset_id })
@@ -311,7 +311,7 @@ fn make(wanted: &ShunnedAddresses, bridged: bool) -> Vec<Value> {
 
 fn change(before: &ShunnedAddresses, wanted: &ShunnedAddresses, bridged: bool) -> Vec<Value> {
     let not_in = |these: &ShunnedAddresses, others: &ShunnedAddresses| -> ShunnedAddresses {
-        these.iter().filter(|(address, reach)| others.get(address) != Some(reach)).map(|(a, r)| (*a, *r)).collect()
+        these.iter().filter(|(address, scope)| others.get(address) != Some(scope)).map(|(a, r)| (*a, *r)).collect()
     };
     let mut commands = elements("delete", &not_in(before, wanted), bridged);
     commands.extend(elements("add", &not_in(wanted, before), bridged));
@@ -320,9 +320,9 @@ fn change(before: &ShunnedAddresses, wanted: &ShunnedAddresses, bridged: bool) -
 
 fn elements(verb: &str, addresses: &ShunnedAddresses, bridged: bool) -> Vec<Value> {
     let mut commands = Vec::new();
-    for (set, reach) in REACHES {
+    for (set, scope) in SCOPES {
         for is_v4 in [true, false] {
-            let of_it = |(address, of): &(&IpAddr, &ShunScope)| **of == reach && address.is_ipv4() == is_v4;
+            let of_it = |(address, of): &(&IpAddr, &ShunScope)| **of == scope && address.is_ipv4() == is_v4;
             let some: BTreeSet<&IpAddr> = addresses.iter().filter(of_it).map(|(address, _)| address).collect();
             let Some(first) = some.first() else { continue };
             let families = ["inet", "bridge"].into_iter().take(if bridged { 2 } else { 1 });

@@ -29,15 +29,15 @@ const EACH: u32 = 4;
 const WATCHED: Duration = Duration::from_secs(30);
 
 /// The default times, as far as the lab's watchdog supports them.
-const TERMS: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+const LEASE_TIMES: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
 
 /// Returns all rows of shunning.
 pub(crate) fn all(runs: usize) -> Result<Vec<Row>> {
     let programs = built_programs()?;
     let mut rows = vec![many(&programs, runs.min(10))?];
     progress("a lab with self-fences; a host is refused, and let in again");
-    let lab = up(Some(TERMS))?;
-    let proof = Proof { shun: true, least: Some(Grade::Isolated), self_fence: Some(TERMS) };
+    let lab = up(Some(LEASE_TIMES))?;
+    let proof = Proof { shun: true, least: Some(Grade::Isolated), self_fence: Some(LEASE_TIMES) };
     install(&lab, &programs, &proof)?;
     rows.push(refused(&lab, runs.min(10))?);
     rows.extend(self_fence(&lab)?);
@@ -65,12 +65,12 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
     fs::create_dir_all(dir.join("state"))?;
     let entry = |n: u32| {
         let addresses = [0, 1, 2, 3].map(|k| std::net::Ipv4Addr::from(0x0a00_0000 + EACH * n + k).to_string());
-        let entry = json!({"epoch": 1, "addresses": addresses, "reach": "all", "grade": "isolated", "boot_id": null,
+        let entry = json!({"epoch": 1, "addresses": addresses, "scope": "all", "grade": "isolated", "boot_id": null,
                            "since_ms": 1, "by": "bench"});
         (format!("node{n}.example.com"), entry)
     };
-    let register: serde_json::Map<String, Value> = (1..=ADDRESSES / EACH).map(entry).collect();
-    fs::write(dir.join("state/shun-list.json"), Value::Object(register).to_string())?;
+    let shun_list: serde_json::Map<String, Value> = (1..=ADDRESSES / EACH).map(entry).collect();
+    fs::write(dir.join("state/shun-list.json"), Value::Object(shun_list).to_string())?;
     let shown = dir.display();
     fs::write(
         dir.join("config.toml"),

@@ -81,21 +81,21 @@ impl Scene {
         Config::parse(&text, Path::new("config.toml")).unwrap()
     }
 
-    fn tell(&self, epoch: u64, reach: ShunScope) -> PeerReport {
+    fn tell(&self, epoch: u64, scope: ShunScope) -> PeerReport {
         let config = self.config();
-        let keeper = ShunApplier::new(&config, self.dir.path()).unwrap();
+        let applier = ShunApplier::new(&config, self.dir.path()).unwrap();
         let entry = ShunEntry {
             epoch: Epoch(epoch),
             addresses: THERE.map(|text| text.parse().unwrap()).into(),
-            reach,
+            scope,
             grade: Grade::Isolated,
             boot_id: None,
             since_ms: 1,
             by: "a test".into(),
         };
-        let register = ShunList(BTreeMap::from([(node("n3"), entry)]));
-        let question = PeerRequest { register, ..PeerRequest::requested_by(node("n1")) };
-        keeper.merge_and_apply(&question, Deadline::after(Duration::from_secs(5))).unwrap()
+        let shun_list = ShunList(BTreeMap::from([(node("n3"), entry)]));
+        let question = PeerRequest { shun_list, ..PeerRequest::requested_by(node("n1")) };
+        applier.merge_and_apply(&question, Deadline::after(Duration::from_secs(5))).unwrap()
     }
 
     fn apply(&self) -> Applied {
@@ -148,7 +148,7 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     udp_there.recv_from(&mut [0; 9]).unwrap();
 
     let report = scene.tell(1, ShunScope::All);
-    assert_eq!(report.refuses, BTreeMap::from([(node("n3"), Epoch(1))]));
+    assert_eq!(report.shunned, BTreeMap::from([(node("n3"), Epoch(1))]));
     for (here, there) in &mut flows {
         // The kernel has ended our end. Packets of the other end get no answer, and packets to it do not arrive.
         assert!(here.write_all(b"y").and_then(|()| here.read_exact(&mut [0])).is_err());
@@ -173,14 +173,14 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     with_other.write_all(b"x").unwrap();
     others_end.read_exact(&mut [0]).unwrap();
 
-    assert_eq!(scene.tell(2, ShunScope::All).refuses, BTreeMap::new());
+    assert_eq!(scene.tell(2, ShunScope::All).shunned, BTreeMap::new());
     connected(&scene, THERE[0], 7002);
     udp.send_to(b"e", (THERE[0], 5405)).unwrap();
 }
 
 /// A node whose power was read as off returns to the cluster stack, and to nothing else.
 #[test]
-fn of_a_node_that_was_seen_off_only_tcp_is_refused() {
+fn of_a_node_that_was_seen_off_only_tcp_is_shunned() {
     let scene = Scene::new();
     scene.tell(1, ShunScope::Tcp);
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
@@ -211,7 +211,7 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
         assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused, "{damage}");
         let after = scene.tell(1, ShunScope::All);
         assert_ne!(after.ruleset_id, first.ruleset_id, "{damage}");
-        assert_eq!(after.refuses, first.refuses, "{damage}");
+        assert_eq!(after.shunned, first.shunned, "{damage}");
     }
     let before = scene.tell(1, ShunScope::All);
     run("nft delete element inet gnt-ha-shunned all4 { 192.0.2.2 }");
@@ -226,26 +226,26 @@ fn old_orders_and_own_addresses_change_nothing() {
     let scene = Scene::new();
     scene.tell(1, ShunScope::All);
     scene.tell(2, ShunScope::All);
-    assert_eq!(scene.tell(1, ShunScope::All).refuses, BTreeMap::new(), "readmitted since");
-    assert_eq!(scene.tell(3, ShunScope::All).refuses, BTreeMap::from([(node("n3"), Epoch(3))]));
+    assert_eq!(scene.tell(1, ShunScope::All).shunned, BTreeMap::new(), "readmitted since");
+    assert_eq!(scene.tell(3, ShunScope::All).shunned, BTreeMap::from([(node("n3"), Epoch(3))]));
     run("ip addr add 192.0.2.2/32 dev lo");
     let report = scene.tell(5, ShunScope::All);
     assert!(report.not_applied[&node("n3")].contains("an address of this host"), "{:?}", report.not_applied);
-    assert_eq!(report.register.epoch(&node("n3")), Epoch(3));
+    assert_eq!(report.shun_list.epoch(&node("n3")), Epoch(3));
 }
 
 /// The addresses of an old entry may belong to another node or this host by now, which must not be cut off.
 #[test]
-fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
+fn an_address_of_another_node_by_now_is_shunned_no_more() {
     let scene = Scene::new();
     scene.tell(1, ShunScope::All);
     let ganeti = format!("n3 {}\nn4 {}\n", THERE[1], THERE[0]);
     std::fs::write(scene.dir.path().join("ssconf_node_primary_ips"), ganeti).unwrap();
-    let refused = || scene.apply().refused().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let refused = || scene.apply().rules().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(refused(), [THERE[1]]);
     let report = scene.tell(1, ShunScope::All);
     assert!(
-        !report.refuses.contains_key(&node("n3")) && report.not_applied[&node("n3")].contains("n4's"),
+        !report.shunned.contains_key(&node("n3")) && report.not_applied[&node("n3")].contains("n4's"),
         "{report:?}"
     );
     run(&format!("ip addr add {}/128 dev lo", THERE[1]));
@@ -254,20 +254,20 @@ fn an_address_that_belongs_to_somebody_else_by_now_is_refused_no_more() {
 
 /// A damaged shun list is never an empty one: no node is readmitted by it.
 #[test]
-fn a_damaged_register_readmits_nobody() {
+fn a_damaged_list_readmits_no_node() {
     let scene = Scene::new();
     scene.tell(1, ShunScope::All);
     std::fs::write(scene.dir.path().join("state/shun-list.json"), "{\"n3\":").unwrap();
     let config = scene.config();
-    let keeper = ShunApplier::new(&config, scene.dir.path()).unwrap();
-    let error = keeper.apply(Deadline::after(Duration::from_secs(5))).unwrap_err().to_string();
+    let applier = ShunApplier::new(&config, scene.dir.path()).unwrap();
+    let error = applier.apply(Deadline::after(Duration::from_secs(5))).unwrap_err().to_string();
     assert!(error.contains("shun-list.json"), "{error}");
     assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 
 /// Instances' traffic to and from it, routed or bridged by this host, is also dropped.
 #[test]
-fn what_is_forwarded_is_refused_too() {
+fn what_is_forwarded_is_shunned_too() {
     let scene = Scene::new();
     // An instance behind this host, on a routed network of its own.
     let instance = std::thread::spawn(|| {
@@ -303,7 +303,7 @@ fn what_is_forwarded_is_refused_too() {
 
 /// The bridge of the instances forwards nothing from or to it.
 #[test]
-fn what_is_bridged_is_refused_too() {
+fn what_is_bridged_is_shunned_too() {
     let scene = Scene::new();
     let instance = std::thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();

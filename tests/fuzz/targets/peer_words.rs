@@ -26,12 +26,12 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some((self_fence, back)) = again::<SelfFenceReport>(bytes) {
         assert_eq!(self_fence, back);
     }
-    if let Some((register, back)) = again::<ShunList>(bytes) {
-        assert_eq!(register, back);
+    if let Some((shun_list, back)) = again::<ShunList>(bytes) {
+        assert_eq!(shun_list, back);
         // A second receipt of the same message changes nothing.
-        let mut merged = register.clone();
-        merged.merge(&register);
-        assert_eq!(merged, register);
+        let mut merged = shun_list.clone();
+        merged.merge(&shun_list);
+        assert_eq!(merged, shun_list);
     }
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Ok(network) = AddressRange::try_from(text.to_owned())

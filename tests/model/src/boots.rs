@@ -13,7 +13,7 @@ use gnt_ha::core::shun::last_state::Held;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::{Epoch, ShunScope};
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, Denial};
-use gnt_ha::core::shun::peer_state::{Answer, Facts, stand};
+use gnt_ha::core::shun::peer_state::{Answer, Facts, peer_state};
 use gnt_ha::core::shun::readiness::{Boot, may_serve};
 use gnt_ha::core::shun::verdict::{Peer, ProofInput, ProofVerdict, Round, evaluate_proof, evaluate_round, first_of};
 use stateright::{Model, Property};
@@ -36,7 +36,7 @@ const MASTER: u8 = 3;
 
 const STEP_MS: u64 = 20_000;
 const PROMISE_MS: u64 = 120_000;
-const TERMS: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
+const LEASE_TIMES: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 5_000 };
 
 /// The most steps that an armed boot still runs after it was shunned.
 const WAIT: u64 = 2;
@@ -123,7 +123,7 @@ impl State {
             let age_ms = (self.step - report.at) * STEP_MS;
             let (boot_id, uptime_ms) = (report.boot.to_string(), Some(report.uptime * STEP_MS));
             if report.is_armed {
-                let self_fence = self_fence(&boot_id, TERMS, &candidates(), PROMISE_MS);
+                let self_fence = self_fence(&boot_id, LEASE_TIMES, &candidates(), PROMISE_MS);
                 held.reports.push(DatedSelfFenceReport { self_fence, age_ms, uptime_ms });
             } else {
                 held.denials.push(Denial { boot_id, age_ms, uptime_ms });
@@ -141,15 +141,15 @@ impl Boots {
     fn peers(state: &State) -> Vec<Peer> {
         let peer = |number: u8| {
             let is_lost = number == MASTER && state.is_master_lost;
-            let refuses = Answer { refuses: Some(EPOCH), reach: ShunScope::All, ruleset_id: "ruleset", objection: "" };
+            let shuns = Answer { shuns: Some(EPOCH), scope: ShunScope::All, ruleset_id: "ruleset", objection: "" };
             let facts = Facts {
-                answer: if is_lost { Err("does not answer") } else { Ok(refuses) },
+                answer: if is_lost { Err("does not answer") } else { Ok(shuns) },
                 proven: (is_lost && state.has_master_ended).then_some((Grade::Bounded, "the model")),
                 recorded_offline: false,
                 serves: true,
             };
-            let refused_by = if is_lost { [ASKER, OTHER].map(name).into() } else { BTreeSet::new() };
-            Peer { node: name(number), address: address(number), stand: stand(&facts), refused_by }
+            let shunned_by = if is_lost { [ASKER, OTHER].map(name).into() } else { BTreeSet::new() };
+            Peer { node: name(number), address: address(number), state: peer_state(&facts), shunned_by }
         };
         [ASKER, OTHER, MASTER].map(peer).into()
     }
@@ -170,18 +170,18 @@ impl Boots {
         let at = Duration::from_millis(state.step * STEP_MS);
         let asked = (EPOCH, ShunScope::All);
         let last = evaluate_round(&name(TARGET), asked, &Self::peers(state), at, at, "boot").ok()?;
-        let refusing = |is_master: bool| [ASKER, OTHER].into_iter().chain(is_master.then_some(MASTER));
+        let shunning = |is_master: bool| [ASKER, OTHER].into_iter().chain(is_master.then_some(MASTER));
         let kept = state.first.map(|(at, is_master, was_lost)| Round {
             asked: Duration::from_millis(at * STEP_MS),
             at: Duration::from_millis(at * STEP_MS),
-            refusing: refusing(is_master).map(address).collect(),
-            ruleset_ids: refusing(is_master).map(|number| (name(number), "ruleset".to_owned())).collect(),
+            shunning: shunning(is_master).map(address).collect(),
+            ruleset_ids: shunning(is_master).map(|number| (name(number), "ruleset".to_owned())).collect(),
             lost: was_lost.then(|| name(MASTER)).into_iter().collect(),
             ..last.clone()
         });
         let first = first_of(kept.as_ref(), &last);
         if Some(first) != kept.as_ref() {
-            let is_master = last.refusing.contains(&address(MASTER));
+            let is_master = last.shunning.contains(&address(MASTER));
             state.first = Some((state.step, is_master, last.lost.contains(&name(MASTER))));
         } else if Self::verdict(state, first, &last) == ProofVerdict::Bounded {
             state.is_proven = true;

@@ -44,7 +44,7 @@ pub fn name(number: u8) -> NodeName {
 #[must_use]
 pub fn self_fence(
     boot_id: &str,
-    terms: LeaseTimes,
+    lease_times: LeaseTimes,
     candidates: &BTreeSet<IpAddr>,
     guaranteed_for_ms: u64,
 ) -> SelfFenceReport {
@@ -52,7 +52,7 @@ pub fn self_fence(
         boot_id: boot_id.to_owned(),
         driver: "hardware".to_owned(),
         nowayout: true,
-        terms,
+        lease_times,
         candidates: candidates.iter().copied().collect(),
         asks_from: Some(address(TARGET)),
         is_virtual: Some(false),

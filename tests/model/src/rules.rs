@@ -125,11 +125,11 @@ pub enum Action {
 
 fn entry((epoch, is_proven): Order) -> ShunEntry {
     // A node whose power was read as off has a narrower scope, and that is the stronger proof.
-    let (reach, grade) = if is_proven { (ShunScope::Tcp, Grade::Off) } else { (ShunScope::All, Grade::Isolated) };
+    let (scope, grade) = if is_proven { (ShunScope::Tcp, Grade::Off) } else { (ShunScope::All, Grade::Isolated) };
     ShunEntry {
         epoch,
         addresses: [address(TARGET)].into(),
-        reach,
+        scope,
         grade,
         boot_id: Some("old".to_owned()),
         since_ms: 1,
@@ -137,7 +137,7 @@ fn entry((epoch, is_proven): Order) -> ShunEntry {
     }
 }
 
-fn register(order: Order) -> ShunList {
+fn shun_list(order: Order) -> ShunList {
     ShunList(BTreeMap::from([(name(TARGET), entry(order))]))
 }
 
@@ -147,7 +147,7 @@ impl Candidate {
     }
 
     fn wanted(&self) -> Option<ShunScope> {
-        self.epoch.is_shunned().then(|| entry(self.order()).reach)
+        self.epoch.is_shunned().then(|| entry(self.order()).scope)
     }
 
     /// Whether a candidate answers requests for a grant: not with the scope `all`, but with `tcp`.
@@ -159,7 +159,7 @@ impl Candidate {
 impl Rules {
     /// Returns the answers that the asker gets.
     fn peers(&self, state: &State, asker: &Asker, lies: bool) -> Vec<Peer> {
-        let stand = |number: &u8| {
+        let state_of = |number: &u8| {
             let candidate = &state.candidates[number];
             let is_told = self.without == Without::ReadBack && state.orders.contains(&(asker.asked, false));
             // Read back: at least the scope of the shun list.
@@ -172,21 +172,21 @@ impl Rules {
             }
             .into_stand(candidate.ruleset_id)
         };
-        let peer = |number: u8, stand: PeerState| Peer {
+        let peer = |number: u8, state: PeerState| Peer {
             node: name(number),
             address: address(number),
-            stand,
-            refused_by: BTreeSet::new(),
+            state,
+            shunned_by: BTreeSet::new(),
         };
         let lie = if lies { (asker.asked, ShunScope::All).into_stand(0) } else { PeerState::ServesNothing };
-        PEERS.iter().map(|number| peer(*number, stand(number))).chain([peer(LIAR, lie)]).collect()
+        PEERS.iter().map(|number| peer(*number, state_of(number))).chain([peer(LIAR, lie)]).collect()
     }
 
     fn verdict(first: &Round, last: &Round) -> ProofVerdict {
-        let terms = LeaseTimes { lease_ms: 10, watchdog_ms: 5, drift_ppm: 0, stop_ms: 0 };
+        let lease_times = LeaseTimes { lease_ms: 10, watchdog_ms: 5, drift_ppm: 0, stop_ms: 0 };
         let candidates = PEERS.map(address).into();
         let self_fence = DatedSelfFenceReport {
-            self_fence: self_fence("old", terms, &candidates, 1_000_000),
+            self_fence: self_fence("old", lease_times, &candidates, 1_000_000),
             age_ms: 0,
             uptime_ms: None,
         };
@@ -211,7 +211,7 @@ impl Rules {
                 .map(|(number, ruleset_id)| (name(*number), ruleset_id.to_string()))
                 .collect(),
             // All of them did, otherwise the round would not be complete.
-            refusing: PEERS.map(address).into(),
+            shunning: PEERS.map(address).into(),
             ..last.clone()
         });
         let first = first_of(kept.as_ref(), &last);
@@ -232,7 +232,7 @@ trait IntoStand {
 
 impl IntoStand for (Epoch, ShunScope) {
     fn into_stand(self, ruleset_id: u8) -> PeerState {
-        PeerState::Shuns { epoch: self.0, reach: self.1, ruleset_id: ruleset_id.to_string() }
+        PeerState::Shuns { epoch: self.0, scope: self.1, ruleset_id: ruleset_id.to_string() }
     }
 }
 
@@ -294,15 +294,15 @@ impl Model for Rules {
             }
             Action::Deliver(number, order) => {
                 let candidate = state.candidates.get_mut(&number).filter(|one| one.up == Up::Talks)?;
-                let mut kept = register(candidate.order());
+                let mut kept = shun_list(candidate.order());
                 if self.without == Without::GreaterEpoch {
-                    kept = register(order);
+                    kept = shun_list(order);
                 } else {
-                    kept.merge(&register(order));
+                    kept.merge(&shun_list(order));
                 }
                 let new = &kept.0[&name(TARGET)];
                 let before = candidate.order();
-                (candidate.epoch, candidate.is_proven) = (new.epoch, new.reach == ShunScope::Tcp);
+                (candidate.epoch, candidate.is_proven) = (new.epoch, new.scope == ShunScope::Tcp);
                 if candidate.order() != before {
                     // An address is added, removed or moved: the rules stay as they were, with their ruleset id.
                     candidate.rules = candidate.wanted();

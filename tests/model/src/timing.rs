@@ -107,7 +107,7 @@ pub enum Discipline {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct First {
     at: u64,
-    refusing: BTreeSet<u8>,
+    shunning: BTreeSet<u8>,
     lost: BTreeSet<u8>,
 }
 
@@ -127,7 +127,7 @@ pub struct State {
     stopped_at: Option<u64>,
     restarts: u8,
     discipline: Discipline,
-    refusing: BTreeSet<u8>,
+    shunning: BTreeSet<u8>,
     lost: BTreeSet<u8>,
     losses: u8,
     first: Option<First>,
@@ -201,7 +201,7 @@ impl Timing {
         }
     }
 
-    fn terms(&self) -> LeaseTimes {
+    fn lease_times(&self) -> LeaseTimes {
         let stop_ms = if self.without == Without::Stop { 0 } else { self.writes_on * STEP };
         LeaseTimes { lease_ms: LEASE, watchdog_ms: WATCHDOG, drift_ppm: DRIFT_PPM, stop_ms }
     }
@@ -214,12 +214,12 @@ impl Timing {
     /// Returns the times that the asker uses.
     fn reported(&self) -> LeaseTimes {
         let driver = if self.is_late && self.without != Without::Measured { "iTCO_wdt" } else { "hardware" };
-        let terms = LeaseTimes { watchdog_ms: reset_within_ms(driver, WATCHDOG, None), ..self.terms() };
+        let lease_times = LeaseTimes { watchdog_ms: reset_within_ms(driver, WATCHDOG, None), ..self.lease_times() };
         match self.without {
             // Half of the doubled time.
-            Without::SecondWatchdog => LeaseTimes { watchdog_ms: WATCHDOG / 2, ..terms },
-            Without::Drift => LeaseTimes { drift_ppm: 0, ..terms },
-            _ => terms,
+            Without::SecondWatchdog => LeaseTimes { watchdog_ms: WATCHDOG / 2, ..lease_times },
+            Without::Drift => LeaseTimes { drift_ppm: 0, ..lease_times },
+            _ => lease_times,
         }
     }
 
@@ -236,20 +236,20 @@ impl Timing {
     }
 
     fn peers(&self, state: &State) -> Vec<Peer> {
-        let stand = |number: u8| {
-            let is_refusing = state.refusing.contains(&number) && !state.lost.contains(&number);
+        let state_of = |number: u8| {
+            let is_refusing = state.shunning.contains(&number) && !state.lost.contains(&number);
             match is_refusing || self.without == Without::Confirmation {
-                true => refuses(),
+                true => shuns(),
                 false => PeerState::Unconfirmed("does not answer".to_owned()),
             }
         };
         // The asker is not one of the three, and shuns both the node and the candidates that are lost with it.
-        let asker = Peer { node: name(4), address: address(4), stand: refuses(), refused_by: BTreeSet::new() };
+        let asker = Peer { node: name(4), address: address(4), state: shuns(), shunned_by: BTreeSet::new() };
         let others = self.others().map(|number| {
             // Candidates that are not lost shun those that are.
             let is_lost = state.lost.contains(&number);
-            let refused_by = if is_lost { self.others().chain([4]).map(name).collect() } else { BTreeSet::new() };
-            Peer { node: name(number), address: address(number), stand: stand(number), refused_by }
+            let shunned_by = if is_lost { self.others().chain([4]).map(name).collect() } else { BTreeSet::new() };
+            Peer { node: name(number), address: address(number), state: state_of(number), shunned_by }
         });
         others.chain([asker]).collect()
     }
@@ -291,19 +291,19 @@ impl Timing {
         let kept = state.first.as_ref().map(|first| Round {
             asked: units(first.at),
             at: units(first.at),
-            refusing: first.refusing.iter().copied().map(address).collect(),
-            ruleset_ids: first.refusing.iter().map(|number| (name(*number), "ruleset".to_owned())).collect(),
+            shunning: first.shunning.iter().copied().map(address).collect(),
+            ruleset_ids: first.shunning.iter().map(|number| (name(*number), "ruleset".to_owned())).collect(),
             lost: first.lost.iter().copied().map(name).collect(),
             ..last.clone()
         });
         let first = first_of(kept.as_ref(), &last);
         if Some(first) != kept.as_ref() {
             let numbers = self.others().chain([4]);
-            let (refusing, lost) = (
-                numbers.filter(|number| last.refusing.contains(&address(*number))).collect(),
+            let (shunning, lost) = (
+                numbers.filter(|number| last.shunning.contains(&address(*number))).collect(),
                 self.others().filter(|number| last.lost.contains(&name(*number))).collect(),
             );
-            state.first = Some(First { at: state.asker_clock(), refusing, lost });
+            state.first = Some(First { at: state.asker_clock(), shunning, lost });
         } else if self.verdict(first, &last) == ProofVerdict::Bounded {
             state.is_proven = true;
         }
@@ -311,6 +311,6 @@ impl Timing {
     }
 }
 
-fn refuses() -> PeerState {
-    PeerState::Shuns { epoch: EPOCH, ruleset_id: "ruleset".to_owned(), reach: ShunScope::All }
+fn shuns() -> PeerState {
+    PeerState::Shuns { epoch: EPOCH, ruleset_id: "ruleset".to_owned(), scope: ShunScope::All }
 }

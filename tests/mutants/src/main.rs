@@ -49,7 +49,7 @@ fn run(limit: Duration, only: &[String]) -> io::Result<bool> {
         .collect();
     // If the sources fail without a mutant, there are no results.
     for test in [
-        Death::Unit("lease::tests::half_is_no_majority_and_one_refusal_is_no_loss"),
+        Death::Unit("lease::tests::half_is_no_majority_and_one_denial_is_no_loss"),
         Death::Model("memory_of_one_that_was_readmitted"),
     ] {
         let output = tree.run(test, false)?;

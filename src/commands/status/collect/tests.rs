@@ -84,14 +84,15 @@ fn what_is_in_the_way_is_told() {
 #[test]
 fn who_is_refused_and_armed_is_in_the_line() {
     let dir = tempfile::tempdir().unwrap();
-    let register = r#"{"n3.lab": {"epoch": 3, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1,
-        "by": "x"}, "n2.lab": {"epoch": 2, "addresses": [], "reach": "tcp", "grade": "off", "boot_id": null, "since_ms": 1, "by": "x"}}"#;
-    let report = r#"{"version": 1, "node": "n2.lab", "boot_id": "b", "register": {}, "refuses": {}, "ruleset_id": ""}"#;
+    let shun_list = r#"{"n3.lab": {"epoch": 3, "addresses": [], "scope": "tcp", "grade": "off", "boot_id": null, "since_ms": 1,
+        "by": "x"}, "n2.lab": {"epoch": 2, "addresses": [], "scope": "tcp", "grade": "off", "boot_id": null, "since_ms": 1, "by": "x"}}"#;
+    let report =
+        r#"{"version": 1, "node": "n2.lab", "boot_id": "b", "shun_list": {}, "shunned": {}, "ruleset_id": ""}"#;
     let kept = |boot: &str| {
         format!(r#"{{"asked_boottime_ms": {}, "boot_id": "{boot}", "report": {report}}}"#, now().boottime_ms)
     };
     let peers = format!(r#"{{"n2.lab": {}, "n1.lab": {}}}"#, kept(&identity::incarnation()), kept("another"));
-    let status = node(dir.path(), &[("state/shun-list.json", register), ("state/peer-reports.json", &peers)]);
+    let status = node(dir.path(), &[("state/shun-list.json", shun_list), ("state/peer-reports.json", &peers)]);
     let of = |name: &str| status.nodes.iter().find(|line| line.node.as_str() == name).unwrap().protection.clone();
     let expected = |shun, self_fence, grade| Protection { power_reading: None, shun, self_fence, grade };
     assert_eq!(of("n1.lab"), expected(None, Some(SelfFenceState::Unknown), None));

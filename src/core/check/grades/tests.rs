@@ -23,7 +23,7 @@ fn self_fence(node: u8) -> DatedSelfFenceReport {
         boot_id: "b".into(),
         driver: "iTCO_wdt".into(),
         nowayout: true,
-        terms: LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 },
+        lease_times: LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 },
         candidates: [1, 2, 3].map(|n| [192, 0, 2, n].into()).into(),
         asks_from: Some([192, 0, 2, node].into()),
         is_virtual: Some(false),

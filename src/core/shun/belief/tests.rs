@@ -23,7 +23,7 @@ fn entry(epoch: u64, grade: Grade, all: &[&str]) -> ShunEntry {
     ShunEntry {
         epoch: Epoch(epoch),
         addresses: addresses(all),
-        reach: ShunScope::All,
+        scope: ShunScope::All,
         grade,
         boot_id: None,
         since_ms: 1,
@@ -31,14 +31,14 @@ fn entry(epoch: u64, grade: Grade, all: &[&str]) -> ShunEntry {
     }
 }
 
-fn register(entries: &[(&str, ShunEntry)]) -> ShunList {
+fn shun_list(entries: &[(&str, ShunEntry)]) -> ShunList {
     ShunList(entries.iter().map(|(node, entry)| (name(node), entry.clone())).collect())
 }
 
 /// This node is n1; n1 and n2 are candidates, n3 and n4 are not.
-fn roll() -> Roll {
+fn members() -> ClusterMembers {
     let member = |n: u8| (name(&format!("n{n}")), addresses(&[&format!("192.0.2.{n}"), &format!("198.51.100.{n}")]));
-    Roll {
+    ClusterMembers {
         here: Some(name("n1")),
         members: (1..=4).map(member).collect(),
         candidates: [name("n1"), name("n2")].into(),
@@ -48,7 +48,7 @@ fn roll() -> Roll {
 
 fn report(node: &str) -> PeerReport {
     serde_json::from_value(
-        json!({"version": VERSION, "node": node, "boot_id": "b1", "register": {}, "refuses": {}, "ruleset_id": "b1 1 2"}),
+        json!({"version": VERSION, "node": node, "boot_id": "b1", "shun_list": {}, "shunned": {}, "ruleset_id": "b1 1 2"}),
     )
     .unwrap()
 }
@@ -60,7 +60,7 @@ fn self_fence(boot_id: &str) -> SelfFenceReport {
         boot_id: boot_id.into(),
         driver: "iTCO_wdt".into(),
         nowayout: true,
-        terms: OWN,
+        lease_times: OWN,
         candidates: vec![],
         guaranteed_for_ms: 600_000,
         lease_age_ms: 1,
@@ -71,7 +71,14 @@ fn accept(report: PeerReport, is_candidate: bool) -> Result<PeerReport, AnswerEr
     let node = name("n3");
     answer(
         report,
-        Asked { node: &node, is_candidate, about: &[name("n4")], receipts: &[name("n4")], drbd: false, own_terms: OWN },
+        Asked {
+            node: &node,
+            is_candidate,
+            about: &[name("n4")],
+            receipts: &[name("n4")],
+            drbd: false,
+            own_lease_times: OWN,
+        },
     )
 }
 
@@ -79,7 +86,7 @@ fn accept(report: PeerReport, is_candidate: bool) -> Result<PeerReport, AnswerEr
 #[test]
 fn a_regular_node_says_nothing_of_others() {
     let mut lie = report("n3");
-    lie.register = register(&[
+    lie.shun_list = shun_list(&[
         ("n4", entry(Epoch::MOST, Grade::Bounded, &["192.0.2.4"])),
         ("foreign", entry(1, Grade::Off, &["192.0.2.254", "192.0.2.53"])),
     ]);
@@ -88,13 +95,13 @@ fn a_regular_node_says_nothing_of_others() {
         DatedSelfFenceReport { self_fence: self_fence("b4"), age_ms: 1, uptime_ms: None },
     )]);
     let accepted = accept(lie.clone(), false).unwrap();
-    assert_eq!((accepted.register, accepted.self_fences), (ShunList::default(), BTreeMap::new()));
+    assert_eq!((accepted.shun_list, accepted.self_fences), (ShunList::default(), BTreeMap::new()));
     // The same list does not count as an order either, by any channel.
     for by in [Channel::Noded, Channel::Answer] {
-        let why = roll().believe(&name("n3"), by, &lie.register, &ShunList::default()).unwrap_err();
+        let why = members().believe(&name("n3"), by, &lie.shun_list, &ShunList::default()).unwrap_err();
         assert_eq!(why, Disbelief::NoCandidate(name("n3")));
     }
-    let why = roll().believe(&name("n9"), Channel::Root, &lie.register, &ShunList::default()).unwrap_err();
+    let why = members().believe(&name("n9"), Channel::Root, &lie.shun_list, &ShunList::default()).unwrap_err();
     assert_eq!(why, Disbelief::Stranger(name("n9")));
 }
 
@@ -102,12 +109,12 @@ fn a_regular_node_says_nothing_of_others() {
 /// follow.
 #[test]
 fn a_candidate_is_believed_within_limits() {
-    let own = register(&[
+    let own = shun_list(&[
         ("n3", entry(2, Grade::Unknown, &["203.0.113.3"])),
         ("gone", entry(1, Grade::Off, &["203.0.113.9"])),
     ]);
     let says = |node: &str, entry: ShunEntry| {
-        let belief = roll().believe(&name("n2"), Channel::Noded, &register(&[(node, entry)]), &own).unwrap();
+        let belief = members().believe(&name("n2"), Channel::Noded, &shun_list(&[(node, entry)]), &own).unwrap();
         match belief.rejected.into_values().next() {
             Some(why) => {
                 let mut taken = belief.accepted.0.into_values().flat_map(|entry| entry.addresses);
@@ -125,9 +132,9 @@ fn a_candidate_is_believed_within_limits() {
     says("n4", entry(FIRST_STEPS, Grade::Unknown, &[])).expect("of a node that nothing is remembered of");
     // A node that orders a first shunning before it has received those of the others can take their epochs later.
     for own in [0, 1] {
-        let own = register(&[("n4", entry(own, Grade::Unknown, &["192.0.2.4"]))]);
-        let stated = register(&[("n4", entry(FIRST_STEPS, Grade::Unknown, &["192.0.2.4"]))]);
-        let belief = roll().believe(&name("n2"), Channel::Noded, &stated, &own).unwrap();
+        let own = shun_list(&[("n4", entry(own, Grade::Unknown, &["192.0.2.4"]))]);
+        let stated = shun_list(&[("n4", entry(FIRST_STEPS, Grade::Unknown, &["192.0.2.4"]))]);
+        let belief = members().believe(&name("n2"), Channel::Noded, &stated, &own).unwrap();
         assert_eq!(belief.accepted, stated);
     }
     for (node, epoch, all, why) in [
@@ -152,24 +159,24 @@ fn a_candidate_is_believed_within_limits() {
 /// A node in the scope `all` was never read as off. In the scope `tcp` an `off` is taken: the list proves no off by it.
 #[test]
 fn nobody_is_off_at_a_candidates_word() {
-    for (reach, stated, taken) in [
+    for (scope, stated, taken) in [
         (ShunScope::All, Grade::Off, Grade::Bounded),
         (ShunScope::All, Grade::Bounded, Grade::Bounded),
         (ShunScope::All, Grade::Isolated, Grade::Isolated),
         (ShunScope::Tcp, Grade::Off, Grade::Off),
     ] {
-        let sent = register(&[("n3", ShunEntry { reach, ..entry(1, stated, &["192.0.2.3"]) })]);
-        let belief = roll().believe(&name("n2"), Channel::Answer, &sent, &ShunList::default()).unwrap();
-        assert_eq!(belief.accepted.0[&name("n3")].grade, taken, "{reach:?} {stated}");
+        let sent = shun_list(&[("n3", ShunEntry { scope, ..entry(1, stated, &["192.0.2.3"]) })]);
+        let belief = members().believe(&name("n2"), Channel::Answer, &sent, &ShunList::default()).unwrap();
+        assert_eq!(belief.accepted.0[&name("n3")].grade, taken, "{scope:?} {stated}");
     }
 }
 
 /// No statement of a shunned node counts, by any channel.
 #[test]
 fn a_shunned_node_orders_nothing() {
-    let own = register(&[("n2", entry(1, Grade::Off, &["192.0.2.2"]))]);
+    let own = shun_list(&[("n2", entry(1, Grade::Off, &["192.0.2.2"]))]);
     for by in [Channel::Noded, Channel::Root, Channel::Answer] {
-        let why = roll().believe(&name("n2"), by, &ShunList::default(), &own).unwrap_err();
+        let why = members().believe(&name("n2"), by, &ShunList::default(), &own).unwrap_err();
         assert_eq!(why, Disbelief::Shunned(name("n2"), Epoch(1)));
     }
 }
@@ -177,9 +184,13 @@ fn a_shunned_node_orders_nothing() {
 /// A host that returns may have an older list of candidates; the root login of a new candidate counts.
 #[test]
 fn a_root_login_of_a_node_is_heard() {
-    roll().believe(&name("n4"), Channel::Root, &ShunList::default(), &ShunList::default()).unwrap();
-    Roll::default().believe(&name("n4"), Channel::Root, &ShunList::default(), &ShunList::default()).unwrap();
-    assert!(Roll::default().believe(&name("n4"), Channel::Noded, &ShunList::default(), &ShunList::default()).is_err());
+    members().believe(&name("n4"), Channel::Root, &ShunList::default(), &ShunList::default()).unwrap();
+    ClusterMembers::default().believe(&name("n4"), Channel::Root, &ShunList::default(), &ShunList::default()).unwrap();
+    assert!(
+        ClusterMembers::default()
+            .believe(&name("n4"), Channel::Noded, &ShunList::default(), &ShunList::default())
+            .is_err()
+    );
 }
 
 /// An answer is about the node that was asked, of its own boot, with numbers that a host can have.
@@ -206,7 +217,7 @@ fn an_answer_outside_of_what_a_node_can_say_is_none() {
         (
             |report| {
                 report.self_fence =
-                    Some(SelfFenceReport { terms: LeaseTimes { watchdog_ms: 1, ..OWN }, ..self_fence("b1") })
+                    Some(SelfFenceReport { lease_times: LeaseTimes { watchdog_ms: 1, ..OWN }, ..self_fence("b1") })
             },
             "watchdog time is 1 ms",
         ),
@@ -224,7 +235,7 @@ fn self_fencing_is_heard_with_our_own_floors() {
     let bare = LeaseTimes { drift_ppm: 0, stop_ms: 0, ..OWN };
     let mut answer = report("n3");
     answer.self_fence = Some(SelfFenceReport {
-        terms: bare,
+        lease_times: bare,
         guaranteed_for_ms: u64::MAX,
         driver: "\u{1b}]0;x".into(),
         ..self_fence("b1")
@@ -233,7 +244,7 @@ fn self_fencing_is_heard_with_our_own_floors() {
         (
             name("n4"),
             DatedSelfFenceReport {
-                self_fence: SelfFenceReport { terms: bare, ..self_fence("b4") },
+                self_fence: SelfFenceReport { lease_times: bare, ..self_fence("b4") },
                 age_ms: 1,
                 uptime_ms: None,
             },
@@ -242,9 +253,9 @@ fn self_fencing_is_heard_with_our_own_floors() {
     ]);
     let accepted = accept(answer, true).unwrap();
     let own = accepted.self_fence.unwrap();
-    assert_eq!((own.terms, own.guaranteed_for_ms, own.driver.as_str()), (OWN, AGE_MOST_MS, " ]0;x"));
+    assert_eq!((own.lease_times, own.guaranteed_for_ms, own.driver.as_str()), (OWN, AGE_MOST_MS, " ]0;x"));
     assert_eq!(accepted.self_fences.keys().collect::<Vec<_>>(), [&name("n4")], "only of whom was asked about");
-    assert_eq!(accepted.self_fences[&name("n4")].self_fence.terms, OWN);
+    assert_eq!(accepted.self_fences[&name("n4")].self_fence.lease_times, OWN);
 }
 
 fn any_entry() -> impl Strategy<Value = ShunEntry> {
@@ -262,19 +273,19 @@ proptest! {
         sent in proptest::collection::vec(("n[1-5]", any_entry(), "n[1-5]", 0usize..3), 0..40)
     ) {
         let mut own = ShunList::default();
-        for (node, entry, speaker, by) in sent {
+        for (node, entry, sender, by) in sent {
             let by = [Channel::Noded, Channel::Root, Channel::Answer][by];
             let before = own.clone();
-            match roll().believe(&name(&speaker), by, &register(&[(&node, entry)]), &own) {
+            match members().believe(&name(&sender), by, &shun_list(&[(&node, entry)]), &own) {
                 Ok(belief) => own.merge(&belief.accepted),
                 Err(_) => prop_assert_eq!(&before, &own),
             }
-            if by != Channel::Root && !roll().candidates.contains(&name(&speaker)) {
+            if by != Channel::Root && !members().candidates.contains(&name(&sender)) {
                 prop_assert_eq!(&before, &own);
             }
             own.check().unwrap();
             for (node, entry) in &own.0 {
-                let member = &roll().members[node];
+                let member = &members().members[node];
                 prop_assert!(entry.addresses.is_subset(member), "{node}: {:?}", entry.addresses);
                 let open = entry.epoch.readmitted().unwrap();
                 prop_assert!(!open.is_shunned() && open.shunned().readmitted().unwrap() > open);

@@ -5,12 +5,12 @@ fn entry() -> impl Strategy<Value = ShunEntry> {
     let address = (1u8..5).prop_map(|n| IpAddr::from([192, 0, 2, n]));
     let addresses = proptest::collection::btree_set(address, 0..3);
     let grade = prop_oneof![Just(Grade::Isolated), Just(Grade::Bounded), Just(Grade::Off)];
-    let reach = prop_oneof![Just(ShunScope::Tcp), Just(ShunScope::All)];
+    let scope = prop_oneof![Just(ShunScope::Tcp), Just(ShunScope::All)];
     let boot_id = proptest::option::of("[ab]");
-    (0u64..5, addresses, reach, grade, boot_id, 0u64..3, "[ab]").prop_map(
-        |(epoch, addresses, reach, grade, boot_id, since_ms, by)| {
+    (0u64..5, addresses, scope, grade, boot_id, 0u64..3, "[ab]").prop_map(
+        |(epoch, addresses, scope, grade, boot_id, since_ms, by)| {
             let epoch = Epoch(epoch);
-            ShunEntry { epoch, addresses, reach, grade, boot_id, since_ms, by }
+            ShunEntry { epoch, addresses, scope, grade, boot_id, since_ms, by }
         },
     )
 }
@@ -38,7 +38,7 @@ fn of_two_boots_neither_is_known() {
     let entry = |boot: Option<&str>| ShunEntry {
         epoch: Epoch(1),
         addresses: BTreeSet::new(),
-        reach: ShunScope::All,
+        scope: ShunScope::All,
         grade: Grade::Isolated,
         boot_id: boot.map(str::to_owned),
         since_ms: 1,
@@ -76,18 +76,18 @@ fn what_was_learned_in_the_same_round_decides_who_lacks_what() {
     let entry = |epoch: u64| ShunEntry {
         epoch: Epoch(epoch),
         addresses: BTreeSet::new(),
-        reach: ShunScope::All,
+        scope: ShunScope::All,
         grade: Grade::Isolated,
         boot_id: None,
         since_ms: 1,
         by: "x".into(),
     };
-    let register = |epoch: u64| ShunList(BTreeMap::from([(three.clone(), entry(epoch))]));
+    let shun_list = |epoch: u64| ShunList(BTreeMap::from([(three.clone(), entry(epoch))]));
     let says = |epoch: Option<u64>| epoch.map(|epoch| (three.clone(), Epoch(epoch))).into_iter().collect();
     let (well, none, older): (BTreeMap<_, _>, BTreeMap<_, _>, BTreeMap<_, _>) =
         (says(Some(3)), says(None), says(Some(1)));
     let lines = |now: u64, second: &BTreeMap<NodeName, Epoch>| {
-        not_refused(&register(3), &register(now), [(&one, &well), (&two, second), (&three, &none)].into_iter())
+        not_shunned(&shun_list(3), &shun_list(now), [(&one, &well), (&two, second), (&three, &none)].into_iter())
     };
     assert_eq!(lines(3, &well), Vec::<String>::new());
     assert_eq!(lines(3, &none), ["n2 does not shun n3"]);
@@ -97,10 +97,10 @@ fn what_was_learned_in_the_same_round_decides_who_lacks_what() {
 
 /// A shun list beyond the limits is an error and never an empty list, wherever it is read.
 #[test]
-fn a_register_beyond_the_limits_is_an_error() {
+fn a_list_beyond_the_limits_is_an_error() {
     let entry = |epoch: u64, addresses: usize, boot: &str| {
         let addresses: Vec<String> = (0..addresses).map(|n| format!("192.0.2.{n}")).collect();
-        serde_json::json!({"epoch": epoch, "addresses": addresses, "reach": "tcp", "grade": "off", "boot_id": boot,
+        serde_json::json!({"epoch": epoch, "addresses": addresses, "scope": "tcp", "grade": "off", "boot_id": boot,
                            "since_ms": 1, "by": "x"})
     };
     let read = |entry: serde_json::Value| {

@@ -13,12 +13,12 @@ fn address(n: u8) -> IpAddr {
     IpAddr::from([192, 0, 2, n])
 }
 
-fn peer(n: u8, stand: PeerState) -> Peer {
-    Peer { node: node(n), address: address(n), stand, refused_by: BTreeSet::new() }
+fn peer(n: u8, state: PeerState) -> Peer {
+    Peer { node: node(n), address: address(n), state, shunned_by: BTreeSet::new() }
 }
 
-fn refuses(n: u8) -> Peer {
-    peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("ruleset {n}"), reach: ShunScope::All })
+fn shuns(n: u8) -> Peer {
+    peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("ruleset {n}"), scope: ShunScope::All })
 }
 
 fn silent(n: u8) -> Peer {
@@ -30,12 +30,12 @@ fn seen(peers: &[Peer], at: u64) -> Result<Round, Vec<Missing>> {
 }
 
 fn self_fence() -> DatedSelfFenceReport {
-    let terms = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
+    let lease_times = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
     let self_fence = SelfFenceReport {
         boot_id: "old".into(),
         driver: "iTCO_wdt".into(),
         nowayout: true,
-        terms,
+        lease_times,
         candidates: [1, 2, 3].map(address).into(),
         asks_from: Some(address(9)),
         is_virtual: Some(false),
@@ -83,30 +83,30 @@ fn why(verdict: ProofVerdict) -> String {
 /// missing answer is never a confirmation.
 #[test]
 fn everyone_has_to_confirm() {
-    assert!(seen(&[refuses(1), refuses(2), refuses(3)], 0).is_ok());
-    let missing = seen(&[refuses(1), refuses(2), silent(3)], 0).unwrap_err();
+    assert!(seen(&[shuns(1), shuns(2), shuns(3)], 0).is_ok());
+    let missing = seen(&[shuns(1), shuns(2), silent(3)], 0).unwrap_err();
     assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n3.lab does not answer"]);
-    assert!(seen(&[refuses(1), peer(3, PeerState::ProvenOff("fenced".into()))], 0).is_ok());
-    assert!(seen(&[refuses(1), peer(3, PeerState::ServesNothing)], 0).is_ok());
+    assert!(seen(&[shuns(1), peer(3, PeerState::ProvenOff("fenced".into()))], 0).is_ok());
+    assert!(seen(&[shuns(1), peer(3, PeerState::ServesNothing)], 0).is_ok());
     assert!(seen(&[], 0).is_err() && seen(&[peer(3, PeerState::ProvenOff("fenced".into()))], 0).is_err());
-    let old = peer(2, PeerState::Shuns { epoch: Epoch(1), ruleset_id: "x".into(), reach: ShunScope::All });
-    assert_eq!(seen(&[refuses(1), old], 0).unwrap_err()[0].why, "is in epoch 1, not 3");
+    let old = peer(2, PeerState::Shuns { epoch: Epoch(1), ruleset_id: "x".into(), scope: ShunScope::All });
+    assert_eq!(seen(&[shuns(1), old], 0).unwrap_err()[0].why, "is in epoch 1, not 3");
 }
 
 /// Without this rule two nodes that are lost together would block each other's proof for ever.
 #[test]
-fn who_is_lost_together_counts_when_every_survivor_refuses_it() {
+fn who_is_lost_together_counts_when_every_survivor_shuns_it() {
     let mut lost = silent(4);
-    lost.refused_by = [1, 2].map(node).into();
-    assert!(seen(&[refuses(1), refuses(2), lost.clone()], 0).is_ok());
-    assert!(seen(&[refuses(1), refuses(2), refuses(3), lost.clone()], 0).is_err(), "n3 still serves it");
+    lost.shunned_by = [1, 2].map(node).into();
+    assert!(seen(&[shuns(1), shuns(2), lost.clone()], 0).is_ok());
+    assert!(seen(&[shuns(1), shuns(2), shuns(3), lost.clone()], 0).is_err(), "n3 still serves it");
     assert!(seen(&[lost], 0).is_err());
 }
 
 #[test]
 fn bounded_is_said_after_the_wait_and_not_before() {
-    let all = |at| seen(&[refuses(1), refuses(2), refuses(3), refuses(4)], at).unwrap();
-    let until = S(50) + self_fence().self_fence.terms.wait_time();
+    let all = |at| seen(&[shuns(1), shuns(2), shuns(3), shuns(4)], at).unwrap();
+    let until = S(50) + self_fence().self_fence.lease_times.wait_time();
     assert_eq!(judged(&all(50), &all(50), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
     assert_eq!(judged(&all(50), &all(75), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
     assert_eq!(judged(&all(50), &all(76), 9, Some(&self_fence())), ProofVerdict::Bounded);
@@ -115,7 +115,7 @@ fn bounded_is_said_after_the_wait_and_not_before() {
 /// Without self-fencing that counts the node stays `isolated`, with the reason.
 #[test]
 fn without_a_self_fence_that_can_be_believed_it_is_isolated() {
-    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let all = |at| seen(&[shuns(1), shuns(2), shuns(3)], at).unwrap();
     let with = |change: fn(&mut DatedSelfFenceReport)| {
         let mut self_fence = self_fence();
         change(&mut self_fence);
@@ -140,11 +140,11 @@ fn without_a_self_fence_that_can_be_believed_it_is_isolated() {
 
 /// n - majority + 1 candidates have to shun the node; a candidate that is shunned grants to itself.
 #[test]
-fn enough_candidates_have_to_refuse() {
-    let two = |at| seen(&[refuses(1), refuses(2), peer(3, PeerState::ProvenOff("fenced".into()))], at).unwrap();
+fn enough_candidates_have_to_shun() {
+    let two = |at| seen(&[shuns(1), shuns(2), peer(3, PeerState::ProvenOff("fenced".into()))], at).unwrap();
     assert_eq!(judged(&two(0), &two(90), 9, Some(&self_fence())), ProofVerdict::Bounded);
     assert_eq!(judged(&two(0), &two(90), 3, Some(&self_fence())), ProofVerdict::Bounded, "itself a candidate");
-    let one = |at| seen(&[refuses(1), peer(2, PeerState::ProvenOff("fenced".into())), refuses(4)], at).unwrap();
+    let one = |at| seen(&[shuns(1), peer(2, PeerState::ProvenOff("fenced".into())), shuns(4)], at).unwrap();
     let proof = why(judged(&one(0), &one(90), 3, Some(&self_fence())));
     assert!(proof.contains("1 of the 3 candidates") && proof.contains("itself one of them"), "{proof}");
 }
@@ -152,7 +152,7 @@ fn enough_candidates_have_to_refuse() {
 /// The wait begins again after rules were absent for a moment, the epoch changed, or the asker has booted.
 #[test]
 fn what_did_not_hold_all_the_time_proves_nothing() {
-    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let all = |at| seen(&[shuns(1), shuns(2), shuns(3)], at).unwrap();
     let mut flushed = all(90);
     flushed.ruleset_ids.insert(node(2), "another".into());
     let mut readmitted = all(90);
@@ -161,19 +161,19 @@ fn what_did_not_hold_all_the_time_proves_nothing() {
     booted.boot_id = "another".into();
     for last in [flushed, readmitted, booted] {
         assert!(must_restart_wait(&all(0), &last));
-        let until = S(90) + self_fence().self_fence.terms.wait_time();
+        let until = S(90) + self_fence().self_fence.lease_times.wait_time();
         assert_eq!(judged(&all(0), &last, 9, Some(&self_fence())), ProofVerdict::Waiting { until });
     }
     assert!(!must_restart_wait(&all(0), &all(90)));
-    let fewer = seen(&[refuses(1), peer(2, PeerState::ProvenOff("fenced".into())), refuses(3)], 90).unwrap();
+    let fewer = seen(&[shuns(1), peer(2, PeerState::ProvenOff("fenced".into())), shuns(3)], 90).unwrap();
     assert!(must_restart_wait(&all(0), &fewer), "who left may have come back and granted");
 }
 
 /// An answer from before the end of the wait proves nothing about its end, however late the last answer of its round
 /// is.
 #[test]
-fn the_last_look_is_asked_after_the_wait() {
-    let all = [refuses(1), refuses(2), refuses(3)];
+fn the_last_round_is_asked_after_the_wait() {
+    let all = [shuns(1), shuns(2), shuns(3)];
     let first = seen(&all, 100).unwrap();
     let last = seen(&all, 200).unwrap();
     assert_eq!(judged(&first, &last, 9, Some(&self_fence())), ProofVerdict::Bounded);
@@ -184,7 +184,7 @@ fn the_last_look_is_asked_after_the_wait() {
 /// A softdog, or the watchdog of a host that can be paused, counts only where the configuration accepts it.
 #[test]
 fn weaker_watchdogs_count_by_name_only() {
-    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let all = |at| seen(&[shuns(1), shuns(2), shuns(3)], at).unwrap();
     let judged = |softdog: bool, is_virtual: bool, accepted: Accepted| {
         let mut report = self_fence();
         report.self_fence.is_virtual = Some(is_virtual);
@@ -207,14 +207,14 @@ fn weaker_watchdogs_count_by_name_only() {
 
 /// A candidate with the scope `tcp` answers confd, which uses UDP, and echoes: it renews the lease.
 #[test]
-fn who_refuses_tcp_only_does_not_refuse_the_lease() {
+fn who_shuns_tcp_only_does_not_deny_the_lease() {
     let tcp =
-        |n: u8| peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("ruleset {n}"), reach: ShunScope::Tcp });
-    let missing = seen(&[refuses(1), tcp(2), refuses(3)], 0).unwrap_err();
+        |n: u8| peer(n, PeerState::Shuns { epoch: EPOCH, ruleset_id: format!("ruleset {n}"), scope: ShunScope::Tcp });
+    let missing = seen(&[shuns(1), tcp(2), shuns(3)], 0).unwrap_err();
     assert_eq!(missing.iter().map(ToString::to_string).collect::<Vec<_>>(), ["n2.lab shuns it with scope tcp only"]);
     let all = [tcp(1), tcp(2), tcp(3)];
     let round = evaluate_round(&node(9), (EPOCH, ShunScope::Tcp), &all, S(0), S(0), "boot").unwrap();
-    assert_eq!((round.ruleset_ids.len(), round.refusing.len()), (3, 0));
+    assert_eq!((round.ruleset_ids.len(), round.shunning.len()), (3, 0));
 }
 
 /// Nothing ends the node's next boot, which had no lease: a master that is lost with it could start instances there.
@@ -222,10 +222,9 @@ fn who_refuses_tcp_only_does_not_refuse_the_lease() {
 fn a_master_that_is_lost_too_is_waited_for() {
     const MASTER: fn(&mut ProofInput<'_>) = |known| known.master = Some(Box::leak(Box::new(node(4))));
     let mut lost = silent(4);
-    lost.refused_by = [1, 2].map(node).into();
-    let with = |four: Peer, at| {
-        seen(&[refuses(1), refuses(2), peer(3, PeerState::ProvenOff("fenced".into())), four], at).unwrap()
-    };
+    lost.shunned_by = [1, 2].map(node).into();
+    let with =
+        |four: Peer, at| seen(&[shuns(1), shuns(2), peer(3, PeerState::ProvenOff("fenced".into())), four], at).unwrap();
     let of = |four: Peer| judged_by(&with(lost.clone(), 0), &with(four, 90), 9, Some(&self_fence()), MASTER);
     assert_eq!(of(lost.clone()), ProofVerdict::Waiting { until: S(91) });
     let ended = || peer(4, PeerState::ProvenOff("bounded".into()));
@@ -247,7 +246,7 @@ fn a_master_that_is_lost_too_is_waited_for() {
 /// A list that was current lately may become current again: its majority must be unable to grant, too.
 #[test]
 fn every_list_of_late_has_to_be_blocked() {
-    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let all = |at| seen(&[shuns(1), shuns(2), shuns(3)], at).unwrap();
     let proof = judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| {
         known.lists = Box::leak(Box::new([[3, 5, 6].map(address).into()]));
     });
@@ -256,9 +255,9 @@ fn every_list_of_late_has_to_be_blocked() {
 
 /// The wait counts from the first round while its conditions hold.
 #[test]
-fn the_first_look_is_kept_while_it_holds() {
-    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
-    let fewer = seen(&[refuses(1), refuses(2), peer(3, PeerState::ProvenOff("fenced".into()))], 10).unwrap();
+fn the_first_round_is_kept_while_it_holds() {
+    let all = |at| seen(&[shuns(1), shuns(2), shuns(3)], at).unwrap();
+    let fewer = seen(&[shuns(1), shuns(2), peer(3, PeerState::ProvenOff("fenced".into()))], 10).unwrap();
     assert_eq!(first_of(Some(&all(0)), &all(90)), &all(0));
     assert_eq!(first_of(None, &all(90)), &all(90));
     assert_eq!(first_of(Some(&all(0)), &fewer), &fewer);
@@ -271,7 +270,7 @@ fn the_first_look_is_kept_while_it_holds() {
 /// The asker's configuration may name candidates that the node does not know yet, and may learn of.
 #[test]
 fn the_askers_own_list_has_to_be_blocked_too() {
-    let all = |at| seen(&[refuses(1), refuses(2), refuses(3)], at).unwrap();
+    let all = |at| seen(&[shuns(1), shuns(2), shuns(3)], at).unwrap();
     let proof = judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| {
         known.candidates = Box::leak(Box::new([3, 5, 6].map(address).into()));
     });
@@ -280,18 +279,18 @@ fn the_askers_own_list_has_to_be_blocked_too() {
 
 /// A shunning counts from the last answer of the round: each answer only shows that the rules stood when it was made.
 #[test]
-fn the_wait_counts_from_the_last_answer_of_the_first_look() {
-    let all = [refuses(1), refuses(2), refuses(3)];
+fn the_wait_counts_from_the_last_answer_of_the_first_round() {
+    let all = [shuns(1), shuns(2), shuns(3)];
     let first = Round { asked: S(0), ..seen(&all, 40).unwrap() };
-    let until = S(40) + self_fence().self_fence.terms.wait_time();
+    let until = S(40) + self_fence().self_fence.lease_times.wait_time();
     assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
 }
 
 /// Neither an earlier nor a later epoch counts: the node was readmitted in between.
 #[test]
-fn a_refusal_in_another_epoch_is_none() {
+fn shunning_in_another_epoch_does_not_count() {
     for other in [Epoch(1), Epoch(5)] {
-        let theirs = peer(2, PeerState::Shuns { epoch: other, ruleset_id: "x".into(), reach: ShunScope::All });
-        assert!(seen(&[refuses(1), theirs, refuses(3)], 0).is_err(), "{other}");
+        let theirs = peer(2, PeerState::Shuns { epoch: other, ruleset_id: "x".into(), scope: ShunScope::All });
+        assert!(seen(&[shuns(1), theirs, shuns(3)], 0).is_err(), "{other}");
     }
 }

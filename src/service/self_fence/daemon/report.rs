@@ -17,7 +17,8 @@ impl Daemon {
         let at = now().boottime_ms;
         let is_relied_on = self.phase == Phase::Armed && self.watchdog.is_some() && self.lease.granted_at().is_some();
         if is_relied_on {
-            self.advertised = Some(self.advertised.map_or(self.terms, |before| self.terms.no_longer_than(before)));
+            self.advertised =
+                Some(self.advertised.map_or(self.lease_times, |before| self.lease_times.no_longer_than(before)));
         }
         let ends = self.lease.ends().map(|ends| u64::try_from(ends.as_millis()).unwrap_or(u64::MAX));
         let status = Status {
@@ -57,7 +58,7 @@ impl Daemon {
             boot_id: identity::incarnation(),
             driver: watchdog.identity().to_owned(),
             nowayout: watchdog.nowayout(),
-            terms: self.reported_times(watchdog.as_ref()),
+            lease_times: self.reported_times(watchdog.as_ref()),
             asks_from: Some(self.own),
             is_virtual: self.is_virtual,
             candidates: self.lease.candidates().iter().copied().collect(),
@@ -72,7 +73,7 @@ impl Daemon {
     fn reported_times(&self, watchdog: &dyn Watchdog) -> LeaseTimes {
         let set_ms = watchdog.timeout_ms();
         let watchdog_ms = reset_within_ms(watchdog.identity(), set_ms, self.measured.as_ref());
-        LeaseTimes { watchdog_ms: watchdog_ms.max(self.terms.watchdog_ms), ..self.terms }
+        LeaseTimes { watchdog_ms: watchdog_ms.max(self.lease_times.watchdog_ms), ..self.lease_times }
     }
 
     /// Returns the driver of the watchdog that is open, or a note if an earlier process has left it armed.

@@ -5,7 +5,7 @@ use crate::core::shun::lease_times::LeaseTimes;
 
 const ECHO: u16 = 1817;
 const KEY: &str = "0123456789abcdef0123456789abcdef01234567\n";
-const TERMS: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
+const LEASE_TIMES: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 0, stop_ms: 0 };
 
 /// Three candidates on loopback addresses that no other test uses, and a node that asks them.
 struct Cluster {
@@ -25,7 +25,7 @@ impl Cluster {
         let candidates = named.iter().map(|at| UdpSocket::bind((*at, PORT)).unwrap()).collect();
         let node = NodeName::new("n4.lab").unwrap();
         let rounds = Rounds::new(&node, SocketAddr::new(address(4), ECHO), dir.path()).unwrap();
-        let lease = Lease::new(TERMS, named.clone());
+        let lease = Lease::new(LEASE_TIMES, named.clone());
         Self { dir, candidates, named, rounds, lease }
     }
 
@@ -247,7 +247,7 @@ fn the_daemons_of_two_candidates_keep_each_others_lease() {
     let of = |host: u8| Rounds::new(&cluster.rounds.node, at(host), cluster.dir.path()).unwrap();
     let (mut first, second) = (of(1), of(2));
     let named = cluster.named.clone();
-    let mut lease = Lease::restored(TERMS, named.clone(), Duration::from_secs(1));
+    let mut lease = Lease::restored(LEASE_TIMES, named.clone(), Duration::from_secs(1));
     first.ask(Duration::from_secs(2), &named, &named);
     first.echo(&named);
     first.answer();

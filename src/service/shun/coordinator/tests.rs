@@ -22,7 +22,7 @@ fn place(list: &serde_json::Value) -> (tempfile::TempDir, Config) {
 }
 
 fn shunned(epoch: u64) -> serde_json::Value {
-    json!({"n4.lab": {"epoch": epoch, "addresses": ["192.0.2.4"], "reach": "all", "grade": "unknown",
+    json!({"n4.lab": {"epoch": epoch, "addresses": ["192.0.2.4"], "scope": "all", "grade": "unknown",
                       "boot_id": null, "since_ms": 1, "by": "the test"}})
 }
 
@@ -34,7 +34,7 @@ fn a_readmission_that_is_in_memory_only_is_not_known() {
     let node = NodeName::new("n4.lab").unwrap();
     let is_known = |not_durable: Option<&str>| {
         let report = |name: &str, not_durable: Option<&str>| -> (NodeName, Result<PeerReport, PeerError>) {
-            let report = json!({"version": VERSION, "node": name, "boot_id": "b", "register": shunned(2), "refuses": {},
+            let report = json!({"version": VERSION, "node": name, "boot_id": "b", "shun_list": shunned(2), "shunned": {},
                                 "ruleset_id": "", "not_durable": not_durable});
             (NodeName::new(name).unwrap(), Ok(serde_json::from_value(report).unwrap()))
         };
@@ -66,7 +66,7 @@ fn a_node_that_ganeti_has_removed_is_found_in_the_shun_list() {
     let node = json!({"name": "n1.lab", "primary_ip": "192.0.2.1", "master_candidate": true, "offline": false});
     let ganeti = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"}, "nodes": {"u1": node}, "disks": {}});
     std::fs::write(dir.join("config.data"), ganeti.to_string()).unwrap();
-    let entry = json!({"epoch": 1, "addresses": ["192.0.2.3", "198.51.100.3"], "reach": "tcp", "grade": "off",
+    let entry = json!({"epoch": 1, "addresses": ["192.0.2.3", "198.51.100.3"], "scope": "tcp", "grade": "off",
                        "boot_id": null, "since_ms": 1, "by": "the test"});
     std::fs::write(dir.join("shun-list.json"), json!({"n3.lab": entry}).to_string()).unwrap();
     let path = dir.join("config.toml");

@@ -17,7 +17,7 @@ impl Model for Timing {
     fn init_states(&self) -> Vec<State> {
         let (slow, fast) = (STEP - 1, STEP + 1);
         let state = |(node_rate, asker_rate)| {
-            let mut lease = Lease::new(self.terms(), self.list());
+            let mut lease = Lease::new(self.lease_times(), self.list());
             lease.round(
                 Duration::ZERO,
                 &self.list(),
@@ -37,7 +37,7 @@ impl Model for Timing {
                 stopped_at: None,
                 restarts: 0,
                 discipline: Discipline::Armed,
-                refusing: BTreeSet::new(),
+                shunning: BTreeSet::new(),
                 lost: self.lost.iter().copied().collect(),
                 losses: 0,
                 first: None,
@@ -74,7 +74,7 @@ impl Model for Timing {
         }
         for sent in &state.sent {
             for number in self.candidates() {
-                let kinds: &[bool] = match (state.refusing.contains(&number), self.without) {
+                let kinds: &[bool] = match (state.shunning.contains(&number), self.without) {
                     (true, Without::Signature) => &[false],
                     (true, _) => continue,
                     (false, _) if self.echoes => &[true, false],
@@ -87,7 +87,7 @@ impl Model for Timing {
         for number in self.others() {
             let is_lost = state.lost.contains(&number);
             // A lost candidate gets no entries.
-            if !state.refusing.contains(&number) && !is_lost {
+            if !state.shunning.contains(&number) && !is_lost {
                 actions.push(Action::Refuse(number));
             }
             if state.losses < self.losses {
@@ -135,7 +135,7 @@ impl Model for Timing {
             }
             Action::Restart => {
                 let granted_at = state.lease.granted_at()?;
-                state.lease = Lease::restored(self.terms(), state.lease.candidates().clone(), granted_at);
+                state.lease = Lease::restored(self.lease_times(), state.lease.candidates().clone(), granted_at);
                 // The new process does not know earlier requests.
                 (state.has_checked, state.received, state.answered) = (false, BTreeMap::new(), BTreeSet::new());
                 state.restarts += 1;
@@ -147,7 +147,7 @@ impl Model for Timing {
                     if self.without == Without::Promise { Discipline::Free } else { Discipline::Until(until) };
             }
             Action::Refuse(number) => {
-                state.refusing.insert(number);
+                state.shunning.insert(number);
             }
             Action::Lose(number) => {
                 state.lost.insert(number);

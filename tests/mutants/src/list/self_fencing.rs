@@ -6,7 +6,7 @@ use crate::Mutant;
 
 const EXPIRY: &str = "src/core/shun/expiry.rs";
 const LEASE: &str = "src/core/shun/lease.rs";
-const TERMS: &str = "src/core/shun/lease_times.rs";
+const LEASE_TIMES: &str = "src/core/shun/lease_times.rs";
 
 /// The mutants of self-fencing.
 pub(super) const MUTANTS: &[Mutant] = &[
@@ -19,11 +19,11 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Unit("lease::tests::no_echo_begins_a_lease"),
     ),
     of(
-        "a-refusal-grants",
+        "a-denial-grants",
         LEASE,
         "matches!(self, Self::Granted | Self::Alive)",
         "!matches!(self, Self::Silent)",
-        Unit("lease::tests::a_refusal_renews_nothing"),
+        Unit("lease::tests::a_denial_renews_nothing"),
     ),
     of(
         "a-list-needs-no-majority-of-its-own",
@@ -56,44 +56,56 @@ pub(super) const MUTANTS: &[Mutant] = &[
     of(
         "a-service-that-is-started-again-has-a-new-lease",
         LEASE,
-        "Self { granted_at: Some(granted_at), ..Self::new(terms, candidates) }",
-        "Self { granted_at: Some(granted_at + Duration::from_millis(terms.lease_ms)), ..Self::new(terms, candidates) }",
+        "Self { granted_at: Some(granted_at), ..Self::new(lease_times, candidates) }",
+        "Self { granted_at: Some(granted_at + Duration::from_millis(lease_times.lease_ms)), ..Self::new(lease_times, candidates) }",
         Model("time_started_again"),
     ),
     // The computation of times.
-    of("one-watchdog-time", TERMS, "2 * u128::from(self.watchdog_ms)", "u128::from(self.watchdog_ms)", Model("time")),
-    of("no-drift", TERMS, "(held * (MILLION + drift)).div_ceil(MILLION - drift)", "held + drift * 0", Model("time")),
+    of(
+        "one-watchdog-time",
+        LEASE_TIMES,
+        "2 * u128::from(self.watchdog_ms)",
+        "u128::from(self.watchdog_ms)",
+        Model("time"),
+    ),
+    of(
+        "no-drift",
+        LEASE_TIMES,
+        "(held * (MILLION + drift)).div_ceil(MILLION - drift)",
+        "held + drift * 0",
+        Model("time"),
+    ),
     of(
         "the-drift-of-one-clock",
-        TERMS,
+        LEASE_TIMES,
         "(held * (MILLION + drift)).div_ceil(MILLION - drift)",
         "(held * (MILLION + drift)).div_ceil(MILLION)",
         Model("time"),
     ),
     of(
         "nothing-for-writes-that-were-accepted",
-        TERMS,
+        LEASE_TIMES,
         "let all = stretched + stop;",
         "let all = stretched; let _ = stop;",
         Model("time_of_writes_that_were_accepted"),
     ),
     of(
         "writes-by-a-clock-that-is-right",
-        TERMS,
+        LEASE_TIMES,
         "(u128::from(self.stop_ms) * (MILLION + drift)).div_ceil(MILLION)",
         "u128::from(self.stop_ms)",
         Unit("lease_times::tests::the_wait_is_rounded_up_and_covers_both_clocks"),
     ),
     of(
         "a-promise-need-not-last-for-the-wait",
-        TERMS,
+        LEASE_TIMES,
         "self.is_promised(age_ms.saturating_add(bound), guaranteed_for_ms)",
         "self.is_promised(age_ms.max(bound.min(1)), guaranteed_for_ms)",
         Unit("lease_times::tests::a_promise_has_to_last_for_the_whole_wait"),
     ),
     of(
         "a-promise-by-one-clock",
-        TERMS,
+        LEASE_TIMES,
         "u128::from(age_ms) * (MILLION + drift) < u128::from(guaranteed_for_ms) * (MILLION - drift)",
         "u128::from(age_ms) * (MILLION + drift * 0) < u128::from(guaranteed_for_ms) * MILLION",
         Unit("lease_times::tests::a_promise_has_to_last_for_the_whole_wait"),

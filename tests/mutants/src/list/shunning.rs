@@ -9,8 +9,8 @@ const LAST_STATE: &str = "src/core/shun/last_state.rs";
 const LEASE: &str = "src/core/shun/lease.rs";
 const MEMORY: &str = "src/core/shun/memory.rs";
 const READINESS: &str = "src/core/shun/readiness.rs";
-const REGISTER: &str = "src/core/shun/list.rs";
-const STAND: &str = "src/core/shun/peer_state.rs";
+const SHUN_LIST: &str = "src/core/shun/list.rs";
+const PEER_STATE: &str = "src/core/shun/peer_state.rs";
 const VERDICT: &str = "src/core/shun/verdict.rs";
 
 /// The mutants of shunning.
@@ -20,7 +20,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         "any-candidate-blocks",
         LEASE,
         "!candidates.is_empty() && could_grant < majority(candidates.len())",
-        "!candidates.is_empty() && (could_grant < candidates.len() || !refusing.is_empty())",
+        "!candidates.is_empty() && (could_grant < candidates.len() || !shunning.is_empty())",
         Model("time_some_are_lost"),
     ),
     of(
@@ -28,7 +28,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         LEASE,
         "count / 2 + 1",
         "count.div_ceil(2)",
-        Unit("lease::tests::half_is_no_majority_and_one_refusal_is_no_loss"),
+        Unit("lease::tests::half_is_no_majority_and_one_denial_is_no_loss"),
     ),
     of(
         "a-blocking-set-may-be-one-too-few",
@@ -38,10 +38,10 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Model("time_some_are_lost"),
     ),
     of(
-        "a-node-that-refuses-counts-as-a-candidate",
+        "a-node-that-shuns-counts-as-a-candidate",
         LEASE,
-        "let could_grant = candidates.difference(refusing).count();",
-        "let could_grant = candidates.len().saturating_sub(refusing.len());",
+        "let could_grant = candidates.difference(shunning).count();",
+        "let could_grant = candidates.len().saturating_sub(shunning.len());",
         Model("time_some_are_lost"),
     ),
     of(
@@ -52,17 +52,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Unit("lease::tests::an_empty_list_is_blocked_by_nobody"),
     ),
     of(
-        "the-last-look-alone-says-who-refuses",
+        "the-last-round-alone-decides-who-shuns",
         VERDICT,
-        "first.refusing.intersection(&last.refusing).copied().collect()",
-        "last.refusing.clone()",
+        "first.shunning.intersection(&last.shunning).copied().collect()",
+        "last.shunning.clone()",
         Model("time_some_are_lost"),
     ),
     of(
-        "refusing-in-either-look-is-enough",
+        "shunning-in-either-round-is-enough",
         VERDICT,
-        "first.refusing.intersection(&last.refusing).copied().collect()",
-        "first.refusing.union(&last.refusing).copied().collect()",
+        "first.shunning.intersection(&last.shunning).copied().collect()",
+        "first.shunning.union(&last.shunning).copied().collect()",
         Model("time_some_are_lost"),
     ),
     of(
@@ -94,17 +94,17 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Unit("verdict::tests::everyone_has_to_confirm"),
     ),
     of(
-        "who-is-refused-by-one-is-lost-too",
+        "who-is-shunned-by-one-is-lost-too",
         VERDICT,
-        "confirming.iter().all(|node| peer.refused_by.contains(*node))",
-        "confirming.iter().any(|node| peer.refused_by.contains(*node))",
-        Unit("verdict::tests::who_is_lost_together_counts_when_every_survivor_refuses_it"),
+        "confirming.iter().all(|node| peer.shunned_by.contains(*node))",
+        "confirming.iter().any(|node| peer.shunned_by.contains(*node))",
+        Unit("verdict::tests::who_is_lost_together_counts_when_every_survivor_shuns_it"),
     ),
     of(
-        "who-is-lost-too-refuses",
+        "who-is-lost-too-shuns",
         VERDICT,
         "                round.lost.insert(peer.node.clone());\n",
-        "                round.lost.insert(peer.node.clone());\n                round.refusing.insert(peer.address);\n",
+        "                round.lost.insert(peer.node.clone());\n                round.shunning.insert(peer.address);\n",
         Model("time_some_are_lost"),
     ),
     of(
@@ -115,33 +115,33 @@ pub(super) const MUTANTS: &[Mutant] = &[
         Unit("verdict::tests::everyone_has_to_confirm"),
     ),
     of(
-        "a-refusal-in-another-epoch-counts",
+        "shunning-in-another-epoch-counts",
         VERDICT,
         "PeerState::Shuns { epoch: theirs, .. } if *theirs != epoch =>",
         "PeerState::Shuns { epoch: theirs, .. } if *theirs < epoch =>",
-        Unit("verdict::tests::a_refusal_in_another_epoch_is_none"),
+        Unit("verdict::tests::shunning_in_another_epoch_does_not_count"),
     ),
     of(
-        "a-refusal-of-tcp-confirms",
+        "shunning-of-tcp-confirms",
         VERDICT,
-        "if *theirs < reach =>",
-        "if false && *theirs < reach =>",
-        Unit("verdict::tests::who_refuses_tcp_only_does_not_refuse_the_lease"),
+        "if *theirs < scope =>",
+        "if false && *theirs < scope =>",
+        Unit("verdict::tests::who_shuns_tcp_only_does_not_deny_the_lease"),
     ),
     of(
-        "a-refusal-of-tcp-refuses-the-lease",
+        "shunning-of-tcp-denies-the-lease",
         VERDICT,
-        "                if *theirs == ShunScope::All {\n                    round.refusing.insert(peer.address);\n                }\n",
-        "                round.refusing.insert(peer.address);\n                let _ = theirs;\n",
-        Unit("verdict::tests::who_refuses_tcp_only_does_not_refuse_the_lease"),
+        "                if *theirs == ShunScope::All {\n                    round.shunning.insert(peer.address);\n                }\n",
+        "                round.shunning.insert(peer.address);\n                let _ = theirs;\n",
+        Unit("verdict::tests::who_shuns_tcp_only_does_not_deny_the_lease"),
     ),
     // The conditions from the first round to the last one.
     of(
-        "no-look-begins-anew",
+        "no-round-begins-anew",
         VERDICT,
         "kept.filter(|kept| !must_restart_wait(kept, last)).unwrap_or(last)",
         "kept.unwrap_or(last)",
-        Unit("verdict::tests::the_first_look_is_kept_while_it_holds"),
+        Unit("verdict::tests::the_first_round_is_kept_while_it_holds"),
     ),
     of(
         "the-ruleset_id-is-not-checked",
@@ -161,7 +161,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     of(
         "who-left-is-not-checked",
         VERDICT,
-        "        || !first.refusing.is_subset(&last.refusing)\n",
+        "        || !first.shunning.is_subset(&last.shunning)\n",
         "",
         Unit("verdict::tests::what_did_not_hold_all_the_time_proves_nothing"),
     ),
@@ -170,21 +170,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
         VERDICT,
         "        || first.at > last.at\n",
         "",
-        Unit("verdict::tests::the_first_look_is_kept_while_it_holds"),
+        Unit("verdict::tests::the_first_round_is_kept_while_it_holds"),
     ),
     of(
-        "the-end-of-the-last-look-counts",
+        "the-end-of-the-last-round-counts",
         VERDICT,
         "if last.asked >= until {",
         "if last.at >= until {",
-        Unit("verdict::tests::the_last_look_is_asked_after_the_wait"),
+        Unit("verdict::tests::the_last_round_is_asked_after_the_wait"),
     ),
     of(
         "the-wait-counts-from-the-first-question",
         VERDICT,
-        "let until = first.at + self_fence.terms.wait_time();",
-        "let until = first.asked + self_fence.terms.wait_time();",
-        Unit("verdict::tests::the_wait_counts_from_the_last_answer_of_the_first_look"),
+        "let until = first.at + self_fence.lease_times.wait_time();",
+        "let until = first.asked + self_fence.lease_times.wait_time();",
+        Unit("verdict::tests::the_wait_counts_from_the_last_answer_of_the_first_round"),
     ),
     // Which reports of self-fencing are believed.
     of(
@@ -225,7 +225,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
     of(
         "the-promise-is-not-checked",
         VERDICT,
-        "if !self_fence.terms.is_kept(*age_ms, self_fence.guaranteed_for_ms) {",
+        "if !self_fence.lease_times.is_kept(*age_ms, self_fence.guaranteed_for_ms) {",
         "if false {",
         Unit("verdict::tests::without_a_self_fence_that_can_be_believed_it_is_isolated"),
     ),
@@ -246,28 +246,28 @@ pub(super) const MUTANTS: &[Mutant] = &[
     // The merge of shun lists.
     of(
         "the-later-order-wins",
-        REGISTER,
+        SHUN_LIST,
         "if other.epoch > self.epoch {",
         "if other.epoch != self.epoch {",
         Model("rules_of_one_asker"),
     ),
     of(
-        "of-one-epoch-the-last-reach-counts",
-        REGISTER,
-        "(self.grade, self.reach) = (self.grade, self.reach).max((other.grade, other.reach));",
-        "(self.grade, self.reach) = (other.grade, other.reach);",
+        "of-one-epoch-the-last-scope-counts",
+        SHUN_LIST,
+        "(self.grade, self.scope) = (self.grade, self.scope).max((other.grade, other.scope));",
+        "(self.grade, self.scope) = (other.grade, other.scope);",
         Model("rules_where_the_power_is_seen_off"),
     ),
     of(
         "of-two-boots-the-first-counts",
-        REGISTER,
+        SHUN_LIST,
         "_ => Some(SEVERAL_BOOTS.to_owned()),",
         "(Some(own), Some(_)) => Some(own),",
         Unit("list::tests::of_two_boots_neither_is_known"),
     ),
     of(
         "a-shun-repeats-an-readmitted-epoch",
-        REGISTER,
+        SHUN_LIST,
         "Self(self.0 | 1)",
         "Self(if self.0 == 0 { 1 } else { self.0 })",
         Unit("list::tests::an_old_order_does_not_undo_a_later_one"),
@@ -275,21 +275,21 @@ pub(super) const MUTANTS: &[Mutant] = &[
     // Peers, statements, memories, boots.
     of(
         "who-answers-may-be-proven-off",
-        STAND,
+        PEER_STATE,
         "None => PeerState::Unconfirmed(format!(\"does not shun it: {}\", answer.objection)),",
         "None => PeerState::ServesNothing,",
         Unit("peer_state::tests::who_answers_is_taken_by_the_answer_alone"),
     ),
     of(
         "isolated-is-proven-off",
-        STAND,
+        PEER_STATE,
         "if grade >= Grade::Bounded =>",
         "if grade >= Grade::Isolated =>",
         Unit("peer_state::tests::who_is_silent_counts_by_proof_or_because_nothing_depends_on_it"),
     ),
     of(
         "who-serves-may-be-silent",
-        STAND,
+        PEER_STATE,
         "(Err(_), _) if !facts.serves =>",
         "(Err(_), _) if facts.serves =>",
         Model("boots_of_the_node"),
