@@ -138,7 +138,7 @@ fn what_must_not_be_done_and_what_was_not_is_one_line() {
 }
 
 /// What the recovery remembers of a start that luxid has accepted.
-const STARTED: &str = r#"{"at": {"wall_ms": 1, "boottime_ms": 1}, "breaker": {"held": [], "limit": 0, "excused": []},
+const STARTED: &str = r#"{"at": {"wall_ms": 1, "boottime_ms": 1}, "breaker": {"blocked": [], "limit": 0, "excused": []},
     "lines": [], "waits": true, "unconfirmed": {}, "started": {"web": {"on": null, "at": {"wall_ms": 1, "boottime_ms": 1}}}}"#;
 
 /// The master asks luxid whose start an instance gets, only while a start of gnt-ha's may be under way. Without an answer

@@ -22,7 +22,7 @@ const PREFIX: &str = "ocf-exit-reason:";
 pub fn main(agent: &Agent, run: fn(&Call, &AgentPaths) -> OcfResult) -> ExitCode {
     harden_process();
     let action = std::env::args_os().nth(1).unwrap_or_default().to_string_lossy().into_owned();
-    let verdict = match action.as_str() {
+    let result = match action.as_str() {
         // Any user may ask for it, before anything is configured.
         "meta-data" => print_metadata(agent),
         action => {
@@ -30,12 +30,12 @@ pub fn main(agent: &Agent, run: fn(&Call, &AgentPaths) -> OcfResult) -> ExitCode
             answer(agent, &call, run)
         }
     };
-    if let Some(reason) = &verdict.reason {
+    if let Some(reason) = &result.reason {
         let prefix = std::env::var("OCF_EXIT_REASON_PREFIX").unwrap_or_else(|_| PREFIX.to_owned());
         // One line: Pacemaker takes the last one. A closed stderr does not change the result.
         output::print_error(&format!("{prefix}{reason}"));
     }
-    ExitCode::from(verdict.code.number())
+    ExitCode::from(result.code.number())
 }
 
 /// Returns the environment. Bytes that are not UTF-8 are replaced; the check of the parameter finds them.

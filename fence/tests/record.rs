@@ -39,9 +39,9 @@ fn fence(cluster: &Cluster, node: &str, more: &str) -> String {
 }
 
 /// Writes the memory that a reconciliation at `at` would have left.
-fn looked(cluster: &Cluster, at: Timestamp) {
+fn has_run(cluster: &Cluster, at: Timestamp) {
     let memory = json!({
-        "breaker": {"latched": null, "down": [], "excused": [], "whole": null}, "looked": at, "nodes": {}
+        "breaker": {"open": null, "down": [], "excused": [], "whole": null}, "last_run": at, "nodes": {}
     });
     std::fs::create_dir_all(cluster.path("state")).unwrap();
     std::fs::write(cluster.path("state/reconcile-memory.json"), memory.to_string()).unwrap();
@@ -67,7 +67,7 @@ fn the_master_records_and_counts_it() {
 #[test]
 fn where_the_agents_look_it_is_left_to_them() {
     let cluster = where_we_are_master("");
-    looked(&cluster, now());
+    has_run(&cluster, now());
     assert_eq!(
         fence(&cluster, "n2.lab", ""),
         "not recorded here: the next reconciliation of the role agents records it"
@@ -75,7 +75,7 @@ fn where_the_agents_look_it_is_left_to_them() {
     assert_eq!(breaker(&cluster)["down"], json!([]));
     // Agents that are gone record nothing any more, although their file is still being written.
     let at = now();
-    looked(&cluster, Timestamp { wall_ms: at.wall_ms - 130_000, boottime_ms: at.boottime_ms.saturating_sub(130_000) });
+    has_run(&cluster, Timestamp { wall_ms: at.wall_ms - 130_000, boottime_ms: at.boottime_ms.saturating_sub(130_000) });
     for node in ["n3.lab", "n4.lab"] {
         let record = fence(&cluster, node, "");
         assert!(record.starts_with(TRIED), "{record}");
@@ -83,7 +83,7 @@ fn where_the_agents_look_it_is_left_to_them() {
 }
 
 #[test]
-fn the_third_at_once_latches_the_breaker() {
+fn the_third_at_once_opens_the_breaker() {
     let cluster = where_we_are_master("");
     for (id, node) in [("u2", "n2.lab"), ("u3", "n3.lab")] {
         assert!(fence(&cluster, node, "").starts_with(TRIED));
@@ -97,7 +97,7 @@ fn the_third_at_once_latches_the_breaker() {
         record.starts_with("not recorded here: the breaker is open and blocks n4.lab beside n2.lab, n3.lab"),
         "{record}"
     );
-    assert_eq!(breaker(&cluster)["latched"]["held"], json!(["n4.lab"]), "it latches");
+    assert_eq!(breaker(&cluster)["open"]["blocked"], json!(["n4.lab"]), "it opens");
     assert!(
         fence(&cluster, "n5.lab", "").starts_with("not recorded here: the breaker is open and blocks n4.lab, n5.lab")
     );

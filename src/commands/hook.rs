@@ -105,11 +105,11 @@ fn hook(places: &Paths, config_path: &Path) -> Result<bool, CommandError> {
         }
         return Ok(true);
     }
-    let looked = collect(&event, places, config_path);
-    let Some(state) = (match looked {
+    let collected = collect(&event, places, config_path);
+    let Some(state) = (match collected {
         // Input that is unknown is not a reason to stop Ganeti's job.
         Err(_) if event.is_pre => return Ok(true),
-        looked => looked?,
+        collected => collected?,
     }) else {
         return Ok(true);
     };
@@ -374,5 +374,5 @@ fn try_to_record(reconciler: &Reconciler, deadline: Deadline) -> Result<bool, Co
         run => run?.0,
     };
     let is_elsewhere = |decision: &Decision| matches!(decision, Decision::Blocked(BlockReason::MasterElsewhere { .. }));
-    Ok(!plan.verdicts.iter().any(|verdict| is_elsewhere(&verdict.decision)))
+    Ok(!plan.decisions.iter().any(|entry| is_elsewhere(&entry.decision)))
 }

@@ -69,11 +69,11 @@ fn print_lines(lines: &[String]) -> Result<(), PrintError> {
 }
 
 fn show(plan: &Plan) -> Result<(), PrintError> {
-    let width = plan.verdicts.iter().map(|verdict| verdict.node.as_str().len()).max().unwrap_or_default();
+    let width = plan.decisions.iter().map(|entry| entry.node.as_str().len()).max().unwrap_or_default();
     let mut text = String::new();
-    for verdict in &plan.verdicts {
-        let next = RecordChange::of(&verdict.decision);
-        text.push_str(&format!("{} {:width$}  {}\n", next.mark(), verdict.node, next.text));
+    for entry in &plan.decisions {
+        let next = RecordChange::of(&entry.decision);
+        text.push_str(&format!("{} {:width$}  {}\n", next.mark(), entry.node, next.text));
     }
     cli::print(&text)
 }

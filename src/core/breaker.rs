@@ -41,8 +41,10 @@ impl Limits {
 
 /// The state of the breaker between two reconciliations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Breaker {
-    latched: Option<OpenState>,
+    /// The open state; `None` while the breaker is closed.
+    open: Option<OpenState>,
     /// Nodes that were fenced and recorded offline, and not readmitted since.
     down: BTreeSet<NodeName>,
     /// Nodes that were counted or blocked at a reset by the administrator: they count no more.
@@ -56,7 +58,7 @@ pub struct OpenState {
     /// Since when it is open, in milliseconds since 1970 (wall clock).
     pub since_ms: u64,
     /// The nodes that it blocks: they were about to be recorded offline when it opened.
-    pub held: BTreeSet<NodeName>,
+    pub blocked: BTreeSet<NodeName>,
     /// The nodes that were recorded offline when it opened.
     pub down: BTreeSet<NodeName>,
     /// The number of nodes at a time that the breaker lets be recorded, which was exceeded.
@@ -73,7 +75,7 @@ impl Breaker {
     /// Returns the open state; `None` while the breaker is closed.
     #[must_use]
     pub const fn open_state(&self) -> Option<&OpenState> {
-        self.latched.as_ref()
+        self.open.as_ref()
     }
 
     /// Returns the nodes that were fenced and recorded offline, and not readmitted since.
@@ -88,7 +90,7 @@ impl Breaker {
     pub fn reset(self) -> Self {
         let mut excused = self.excused;
         excused.extend(self.down);
-        excused.extend(self.latched.into_iter().flat_map(|latch| latch.held));
+        excused.extend(self.open.into_iter().flat_map(|open| open.blocked));
         Self { excused, ..Self::default() }
     }
 
@@ -102,8 +104,8 @@ impl Breaker {
         self.down.remove(node);
         if back {
             self.excused.remove(node);
-            if let Some(latch) = &mut self.latched {
-                latch.held.remove(node);
+            if let Some(open) = &mut self.open {
+                open.blocked.remove(node);
             }
         }
     }
@@ -112,7 +114,7 @@ impl Breaker {
     pub(super) fn misses(&self, node: &NodeName) -> bool {
         self.down.contains(node)
             || self.excused.contains(node)
-            || self.latched.as_ref().is_some_and(|latch| latch.held.contains(node))
+            || self.open.as_ref().is_some_and(|open| open.blocked.contains(node))
     }
 
     /// Notes whether the cluster is whole now. After [`WHOLE_FOR_MS`] of that, the breaker forgets everything.
@@ -152,20 +154,20 @@ impl Breaker {
     ) -> Result<(), &OpenState> {
         let limit = limits.of(total);
         let together = self.down.union(nodes).filter(|node| !self.excused.contains(*node)).count();
-        let must_latch = !nodes.is_empty() && together > limit;
-        if self.latched.is_none() && must_latch {
-            self.latched = Some(OpenState {
+        let must_open = !nodes.is_empty() && together > limit;
+        if self.open.is_none() && must_open {
+            self.open = Some(OpenState {
                 since_ms: now.wall_ms,
-                held: BTreeSet::new(),
+                blocked: BTreeSet::new(),
                 down: &self.down - &self.excused,
                 limit,
             });
         }
-        match &mut self.latched {
+        match &mut self.open {
             None => Ok(()),
-            Some(latch) => {
-                latch.held.extend(nodes.iter().cloned());
-                Err(latch)
+            Some(open) => {
+                open.blocked.extend(nodes.iter().cloned());
+                Err(open)
             }
         }
     }
@@ -198,11 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn three_of_five_latch_and_none_of_them_passes() {
+    fn three_of_five_open_the_breaker_and_none_of_them_passes() {
         let mut breaker = Breaker::default();
-        let latch = breaker.pass(&set(&["n3", "n4", "n5"]), Limits::default(), 5, at(0)).unwrap_err();
-        assert_eq!(latch.held, set(&["n3", "n4", "n5"]));
-        assert!(breaker.pass(&set(&["n3"]), Limits::default(), 5, at(1)).is_err(), "it latches");
+        let open = breaker.pass(&set(&["n3", "n4", "n5"]), Limits::default(), 5, at(0)).unwrap_err();
+        assert_eq!(open.blocked, set(&["n3", "n4", "n5"]));
+        assert!(breaker.pass(&set(&["n3"]), Limits::default(), 5, at(1)).is_err(), "it opens");
     }
 
     #[test]
@@ -218,11 +220,11 @@ mod tests {
     #[test]
     fn a_reset_lets_through_what_was_held_and_no_more() {
         let mut breaker = Breaker::default();
-        let held = set(&["n1", "n2", "n3"]);
-        assert!(breaker.pass(&held, Limits::default(), 8, at(0)).is_err());
+        let blocked = set(&["n1", "n2", "n3"]);
+        assert!(breaker.pass(&blocked, Limits::default(), 8, at(0)).is_err());
         let mut breaker = breaker.reset();
-        assert!(breaker.pass(&held, Limits::default(), 8, at(1)).is_ok());
-        let mut all = held;
+        assert!(breaker.pass(&blocked, Limits::default(), 8, at(1)).is_ok());
+        let mut all = blocked;
         all.extend(set(&["n4", "n5", "n6"]));
         assert!(breaker.pass(&all, Limits::default(), 8, at(2)).is_err());
     }

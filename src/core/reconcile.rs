@@ -33,7 +33,7 @@ pub use state::{NodeState, PowerAction, PowerReceipt, ReconcileInput, Settings};
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// One decision for each node of Ganeti, in the order in which the jobs are to be submitted.
-    pub verdicts: Vec<NodeDecision>,
+    pub decisions: Vec<NodeDecision>,
     /// The memory for the next reconciliation. The caller stores it before it carries out any part of the plan.
     pub memory: Memory,
 }
@@ -127,7 +127,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
     // drains.
     wishes.sort_by_key(|(node, wish)| (wish.rank(), node.ganeti.master_candidate));
     let mut pool = Pool::new(state);
-    let verdicts: Vec<NodeDecision> = wishes
+    let decisions: Vec<NodeDecision> = wishes
         .into_iter()
         .map(|(node, wish)| NodeDecision {
             node: node.ganeti.name.clone(),
@@ -149,7 +149,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
             },
         })
         .collect();
-    for NodeDecision { node, decision } in &verdicts {
+    for NodeDecision { node, decision } in &decisions {
         if *decision == Decision::UnDrain {
             memory.un_drain(node);
         }
@@ -159,7 +159,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
         };
         memory.note_recording(node, Some(proof));
     }
-    Plan { verdicts, memory }
+    Plan { decisions, memory }
 }
 
 fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: PowerAction) -> Decision {
@@ -220,10 +220,10 @@ fn hold_back(wishes: &mut [(&NodeState, Intention)], state: &ReconcileInput, set
         .filter(|(_, wish)| matches!(wish, Intention::Offline(_)))
         .map(|(node, _)| node.ganeti.name.clone())
         .collect();
-    let Err(latch) = memory.breaker.pass(&offline, settings.limits, state.nodes.len(), state.now) else {
+    let Err(open) = memory.breaker.pass(&offline, settings.limits, state.nodes.len(), state.now) else {
         return;
     };
-    let reason = BlockReason::from(latch);
+    let reason = BlockReason::from(open);
     for (_, wish) in wishes.iter_mut().filter(|(_, wish)| matches!(wish, Intention::Offline(_) | Intention::Drain)) {
         *wish = Intention::Block(reason.clone());
     }

@@ -149,7 +149,7 @@ fn ask_nodes(
 }
 
 fn decision<'a>(decided: &'a Plan, node: &NodeName) -> Option<&'a Decision> {
-    decided.verdicts.iter().find(|verdict| verdict.node == *node).map(|verdict| &verdict.decision)
+    decided.decisions.iter().find(|entry| entry.node == *node).map(|entry| &entry.decision)
 }
 
 fn input(

@@ -48,12 +48,12 @@ pub fn run(call: &Call, paths: &AgentPaths) -> OcfResult {
 }
 
 /// Notes that Pacemaker bans the role from this node after this result.
-fn note_ban(call: &Call, paths: &AgentPaths, verdict: OcfResult) -> OcfResult {
-    if verdict.code == OcfCode::ErrInstalled {
+fn note_ban(call: &Call, paths: &AgentPaths, result: OcfResult) -> OcfResult {
+    if result.code == OcfCode::ErrInstalled {
         // Without the note the administrator has to run `crm_resource --cleanup`.
         let _ = paths.markers.write_note(BANNED, call.resource());
     }
-    verdict
+    result
 }
 
 /// Makes Pacemaker probe this node again, which is a candidate now and was not one at the last probe. A node that left
@@ -79,14 +79,14 @@ fn start_instance(call: &Call, paths: &AgentPaths) -> OcfResult {
 }
 
 fn stop(call: &Call, paths: &AgentPaths) -> OcfResult {
-    let verdict = stop::stop_role(call, paths);
-    if verdict.code == OcfCode::Success && call.is_promotable() {
+    let result = stop::stop_role(call, paths);
+    if result.code == OcfCode::Success && call.is_promotable() {
         // A marker that stays only makes a later probe report "unpromoted". A failure here would fence the node.
         let _ = paths.markers.clear(Marker::MasterStarted);
         let _ = pacemaker::offer(call.resource(), None, None, call.deadline);
         let _ = paths.markers.write_note(&note(call), "");
     }
-    verdict
+    result
 }
 
 /// Publishes how recent this candidate's configuration is, as its promotion score, when the score has changed. `anew`:

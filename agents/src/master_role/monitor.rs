@@ -39,13 +39,13 @@ pub(super) fn monitor(call: &Call, paths: &AgentPaths) -> OcfResult {
         return idle(run_as);
     }
     let view = view(call, paths, &ganeti, run_as);
-    let verdict = monitor_master(&view);
+    let result = monitor_master(&view);
     if view.standing.new_master().is_some() && (view.served == Served::Now || ganeti.has_master_ip()) {
         // This host came back and took up a role that another node has now. The role is taken down before a client uses
         // it.
         let taken_down = stop::take_down(paths, call.deadline);
         if let Err(error) = taken_down {
-            return OcfResult::because(OcfCode::ErrGeneric, format!("{error}; {}", verdict.reason.unwrap_or_default()));
+            return OcfResult::because(OcfCode::ErrGeneric, format!("{error}; {}", result.reason.unwrap_or_default()));
         }
     }
     let had_it = run_as == RunAs::Primitive && !call.is_for_stopped() || was_master(call, paths);
@@ -55,7 +55,7 @@ pub(super) fn monitor(call: &Call, paths: &AgentPaths) -> OcfResult {
     {
         follow(call, run_as, &ganeti, &master);
     }
-    if matches!(verdict.code, OcfCode::Success | OcfCode::RunningPromoted)
+    if matches!(result.code, OcfCode::Success | OcfCode::RunningPromoted)
         && view.served == Served::Now
         && !call.is_probe()
     {
@@ -70,7 +70,7 @@ pub(super) fn monitor(call: &Call, paths: &AgentPaths) -> OcfResult {
         newer_config::update(paths, &ganeti, call.deadline);
         reconcile_if_due(paths, call.deadline);
     }
-    verdict
+    result
 }
 
 fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView, run_as: RunAs) -> MasterView {

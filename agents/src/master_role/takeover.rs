@@ -88,7 +88,7 @@ pub(super) fn take(call: &Call, paths: &AgentPaths) -> OcfResult {
         let (view, gone) = view(call, paths, &ganeti);
         match take_over(&view) {
             Takeover::NotYet(_) if !limit.passed() => limit.sleep(RETRY_PAUSE),
-            Takeover::NotYet(verdict) | Takeover::Refused(verdict) => return verdict,
+            Takeover::NotYet(result) | Takeover::Refused(result) => return result,
             command => return carry_out(call, paths, &command, &gone),
         }
     }

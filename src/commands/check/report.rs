@@ -14,13 +14,13 @@ pub(super) struct Report<'a> {
     version: u32,
     host: String,
     level: Severity,
-    checked: LookedAt,
+    checked: CheckedCounts,
     findings: &'a [Finding],
     notes: &'a [Note],
 }
 
 #[derive(Debug, Serialize)]
-struct LookedAt {
+struct CheckedCounts {
     nodes: usize,
     devices: usize,
     candidates: usize,
@@ -28,7 +28,7 @@ struct LookedAt {
 
 impl<'a> Report<'a> {
     pub(super) fn new(view: &CheckInput, level: Severity, findings: &'a [Finding], notes: &'a [Note]) -> Self {
-        let checked = LookedAt {
+        let checked = CheckedCounts {
             nodes: view.ganeti.as_ref().map_or(0, |ganeti| ganeti.nodes().len()),
             // For a program that is not ours, only the whole node is known.
             devices: view.power.keys().map(|node| view.devices.get(node).map_or(1, Vec::len)).sum(),
@@ -64,16 +64,16 @@ impl<'a> Report<'a> {
         }
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        let LookedAt { nodes, devices, candidates } = &self.checked;
-        let looked = format!(
+        let CheckedCounts { nodes, devices, candidates } = &self.checked;
+        let checked = format!(
             "checked Pacemaker, Ganeti and this host, {} of {}, {}",
             counted(*devices, "device"),
             counted(*nodes, "node"),
             counted(*candidates, "candidate")
         );
         let sum = match (errors, warnings) {
-            (0, 0) => format!("ok: {looked}"),
-            _ => format!("{}, {}; {looked}", counted(errors, "error"), counted(warnings, "warning")),
+            (0, 0) => format!("ok: {checked}"),
+            _ => format!("{}, {}; {checked}", counted(errors, "error"), counted(warnings, "warning")),
         };
         text.push_str(&wrapped(&sum, 2));
         text
@@ -112,7 +112,7 @@ mod tests {
             why: "nothing is fenced",
             fix: "look".into(),
         }];
-        let checked = LookedAt { nodes: 3, devices: 3, candidates: 1 };
+        let checked = CheckedCounts { nodes: 3, devices: 3, candidates: 1 };
         let nodes = ["n1", "n2"].map(|name| NodeName::new(name).unwrap()).into();
         let what = "off, by level 1 (bmc)".to_owned();
         let note = Note { name: "reachable-grade", nodes, grade: Grade::Off, text: what, why: None, fix: None };

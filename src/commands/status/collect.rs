@@ -68,8 +68,8 @@ pub(in crate::commands) fn collect(places: &Paths, power: bool) -> Result<Status
         notes.push(Note::new(Level::Attention, "pause", format!("{whom}{}", BlockReason::Paused(pause.clone()))));
     }
     let breaker = known(view.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.open_state().cloned());
-    if let Some(latch) = &breaker {
-        notes.push(Note::new(Level::Attention, "breaker", BlockReason::from(latch).to_string()));
+    if let Some(open) = &breaker {
+        notes.push(Note::new(Level::Attention, "breaker", BlockReason::from(open).to_string()));
     }
     let recovered = known(view.last_recovery(), "recovery", &mut notes).unwrap_or_default();
     notes.extend(recovered.into_iter().map(|line| Note::new(Level::Attention, "recovery", line)));
@@ -151,7 +151,7 @@ fn decisions(
     notes: &mut Vec<Note>,
 ) -> BTreeMap<NodeName, Decision> {
     match view.plan(pacemaker, deadline) {
-        Ok(plan) => return plan.verdicts.into_iter().map(|verdict| (verdict.node, verdict.decision)).collect(),
+        Ok(plan) => return plan.decisions.into_iter().map(|entry| (entry.node, entry.decision)).collect(),
         Err(ReconcileError::Ganeti(_)) => {}
         Err(ReconcileError::Pacemaker(_)) if pacemaker.is_none() => {}
         // The note about the pause reports this error.

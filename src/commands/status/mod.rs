@@ -27,7 +27,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 pub struct Arguments {
     /// Print one JSON object, for programs
     ///
-    /// Keys: version (1), host, level, master, quorum, quorum_device {host, votes}, maintenance, pause {reason, by, since_ms}, breaker {since_ms, held,
+    /// Keys: version (1), host, level, master, quorum, quorum_device {host, votes}, maintenance, pause {reason, by, since_ms}, breaker {since_ms, blocked,
     /// down, limit}, nodes [{node, level, pacemaker, ganeti {role, offline, drained, powered}, receipt {action, outcome,
     /// grade, at_ms}, record {decision, text}, power_reading {power} or {unknown}, shun, self_fence, grade}], notes [{level, subject, text}].
     /// level is ok, attention or unknown; power_reading is what --power brought, with the reason if it is unknown; shun is shunned

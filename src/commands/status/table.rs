@@ -113,7 +113,7 @@ impl Table {
             .map(|note| {
                 let since = match (note.subject, &status.pause, &status.breaker) {
                     ("pause", Some(pause), _) if pause.since_ms > 0 => format!("; since {}", since(pause.since_ms)),
-                    ("breaker", _, Some(latch)) => format!("; since {}", since(latch.since_ms)),
+                    ("breaker", _, Some(open)) => format!("; since {}", since(open.since_ms)),
                     _ => String::new(),
                 };
                 (note.level, format!("{}{since}", note.text))

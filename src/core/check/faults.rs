@@ -334,8 +334,8 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("unknown-simulation", "wrong-roll", |s| s.view.host.simulates_nothing.push("wrong-roll".into())),
     ("paused", "gnt-ha", |s| s.view.host.pause = Some(Pause { reason: "x".into(), by: "root".into(), since_ms: 1 })),
     ("breaker-open", "gnt-ha", |s| {
-        let held = [name("n2.lab"), name("n3.lab"), name("n4.lab")].into();
-        s.view.host.breaker = Some(OpenState { since_ms: 1, held, down: BTreeSet::new(), limit: 2 });
+        let blocked = [name("n2.lab"), name("n3.lab"), name("n4.lab")].into();
+        s.view.host.breaker = Some(OpenState { since_ms: 1, blocked, down: BTreeSet::new(), limit: 2 });
     }),
     ("state-unreadable", "gnt-ha", |s| s.view.host.unreadable.push("reconcile-memory.json: expected value".into())),
     ("role-refused", "newer-config.json", |s| {

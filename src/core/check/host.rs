@@ -49,11 +49,11 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     if let Some(pause) = &host.pause {
         findings.add("paused", "gnt-ha", format!("paused by {}: {}", pause.by, pause.reason));
     }
-    if let Some(latch) = &host.breaker {
+    if let Some(open) = &host.breaker {
         findings.add(
             "breaker-open",
             "gnt-ha",
-            format!("{} nodes wait for a reset, the limit is {} at once", latch.held.len(), latch.limit),
+            format!("{} nodes wait for a reset, the limit is {} at once", open.blocked.len(), open.limit),
         );
     }
     for why in &host.unreadable {

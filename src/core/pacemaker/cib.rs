@@ -25,7 +25,7 @@ pub struct Cib {
     /// The pause of the whole cluster.
     pub pause: Option<Pause>,
     /// The nodes with gnt-ha's standby mark ([`MARK`]), because an administrator has recorded them offline in Ganeti.
-    pub held: BTreeSet<PacemakerName>,
+    pub offline_by_hand: BTreeSet<PacemakerName>,
 }
 
 impl Cib {
@@ -48,13 +48,16 @@ impl Cib {
         let values =
             |name: &'static str| properties.iter().filter(move |(own, _)| *own == name).map(|(_, value)| *value);
         let nodes = cib.all("nodes").into_iter().flat_map(|nodes| nodes.children_named("node"));
-        let is_held = |node: &&Element| node.all("nvpair").iter().any(|pair| pair.get("name") == Some(MARK));
+        let is_offline_by_hand = |node: &&Element| node.all("nvpair").iter().any(|pair| pair.get("name") == Some(MARK));
         Ok(Self {
             fencing: Fencing::of(&cib, power_agents),
             // A value that is not a word for "off" counts as on.
             maintenance: values("maintenance-mode").any(is_on),
             pause: values(PAUSE).next().map(|value| Pause::of_property(value.unwrap_or_default())),
-            held: nodes.filter(is_held).filter_map(|node| PacemakerName::read(node.get("uname")?)).collect(),
+            offline_by_hand: nodes
+                .filter(is_offline_by_hand)
+                .filter_map(|node| PacemakerName::read(node.get("uname")?))
+                .collect(),
         })
     }
 }
@@ -161,6 +164,6 @@ mod tests {
         let nodes = [node("n1", ""), node("n3", &mark), node("n4", "")].concat();
         let xml =
             format!("<cib><configuration><nodes>{nodes}</nodes><resources>{mark}</resources></configuration></cib>");
-        assert_eq!(parse(&xml).unwrap().held, [PacemakerName::of_test("n3.lab")].into());
+        assert_eq!(parse(&xml).unwrap().offline_by_hand, [PacemakerName::of_test("n3.lab")].into());
     }
 }

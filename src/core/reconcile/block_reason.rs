@@ -29,7 +29,7 @@ pub enum BlockReason {
     /// The breaker is open.
     Breaker {
         /// The nodes that the breaker blocks.
-        held: BTreeSet<NodeName>,
+        blocked: BTreeSet<NodeName>,
         /// The nodes that were recorded offline before.
         down: BTreeSet<NodeName>,
         /// How many nodes may be recorded offline at once.
@@ -75,8 +75,8 @@ pub enum BlockReason {
 }
 
 impl From<&OpenState> for BlockReason {
-    fn from(latch: &OpenState) -> Self {
-        Self::Breaker { held: latch.held.clone(), down: latch.down.clone(), limit: latch.limit }
+    fn from(open: &OpenState) -> Self {
+        Self::Breaker { blocked: open.blocked.clone(), down: open.down.clone(), limit: open.limit }
     }
 }
 
@@ -96,10 +96,10 @@ impl fmt::Display for BlockReason {
                 f.write_str("Pacemaker runs the master role on no host: the next master records this")
             }
             Self::OwnNode => f.write_str("it is Ganeti's master by its own configuration: no master records itself"),
-            Self::Breaker { held, down, limit } => {
+            Self::Breaker { blocked, down, limit } => {
                 f.write_str("the breaker is open")?;
-                if !held.is_empty() {
-                    write!(f, " and blocks {}", Names(held))?;
+                if !blocked.is_empty() {
+                    write!(f, " and blocks {}", Names(blocked))?;
                 }
                 if !down.is_empty() {
                     write!(f, " beside {}", Names(down))?;

@@ -80,7 +80,7 @@ impl<'a> Judge<'a> {
     pub(super) fn into_memory(mut self) -> Memory {
         let is_node = |name: &_| self.state.nodes.iter().any(|node| node.ganeti.name == *name);
         self.memory.nodes.retain(|name, _| is_node(name));
-        self.memory.looked = self.state.now;
+        self.memory.last_run = self.state.now;
         self.memory
     }
 

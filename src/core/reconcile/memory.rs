@@ -26,7 +26,7 @@ pub struct Memory {
     /// The state of the breaker.
     pub breaker: Breaker,
     /// When the last reconciliation was, on both clocks.
-    pub(super) looked: Timestamp,
+    pub(super) last_run: Timestamp,
     pub(super) nodes: BTreeMap<NodeName, NodeMemory>,
 }
 
@@ -84,15 +84,15 @@ impl Memory {
     /// Returns whether the last reconciliation is at most 120 s away from `now`, on both clocks.
     #[must_use]
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        self.looked.wall_ms.abs_diff(now.wall_ms) <= FRESH_MS
-            && self.looked.boottime_ms.abs_diff(now.boottime_ms) <= FRESH_MS
+        self.last_run.wall_ms.abs_diff(now.wall_ms) <= FRESH_MS
+            && self.last_run.boottime_ms.abs_diff(now.boottime_ms) <= FRESH_MS
     }
 
     /// Returns whether this memory differs from `before` only in the time of the last reconciliation.
     #[must_use]
     pub fn is_only_later_than(&self, before: &Self) -> bool {
-        let mut same = Self { looked: self.looked, ..before.clone() };
-        same.breaker.seen_at(self.looked);
+        let mut same = Self { last_run: self.last_run, ..before.clone() };
+        same.breaker.seen_at(self.last_run);
         same == *self
     }
 
@@ -100,7 +100,7 @@ impl Memory {
     /// booted since.
     #[must_use]
     pub fn age_ms(&self, now: Timestamp) -> Option<u64> {
-        now.boottime_ms.checked_sub(self.looked.boottime_ms)
+        now.boottime_ms.checked_sub(self.last_run.boottime_ms)
     }
 
     /// Returns whether Ganeti had the node offline at the last reconciliation.
@@ -140,7 +140,7 @@ impl Memory {
     /// unknown. The proof itself is dated by the clock of another host.
     #[must_use]
     pub fn noticed_ms(&self, node: &NodeName, proof: &Proof) -> Option<u64> {
-        self.nodes.get(node)?.noticed_ms(proof, self.looked)
+        self.nodes.get(node)?.noticed_ms(proof, self.last_run)
     }
 
     /// Asks the breaker for one fenced node, outside of a reconciliation, and counts the node as recorded offline.
@@ -304,15 +304,15 @@ mod tests {
 
     /// Fencings one after the other, without a reconciliation between them, count as many as at once do.
     #[test]
-    fn the_third_of_five_that_is_let_through_alone_latches() {
+    fn the_third_of_five_that_is_let_through_alone_opens_the_breaker() {
         let mut memory = Memory::default();
         let mut ask = |node: &str, online: &[NodeName]| {
             memory.let_through(&name(node), online, Limits::default(), 5, Timestamp::default())
         };
         assert_eq!([ask("n3", &[]), ask("n4", &[]), ask("n4", &[])], [Ok(()), Ok(()), Ok(())]);
-        let Err(BlockReason::Breaker { held, down, limit }) = ask("n5", &[]) else { panic!("let through") };
-        assert_eq!((held, down, limit), ([name("n5")].into(), [name("n3"), name("n4")].into(), 2));
-        assert!(ask("n3", &[]).is_err(), "it latches");
+        let Err(BlockReason::Breaker { blocked, down, limit }) = ask("n5", &[]) else { panic!("let through") };
+        assert_eq!((blocked, down, limit), ([name("n5")].into(), [name("n3"), name("n4")].into(), 2));
+        assert!(ask("n3", &[]).is_err(), "it opens");
     }
 
     /// The memory is flushed to disk when it has changed. A later time alone is not a change; that the cluster became
@@ -320,9 +320,9 @@ mod tests {
     #[test]
     fn a_later_look_at_the_same_is_no_change() {
         let seen = |whole, s: u64| {
-            let mut memory = Memory { looked: Timestamp { wall_ms: s, boottime_ms: s }, ..Memory::default() };
+            let mut memory = Memory { last_run: Timestamp { wall_ms: s, boottime_ms: s }, ..Memory::default() };
             memory.breaker.observe(true, Timestamp::default());
-            memory.breaker.observe(whole, memory.looked);
+            memory.breaker.observe(whole, memory.last_run);
             memory
         };
         assert!(seen(true, 7).is_only_later_than(&seen(true, 5)));

@@ -25,7 +25,7 @@ use crate::core::receipt::Outcome;
 #[must_use]
 pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeName, Vec<NodeName>> {
     let mut asked: BTreeMap<NodeName, Vec<NodeName>> = BTreeMap::new();
-    for NodeDecision { node, decision } in &plan.verdicts {
+    for NodeDecision { node, decision } in &plan.decisions {
         let word = match decision {
             Decision::Offline { proof, .. } | Decision::Powered { proof, .. } => &proof.word,
             Decision::Blocked(BlockReason::Grade { word, .. }) => word,

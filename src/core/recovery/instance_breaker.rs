@@ -37,7 +37,7 @@ impl InstanceLimits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceBreaker {
     /// The instances that are blocked; empty while the breaker is closed.
-    held: BTreeSet<InstanceName>,
+    blocked: BTreeSet<InstanceName>,
     /// The limit that was exceeded.
     limit: usize,
     /// The instances that the administrator has released by a reset: they count no more while they are to be started.
@@ -48,14 +48,14 @@ impl InstanceBreaker {
     /// Returns the instances that are blocked, and the limit; `None` while the breaker is closed.
     #[must_use]
     pub fn open(&self) -> Option<(&BTreeSet<InstanceName>, usize)> {
-        (!self.held.is_empty()).then_some((&self.held, self.limit))
+        (!self.blocked.is_empty()).then_some((&self.blocked, self.limit))
     }
 
     /// Resets the breaker for the administrator: the instances that it blocks are started.
     #[must_use]
     pub fn reset(self) -> Self {
         let mut excused = self.excused;
-        excused.extend(self.held);
+        excused.extend(self.blocked);
         Self { excused, ..Self::default() }
     }
 
@@ -65,14 +65,14 @@ impl InstanceBreaker {
         self.excused.retain(|name| wanted.contains(name));
         let limit = limits.of(total);
         let counted = wanted.difference(&self.excused).count();
-        let stays_open = self.held.iter().any(|name| wanted.contains(name));
+        let stays_open = self.blocked.iter().any(|name| wanted.contains(name));
         if counted > limit || stays_open {
             if !stays_open {
                 self.limit = limit;
             }
-            self.held = wanted.difference(&self.excused).cloned().collect();
+            self.blocked = wanted.difference(&self.excused).cloned().collect();
         } else {
-            self.held.clear();
+            self.blocked.clear();
         }
         self
     }

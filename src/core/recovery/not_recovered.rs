@@ -35,7 +35,7 @@ pub enum NotRecovered {
     /// The breaker of the instances is open.
     InstanceBreaker {
         /// How many instances it blocks.
-        held: usize,
+        blocked: usize,
         /// How many may be started at once.
         limit: usize,
     },
@@ -217,9 +217,9 @@ impl fmt::Display for NotRecovered {
                 "the breaker is open: more than {} nodes were lost at once (gnt-ha breaker reset)",
                 open.limit
             ),
-            Self::InstanceBreaker { held, limit } => write!(
+            Self::InstanceBreaker { blocked, limit } => write!(
                 f,
-                "the breaker is open: {held} instances to start at once, the limit is {limit} (gnt-ha breaker reset)"
+                "the breaker is open: {blocked} instances to start at once, the limit is {limit} (gnt-ha breaker reset)"
             ),
             Self::StartUp { left_ms } => {
                 write!(f, "this host's cluster stack has just started: waits {} s more", left_ms.div_ceil(1_000))

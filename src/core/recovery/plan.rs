@@ -258,10 +258,10 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
 
 /// Blocks the starts for which the breaker is open.
 fn hold_back(plan: &mut RecoveryPlan) {
-    let Some((held, limit)) = plan.breaker.open() else { return };
-    let reason = NotRecovered::InstanceBreaker { held: held.len(), limit };
+    let Some((blocked, limit)) = plan.breaker.open() else { return };
+    let reason = NotRecovered::InstanceBreaker { blocked: blocked.len(), limit };
     let (blocked, rest): (Vec<Start>, Vec<Start>) =
-        std::mem::take(&mut plan.starts).into_iter().partition(|start| held.contains(&start.instance));
+        std::mem::take(&mut plan.starts).into_iter().partition(|start| blocked.contains(&start.instance));
     plan.starts = rest;
     plan.not_recovered.extend(blocked.into_iter().map(|start| (start.instance, reason.clone())));
 }

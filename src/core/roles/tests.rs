@@ -133,7 +133,7 @@ fn takeover() -> TakeoverView {
 
 fn refusal(view: &TakeoverView) -> String {
     match take_over(view) {
-        Takeover::Refused(verdict) | Takeover::NotYet(verdict) => verdict.reason.unwrap(),
+        Takeover::Refused(result) | Takeover::NotYet(result) => result.reason.unwrap(),
         other => panic!("{other:?}"),
     }
 }

@@ -52,7 +52,7 @@ impl Denial {
 
 /// The statements that nodes keep of the self-fencing of one node, all with their age at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Held {
+pub struct KeptReports {
     /// The reports that it has sent to any of them.
     pub reports: Vec<DatedSelfFenceReport>,
     /// Its statements that its self-fencing is not armed.
@@ -76,7 +76,7 @@ pub enum LastStateError {
     TwoBoots,
 }
 
-impl Held {
+impl KeptReports {
     /// Returns the same statements `ms` milliseconds later.
     #[must_use]
     pub fn later(mut self, ms: u64) -> Self {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn newest(reports: Vec<DatedSelfFenceReport>, denials: &[Denial]) -> Result<DatedSelfFenceReport, LastStateError> {
-        Held { reports, denials: denials.to_vec() }.newest()
+        KeptReports { reports, denials: denials.to_vec() }.newest()
     }
 
     #[test]
@@ -207,9 +207,9 @@ mod tests {
             reported("b1", 601, &[6]),
             reported("b0", 20, &[7]),
         ];
-        let held = Held { reports, denials: Vec::new() };
-        assert_eq!(held.lists("b1").len(), 2);
-        assert_eq!(held.clone().later(101_000).lists("b1").len(), 1);
-        assert_eq!(held.clone().and(&held).lists("b0").len(), 1);
+        let kept = KeptReports { reports, denials: Vec::new() };
+        assert_eq!(kept.lists("b1").len(), 2);
+        assert_eq!(kept.clone().later(101_000).lists("b1").len(), 1);
+        assert_eq!(kept.clone().and(&kept).lists("b0").len(), 1);
     }
 }

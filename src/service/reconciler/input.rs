@@ -34,7 +34,7 @@ impl Reconciler {
             None => Cow::Owned(pacemaker::status(deadline)?),
         };
         let actions = join_entries(ReceiptLog::new(&self.state_dir).read()?.entries, None);
-        let Cib { held, fencing, .. } = self.read_cib()?;
+        let Cib { offline_by_hand, fencing, .. } = self.read_cib()?;
         let all = config.names();
         let at = now();
         let addresses = config
@@ -61,7 +61,7 @@ impl Reconciler {
                     drained_by_us: config.notes(&node.name).tags.iter().any(|tag| tag == DRAINED_BY_US),
                     member: match pacemaker.membership(&node.name, &all) {
                         // The node did not leave: an administrator has it on standby, or takes it back at this moment.
-                        Membership::Standby if called(&node.name, &held, &all).is_ok() => Membership::Online,
+                        Membership::Standby if called(&node.name, &offline_by_hand, &all).is_ok() => Membership::Online,
                         member => member,
                     },
                     is_remote: pacemaker.called(&node.name, &all).is_ok_and(|name| pacemaker.remotes.contains(name)),

@@ -219,9 +219,8 @@ impl Reconciler {
     /// is lost has an instance, or was recorded offline a while ago: then its instances may have been moved,
     /// and not started.
     fn may_concern(&self, state: &ReconcileInput, decided: &Plan) -> Result<bool, RecoveryError> {
-        let is_recorded_now = |verdict: &NodeDecision| matches!(verdict.decision, Decision::Offline { .. });
-        let being_recorded =
-            decided.verdicts.iter().filter(|verdict| is_recorded_now(verdict)).map(|verdict| &verdict.node);
+        let is_recorded_now = |entry: &NodeDecision| matches!(entry.decision, Decision::Offline { .. });
+        let being_recorded = decided.decisions.iter().filter(|entry| is_recorded_now(entry)).map(|entry| &entry.node);
         let is_recent = |node: &&NodeState| {
             node.changed_ms.is_some_and(|changed_ms| state.now.wall_ms.abs_diff(changed_ms) < MOVED_MS)
         };

@@ -153,8 +153,8 @@ impl Reconciler {
             self.write(MEMORY_FILE, &plan.memory)?;
         }
         let mut lines = self.submit_plan(plan, addresses, deadline)?;
-        let open = plan.verdicts.iter().filter(|verdict| !matches!(verdict.decision, Decision::Nothing(_)));
-        let open = open.map(|verdict| format!("{}: {}", verdict.node, verdict.decision));
+        let open = plan.decisions.iter().filter(|entry| !matches!(entry.decision, Decision::Nothing(_)));
+        let open = open.map(|entry| format!("{}: {}", entry.node, entry.decision));
         let open = open.chain(lines.iter().cloned()).collect();
         // The jobs are submitted: if the result cannot be kept, the next reconciliation only runs earlier.
         let _ = self.keep_open_lines(open);
@@ -185,7 +185,7 @@ impl Reconciler {
         let (state, _) = self.collect_input(None, deadline)?;
         let settings = self.promised()?;
         let plan = reconcile(&state.after_death(died), &settings, self.memory()?);
-        Ok(plan.verdicts.into_iter().find(|verdict| verdict.node == *died).map(|verdict| verdict.decision))
+        Ok(plan.decisions.into_iter().find(|entry| entry.node == *died).map(|entry| entry.decision))
     }
 
     /// Collects the input and decides. With [`OwnRefusal::Kept`] nothing is changed.
@@ -201,10 +201,10 @@ impl Reconciler {
         let plan = reconcile(&state, &settings, memory.clone());
         // A node that was fenced some time ago may run again. Its noded is asked for that, and only then.
         let unasked: BTreeSet<&NodeName> = plan
-            .verdicts
+            .decisions
             .iter()
-            .filter(|verdict| matches!(verdict.decision, Decision::Blocked(BlockReason::NotAsked { .. })))
-            .map(|verdict| &verdict.node)
+            .filter(|entry| matches!(entry.decision, Decision::Blocked(BlockReason::NotAsked { .. })))
+            .map(|entry| &entry.node)
             .collect();
         let all: Vec<NodeName> = state.nodes.iter().map(|node| node.ganeti.name.clone()).collect();
         let hosts = peer_receipts::to_ask(&plan, &state.here, &all);

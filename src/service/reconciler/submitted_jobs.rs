@@ -133,7 +133,7 @@ impl Reconciler {
         let mut submitted = Submissions::new();
         let mut lines = Vec::new();
         let at = now();
-        for NodeDecision { node, decision } in &plan.verdicts {
+        for NodeDecision { node, decision } in &plan.decisions {
             if let Some(pending) = before.get(node) {
                 let is_recorded = plan.memory.is_offline(node);
                 let (stays, line) = self.follow_job(pending, decision, is_recorded, at, deadline);

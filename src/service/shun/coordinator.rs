@@ -10,7 +10,7 @@ use crate::core::ganeti::network::{ClusterNetwork, NodeAddresses};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::belief::is_near;
-use crate::core::shun::last_state::Held;
+use crate::core::shun::last_state::KeptReports;
 use crate::core::shun::list::{Epoch, EpochError, ShunEntry, ShunList, ShunScope};
 use crate::core::shun::memory;
 use crate::core::shun::messages::{PeerReport, PeerRequest};
@@ -262,7 +262,7 @@ impl<'a> ShunCoordinator<'a> {
             round = Err(round.err().into_iter().flatten().chain([missing]).collect());
         }
         let took = u64::try_from((at - asked).as_millis()).unwrap_or(u64::MAX);
-        let self_fence = self.held(&answers, took);
+        let self_fence = self.kept_reports(&answers, took);
         Ok(RoundResult { answers, epoch, round, self_fence, network })
     }
 
@@ -325,18 +325,18 @@ impl<'a> ShunCoordinator<'a> {
 
     /// Returns all that any node has of the target's self-fencing, after a round that took `took` ms. Statements from
     /// its beginning are older by that time at its end.
-    fn held(&self, answers: &Answers, took: u64) -> Held {
+    fn kept_reports(&self, answers: &Answers, took: u64) -> KeptReports {
         let stored = peer_reports::peers(&self.config.state);
         let own = stored.get(&self.target);
         let reports = || answers.values().flatten();
-        let mut held = Held {
+        let mut kept = KeptReports {
             reports: reports().filter_map(|report| report.self_fences.get(&self.target).cloned()).collect(),
             denials: reports().filter_map(|report| report.denials.get(&self.target).cloned()).collect(),
         }
         .later(took);
-        held.reports.extend(own.and_then(peer_reports::self_fence_report));
-        held.denials.extend(own.and_then(peer_reports::denial));
-        held
+        kept.reports.extend(own.and_then(peer_reports::self_fence_report));
+        kept.denials.extend(own.and_then(peer_reports::denial));
+        kept
     }
 }
 

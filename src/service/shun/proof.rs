@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::shun::last_state::Held;
+use crate::core::shun::last_state::KeptReports;
 use crate::core::shun::list::Epoch;
 use crate::core::shun::messages::DatedSelfFenceReport;
 use crate::core::shun::verdict::{ProofInput, ProofVerdict, Round, evaluate_proof, first_of};
@@ -25,7 +25,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Kept {
     round: Round,
-    self_fence: Held,
+    self_fence: KeptReports,
 }
 
 /// The most that the lock of another evaluation is waited for.
@@ -64,14 +64,14 @@ impl ShunCoordinator<'_> {
         };
         // All that is known by now, with its age at the first round: a denial that is received later counts as well.
         let since = u64::try_from(last.at.saturating_sub(first.round.at).as_millis()).unwrap_or(u64::MAX);
-        let held = first.self_fence.later(since).and(&seen.self_fence);
+        let kept = first.self_fence.later(since).and(&seen.self_fence);
         let self_fence =
-            held.newest().map(|newest| DatedSelfFenceReport { age_ms: newest.age_ms.saturating_sub(since), ..newest });
+            kept.newest().map(|newest| DatedSelfFenceReport { age_ms: newest.age_ms.saturating_sub(since), ..newest });
         let entry = self.entry().ok().flatten();
         // If this host has never asked the target, a node that has asked it knows its boot as well as this host would.
         let reported_boot = self_fence.as_ref().ok().map(|report| report.self_fence.boot_id.clone());
         let lists: Vec<_> =
-            reported_boot.iter().flat_map(|boot| held.lists(boot)).filter(|list| !list.is_empty()).collect();
+            reported_boot.iter().flat_map(|boot| kept.lists(boot)).filter(|list| !list.is_empty()).collect();
         let boot_id = entry.as_ref().and_then(|entry| entry.boot_id.clone()).or(reported_boot);
         let addresses = entry.map_or_else(|| self.member.addresses.clone(), |entry| entry.addresses);
         Some(evaluate_proof(

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::core::ganeti::network::ClusterNetwork;
 use crate::core::node::NodeName;
-use crate::core::shun::last_state::Held;
+use crate::core::shun::last_state::KeptReports;
 use crate::core::shun::list::Epoch;
 use crate::core::shun::memory::{self, MemoryError};
 use crate::core::shun::messages::PeerReport;
@@ -21,7 +21,7 @@ pub struct RoundResult {
     /// The round, if every node shuns the target; otherwise the nodes that do not, each with the reason.
     pub round: Result<Round, Vec<Missing>>,
     /// What is known of the target's self-fencing, at the end of the round.
-    pub self_fence: Held,
+    pub self_fence: KeptReports,
     /// Ganeti's configuration with which the round was evaluated.
     pub network: ClusterNetwork,
 }

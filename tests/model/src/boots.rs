@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
-use gnt_ha::core::shun::last_state::Held;
+use gnt_ha::core::shun::last_state::KeptReports;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::{Epoch, ShunScope};
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, Denial};
@@ -117,19 +117,19 @@ impl State {
         self.booted_at.map_or(self.step + 10, |at| self.step - at)
     }
 
-    fn held(&self) -> Held {
-        let mut held = Held::default();
+    fn kept(&self) -> KeptReports {
+        let mut kept = KeptReports::default();
         for report in self.answers.values() {
             let age_ms = (self.step - report.at) * STEP_MS;
             let (boot_id, uptime_ms) = (report.boot.to_string(), Some(report.uptime * STEP_MS));
             if report.is_armed {
                 let self_fence = self_fence(&boot_id, LEASE_TIMES, &candidates(), PROMISE_MS);
-                held.reports.push(DatedSelfFenceReport { self_fence, age_ms, uptime_ms });
+                kept.reports.push(DatedSelfFenceReport { self_fence, age_ms, uptime_ms });
             } else {
-                held.denials.push(Denial { boot_id, age_ms, uptime_ms });
+                kept.denials.push(Denial { boot_id, age_ms, uptime_ms });
             }
         }
-        held
+        kept
     }
 }
 
@@ -156,7 +156,7 @@ impl Boots {
 
     fn verdict(state: &State, first: &Round, last: &Round) -> ProofVerdict {
         let since = u64::try_from((last.at - first.at).as_millis()).unwrap_or(u64::MAX);
-        let newest = state.held().newest();
+        let newest = state.kept().newest();
         let newest = newest.map(|one| DatedSelfFenceReport { age_ms: one.age_ms.saturating_sub(since), ..one });
         let reported = newest.as_ref().map(|one| one.self_fence.boot_id.clone()).unwrap_or_default();
         // The boot id in the shun list: the one that the asker got from the node.

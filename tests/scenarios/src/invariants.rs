@@ -15,13 +15,13 @@ pub(crate) const fn acts(decision: &Decision) -> bool {
 
 /// Checks a plan of `here`, before it is carried out.
 pub(crate) fn check(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Result<(), String> {
-    for verdict in &plan.verdicts {
-        let node = index(world, verdict.node.as_str())?;
-        one(world, here, node, state, plan, &verdict.decision)
-            .map_err(|why| format!("n{} at {}s: {}: {}: {why}", here + 1, world.now, verdict.node, verdict.decision))?;
+    for entry in &plan.decisions {
+        let node = index(world, entry.node.as_str())?;
+        one(world, here, node, state, plan, &entry.decision)
+            .map_err(|why| format!("n{} at {}s: {}: {}: {why}", here + 1, world.now, entry.node, entry.decision))?;
     }
-    if plan.verdicts.len() != state.nodes.len() {
-        return Err("not every node has its verdict".to_owned());
+    if plan.decisions.len() != state.nodes.len() {
+        return Err("not every node has its decision".to_owned());
     }
     settles(world, here, state, plan)
 }
@@ -140,11 +140,11 @@ pub(crate) fn check_role(world: &World, host: Host, words: &[Claim]) -> Result<(
 fn settles(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Result<(), String> {
     let settings = &world.settings();
     let before = world.hosts[here].memory.clone();
-    if reconcile(state, settings, before.clone()).verdicts != plan.verdicts {
+    if reconcile(state, settings, before.clone()).decisions != plan.decisions {
         return Err("I6: the same look decides otherwise".to_owned());
     }
     let again = reconcile(state, settings, plan.memory.clone());
-    for (first, second) in plan.verdicts.iter().zip(sorted_as(plan, &again)) {
+    for (first, second) in plan.decisions.iter().zip(sorted_as(plan, &again)) {
         let told_once = matches!(first.decision, Decision::Blocked(BlockReason::Returned) | Decision::Powered { .. });
         if acts(&first.decision) && !told_once && first.decision != second.decision {
             return Err(format!("I6: {} then {}", first.decision, second.decision));
@@ -154,13 +154,13 @@ fn settles(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Re
         return Ok(());
     }
     let mut after = world.clone();
-    for verdict in &plan.verdicts {
-        let node = index(world, verdict.node.as_str())?;
-        after.carry_out(node, &verdict.decision).map_err(|why| format!("{}: {why}", verdict.node))?;
+    for entry in &plan.decisions {
+        let node = index(world, entry.node.as_str())?;
+        after.carry_out(node, &entry.decision).map_err(|why| format!("{}: {why}", entry.node))?;
     }
     let done = after.view(here);
     let kept = reconcile(&done, settings, plan.memory.clone());
-    for (first, second) in plan.verdicts.iter().zip(sorted_as(plan, &kept)) {
+    for (first, second) in plan.decisions.iter().zip(sorted_as(plan, &kept)) {
         // The next reconciliation removes our mark from a node that is now offline.
         if acts(&first.decision) && acts(&second.decision) && second.decision != Decision::ForgetDrain {
             return Err(format!("I6: with {} done, still {}", first.decision, second.decision));
@@ -168,18 +168,18 @@ fn settles(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Re
     }
     // After a crash before the memory was on disk, the only requirement is that no node is recorded offline for it.
     let lost = reconcile(&done, settings, before);
-    if let Some(verdict) = lost.verdicts.iter().find(|verdict| matches!(verdict.decision, Decision::Offline { .. })) {
-        return Err(format!("I6: with everything done, still {}: {}", verdict.node, verdict.decision));
+    if let Some(entry) = lost.decisions.iter().find(|entry| matches!(entry.decision, Decision::Offline { .. })) {
+        return Err(format!("I6: with everything done, still {}: {}", entry.node, entry.decision));
     }
     Ok(())
 }
 
-/// Returns the verdicts of `other` in the order of `plan`.
+/// Returns the decisions of `other` in the order of `plan`.
 fn sorted_as<'a>(
     plan: &'a Plan,
     other: &'a Plan,
 ) -> impl Iterator<Item = &'a gnt_ha::core::reconcile::NodeDecision> + 'a {
-    plan.verdicts.iter().filter_map(|first| other.verdicts.iter().find(|second| second.node == first.node))
+    plan.decisions.iter().filter_map(|first| other.decisions.iter().find(|second| second.node == first.node))
 }
 
 fn index(world: &World, name: &str) -> Result<Host, String> {
@@ -187,5 +187,5 @@ fn index(world: &World, name: &str) -> Result<Host, String> {
         .hosts
         .iter()
         .position(|host| host.name.as_str() == name)
-        .ok_or_else(|| format!("a verdict of {name}, which is not a node"))
+        .ok_or_else(|| format!("a decision about {name}, which is not a node"))
 }

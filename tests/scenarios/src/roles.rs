@@ -268,16 +268,16 @@ impl World {
         self.checks += 1;
         let broken = invariants::check_role(self, host, &words).err();
         self.broken.extend(broken.map(|what| format!("at {}s: {what}", self.now)));
-        let (verdict, standing) = self.role_seen(host, &words);
-        let is_promoted = verdict.code == OcfCode::RunningPromoted;
-        let reason = verdict.reason.clone().unwrap_or_default();
-        let verdict_text = (verdict.code, reason.clone());
-        let is_new = self.hosts[host].role.reported.as_ref() != Some(&verdict_text);
+        let (result, standing) = self.role_seen(host, &words);
+        let is_promoted = result.code == OcfCode::RunningPromoted;
+        let reason = result.reason.clone().unwrap_or_default();
+        let result_text = (result.code, reason.clone());
+        let is_new = self.hosts[host].role.reported.as_ref() != Some(&result_text);
         let was_quiet = self.hosts[host].role.reported.is_none() && reason.is_empty();
-        self.hosts[host].role.reported = Some(verdict_text);
+        self.hosts[host].role.reported = Some(result_text);
         self.hosts[host].role.probed = true;
         if is_new && !was_quiet {
-            let state = match verdict.code {
+            let state = match result.code {
                 OcfCode::RunningPromoted => "promoted",
                 OcfCode::FailedPromoted => "failed",
                 _ => "unpromoted",
@@ -318,8 +318,8 @@ impl World {
         for (_, host) in offers {
             let words = self.words(host);
             match self.taken(host, &words) {
-                Takeover::Refused(verdict) | Takeover::NotYet(verdict) => {
-                    let why = verdict.reason.unwrap_or_default();
+                Takeover::Refused(result) | Takeover::NotYet(result) => {
+                    let why = result.reason.unwrap_or_default();
                     self.say(&format!("n{} does not take the role: {why}", host + 1));
                 }
                 Takeover::StartDaemons { no_voting } if no_voting.is_none() && !self.wins_the_vote(host) => {

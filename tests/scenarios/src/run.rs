@@ -68,25 +68,25 @@ fn observe(world: &mut World, host: Host, last: &mut HashMap<(Host, String), Str
     outcome.looks += 1;
     outcome.broken.extend(invariants::check(world, host, &state, &plan).err());
     world.hosts[host].memory = plan.memory;
-    for verdict in plan.verdicts {
-        let text = verdict.decision.to_string();
-        let place = (host, verdict.node.to_string());
+    for entry in plan.decisions {
+        let text = entry.decision.to_string();
+        let place = (host, entry.node.to_string());
         // Ages change with each reconciliation; the rest is logged when it changes.
         let gist: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
         let is_new = last.insert(place, gist.clone()).is_none_or(|before| before != gist);
-        let is_quiet = match verdict.decision {
+        let is_quiet = match entry.decision {
             Decision::Nothing(NoActionReason::LeftAlone) => host != world.master,
             Decision::Nothing(_) => true,
             _ => false,
         };
-        if invariants::acts(&verdict.decision) || is_new && !is_quiet {
-            world.say(&format!("n{}: {} {text}", host + 1, verdict.node));
+        if invariants::acts(&entry.decision) || is_new && !is_quiet {
+            world.say(&format!("n{}: {} {text}", host + 1, entry.node));
         }
-        let Some(node) = world.hosts.iter().position(|host| host.name == verdict.node) else { continue };
+        let Some(node) = world.hosts.iter().position(|host| host.name == entry.node) else { continue };
         if host == world.master
-            && let Err(why) = world.carry_out(node, &verdict.decision)
+            && let Err(why) = world.carry_out(node, &entry.decision)
         {
-            outcome.broken.push(format!("{}: {why}", verdict.node));
+            outcome.broken.push(format!("{}: {why}", entry.node));
         }
         invariants::check_world(world);
     }

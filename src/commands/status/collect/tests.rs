@@ -60,10 +60,10 @@ fn a_node_without_the_configuration_tells_what_it_knows() {
 #[test]
 fn what_is_in_the_way_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    let latch = r#"{"since_ms": 1, "held": ["n3.lab"], "down": [], "limit": 2}"#;
+    let open = r#"{"since_ms": 1, "blocked": ["n3.lab"], "down": [], "limit": 2}"#;
     let memory = format!(
-        r#"{{"breaker": {{"latched": {latch}, "down": [], "excused": [], "whole": null}},
-            "looked": {{"wall_ms": 1, "boottime_ms": 1}}, "nodes": {{}}}}"#
+        r#"{{"breaker": {{"open": {open}, "down": [], "excused": [], "whole": null}},
+            "last_run": {{"wall_ms": 1, "boottime_ms": 1}}, "nodes": {{}}}}"#
     );
     let files = [
         ("state/pause.json", r#"{"reason": "a fan", "by": "root", "since_ms": 1}"#),

@@ -52,7 +52,7 @@ fn after_all(states: &[NodeState], change: impl Fn(usize, &mut ReconcileInput)) 
         };
         change(place, &mut input);
         let plan = reconcile(&input, &Settings::default(), memory);
-        last = plan.verdicts.into_iter().find(|verdict| verdict.node.as_str() == "n3.lab");
+        last = plan.decisions.into_iter().find(|entry| entry.node.as_str() == "n3.lab");
         memory = plan.memory;
     }
     last.unwrap().decision

@@ -71,7 +71,7 @@ fn decided(state: &ReconcileInput) -> Plan {
 /// Returns what is recorded of n3.lab: the grade and the power flag.
 fn recorded(state: &ReconcileInput) -> (Grade, Option<bool>) {
     let plan = decided(state);
-    let of = plan.verdicts.iter().find(|verdict| verdict.node == name("n3.lab")).map(|verdict| &verdict.decision);
+    let of = plan.decisions.iter().find(|entry| entry.node == name("n3.lab")).map(|entry| &entry.decision);
     let Some(Decision::Offline { job, proof, .. }) = of else { panic!("{of:?}") };
     (proof.grade, job.powered)
 }
@@ -101,7 +101,7 @@ fn the_power_of_a_node_that_is_offline_already_is_asked_for_too() {
         ReconcileInput { now, ..state.clone() }
     };
     let again = |state: &ReconcileInput, memory| reconcile(state, &Settings::default(), memory);
-    let of_n3 = |plan: &Plan| plan.verdicts.iter().find(|of| of.node == name("n3.lab")).unwrap().decision.to_string();
+    let of_n3 = |plan: &Plan| plan.decisions.iter().find(|of| of.node == name("n3.lab")).unwrap().decision.to_string();
 
     let plan = decided(&state);
     assert_eq!(to_ask(&plan, &state.here, &all()), asked(), "{}", of_n3(&plan));
@@ -228,7 +228,7 @@ fn who_leaves_again_during_our_undrain_is_drained_again() {
         let ganeti = Node { drained, ..node("n3.lab", vec![]).ganeti };
         state.nodes[2] = NodeState { ganeti, member, drained_by_us, ..node("n3.lab", vec![]) };
         let plan = reconcile(&state, &Settings::default(), memory);
-        let of = plan.verdicts.iter().find(|verdict| verdict.node == name("n3.lab")).map(|verdict| &verdict.decision);
+        let of = plan.decisions.iter().find(|entry| entry.node == name("n3.lab")).map(|entry| &entry.decision);
         (of.cloned(), plan.memory)
     };
     let (first, memory) = run(Membership::Online, true, true, Memory::default());

@@ -284,7 +284,7 @@ fn too_many_instances_at_once_open_the_breaker_for_all() {
     let mut state = input(all(4));
     let opened = plan(&state, &settings);
     assert_eq!((opened.starts.len(), opened.not_recovered.len()), (0, 4));
-    assert_eq!(opened.not_recovered[0].1, NotRecovered::InstanceBreaker { held: 4, limit: 3 });
+    assert_eq!(opened.not_recovered[0].1, NotRecovered::InstanceBreaker { blocked: 4, limit: 3 });
     // A pause does not forget what the administrator has released.
     state.instance_breaker = opened.breaker.reset();
     state.pause = Pause::new("a fan", "root", 1).ok();

@@ -45,7 +45,7 @@ fn a_memory_that_the_disk_does_not_accept_is_kept_until_the_next_boot() {
     let _lock = reconciler.lock(soon()).unwrap();
     let at = now();
     let mut memory = serde_json::to_value(Memory::default()).unwrap();
-    memory["looked"] = serde_json::to_value(at).unwrap();
+    memory["last_run"] = serde_json::to_value(at).unwrap();
     reconciler.write(MEMORY_FILE, &memory).unwrap();
     assert!(reconciler.memory().unwrap().is_fresh(at) && !Memory::default().is_fresh(at));
     reconciler.keep_last_run(&LastRun { at, ..LastRun::default() }).unwrap();

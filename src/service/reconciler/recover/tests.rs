@@ -164,8 +164,8 @@ fn lost(at: Timestamp) -> (ReconcileInput, Plan) {
     };
     let job = OfflineJob { node: name("n3.lab"), sets_offline: true, powered: None, auto_promote: false };
     let decision = Decision::Offline { job, proof, power_too: PowerAction::default() };
-    let verdicts = vec![NodeDecision { node: name("n3.lab"), decision }];
-    (state, Plan { verdicts, memory: Memory::default() })
+    let decisions = vec![NodeDecision { node: name("n3.lab"), decision }];
+    (state, Plan { decisions, memory: Memory::default() })
 }
 
 /// A row of luxid's list of jobs.
@@ -254,7 +254,7 @@ fn a_new_master_looks_once_for_the_starts_of_the_last_one() {
     *scene.luxid.jobs.lock().unwrap() = vec![job(43, "waiting", start)];
     let (mut state, _) = lost(now());
     state.nodes[2].member = Membership::Online;
-    let whole = Plan { verdicts: Vec::new(), memory: Memory::default() };
+    let whole = Plan { decisions: Vec::new(), memory: Memory::default() };
     let recover = || {
         let deadline = Deadline::after(Duration::from_secs(20));
         scene.reconciler.recover(state.clone(), &whole, &Addresses::new(), deadline)
@@ -279,7 +279,7 @@ fn a_new_master_cancels_what_was_submitted_before_the_tag_was_removed() {
     let (state, _) = lost(now());
     let other = ReconcileInput { here: name("n2.lab"), ..state.clone() };
     let recover = |state: &ReconcileInput| {
-        let whole = Plan { verdicts: Vec::new(), memory: Memory::default() };
+        let whole = Plan { decisions: Vec::new(), memory: Memory::default() };
         let deadline = Deadline::after(Duration::from_secs(20));
         scene.reconciler.recover(state.clone(), &whole, &Addresses::new(), deadline)
     };
@@ -380,8 +380,8 @@ fn a_failure_is_reported_once_and_tried_again() {
 fn the_breaker_of_the_instances_is_kept_and_reset() {
     let scene = Scene::new(TAG);
     let mut memory = RecoveryMemory::default();
-    let held = json!({"held": ["db", "web"], "limit": 1, "excused": []});
-    memory.breaker = serde_json::from_value(held).unwrap();
+    let blocked = json!({"blocked": ["db", "web"], "limit": 1, "excused": []});
+    memory.breaker = serde_json::from_value(blocked).unwrap();
     scene.reconciler.write(FILE, &memory).unwrap();
     *scene.luxid.jobs.lock().unwrap() = vec![record(42)];
     let recovered = scene.recover();

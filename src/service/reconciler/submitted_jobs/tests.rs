@@ -85,7 +85,7 @@ impl Fixture {
     /// Runs one reconciliation that decides `decision` for n3, and returns its lines.
     fn run(&self, decision: Decision) -> Vec<String> {
         let node = NodeName::new("n3.lab").unwrap();
-        let plan = Plan { verdicts: vec![NodeDecision { node, decision }], memory: Memory::default() };
+        let plan = Plan { decisions: vec![NodeDecision { node, decision }], memory: Memory::default() };
         self.reconciler.submit_plan(&plan, &Addresses::new(), Deadline::after(Duration::from_secs(5))).unwrap()
     }
 

@@ -40,7 +40,7 @@ fn a_readmission_that_is_in_memory_only_is_not_known() {
         };
         let answers = BTreeMap::from([report("n1.lab", None), report("n2.lab", not_durable)]);
         let network = network::read(dir.path()).unwrap();
-        let (epoch, round, self_fence) = (Epoch(2), Err(Vec::new()), Held::default());
+        let (epoch, round, self_fence) = (Epoch(2), Err(Vec::new()), KeptReports::default());
         RoundResult { answers, epoch, round, self_fence, network }.is_known_to_enough(&node, epoch)
     };
     assert_eq!(is_known(None), Ok(()));

@@ -10,7 +10,7 @@ use crate::core::recovery::report::RunningReport;
 #[test]
 fn guards_of_the_whole_cluster_block_every_start() {
     let pause = Pause::new("a fan", "root", 1).unwrap();
-    let open = OpenState { since_ms: 1, held: BTreeSet::new(), down: BTreeSet::new(), limit: 2 };
+    let open = OpenState { since_ms: 1, blocked: BTreeSet::new(), down: BTreeSet::new(), limit: 2 };
     type Change = Box<dyn Fn(&mut RecoveryInput)>;
     let (reason_pause, reason_open) = (pause.clone(), open.clone());
     let guards: Vec<(Change, NotRecovered)> = vec![

@@ -85,7 +85,7 @@ fn a_start_is_under_way(scene: &Scene) {
     let uptime = master.read_file("/proc/uptime").unwrap();
     let seconds: u64 = uptime.split('.').next().unwrap().parse().unwrap();
     let at = json!({"wall_ms": 1, "boottime_ms": seconds * 1_000});
-    let breaker = json!({"held": [], "limit": 0, "excused": []});
+    let breaker = json!({"blocked": [], "limit": 0, "excused": []});
     let memory = json!({"at": at, "breaker": breaker, "lines": [], "waits": true, "unconfirmed": {"other.lab": at},
                         "started": {}});
     // A recovery that has just read the file before writes its own over it.
