@@ -108,7 +108,7 @@ impl Evidence {
     pub fn proof_that_gone(&self, node: &NodeName) -> Option<String> {
         let known = self.of_node(node)?;
         let proof = gone::proof_that_gone(known.member, &known.fencing_evidence(), now().wall_ms)?;
-        Some(format!("{node} is proven {}: {}", proof.grade, proof.word))
+        Some(format!("{node} is proven {}: {}", proof.grade, proof.source))
     }
 
     /// Returns the evidence of a node; `None` if Pacemaker runs and does not answer, as the node may be a member.

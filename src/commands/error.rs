@@ -188,7 +188,7 @@ pub enum CommandError {
     InstanceTooEarly { here: NodeName, left_s: u64 },
     /// A node's change was not passed on to Pacemaker.
     #[error("{node}: Pacemaker was not notified: {error}")]
-    PacemakerNotTold { node: NodeName, error: Box<CommandError> },
+    PacemakerNotNotified { node: NodeName, error: Box<CommandError> },
     /// A node was not put on standby.
     #[error("{node}: standby failed: {error} (crm_attribute --node {name} --name standby --update on)")]
     NotOnStandby { node: NodeName, name: PacemakerName, error: ProgramError },

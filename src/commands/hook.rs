@@ -316,7 +316,7 @@ fn in_pacemaker(node: &NodeName, places: &Paths) -> Result<(PacemakerName, Pairs
         let name = resources.called(node, &all)?;
         Ok((name.clone(), resources.attributes.get(name).cloned().unwrap_or_default()))
     };
-    find().map_err(|error| CommandError::PacemakerNotTold { node: node.clone(), error: Box::new(error) })
+    find().map_err(|error| CommandError::PacemakerNotNotified { node: node.clone(), error: Box::new(error) })
 }
 
 /// Fences the node, unless the conditions of the plan no longer hold. The error follows the node's name.

@@ -3,7 +3,7 @@
 
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
-use crate::core::pacemaker::simulation::{BadOutlook, Death, Simulation};
+use crate::core::pacemaker::simulation::{Death, Simulation, SimulationOutputError};
 use crate::core::quorum::{Left, Quorum};
 use crate::sys::clock::Deadline;
 use crate::sys::pacemaker::PacemakerError;
@@ -17,7 +17,7 @@ pub enum SimulationError {
     Pacemaker(#[from] PacemakerError),
     /// The output of `crm_simulate` cannot be parsed.
     #[error("cannot parse the output of crm_simulate: {0}")]
-    Output(#[from] BadOutlook),
+    Output(#[from] SimulationOutputError),
 }
 
 /// Pacemaker's configuration does not name the corosync id of a node, so its votes are unknown.

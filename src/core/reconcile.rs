@@ -93,9 +93,9 @@ impl fmt::Display for Decision {
         };
         match self {
             Self::Offline { job, proof, power_too } => {
-                write!(f, "offline{}{power_too}: {} ({})", flags(job), proof.grade, proof.word)
+                write!(f, "offline{}{power_too}: {} ({})", flags(job), proof.grade, proof.source)
             }
-            Self::Powered { job, proof } => write!(f, "power{}: {} ({})", flags(job), proof.grade, proof.word),
+            Self::Powered { job, proof } => write!(f, "power{}: {} ({})", flags(job), proof.grade, proof.source),
             Self::Drain { auto_promote } => {
                 write!(f, "drain{}: it left gracefully", if *auto_promote { ", auto_promote" } else { "" })
             }
@@ -134,7 +134,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
             decision: match (&general, wish) {
                 (_, Intention::Leave(quiet)) => Decision::Nothing(quiet),
                 (_, Intention::AskPower(_)) if !is_master => Decision::Nothing(NoActionReason::AlreadyOffline),
-                (_, Intention::AskPower(proof)) => Decision::Nothing(NoActionReason::PowerUnknown(proof.word)),
+                (_, Intention::AskPower(proof)) => Decision::Nothing(NoActionReason::PowerUnknown(proof.source)),
                 // The master itself is lost and not fenced: no other host reports why nothing happens.
                 (_, Intention::Block(reason @ BlockReason::NotFenced { .. }))
                     if state.quorum && state.master.as_ref() == Some(&node.ganeti.name) =>
@@ -184,7 +184,7 @@ fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: Pow
         Intention::Drain => Decision::Drain { auto_promote: pool.leave(&node.ganeti.name) },
         Intention::UnDrain => Decision::UnDrain,
         Intention::ForgetDrain => Decision::ForgetDrain,
-        Intention::AskPower(proof) => Decision::Nothing(NoActionReason::PowerUnknown(proof.word)),
+        Intention::AskPower(proof) => Decision::Nothing(NoActionReason::PowerUnknown(proof.source)),
         Intention::Leave(quiet) => Decision::Nothing(quiet),
         Intention::Block(reason) => Decision::Blocked(reason),
     }

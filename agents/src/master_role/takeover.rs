@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::roles::gone::{Other, is_word_for, must_be_gone};
+use gnt_ha::core::roles::gone::{Other, must_be_gone, names_old_master};
 use gnt_ha::core::roles::master_claims::{Served, Standing, disagreement, newer_copy, standing};
 use gnt_ha::core::roles::{NodeRole, OcfCode, OcfResult, Takeover, TakeoverView, take_over};
 use gnt_ha::service::shun::own::{Own, OwnRefusals};
@@ -203,12 +203,13 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, 
     let silent: BTreeSet<IpAddr> = silent.into_iter().chain(refused).collect();
     let voters = 1 + voting.len();
     let among = |found: &BTreeSet<IpAddr>, node: &NodeName| ganeti.address(node).is_some_and(|at| found.contains(&at));
-    let is_heard = |node: &NodeName| claims.iter().any(|claim| is_word_for(claim, node, ganeti.master.as_ref()));
+    let names_same_master =
+        |node: &NodeName| claims.iter().any(|claim| names_old_master(claim, node, ganeti.master.as_ref()));
     let known = |node: &NodeName, evidence: Option<&Evidence>| Other {
         name: node.clone(),
         is_candidate: ganeti.candidates.contains(node),
         votes: among(&voting, node),
-        is_heard: is_heard(node),
+        names_same_master: names_same_master(node),
         member: evidence.and_then(|evidence| evidence.membership(node)),
     };
     let nodes: Vec<NodeName> = others.iter().copied().cloned().collect();

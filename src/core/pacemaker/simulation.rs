@@ -73,7 +73,7 @@ pub fn without_quorum(cib: &str) -> String {
 
 /// The reason why Pacemaker's actions are unknown.
 #[derive(Debug, thiserror::Error)]
-pub enum BadOutlook {
+pub enum SimulationOutputError {
     /// The output is not XML, or XML of another kind.
     #[error(transparent)]
     Answer(#[from] BadCib),
@@ -107,15 +107,15 @@ impl Simulation {
     /// Parses the output.
     ///
     /// # Errors
-    /// [`BadOutlook`] if the text is not an output of `crm_simulate`, or has no transition.
-    pub fn parse(xml: &str) -> Result<Self, BadOutlook> {
+    /// [`SimulationOutputError`] if the text is not an output of `crm_simulate`, or has no transition.
+    pub fn parse(xml: &str) -> Result<Self, SimulationOutputError> {
         let answer = Element::parse(xml)?;
         if answer.name != "pacemaker-result" {
             return Err(BadCib::Shape.into());
         }
         let version = answer.get("api-version").unwrap_or("?");
         let transition = answer.children_named("transition").next();
-        let transition = transition.ok_or_else(|| BadOutlook::NoTransition(version.to_owned()))?;
+        let transition = transition.ok_or_else(|| SimulationOutputError::NoTransition(version.to_owned()))?;
         let now = answer.children_named("cluster_status").flat_map(|status| status.all("resource"));
         let connections = now.filter(|resource| resource.get("resource_agent") == Some("ocf:pacemaker:remote"));
         let connections = connections.filter_map(|resource| {

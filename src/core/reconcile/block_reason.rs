@@ -58,7 +58,7 @@ pub enum BlockReason {
         /// The weakest grade that is enough.
         least: Grade,
         /// The source of the proof.
-        word: ProofSource,
+        source: ProofSource,
     },
     /// The node was fenced long enough ago to run again without Pacemaker, and its noded was not asked.
     NotAsked {
@@ -118,8 +118,8 @@ impl fmt::Display for BlockReason {
             Self::Returned => {
                 f.write_str("it was fenced and runs again before that was recorded: it stays online in Ganeti")
             }
-            Self::Grade { grade, least, word } => {
-                write!(f, "it is only proven {grade} ({word}), and at least {least} is needed; {CONFIRM}")
+            Self::Grade { grade, least, source } => {
+                write!(f, "it is only proven {grade} ({source}), and at least {least} is needed; {CONFIRM}")
             }
             Self::NotAsked { age_ms } => write!(
                 f,

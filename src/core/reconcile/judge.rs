@@ -214,7 +214,7 @@ impl<'a> Judge<'a> {
         let age_ms = now.abs_diff(proof.at_ms);
         let least = self.settings.least_grade.max(Grade::Isolated);
         if proof.grade < least {
-            return Some(BlockReason::Grade { grade: proof.grade, least, word: proof.word.clone() });
+            return Some(BlockReason::Grade { grade: proof.grade, least, source: proof.source.clone() });
         }
         let started_ms = self.state.stack_started_ms;
         let left_ms = self.settings.start_up_grace_ms.saturating_sub(now.saturating_sub(started_ms));
@@ -311,7 +311,7 @@ fn offline_already(node: &NodeState, of_power: Vec<Proof>, power_too: PowerActio
         return (Intention::Powered(proof.clone()), newest);
     }
     let is_asked = |proof: &Proof| {
-        proof.powered.is_none() && matches!(proof.word, ProofSource::Device(Some(_))) && node.ways.has_ours()
+        proof.powered.is_none() && matches!(proof.source, ProofSource::Device(Some(_))) && node.ways.has_ours()
     };
     match newest.filter(is_asked) {
         asked if node.drained_by_us => (Intention::ForgetDrain, asked),

@@ -247,7 +247,7 @@ impl NodeMemory {
         let first = proof.keys.iter().filter_map(|key| self.noticed.get(key)).min().copied();
         for key in &proof.keys {
             self.noticed.entry(key.clone()).or_insert(first.unwrap_or(now.boottime_ms));
-            if matches!(proof.word, ProofSource::Device(_)) {
+            if matches!(proof.source, ProofSource::Device(_)) {
                 self.first.entry(key.clone()).or_insert(proof.worth());
             }
         }

@@ -26,27 +26,27 @@ use crate::core::receipt::Outcome;
 pub fn to_ask(plan: &Plan, here: &NodeName, all: &[NodeName]) -> BTreeMap<NodeName, Vec<NodeName>> {
     let mut asked: BTreeMap<NodeName, Vec<NodeName>> = BTreeMap::new();
     for NodeDecision { node, decision } in &plan.decisions {
-        let word = match decision {
-            Decision::Offline { proof, .. } | Decision::Powered { proof, .. } => &proof.word,
-            Decision::Blocked(BlockReason::Grade { word, .. }) => word,
-            Decision::Nothing(NoActionReason::PowerUnknown(word)) => word,
+        let source = match decision {
+            Decision::Offline { proof, .. } | Decision::Powered { proof, .. } => &proof.source,
+            Decision::Blocked(BlockReason::Grade { source, .. }) => source,
+            Decision::Nothing(NoActionReason::PowerUnknown(source)) => source,
             _ => continue,
         };
-        add(&mut asked, node, word, here, all);
+        add(&mut asked, node, source, here, all);
     }
     asked
 }
 
-/// Adds `node` to the question to the host of `word`, if that is a device which another of Ganeti's nodes has run. A
+/// Adds `node` to the question to the host of `source`, if that is a device which another of Ganeti's nodes has run. A
 /// question has at most [`NODES_MOST`] nodes.
 pub fn add(
     asked: &mut BTreeMap<NodeName, Vec<NodeName>>,
     node: &NodeName,
-    word: &ProofSource,
+    source: &ProofSource,
     here: &NodeName,
     all: &[NodeName],
 ) {
-    let ProofSource::Device(Some(host)) = word else { return };
+    let ProofSource::Device(Some(host)) = source else { return };
     let Ok(host) = node::find(host, all) else { return };
     if host != here && host != node {
         let nodes = asked.entry(host.clone()).or_default();

@@ -33,7 +33,7 @@ pub struct Proof {
     /// How strong the proof is.
     pub grade: Grade,
     /// The source on which the proof rests.
-    pub word: ProofSource,
+    pub source: ProofSource,
     /// Whether the node has power since; `None` if that is unknown.
     pub powered: Option<bool>,
     /// Whether this is a power cycle that Pacemaker did not ask for. Its power-on was sent, and the node was not lost.
@@ -113,7 +113,7 @@ pub fn proofs(written: &FencingEvidence<'_>) -> Vec<Proof> {
                 }
                 proof
             }
-            None => by_word(fence, *at_ms, key, weakest_near(&alone, *at_ms), written),
+            None => proof_without_receipt(fence, *at_ms, key, weakest_near(&alone, *at_ms), written),
         };
         proofs.push(proof);
     }
@@ -220,25 +220,31 @@ fn by_receipt((receipt, worth): (&PowerReceipt, Worth)) -> Proof {
         keys: vec![format!("receipt {}", receipt.id)],
         at_ms: receipt.ended_ms,
         grade: worth.grade,
-        word: ProofSource::Receipt { id: receipt.id.clone(), proven_by: receipt.proven_by.clone() },
+        source: ProofSource::Receipt { id: receipt.id.clone(), proven_by: receipt.proven_by.clone() },
         powered: worth.powered,
         is_planned: is_planned(receipt),
     }
 }
 
 /// Makes the proof of a fencing without a receipt. If a device did it, the weakest of the possible devices counts.
-fn by_word(fence: &Fence, at_ms: u64, key: String, nearby: Option<Worth>, written: &FencingEvidence<'_>) -> Proof {
+fn proof_without_receipt(
+    fence: &Fence,
+    at_ms: u64,
+    key: String,
+    nearby: Option<Worth>,
+    written: &FencingEvidence<'_>,
+) -> Proof {
     let of_devices = || {
         let today = written.ways.worth(fence.action == FenceAction::Off);
         [nearby, written.first.get(&key).copied()].into_iter().flatten().fold(today, Worth::weaker)
     };
-    let (worth, word) = match &fence.delegate {
+    let (worth, source) = match &fence.delegate {
         Delegate::Human => (Evidence::Confirmed.worth(), ProofSource::Human),
         Delegate::Watchdog => (Evidence::Watchdog.worth(), ProofSource::Watchdog),
         Delegate::Host(host) => (of_devices(), ProofSource::Device(Some(host.clone()))),
         Delegate::Unnamed => (of_devices(), ProofSource::Device(None)),
     };
-    Proof { keys: vec![key], at_ms, grade: worth.grade, word, powered: worth.powered, is_planned: false }
+    Proof { keys: vec![key], at_ms, grade: worth.grade, source, powered: worth.powered, is_planned: false }
 }
 
 /// Returns the weakest receipt within [`NEAR_MS`], which limits the grade of a fencing without a receipt.

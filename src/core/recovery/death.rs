@@ -84,7 +84,7 @@ pub fn receipts_to_ask(state: &ReconcileInput, memory: &Memory, least: Grade) ->
     for node in state.nodes.iter().filter(|node| node.ganeti.offline) {
         let name = &node.ganeti.name;
         if let Some(proof) = proof_of_record(node, memory).filter(|proof| proof.grade < least) {
-            add(&mut asked, name, &proof.word, &state.here, &all);
+            add(&mut asked, name, &proof.source, &state.here, &all);
         }
     }
     asked

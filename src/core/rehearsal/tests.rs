@@ -117,8 +117,8 @@ fn each_step_has_its_time_and_each_level_its_grade() {
     let times =
         RecoveryTimes { seen: Some(Detection::by_corosync(totem)), delay: Duration::from_secs(2), put_off, ..times() };
     let proof = vec![ok(Some(1), "ok n1.lab level 1 bmc: on (chassis status)")];
-    let word = ProofSource::Human;
-    let proven = Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, word, powered: None, is_planned: false };
+    let source = ProofSource::Human;
+    let proven = Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, source, powered: None, is_planned: false };
     let job = OfflineJob {
         node: NodeName::new("n1.lab").unwrap(),
         sets_offline: true,

@@ -32,7 +32,7 @@ pub fn word_that_proves_too_little(
     now_ms: u64,
 ) -> Option<reconcile::ProofSource> {
     let last = last_that_counts(member, written, now_ms).filter(|proof| proof.grade < Grade::Bounded);
-    last.map(|proof| proof.word)
+    last.map(|proof| proof.source)
 }
 
 fn last_that_counts(member: Option<Membership>, written: &FencingEvidence<'_>, now_ms: u64) -> Option<Proof> {
@@ -56,8 +56,8 @@ pub struct Other {
     pub is_candidate: bool,
     /// Whether the node can be expected to vote: it is not offline, and its noded accepts connections.
     pub votes: bool,
-    /// Whether the node's confd has named the same master as this node's configuration ([`is_word_for`]).
-    pub is_heard: bool,
+    /// Whether the node's confd has named the same master as this node's configuration ([`names_old_master`]).
+    pub names_same_master: bool,
     /// The node's state in Pacemaker; `None` if Pacemaker could not be asked.
     pub member: Option<Membership>,
 }
@@ -70,13 +70,13 @@ impl Other {
     }
 }
 
-/// Returns whether `word` is a claim of `node` that counts and names `old_master`. A node that names itself, or a third
+/// Returns whether `claim` is a claim of `node` that counts and names `old_master`. A node that names itself, or a third
 /// node, may hold the role, or have the node that holds it, whatever its serial number is.
 #[must_use]
-pub fn is_word_for(word: &MasterClaim, node: &NodeName, old_master: Option<&NodeName>) -> bool {
+pub fn names_old_master(claim: &MasterClaim, node: &NodeName, old_master: Option<&NodeName>) -> bool {
     let is = |name: &str, other: &NodeName| name.eq_ignore_ascii_case(other.as_str());
-    let names_old_master = old_master.is_some_and(|old_master| is(&word.master, old_master));
-    !word.own && !word.shunned && is(&word.from, node) && names_old_master
+    let names_old_master = old_master.is_some_and(|old_master| is(&claim.master, old_master));
+    !claim.own && !claim.shunned && is(&claim.from, node) && names_old_master
 }
 
 /// Returns the nodes that must be proven gone before a node of this `rank` takes the role without a majority of votes.
@@ -90,7 +90,7 @@ pub fn must_be_gone<'a>(rank: NodeRole, old_master: &'a NodeName, others: &'a [O
     let may_hold_it = |other: &&Other| match rank {
         NodeRole::Master => !other.votes,
         NodeRole::Candidate | NodeRole::Other => {
-            other.is_candidate && !other.is_heard && !other.is_kept_from_the_role()
+            other.is_candidate && !other.names_same_master && !other.is_kept_from_the_role()
         }
     };
     let others = others.iter().filter(|other| other.name != *old_master).filter(may_hold_it).map(|other| &other.name);
@@ -109,7 +109,7 @@ mod tests {
 
     fn other(name: &str) -> Other {
         let name = name.parse().unwrap();
-        Other { name, is_candidate: true, votes: false, is_heard: false, member: Some(Membership::Absent) }
+        Other { name, is_candidate: true, votes: false, names_same_master: false, member: Some(Membership::Absent) }
     }
 
     /// A candidate that this node cannot reach may have taken the role from the master in this node's files.
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(names(candidate, &[other("n1.lab"), other("n3.lab")]), ["n1.lab", "n3.lab"]);
         let fine = [
             Other { is_candidate: false, ..other("n3.lab") },
-            Other { is_heard: true, ..other("n4.lab") },
+            Other { names_same_master: true, ..other("n4.lab") },
             Other { member: Some(Membership::Online), ..other("n5.lab") },
             Other { member: Some(Membership::Standby), ..other("n6.lab") },
         ];
@@ -166,14 +166,14 @@ mod tests {
     #[test]
     fn only_who_names_the_old_master_speaks_for_a_take_over() {
         let (node, old) = ("n3.lab".parse().unwrap(), "n1.lab".parse().unwrap());
-        let word =
+        let claim =
             MasterClaim { own: false, from: "N3.lab".into(), master: "n1.lab".into(), serial: 7, shunned: false };
-        assert!(is_word_for(&word, &node, Some(&old)));
-        assert!(!is_word_for(&MasterClaim { master: "n3.lab".into(), ..word.clone() }, &node, Some(&old)));
-        assert!(!is_word_for(&MasterClaim { from: "n4.lab".into(), ..word.clone() }, &node, Some(&old)));
-        assert!(!is_word_for(&MasterClaim { shunned: true, ..word.clone() }, &node, Some(&old)));
-        assert!(!is_word_for(&MasterClaim { own: true, ..word.clone() }, &node, Some(&old)));
-        assert!(!is_word_for(&word, &node, None));
+        assert!(names_old_master(&claim, &node, Some(&old)));
+        assert!(!names_old_master(&MasterClaim { master: "n3.lab".into(), ..claim.clone() }, &node, Some(&old)));
+        assert!(!names_old_master(&MasterClaim { from: "n4.lab".into(), ..claim.clone() }, &node, Some(&old)));
+        assert!(!names_old_master(&MasterClaim { shunned: true, ..claim.clone() }, &node, Some(&old)));
+        assert!(!names_old_master(&MasterClaim { own: true, ..claim.clone() }, &node, Some(&old)));
+        assert!(!names_old_master(&claim, &node, None));
     }
 
     /// A fencing by a device that cuts a path, or of an unknown kind, is not enough to take the role without a vote.

@@ -44,18 +44,18 @@ impl MasterClaim {
 }
 
 /// Returns the claims of the other candidates that count: of those that this node does not shun.
-fn peers(words: &[MasterClaim]) -> impl Iterator<Item = &MasterClaim> {
-    words.iter().filter(|word| !word.own && !word.shunned)
+fn peers(claims: &[MasterClaim]) -> impl Iterator<Item = &MasterClaim> {
+    claims.iter().filter(|claim| !claim.own && !claim.shunned)
 }
 
-fn own_serial(words: &[MasterClaim]) -> Option<u64> {
-    words.iter().find(|word| word.own).map(|word| word.serial)
+fn own_serial(claims: &[MasterClaim]) -> Option<u64> {
+    claims.iter().find(|claim| claim.own).map(|claim| claim.serial)
 }
 
 /// Returns whether no other candidate has made a claim that counts.
 #[must_use]
-pub fn is_alone(words: &[MasterClaim]) -> bool {
-    peers(words).next().is_none()
+pub fn is_alone(claims: &[MasterClaim]) -> bool {
+    peers(claims).next().is_none()
 }
 
 /// When this host served the master role.
@@ -116,7 +116,7 @@ impl Standing {
     }
 }
 
-/// Returns how the claims `words` compare with the claim of this node, which is master by its own files. `candidates`
+/// Returns how `claims` compare with the claim of this node, which is master by its own files. `candidates`
 /// is the number of all master candidates, this node included.
 ///
 /// If the role is not served here, the newest configuration decides. Of all nodes that receive the same claims, one and
@@ -127,45 +127,45 @@ impl Standing {
 /// they name. A master that is cut off may have written in its last seconds, and its serial number may be above its
 /// new master's. Once it is back, it names itself with the newest serial number of all.
 #[must_use]
-pub fn standing(here: &NodeName, words: &[MasterClaim], candidates: usize, served: Served) -> Standing {
+pub fn standing(here: &NodeName, claims: &[MasterClaim], candidates: usize, served: Served) -> Standing {
     if served == Served::Now {
-        return standing_of_a_server(here, words);
+        return standing_of_a_server(here, claims);
     }
-    let Some(newest) = peers(words).map(|word| word.serial).chain(own_serial(words)).max() else {
-        return if served == Served::Never { confirmation(here, words, candidates) } else { Standing::Undisputed };
+    let Some(newest) = peers(claims).map(|claim| claim.serial).chain(own_serial(claims)).max() else {
+        return if served == Served::Never { confirmation(here, claims, candidates) } else { Standing::Undisputed };
     };
     let mut names: BTreeMap<String, Vec<&MasterClaim>> = BTreeMap::new();
-    for word in peers(words).chain(words.iter().filter(|word| word.own)).filter(|word| word.serial == newest) {
-        names.entry(word.master.to_ascii_lowercase()).or_default().push(word);
+    for claim in peers(claims).chain(claims.iter().filter(|claim| claim.own)).filter(|claim| claim.serial == newest) {
+        names.entry(claim.master.to_ascii_lowercase()).or_default().push(claim);
     }
     let all: usize = names.values().map(Vec::len).sum();
-    let Some((_, deciding)) = names.iter().find(|(_, words)| 2 * words.len() > all) else {
-        return Standing::Disputed(who_names_whom(names.values().filter_map(|words| words.first().copied())));
+    let Some((_, deciding)) = names.iter().find(|(_, claims)| 2 * claims.len() > all) else {
+        return Standing::Disputed(who_names_whom(names.values().filter_map(|claims| claims.first().copied())));
     };
-    let is_here = deciding.iter().any(|word| word.names(here));
+    let is_here = deciding.iter().any(|claim| claim.names(here));
     match deciding.first() {
-        Some(word) if !is_here => Standing::Outdated(word.master.clone()),
-        _ if own_serial(words) != Some(newest) => Standing::Behind,
-        _ if served == Served::Never => confirmation(here, words, candidates),
+        Some(claim) if !is_here => Standing::Outdated(claim.master.clone()),
+        _ if own_serial(claims) != Some(newest) => Standing::Behind,
+        _ if served == Served::Never => confirmation(here, claims, candidates),
         _ => Standing::Undisputed,
     }
 }
 
-fn standing_of_a_server(here: &NodeName, words: &[MasterClaim]) -> Standing {
+fn standing_of_a_server(here: &NodeName, claims: &[MasterClaim]) -> Standing {
     // Without this node's own serial number no configuration is known to be newer.
-    let Some(own) = own_serial(words) else { return Standing::Undisputed };
-    let against = newer_against(here, words, own);
+    let Some(own) = own_serial(claims) else { return Standing::Undisputed };
+    let against = newer_against(here, claims, own);
     let named_by_others: BTreeSet<String> =
-        against.iter().filter(|word| !word.is_of_itself()).map(|word| word.master.to_ascii_lowercase()).collect();
+        against.iter().filter(|claim| !claim.is_of_itself()).map(|claim| claim.master.to_ascii_lowercase()).collect();
     let newest = against
         .iter()
-        .filter(|word| named_by_others.contains(&word.master.to_ascii_lowercase()))
-        .max_by_key(|word| word.serial);
-    if let Some(newest) = newest.filter(|_| against.len() > confirming(here, words)) {
+        .filter(|claim| named_by_others.contains(&claim.master.to_ascii_lowercase()))
+        .max_by_key(|claim| claim.serial);
+    if let Some(newest) = newest.filter(|_| against.len() > confirming(here, claims)) {
         return Standing::Outdated(newest.master.clone());
     }
-    let same: Vec<&MasterClaim> = words.iter().filter(|word| word.own).take(1).collect();
-    let others = peers(words).filter(|word| word.serial == own && !word.names(here)).take(1);
+    let same: Vec<&MasterClaim> = claims.iter().filter(|claim| claim.own).take(1).collect();
+    let others = peers(claims).filter(|claim| claim.serial == own && !claim.names(here)).take(1);
     let disputed: Vec<&MasterClaim> = same.into_iter().chain(others).collect();
     if disputed.len() > 1 { Standing::Disputed(who_names_whom(disputed.into_iter())) } else { Standing::Undisputed }
 }
@@ -175,30 +175,30 @@ fn standing_of_a_server(here: &NodeName, words: &[MasterClaim]) -> Standing {
 /// A host that booted with the newest configuration of all may be a master that was cut off, and wrote on while another
 /// took the role. A host that receives no answer may be shunned, or have an old shun list. Such a host does not report
 /// that it is promoted before it serves.
-fn confirmation(here: &NodeName, words: &[MasterClaim], candidates: usize) -> Standing {
-    let (confirming, all) = (confirming(here, words), peers(words).count());
-    let against = peers(words).filter(|word| !word.names(here));
+fn confirmation(here: &NodeName, claims: &[MasterClaim], candidates: usize) -> Standing {
+    let (confirming, all) = (confirming(here, claims), peers(claims).count());
+    let against = peers(claims).filter(|claim| !claim.names(here));
     if all == 0 && candidates > 1 {
         Standing::Unconfirmed("no other candidate answers that this node does not shun".to_owned())
     } else if 2 * (all - confirming) > all {
-        Standing::Unconfirmed(who_names_whom(against.take(1).chain(words.iter().filter(|word| word.own))))
+        Standing::Unconfirmed(who_names_whom(against.take(1).chain(claims.iter().filter(|claim| claim.own))))
     } else {
         Standing::Undisputed
     }
 }
 
-fn confirming(here: &NodeName, words: &[MasterClaim]) -> usize {
-    peers(words).filter(|word| word.names(here)).count()
+fn confirming(here: &NodeName, claims: &[MasterClaim]) -> usize {
+    peers(claims).filter(|claim| claim.names(here)).count()
 }
 
-fn newer_against<'a>(here: &NodeName, words: &'a [MasterClaim], own: u64) -> Vec<&'a MasterClaim> {
-    peers(words).filter(|word| word.serial > own && !word.names(here)).collect()
+fn newer_against<'a>(here: &NodeName, claims: &'a [MasterClaim], own: u64) -> Vec<&'a MasterClaim> {
+    peers(claims).filter(|claim| claim.serial > own && !claim.names(here)).collect()
 }
 
-fn who_names_whom<'a>(words: impl Iterator<Item = &'a MasterClaim>) -> String {
-    let each = words.map(|word| {
-        let from = if word.own { "this node" } else { word.from.as_str() };
-        format!("{from} names {} (serial {})", word.master, word.serial)
+fn who_names_whom<'a>(claims: impl Iterator<Item = &'a MasterClaim>) -> String {
+    let each = claims.map(|claim| {
+        let from = if claim.own { "this node" } else { claim.from.as_str() };
+        format!("{from} names {} (serial {})", claim.master, claim.serial)
     });
     each.collect::<Vec<_>>().join(", ")
 }
@@ -207,11 +207,11 @@ fn who_names_whom<'a>(words: impl Iterator<Item = &'a MasterClaim>) -> String {
 /// than half of those that count; claims that name this node are the others. An older configuration is not a
 /// disagreement, whichever nodes are silent.
 #[must_use]
-pub fn disagreement(here: &NodeName, words: &[MasterClaim]) -> Option<Failure> {
-    let own = own_serial(words)?;
-    let against = newer_against(here, words, own);
-    let newest = against.iter().max_by_key(|word| word.serial)?;
-    let all = against.len() + confirming(here, words);
+pub fn disagreement(here: &NodeName, claims: &[MasterClaim]) -> Option<Failure> {
+    let own = own_serial(claims)?;
+    let against = newer_against(here, claims, own);
+    let newest = against.iter().max_by_key(|claim| claim.serial)?;
+    let all = against.len() + confirming(here, claims);
     (2 * against.len() > all).then(|| Failure {
         check: "peers",
         found: format!(
@@ -225,11 +225,12 @@ pub fn disagreement(here: &NodeName, words: &[MasterClaim]) -> Option<Failure> {
 
 /// Returns, as text, the claims of shunned nodes that were not counted although they are not older than this node's.
 #[must_use]
-pub fn ignored(here: &NodeName, words: &[MasterClaim]) -> Option<String> {
-    let own = own_serial(words).unwrap_or(0);
-    let shunned = words.iter().filter(|word| word.shunned && !word.own && !word.names(here) && word.serial >= own);
+pub fn ignored(here: &NodeName, claims: &[MasterClaim]) -> Option<String> {
+    let own = own_serial(claims).unwrap_or(0);
+    let shunned =
+        claims.iter().filter(|claim| claim.shunned && !claim.own && !claim.names(here) && claim.serial >= own);
     let shunned: Vec<&MasterClaim> = shunned.collect();
-    let who: Vec<&str> = shunned.iter().map(|word| word.from.as_str()).collect();
+    let who: Vec<&str> = shunned.iter().map(|claim| claim.from.as_str()).collect();
     let names = || who_names_whom(shunned.iter().copied());
     (!who.is_empty()).then(|| format!("{}: shunned here, ignored: {}", who.join(", "), names()))
 }
@@ -250,32 +251,32 @@ pub const MASTER_SCORE: i32 = 10_000;
 pub fn promotion_score(
     rank: NodeRole,
     standing: &Standing,
-    words: &[MasterClaim],
+    claims: &[MasterClaim],
     offered: Option<i32>,
 ) -> Option<i32> {
     // All scores stay below Pacemaker's infinity, a million.
     const SERIALS: u64 = 900_000;
     let kept = offered.filter(|score| *score >= MASTER_SCORE);
     let as_master = || {
-        let serial = own_serial(words).map_or(0, |serial| serial % SERIALS);
+        let serial = own_serial(claims).map_or(0, |serial| serial % SERIALS);
         MASTER_SCORE + i32::try_from(serial).unwrap_or(0)
     };
     match rank {
         NodeRole::Other => None,
-        NodeRole::Candidate => Some(score_of_a_copy(words)),
+        NodeRole::Candidate => Some(score_of_a_copy(claims)),
         NodeRole::Master => match standing {
             Standing::Outdated(_) => None,
             Standing::Undisputed => kept.or_else(|| Some(as_master())),
             Standing::Disputed(_) => kept.or(Some(1)),
-            Standing::Behind | Standing::Unconfirmed(_) => Some(score_of_a_copy(words)),
+            Standing::Behind | Standing::Unconfirmed(_) => Some(score_of_a_copy(claims)),
         },
     }
 }
 
-fn score_of_a_copy(words: &[MasterClaim]) -> i32 {
+fn score_of_a_copy(claims: &[MasterClaim]) -> i32 {
     const NEWEST: i32 = 1_000;
-    let own = own_serial(words);
-    let newest = peers(words).map(|word| word.serial).chain(own).max().unwrap_or(u64::MAX);
+    let own = own_serial(claims);
+    let newest = peers(claims).map(|claim| claim.serial).chain(own).max().unwrap_or(u64::MAX);
     // A candidate whose own confd is silent has a copy of unknown age: better than no master, after all others.
     let behind = own.and_then(|own| i32::try_from(newest - own).ok()).unwrap_or(i32::MAX);
     NEWEST.saturating_sub(behind).max(1)
@@ -284,8 +285,8 @@ fn score_of_a_copy(words: &[MasterClaim]) -> i32 {
 /// Returns this node's serial number and that of a candidate with a newer configuration, if there is one. What only
 /// that candidate has would be lost. Ganeti's failover does not compare (issue 1242).
 #[must_use]
-pub fn newer_copy(own: Option<u64>, words: &[MasterClaim]) -> Option<(u64, u64)> {
-    let newest = peers(words).map(|word| word.serial).max()?;
+pub fn newer_copy(own: Option<u64>, claims: &[MasterClaim]) -> Option<(u64, u64)> {
+    let newest = peers(claims).map(|claim| claim.serial).max()?;
     // A copy of unknown age counts as the oldest.
     let own = own.unwrap_or(0);
     (newest > own).then_some((own, newest))
@@ -324,19 +325,19 @@ pub const AHEAD_MOST: u64 = 1_000_000;
 /// Returns the claim that is not remembered: more than [`AHEAD_MOST`] above the serial number `own`, and the only one
 /// of that kind.
 #[must_use]
-pub fn unlikely(own: u64, words: &[MasterClaim]) -> Option<&MasterClaim> {
-    let mut far = peers(words).filter(|word| word.serial > own.saturating_add(AHEAD_MOST));
+pub fn unlikely(own: u64, claims: &[MasterClaim]) -> Option<&MasterClaim> {
+    let mut far = peers(claims).filter(|claim| claim.serial > own.saturating_add(AHEAD_MOST));
     far.next().filter(|_| far.next().is_none())
 }
 
-/// Returns the record to keep after the claims `words`, for a node that does not serve the role and whose configuration
+/// Returns the record to keep after `claims`, for a node that does not serve the role and whose configuration
 /// has the serial number `own`.
 #[must_use]
-pub fn update_newer_config(before: Option<NewerConfig>, own: u64, words: &[MasterClaim]) -> Option<NewerConfig> {
+pub fn update_newer_config(before: Option<NewerConfig>, own: u64, claims: &[MasterClaim]) -> Option<NewerConfig> {
     let known = before.filter(|before| before.serial > own);
-    let unlikely = unlikely(own, words);
-    let counted = peers(words).filter(|word| word.serial > own && Some(*word) != unlikely);
-    let newest = counted.max_by_key(|word| word.serial);
+    let unlikely = unlikely(own, claims);
+    let counted = peers(claims).filter(|claim| claim.serial > own && Some(*claim) != unlikely);
+    let newest = counted.max_by_key(|claim| claim.serial);
     let missed = known.is_some();
     match (known, newest) {
         (Some(known), Some(newest)) if newest.serial <= known.serial => Some(NewerConfig { missed, ..known }),

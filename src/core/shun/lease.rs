@@ -86,11 +86,12 @@ impl Lease {
     /// The first lease counts answers of confd only. A node may be shunned when it sends its question, and readmitted
     /// when its echo follows, while Ganeti still has it recorded offline. A lease by that echo would be denied at once,
     /// and the node reset.
-    pub fn round(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, words: &BTreeMap<IpAddr, CandidateAnswer>) {
+    pub fn round(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, answers: &BTreeMap<IpAddr, CandidateAnswer>) {
         let is_first = self.granted_at.is_none();
-        let counts = |word: &CandidateAnswer| if is_first { *word == CandidateAnswer::Granted } else { word.grants() };
+        let counts =
+            |answer: &CandidateAnswer| if is_first { *answer == CandidateAnswer::Granted } else { answer.grants() };
         let grants = |list: &BTreeSet<IpAddr>| {
-            let granted = list.iter().filter(|candidate| words.get(candidate).is_some_and(counts)).count();
+            let granted = list.iter().filter(|candidate| answers.get(candidate).is_some_and(counts)).count();
             granted >= majority(list.len())
         };
         if !grants(&self.candidates) {
@@ -140,8 +141,8 @@ mod tests {
         numbers.iter().map(|n| IpAddr::from([192, 0, 2, *n])).collect()
     }
 
-    fn answers(words: &[(u8, CandidateAnswer)]) -> BTreeMap<IpAddr, CandidateAnswer> {
-        words.iter().map(|(n, word)| (IpAddr::from([192, 0, 2, *n]), *word)).collect()
+    fn answers(answers: &[(u8, CandidateAnswer)]) -> BTreeMap<IpAddr, CandidateAnswer> {
+        answers.iter().map(|(n, answer)| (IpAddr::from([192, 0, 2, *n]), *answer)).collect()
     }
 
     fn lease(numbers: &[u8]) -> Lease {
@@ -163,7 +164,7 @@ mod tests {
     /// A lease is lost only with the majority of all candidates, never by the answer of one.
     #[test]
     fn half_is_no_majority_and_one_denial_is_no_loss() {
-        for (words, granted) in [
+        for (answers, granted) in [
             (
                 answers(&[
                     (1, CandidateAnswer::Granted),
@@ -197,8 +198,8 @@ mod tests {
             ),
         ] {
             let mut lease = lease(&[1, 2, 3, 4]);
-            lease.round(S(1), &list(&[1, 2, 3, 4]), &words);
-            assert_eq!(lease.is_valid(S(2)), granted, "{words:?}");
+            lease.round(S(1), &list(&[1, 2, 3, 4]), &answers);
+            assert_eq!(lease.is_valid(S(2)), granted, "{answers:?}");
         }
         let mut unasked = lease(&[]);
         unasked.round(S(1), &list(&[]), &answers(&[]));
@@ -232,12 +233,12 @@ mod tests {
     #[test]
     fn no_echo_begins_a_lease() {
         let mut lease = lease(&[1, 2, 3]);
-        for words in [
+        for answers in [
             answers(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::Alive)]),
             answers(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive), (3, CandidateAnswer::Granted)]),
         ] {
-            lease.round(S(1), &list(&[1, 2, 3]), &words);
-            assert_eq!(lease.ends(), None, "{words:?}");
+            lease.round(S(1), &list(&[1, 2, 3]), &answers);
+            assert_eq!(lease.ends(), None, "{answers:?}");
         }
         lease.round(
             S(2),
@@ -262,9 +263,9 @@ mod tests {
     #[test]
     fn a_list_comes_into_force_by_a_majority_of_its_own_too() {
         let mut lease = lease(&[1, 2, 3]);
-        let words =
+        let answers =
             answers(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted), (5, CandidateAnswer::Granted)]);
-        lease.round(S(1), &list(&[4, 5, 6]), &words);
+        lease.round(S(1), &list(&[4, 5, 6]), &answers);
         assert!(lease.is_valid(S(2)));
         assert_eq!(*lease.candidates(), list(&[1, 2, 3]));
     }
@@ -293,9 +294,9 @@ mod tests {
         fn who_blocks_is_enough(numbers in proptest::collection::btree_set(0u8..9, 0..9), shunning in proptest::collection::btree_set(0u8..9, 0..9)) {
             let candidates = list(&numbers.iter().copied().collect::<Vec<_>>());
             let shunning = list(&shunning.into_iter().collect::<Vec<_>>());
-            let words = candidates.difference(&shunning).map(|candidate| (*candidate, CandidateAnswer::Granted)).collect();
+            let answers = candidates.difference(&shunning).map(|candidate| (*candidate, CandidateAnswer::Granted)).collect();
             let mut lease = lease(&numbers.into_iter().collect::<Vec<_>>());
-            lease.round(S(1), &candidates, &words);
+            lease.round(S(1), &candidates, &answers);
             prop_assert_eq!(lease.is_valid(S(1)), !blocks(&candidates, &shunning) && !candidates.is_empty());
         }
     }

@@ -87,14 +87,14 @@ pub fn readmit_by_hand(
     Ok(Readmission { node: coordinator.target().clone(), result })
 }
 
-/// Readmits the target: because an administrator gives a reason (`word`), or because it has booted since and runs
+/// Readmits the target: because an administrator gives a reason (`reason`), or because it has booted since and runs
 /// nothing.
 ///
 /// # Errors
 /// [`OrderError`] if the target is not readmitted.
 pub fn readmit(
     coordinator: &ShunCoordinator<'_>,
-    word: Option<&str>,
+    reason: Option<&str>,
     deadline: Deadline,
 ) -> Result<Readmitted, OrderError> {
     let before = coordinator.entry()?;
@@ -103,7 +103,7 @@ pub fn readmit(
     if due == Due::Telling {
         return known_to_enough(coordinator, entry, deadline).map(|_| Readmitted::Unchanged);
     }
-    let because = match word {
+    let because = match reason {
         Some(reason) => {
             // The target gets the list of shunned nodes. A target that does not answer yet gets it by `sync`.
             let _ = ask(coordinator, deadline);

@@ -272,17 +272,17 @@ impl Timing {
     }
 
     fn hear(&self, state: &mut State, sent: u64) {
-        let word = |is_confd: bool| if is_confd { CandidateAnswer::Granted } else { CandidateAnswer::Alive };
+        let answer = |is_confd: bool| if is_confd { CandidateAnswer::Granted } else { CandidateAnswer::Alive };
         let received = state.received.get(&sent).into_iter().flatten();
-        let words: BTreeMap<IpAddr, CandidateAnswer> =
-            received.map(|(number, is_confd)| (address(*number), word(*is_confd))).collect();
+        let answers: BTreeMap<IpAddr, CandidateAnswer> =
+            received.map(|(number, is_confd)| (address(*number), answer(*is_confd))).collect();
         let counts_from = if self.without == Without::Sending { state.node_clock() } else { sent };
         let list = self.list();
-        if self.without == Without::Majority && !words.is_empty() {
+        if self.without == Without::Majority && !answers.is_empty() {
             let all = list.iter().map(|address| (*address, CandidateAnswer::Granted)).collect();
             state.lease.round(units(counts_from), &list, &all);
         }
-        state.lease.round(units(counts_from), &list, &words);
+        state.lease.round(units(counts_from), &list, &answers);
     }
 
     /// Runs a round as `ganeti-oob` does: the first one is kept while it holds.

@@ -68,7 +68,7 @@ fn one(
                 return Err(format!("I3, I7: no fencing of at least {least} since it was readmitted"));
             }
             // An administrator's confirmation, and the choice of `isolated`, are accepted as they are.
-            if truth.instances && proof.word != ProofSource::Human && least > Grade::Isolated {
+            if truth.instances && proof.source != ProofSource::Human && least > Grade::Isolated {
                 return Err("I1: instances run on it".to_owned());
             }
         }
@@ -110,12 +110,12 @@ pub(crate) fn check_world(world: &mut World) {
 }
 
 /// Checks each monitor of the master role.
-pub(crate) fn check_role(world: &World, host: Host, words: &[Claim]) -> Result<(), String> {
-    let counted: Vec<Claim> = words.iter().filter(|word| word.own || !word.shunned).cloned().collect();
-    let seen = |words: &[Claim]| world.role_seen(host, words).0.code;
-    let changed = seen(words) != seen(&counted)
-        || world.score(host, words) != world.score(host, &counted)
-        || world.taken(host, words) != world.taken(host, &counted);
+pub(crate) fn check_role(world: &World, host: Host, claims: &[Claim]) -> Result<(), String> {
+    let counted: Vec<Claim> = claims.iter().filter(|claim| claim.own || !claim.shunned).cloned().collect();
+    let seen = |claims: &[Claim]| world.role_seen(host, claims).0.code;
+    let changed = seen(claims) != seen(&counted)
+        || world.score(host, claims) != world.score(host, &counted)
+        || world.taken(host, claims) != world.taken(host, &counted);
     if changed {
         return Err(format!("n{}: the claim of a shunned node changes something", host + 1));
     }
@@ -125,7 +125,7 @@ pub(crate) fn check_role(world: &World, host: Host, words: &[Claim]) -> Result<(
         let is_shunned = state.role.shuns.shunned().any(|(node, _)| *node == other.name);
         !is_shunned && other.believes_master != host && other.role.serial > state.role.serial
     };
-    let is_ended = world.served(host) == Served::Now && seen(words) != OcfCode::RunningPromoted;
+    let is_ended = world.served(host) == Served::Now && seen(claims) != OcfCode::RunningPromoted;
     if is_ended && !(0..world.hosts.len()).any(|other| is_newer(&other)) {
         return Err(format!(
             "n{}: no newer configuration names another, and the master that serves is ended",

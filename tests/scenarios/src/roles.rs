@@ -7,7 +7,7 @@ use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
-use gnt_ha::core::roles::gone::{Other, is_word_for, must_be_gone};
+use gnt_ha::core::roles::gone::{Other, must_be_gone, names_old_master};
 use gnt_ha::core::roles::master_claims::{
     MasterClaim, Served, Standing, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
 };
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// Returns the answers of the candidates' confd to `here`. confd uses UDP: only the scope `all` blocks it.
-    pub(crate) fn words(&self, here: Host) -> Vec<MasterClaim> {
+    pub(crate) fn claims(&self, here: Host) -> Vec<MasterClaim> {
         let own = &self.hosts[here];
         let closed = |by: Host, node: Host| self.shuns(by, node) == Some(ShunScope::All);
         let answers = |host: &Host| {
@@ -118,14 +118,14 @@ impl World {
             let reached = state.linked && own.linked && !closed(here, *host) && !closed(*host, here);
             state.up && state.role.confd && (*host == here || reached)
         };
-        let word = |host: Host| MasterClaim {
+        let claim = |host: Host| MasterClaim {
             own: host == here,
             from: self.hosts[host].name.to_string(),
             master: self.hosts[self.hosts[host].believes_master].name.to_string(),
             serial: self.hosts[host].role.serial,
             shunned: self.shuns(here, host).is_some(),
         };
-        own.role.candidates.iter().copied().filter(answers).map(word).collect()
+        own.role.candidates.iter().copied().filter(answers).map(claim).collect()
     }
 
     pub(crate) fn served(&self, host: Host) -> Served {
@@ -148,23 +148,23 @@ impl World {
     }
 
     /// Returns the result of the monitor of a clone's instance with these claims.
-    pub(crate) fn role_seen(&self, host: Host, words: &[MasterClaim]) -> (OcfResult, Standing) {
+    pub(crate) fn role_seen(&self, host: Host, claims: &[MasterClaim]) -> (OcfResult, Standing) {
         let (state, served) = (&self.hosts[host], self.served(host));
-        let standing = standing(&state.name, words, state.role.candidates.len(), served);
+        let standing = standing(&state.name, claims, state.role.candidates.len(), served);
         let rank = self.rank(host);
         let is_probe = !state.role.probed;
         let is_full = self.roles == Some(Mode::Full) && rank == NodeRole::Master;
         let luxid = || Failure { check: "luxid", found: "no answer".to_owned() };
         let failures = is_full.then(|| {
-            let peers = disagreement(&state.name, words);
+            let peers = disagreement(&state.name, claims);
             peers.into_iter().chain((served != Served::Now).then(luxid)).collect()
         });
         let view = MasterView {
             rank,
             run_as: RunAs::Promotable { started: true },
             standing: standing.clone(),
-            alone: is_probe && served != Served::Now && is_alone(words) && state.role.candidates.len() > 1,
-            ignored: ignored(&state.name, words),
+            alone: is_probe && served != Served::Now && is_alone(claims) && state.role.candidates.len() > 1,
+            ignored: ignored(&state.name, claims),
             stopped: state.role.stopped,
             served,
             left: false,
@@ -174,14 +174,14 @@ impl World {
     }
 
     /// Returns the promotion score that a host publishes.
-    pub(crate) fn score(&self, host: Host, words: &[MasterClaim]) -> Option<i32> {
+    pub(crate) fn score(&self, host: Host, claims: &[MasterClaim]) -> Option<i32> {
         let state = &self.hosts[host];
-        let standing = standing(&state.name, words, state.role.candidates.len(), self.served(host));
-        promotion_score(self.rank(host), &standing, words, None)
+        let standing = standing(&state.name, claims, state.role.candidates.len(), self.served(host));
+        promotion_score(self.rank(host), &standing, claims, None)
     }
 
     /// Returns the result of a promotion on `host`.
-    pub(crate) fn taken(&self, host: Host, words: &[MasterClaim]) -> Takeover {
+    pub(crate) fn taken(&self, host: Host, claims: &[MasterClaim]) -> Takeover {
         let state = &self.hosts[host];
         let rank = self.rank(host);
         let votes = |other: Host| {
@@ -201,8 +201,8 @@ impl World {
                 name: self.hosts[*other].name.clone(),
                 is_candidate: state.role.candidates.contains(other),
                 votes: votes(*other),
-                is_heard: words.iter().any(|word| {
-                    is_word_for(word, &self.hosts[*other].name, Some(&self.hosts[state.believes_master].name))
+                names_same_master: claims.iter().any(|claim| {
+                    names_old_master(claim, &self.hosts[*other].name, Some(&self.hosts[state.believes_master].name))
                 }),
                 member: Some(self.hosts[*other].member),
             })
@@ -214,12 +214,12 @@ impl World {
         take_over(&TakeoverView {
             rank,
             standing: match rank {
-                NodeRole::Master => standing(&state.name, words, state.role.candidates.len(), Served::Never),
+                NodeRole::Master => standing(&state.name, claims, state.role.candidates.len(), Served::Never),
                 NodeRole::Candidate | NodeRole::Other => Standing::Undisputed,
             },
             served_elsewhere: (0..self.hosts.len())
                 .any(|other| other != host && votes(other) && self.hosts[other].role.serves),
-            newer_copy: newer_copy(Some(state.role.serial), words),
+            newer_copy: newer_copy(Some(state.role.serial), claims),
             missed: None,
             any_serial: false,
             nodes: self.hosts.len(),
@@ -264,11 +264,11 @@ impl World {
 
     /// Runs a monitor, and Pacemaker's reaction to its result.
     fn monitor_role(&mut self, host: Host) {
-        let words = self.words(host);
+        let claims = self.claims(host);
         self.checks += 1;
-        let broken = invariants::check_role(self, host, &words).err();
+        let broken = invariants::check_role(self, host, &claims).err();
         self.broken.extend(broken.map(|what| format!("at {}s: {what}", self.now)));
-        let (result, standing) = self.role_seen(host, &words);
+        let (result, standing) = self.role_seen(host, &claims);
         let is_promoted = result.code == OcfCode::RunningPromoted;
         let reason = result.reason.clone().unwrap_or_default();
         let result_text = (result.code, reason.clone());
@@ -300,7 +300,7 @@ impl World {
     /// Of two promoted instances Pacemaker demotes the one with the lower score.
     fn two_promoted(&mut self, host: Host) {
         let Some(on) = self.role_on else { return };
-        let score = |host: Host| self.score(host, &self.words(host));
+        let score = |host: Host| self.score(host, &self.claims(host));
         let (loser, winner) = if score(host) > score(on) { (on, host) } else { (host, on) };
         self.say(&format!("Pacemaker finds two promoted, and demotes n{}", loser + 1));
         self.hosts[loser].role.give_up();
@@ -312,12 +312,12 @@ impl World {
         let can = |host: &Host| self.hosts[*host].member == Membership::Online && self.hosts[*host].is_connected();
         let mut offers: Vec<(i32, Host)> = (0..self.hosts.len())
             .filter(can)
-            .filter_map(|host| Some((self.score(host, &self.words(host))?, host)))
+            .filter_map(|host| Some((self.score(host, &self.claims(host))?, host)))
             .collect();
         offers.sort_by_key(|(score, host)| (-score, *host));
         for (_, host) in offers {
-            let words = self.words(host);
-            match self.taken(host, &words) {
+            let claims = self.claims(host);
+            match self.taken(host, &claims) {
                 Takeover::Refused(result) | Takeover::NotYet(result) => {
                     let why = result.reason.unwrap_or_default();
                     self.say(&format!("n{} does not take the role: {why}", host + 1));

@@ -20,12 +20,12 @@ fn says(from: &str, master: &str, serial: u64) -> MasterClaim {
 }
 
 /// A claim of a candidate that names itself.
-fn claims(master: &str, serial: u64) -> MasterClaim {
+fn claims_itself(master: &str, serial: u64) -> MasterClaim {
     says(master, master, serial)
 }
 
-fn shunned(word: MasterClaim) -> MasterClaim {
-    MasterClaim { shunned: true, ..word }
+fn shunned(claim: MasterClaim) -> MasterClaim {
+    MasterClaim { shunned: true, ..claim }
 }
 
 fn outdated(master: &str) -> Standing {
@@ -33,31 +33,35 @@ fn outdated(master: &str) -> Standing {
 }
 
 /// Returns the standing among five candidates.
-fn standing(here: &NodeName, words: &[MasterClaim], served: Served) -> Standing {
-    super::standing(here, words, 5, served)
+fn standing(here: &NodeName, claims: &[MasterClaim], served: Served) -> Standing {
+    super::standing(here, claims, 5, served)
 }
 
 /// Returns the same claims as another of the candidates receives them: its own is the one from itself.
-fn seen_by(node: &str, words: &[MasterClaim]) -> (NodeName, Vec<MasterClaim>) {
-    let own = |word: &MasterClaim| MasterClaim { own: word.from == node, ..word.clone() };
-    (NodeName::new(node).unwrap(), words.iter().map(own).collect())
+fn seen_by(node: &str, claims: &[MasterClaim]) -> (NodeName, Vec<MasterClaim>) {
+    let own = |claim: &MasterClaim| MasterClaim { own: claim.from == node, ..claim.clone() };
+    (NodeName::new(node).unwrap(), claims.iter().map(own).collect())
 }
 
 /// Ganeti issue 1018: the old master returns and still takes itself for the master.
 #[test]
 fn a_stale_master_is_found() {
-    let newer = [own(20), claims("n2.lab", 25), says("n3.lab", "n2.lab", 25)];
+    let newer = [own(20), claims_itself("n2.lab", 25), says("n3.lab", "n2.lab", 25)];
     for served in ALL {
         assert_eq!(standing(&here(), &newer, served), outdated("n2.lab"), "{served:?}");
     }
     for served in IDLE {
-        assert_eq!(standing(&here(), &[own(10), claims("n2.lab", 25)], served), outdated("n2.lab"), "of two nodes");
+        assert_eq!(
+            standing(&here(), &[own(10), claims_itself("n2.lab", 25)], served),
+            outdated("n2.lab"),
+            "of two nodes"
+        );
     }
     // A failover to n1 has just ended, and the confd of the others has not read its file yet.
-    let late = [own(30), claims("n2.lab", 29), says("n3.lab", "n2.lab", 29)];
+    let late = [own(30), claims_itself("n2.lab", 29), says("n3.lab", "n2.lab", 29)];
     assert_eq!(standing(&here(), &late, Served::Now), Standing::Undisputed);
     for served in ALL {
-        let confirmed = [own(30), says("n3.lab", "n1.lab", 30), claims("n2.lab", 12)];
+        let confirmed = [own(30), says("n3.lab", "n1.lab", 30), claims_itself("n2.lab", 12)];
         assert_eq!(standing(&here(), &confirmed, served), Standing::Undisputed);
     }
 }
@@ -67,20 +71,20 @@ fn a_stale_master_is_found() {
 /// after a pause.
 #[test]
 fn an_older_configuration_never_overrules_a_newer_one() {
-    let two = [own(150), claims("n2.lab", 100)];
-    let five = [own(150), claims("n2.lab", 100), says("n3.lab", "n2.lab", 90)];
+    let two = [own(150), claims_itself("n2.lab", 100)];
+    let five = [own(150), claims_itself("n2.lab", 100), says("n3.lab", "n2.lab", 90)];
     let all_five = [&five[..], &[says("n4.lab", "n2.lab", 149), says("n5.lab", "n2.lab", 149)]].concat();
-    for words in [&two[..], &five, &all_five] {
+    for claims in [&two[..], &five, &all_five] {
         for served in [Served::Now, Served::ThisBoot] {
-            assert_eq!(standing(&here(), words, served), Standing::Undisputed, "{words:?}");
+            assert_eq!(standing(&here(), claims, served), Standing::Undisputed, "{claims:?}");
         }
-        assert_eq!(standing(&here(), words, Served::Never).new_master(), None, "it may take the role: {words:?}");
-        assert_eq!(disagreement(&here(), words), None, "full mode: {words:?}");
-        assert_eq!(newer_copy(own_serial(words), words), None, "{words:?}");
+        assert_eq!(standing(&here(), claims, Served::Never).new_master(), None, "it may take the role: {claims:?}");
+        assert_eq!(disagreement(&here(), claims), None, "full mode: {claims:?}");
+        assert_eq!(newer_copy(own_serial(claims), claims), None, "{claims:?}");
         // The returned one may not take it.
-        let (returned, seen) = seen_by("n2.lab", words);
+        let (returned, seen) = seen_by("n2.lab", claims);
         for served in IDLE {
-            assert_eq!(standing(&returned, &seen, served), outdated("n1.lab"), "{words:?}");
+            assert_eq!(standing(&returned, &seen, served), outdated("n1.lab"), "{claims:?}");
         }
         assert_eq!(promotion_score(NodeRole::Master, &outdated("n1.lab"), &seen, None), None);
         assert_eq!(newer_copy(own_serial(&seen), &seen), Some((100, 150)));
@@ -91,7 +95,7 @@ fn an_older_configuration_never_overrules_a_newer_one() {
 /// Otherwise the role could not be taken again.
 #[test]
 fn of_nodes_that_do_not_serve_one_may_take_the_role() {
-    let claims = [claims("n1.lab", 150), claims("n2.lab", 100), claims("n3.lab", 120)];
+    let claims = [claims_itself("n1.lab", 150), claims_itself("n2.lab", 100), claims_itself("n3.lab", 120)];
     for silent in ["none", "n1.lab", "n2.lab", "n3.lab"] {
         let answered: Vec<MasterClaim> = claims.iter().filter(|claim| claim.from != silent).cloned().collect();
         let may = answered.iter().filter(|claim| {
@@ -107,7 +111,7 @@ fn of_nodes_that_do_not_serve_one_may_take_the_role() {
 /// role. It takes nothing from the one that serves, and does not report that it is promoted.
 #[test]
 fn a_fork_is_not_promoted_before_it_serves() {
-    let forked = [own(30), claims("n2.lab", 25), says("n3.lab", "n2.lab", 25)];
+    let forked = [own(30), claims_itself("n2.lab", 25), says("n3.lab", "n2.lab", 25)];
     let unconfirmed = standing(&here(), &forked, Served::Never);
     let who = "n2.lab names n2.lab (serial 25), this node names n1.lab (serial 30)";
     assert_eq!(unconfirmed, Standing::Unconfirmed(who.to_owned()));
@@ -120,18 +124,18 @@ fn a_fork_is_not_promoted_before_it_serves() {
 /// served, or is the only candidate.
 #[test]
 fn a_host_that_hears_nobody_is_not_promoted_before_it_serves() {
-    for words in [vec![], vec![own(160)], vec![own(160), shunned(claims("n2.lab", 162))]] {
-        let alone = standing(&here(), &words, Served::Never);
+    for claims in [vec![], vec![own(160)], vec![own(160), shunned(claims_itself("n2.lab", 162))]] {
+        let alone = standing(&here(), &claims, Served::Never);
         assert!(matches!(alone, Standing::Unconfirmed(_)), "{alone:?}");
-        let score = promotion_score(NodeRole::Master, &alone, &words, None);
+        let score = promotion_score(NodeRole::Master, &alone, &claims, None);
         assert!(
             score.is_some_and(|score| score < MASTER_SCORE),
             "it may take the role, after every master that serves"
         );
         for served in [Served::Now, Served::ThisBoot] {
-            assert_eq!(standing(&here(), &words, served), Standing::Undisputed);
+            assert_eq!(standing(&here(), &claims, served), Standing::Undisputed);
         }
-        assert_eq!(super::standing(&here(), &words, 1, Served::Never), Standing::Undisputed, "the only candidate");
+        assert_eq!(super::standing(&here(), &claims, 1, Served::Never), Standing::Undisputed, "the only candidate");
     }
 }
 
@@ -139,20 +143,20 @@ fn a_host_that_hears_nobody_is_not_promoted_before_it_serves() {
 /// must not end a master that serves.
 #[test]
 fn one_voice_does_not_end_a_master() {
-    let returned = [own(110), claims("n3.lab", 130), says("n2.lab", "n1.lab", 110)];
+    let returned = [own(110), claims_itself("n3.lab", 130), says("n2.lab", "n1.lab", 110)];
     assert_eq!(standing(&here(), &returned, Served::Now), Standing::Undisputed);
     assert_eq!(disagreement(&here(), &returned), None);
-    let of_two = [own(110), claims("n2.lab", 130)];
+    let of_two = [own(110), claims_itself("n2.lab", 130)];
     assert_eq!(standing(&here(), &of_two, Served::Now), Standing::Undisputed, "of two nodes, the one that serves");
     // A second forked configuration does not change the result.
-    let two_forks = [own(20), claims("n2.lab", 30), claims("n4.lab", 25), says("n3.lab", "n4.lab", 25)];
+    let two_forks = [own(20), claims_itself("n2.lab", 30), claims_itself("n4.lab", 25), says("n3.lab", "n4.lab", 25)];
     assert_eq!(standing(&here(), &two_forks, Served::Now), outdated("n4.lab"));
 }
 
 /// A node that was fenced may return with the newest serial of all; its claims do not count before it is readmitted.
 #[test]
 fn the_word_of_a_shunned_node_never_counts() {
-    let returned = [own(110), shunned(claims("n2.lab", 130)), shunned(says("n3.lab", "n2.lab", 130))];
+    let returned = [own(110), shunned(claims_itself("n2.lab", 130)), shunned(says("n3.lab", "n2.lab", 130))];
     for served in [Served::Now, Served::ThisBoot] {
         assert_eq!(standing(&here(), &returned, served), Standing::Undisputed, "{served:?}");
     }
@@ -165,17 +169,17 @@ fn the_word_of_a_shunned_node_never_counts() {
     let text = ignored(&here(), &returned).unwrap();
     assert!(text.starts_with("n2.lab, n3.lab: shunned here, ignored: n2.lab names n2.lab (serial 130)"), "{text}");
     assert_eq!(
-        ignored(&here(), &[own(110), shunned(claims("n2.lab", 90))]),
+        ignored(&here(), &[own(110), shunned(claims_itself("n2.lab", 90))]),
         None,
         "what is old anyway is not worth a word"
     );
-    assert_eq!(ignored(&here(), &[own(110), claims("n2.lab", 130)]), None);
+    assert_eq!(ignored(&here(), &[own(110), claims_itself("n2.lab", 130)]), None);
 }
 
 /// Equal serial numbers with different masters are an error that names both; a majority of them settles it.
 #[test]
 fn equal_serials_with_different_masters_name_both() {
-    let tie = [own(101), claims("n2.lab", 101)];
+    let tie = [own(101), claims_itself("n2.lab", 101)];
     for served in ALL {
         let disputed = standing(&here(), &tie, served);
         let what = disputed.dispute().unwrap();
@@ -186,9 +190,9 @@ fn equal_serials_with_different_masters_name_both() {
         assert_eq!(disputed.new_master(), None, "no candidate is overruled");
     }
     assert_eq!(disagreement(&here(), &tie), None, "full mode ends no master for it");
-    let for_us = [own(101), says("n3.lab", "n1.lab", 101), claims("n2.lab", 101)];
+    let for_us = [own(101), says("n3.lab", "n1.lab", 101), claims_itself("n2.lab", 101)];
     assert_eq!(standing(&here(), &for_us, Served::Never), Standing::Undisputed);
-    let against = [own(101), says("n3.lab", "n2.lab", 101), claims("n2.lab", 101)];
+    let against = [own(101), says("n3.lab", "n2.lab", 101), claims_itself("n2.lab", 101)];
     assert_eq!(standing(&here(), &against, Served::Never), outdated("n2.lab"));
 }
 
@@ -201,7 +205,7 @@ fn a_master_that_is_behind_does_not_lead_with_its_old_copy() {
     }
     assert_eq!(standing(&here(), &restored, Served::Now), Standing::Undisputed);
     assert_eq!(newer_copy(Some(50), &restored), Some((50, 150)));
-    let score = |words: &[MasterClaim]| promotion_score(NodeRole::Candidate, &Standing::Undisputed, words, None);
+    let score = |claims: &[MasterClaim]| promotion_score(NodeRole::Candidate, &Standing::Undisputed, claims, None);
     let (_, as_n2) = seen_by("n2.lab", &restored);
     assert!(promotion_score(NodeRole::Master, &Standing::Behind, &restored, None) < score(&as_n2));
 }
@@ -209,11 +213,11 @@ fn a_master_that_is_behind_does_not_lead_with_its_old_copy() {
 /// Full mode: the agreement of the peers. A silent node does not count, and an old configuration is not a disagreement.
 #[test]
 fn a_majority_of_newer_configurations_is_a_disagreement() {
-    let found = |words: &[MasterClaim]| disagreement(&here(), words).map(|failure| failure.found);
+    let found = |claims: &[MasterClaim]| disagreement(&here(), claims).map(|failure| failure.found);
     assert_eq!(found(&[own(5)]), None);
     assert_eq!(found(&[own(5), says("n2.lab", "N1.lab", 5)]), None);
-    assert_eq!(found(&[own(5), claims("n2.lab", 6), says("n3.lab", "n1.lab", 5)]), None);
-    let against = [own(5), claims("n2.lab", 6), says("n3.lab", "n2.lab", 6), says("n4.lab", "n1.lab", 5)];
+    assert_eq!(found(&[own(5), claims_itself("n2.lab", 6), says("n3.lab", "n1.lab", 5)]), None);
+    let against = [own(5), claims_itself("n2.lab", 6), says("n3.lab", "n2.lab", 6), says("n4.lab", "n1.lab", 5)];
     let text = "2 of 3 candidates name n2.lab in a newer configuration (serial 6, here 5)";
     assert_eq!(found(&against).as_deref(), Some(text));
 }
@@ -221,7 +225,7 @@ fn a_majority_of_newer_configurations_is_a_disagreement() {
 /// Ganeti issue 1242: its failover uses whichever configuration it finds.
 #[test]
 fn the_most_recent_candidate_is_preferred() {
-    let score = |words: &[MasterClaim]| promotion_score(NodeRole::Candidate, &Standing::Undisputed, words, None);
+    let score = |claims: &[MasterClaim]| promotion_score(NodeRole::Candidate, &Standing::Undisputed, claims, None);
     assert_eq!(score(&[own(40), says("n2.lab", "n1.lab", 40)]), Some(1000));
     assert_eq!(score(&[own(37), says("n2.lab", "n1.lab", 40)]), Some(997));
     assert_eq!(score(&[own(0), says("n2.lab", "x", u64::MAX)]), Some(1));
@@ -260,16 +264,16 @@ fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
 /// must not be used because no node is left that has a newer one.
 #[test]
 fn a_newer_configuration_that_was_missed_twice_is_remembered() {
-    let first = update_newer_config(None, 100, &[own(100), claims("n2.lab", 150)]).unwrap();
+    let first = update_newer_config(None, 100, &[own(100), claims_itself("n2.lab", 150)]).unwrap();
     assert_eq!(first, NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false });
-    let second = update_newer_config(Some(first.clone()), 100, &[own(100), claims("n2.lab", 151)]).unwrap();
+    let second = update_newer_config(Some(first.clone()), 100, &[own(100), claims_itself("n2.lab", 151)]).unwrap();
     assert_eq!(second, NewerConfig { serial: 151, master: "n2.lab".to_owned(), missed: true });
     // No node is left that has the newer configuration.
     assert_eq!(update_newer_config(Some(second.clone()), 100, &[own(100)]), Some(second.clone()));
     // After `gnt-node add --readd` the node has caught up.
-    assert_eq!(update_newer_config(Some(second), 160, &[own(160), claims("n2.lab", 160)]), None);
+    assert_eq!(update_newer_config(Some(second), 160, &[own(160), claims_itself("n2.lab", 160)]), None);
     // A configuration that was on its way has arrived by the next check.
-    assert_eq!(update_newer_config(Some(first), 150, &[own(150), claims("n2.lab", 150)]), None);
+    assert_eq!(update_newer_config(Some(first), 150, &[own(150), claims_itself("n2.lab", 150)]), None);
 }
 
 /// Each node has the key that signs claims. One that answers in the place of a silent candidate must not keep every
@@ -283,18 +287,18 @@ fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
         assert_eq!(update_newer_config(None, 100, &lie), None, "{serial}");
         assert_eq!(unlikely(100, &lie), Some(&lie[1]), "it is reported");
         assert_eq!(newer_copy(Some(100), &lie), Some((100, serial)), "it may be true");
-        let beside = [own(100), says("n3.lab", "n4.lab", serial), claims("n2.lab", 150)];
+        let beside = [own(100), says("n3.lab", "n4.lab", serial), claims_itself("n2.lab", 150)];
         assert_eq!(
             update_newer_config(None, 100, &beside),
             Some(NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false })
         );
-        let two = [own(100), says("n3.lab", "n2.lab", serial), claims("n2.lab", serial)];
+        let two = [own(100), says("n3.lab", "n2.lab", serial), claims_itself("n2.lab", serial)];
         assert_eq!(update_newer_config(None, 100, &two).map(|newer| newer.serial), Some(serial), "away for years");
         assert_eq!(unlikely(100, &two), None);
-        let shunned = [own(100), says("n3.lab", "n2.lab", serial), shunned(claims("n2.lab", serial))];
+        let shunned = [own(100), says("n3.lab", "n2.lab", serial), shunned(claims_itself("n2.lab", serial))];
         assert_eq!(update_newer_config(None, 100, &shunned), None, "a shunned node confirms nothing");
     }
-    let near = [own(100), claims("n2.lab", far - 1)];
+    let near = [own(100), claims_itself("n2.lab", far - 1)];
     assert_eq!(update_newer_config(None, 100, &near).map(|newer| newer.serial), Some(far - 1));
     assert_eq!(unlikely(100, &near), None);
 }

@@ -158,7 +158,7 @@ fn lost(at: Timestamp) -> (ReconcileInput, Plan) {
         keys: Vec::new(),
         at_ms: at.wall_ms,
         grade: Grade::Off,
-        word: ProofSource::Human,
+        source: ProofSource::Human,
         powered: None,
         is_planned: false,
     };

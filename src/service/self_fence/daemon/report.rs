@@ -36,7 +36,7 @@ impl Daemon {
                 .rounds
                 .last()
                 .into_iter()
-                .map(|(address, word)| (address, text(word).to_owned()))
+                .map(|(address, answer)| (address, text(answer).to_owned()))
                 .collect(),
             guaranteed_until_ms: self.promised_until.map(|until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX)),
             advertised_times: self.advertised,

@@ -14,8 +14,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     of(
         "an-echo-begins-a-lease",
         LEASE,
-        "if is_first { *word == CandidateAnswer::Granted } else { word.grants() }",
-        "word.grants() || is_first && *word == CandidateAnswer::Granted",
+        "if is_first { *answer == CandidateAnswer::Granted } else { answer.grants() }",
+        "answer.grants() || is_first && *answer == CandidateAnswer::Granted",
         Unit("lease::tests::no_echo_begins_a_lease"),
     ),
     of(
