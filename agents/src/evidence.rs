@@ -8,7 +8,7 @@ use std::path::Path;
 use gnt_ha::core::history::{ActionRecord, join_entries};
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::crm_mon::CrmMon;
-use gnt_ha::core::pacemaker::fencing::{Fencing, Ways};
+use gnt_ha::core::pacemaker::fencing::{Fencing, FencingOptions};
 use gnt_ha::core::reconcile::{Fence, FencingEvidence, First, Membership, Memory, PowerReceipt, peer_receipts};
 use gnt_ha::core::roles::gone;
 use gnt_ha::service::reconciler::peer_receipts::{ask, fetch};
@@ -39,13 +39,13 @@ struct NodeEvidence {
     member: Option<Membership>,
     fences: Vec<Fence>,
     receipts: Vec<PowerReceipt>,
-    ways: Ways,
+    options: FencingOptions,
     first: First,
 }
 
 impl NodeEvidence {
     fn fencing_evidence(&self) -> FencingEvidence<'_> {
-        FencingEvidence { fences: &self.fences, receipts: &self.receipts, ways: &self.ways, first: &self.first }
+        FencingEvidence { fences: &self.fences, receipts: &self.receipts, options: &self.options, first: &self.first }
     }
 }
 
@@ -90,7 +90,7 @@ impl Evidence {
         fetch(asked, ganeti.nodes(), ask, |node, host, receipts, most| {
             let Some(known) = self.of_node(&node.name) else { return };
             let taken =
-                peer_receipts::taken(&known.ways, &known.fences, &known.receipts, (host, receipts), most, &self.all);
+                peer_receipts::taken(&known.options, &known.fences, &known.receipts, (host, receipts), most, &self.all);
             found.entry(node.name.clone()).or_default().extend(taken);
         });
         found
@@ -118,7 +118,7 @@ impl Evidence {
             Err(PacemakerError::NotHere) => (None, Vec::new()),
             Err(_) => return None,
         };
-        let of_today = |(fencing, _): (&Fencing, &Memory)| fencing.ways(node, &self.all);
+        let of_today = |(fencing, _): (&Fencing, &Memory)| fencing.options(node, &self.all);
         let mut receipts = PowerReceipt::all_of(&self.actions, node, &self.all);
         receipts.extend(self.received.get(node).into_iter().flatten().cloned());
         Some(NodeEvidence {
@@ -126,7 +126,7 @@ impl Evidence {
             fences,
             receipts,
             // If the configuration cannot be read, neither the present devices nor the earlier ones are known.
-            ways: self.fencing.as_ref().zip(self.memory.as_ref()).map(of_today).unwrap_or_default(),
+            options: self.fencing.as_ref().zip(self.memory.as_ref()).map(of_today).unwrap_or_default(),
             first: self.memory.as_ref().map(|memory| memory.first(node)).unwrap_or_default(),
         })
     }

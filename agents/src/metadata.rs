@@ -8,7 +8,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use crate::spec::{Action, Agent, Kind, PARAMETERS, Parameter};
+use crate::spec::{Action, Agent, PARAMETERS, Parameter, ParameterKind};
 
 /// The version of the OCF standard that the agents follow.
 const OCF_VERSION: &str = "1.1";
@@ -49,7 +49,7 @@ fn parameter(writer: &mut Writer<Vec<u8>>, spec: &Parameter) -> io::Result<()> {
             text(writer, "longdesc", Some("en"), spec.long)?;
             text(writer, "shortdesc", Some("en"), spec.short)?;
             let kind = match spec.kind {
-                Kind::Text => "string",
+                ParameterKind::Text => "string",
             };
             let mut content = writer.create_element("content").with_attribute(("type", kind));
             if let Some(default) = spec.default {

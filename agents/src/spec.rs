@@ -5,7 +5,7 @@ use gnt_ha::sys::pacemaker::cib;
 
 /// The type of a parameter's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ParameterKind {
     /// A text (OCF type `string`).
     Text,
 }
@@ -16,7 +16,7 @@ pub struct Parameter {
     /// The parameter's name, without the prefix `OCF_RESKEY_`.
     pub name: &'static str,
     /// The type of its value.
-    pub kind: Kind,
+    pub kind: ParameterKind,
     /// The value when the parameter is not given. Pacemaker does not fill it in.
     pub default: Option<&'static str>,
     /// The short description of the metadata.
@@ -61,7 +61,7 @@ impl Agent {
 }
 
 const fn text(name: &'static str, default: Option<&'static str>, short: &'static str, long: &'static str) -> Parameter {
-    Parameter { name, kind: Kind::Text, default, short, long }
+    Parameter { name, kind: ParameterKind::Text, default, short, long }
 }
 
 /// The directory of Ganeti's `daemon-util`.

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use clap::{Arg, ArgAction, Command};
 
 use crate::options::Given;
-use crate::spec::{Kind, OPTIONS, Spec};
+use crate::spec::{OPTIONS, OptionKind, Spec};
 
 /// The most bytes that are read of stdin. Pacemaker's pipe holds no more and cuts the rest
 /// (`lib/services/services_linux.c`).
@@ -78,7 +78,7 @@ pub fn from_arguments(arguments: impl IntoIterator<Item = std::ffi::OsString>) -
     let matches = command().try_get_matches_from(arguments)?;
     let mut given = Given::new();
     for spec in OPTIONS {
-        if spec.kind == Kind::Flag {
+        if spec.kind == OptionKind::Flag {
             if matches.get_flag(spec.name) {
                 given.insert(spec.name, "1".to_owned());
             }
@@ -108,7 +108,7 @@ fn argument(spec: &'static Spec) -> Arg {
         Some(short) => argument.short(short),
         None => argument,
     };
-    if spec.kind == Kind::Flag {
+    if spec.kind == OptionKind::Flag {
         return argument.action(ArgAction::SetTrue).overrides_with(spec.name);
     }
     let help = match spec.default {

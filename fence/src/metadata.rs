@@ -6,7 +6,7 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use crate::options::Action;
-use crate::spec::{Kind, OPTIONS, Spec};
+use crate::spec::{OPTIONS, OptionKind, Spec};
 
 const SHORT: &str = "Fence agent for Ganeti's out-of-band power interface";
 
@@ -73,7 +73,7 @@ fn parameter(writer: &mut Writer<Vec<u8>>, spec: &Spec, name: &str, deprecated: 
             content = content.with_attribute(("default", default));
         }
         match spec.kind {
-            Kind::Select(words) => {
+            OptionKind::Select(words) => {
                 content.write_inner_content(|writer| {
                     for word in words {
                         writer.create_element("option").with_attribute(("value", *word)).write_empty()?;
@@ -99,13 +99,13 @@ fn text_element(writer: &mut Writer<Vec<u8>>, name: &str, text: &str) -> io::Res
     Ok(())
 }
 
-const fn kind(kind: Kind) -> &'static str {
+const fn kind(kind: OptionKind) -> &'static str {
     match kind {
-        Kind::Flag => "boolean",
-        Kind::Truth | Kind::Text => "string",
-        Kind::Second => "second",
-        Kind::Integer => "integer",
-        Kind::Select(_) => "select",
+        OptionKind::Flag => "boolean",
+        OptionKind::Truth | OptionKind::Text => "string",
+        OptionKind::Second => "second",
+        OptionKind::Integer => "integer",
+        OptionKind::Select(_) => "select",
     }
 }
 
@@ -113,7 +113,7 @@ fn getopt(spec: &Spec) -> String {
     let long = spec.name.replace('_', "-");
     let short = spec.short.map(|short| format!("-{short}, ")).unwrap_or_default();
     match spec.kind {
-        Kind::Flag => format!("{short}--{long}"),
+        OptionKind::Flag => format!("{short}--{long}"),
         _ => format!("{short}--{long}=[{}]", spec.value),
     }
 }

@@ -4,7 +4,7 @@ use gnt_ha::sys::ganeti::files;
 
 /// The type of an option's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum OptionKind {
     /// No value on the command line; 1/yes/on/true or 0/no/off/false on stdin.
     Flag,
     /// One of these words, on the command line, too.
@@ -29,7 +29,7 @@ pub struct Spec {
     /// The old name, which still works on stdin.
     pub old: Option<&'static str>,
     /// The type of the value.
-    pub kind: Kind,
+    pub kind: OptionKind,
     /// The value of an option that is not given.
     pub default: Option<&'static str>,
     /// The placeholder of the value in the help.
@@ -41,7 +41,13 @@ pub struct Spec {
 /// The grades that the option `minimum_grade` accepts, as in [`gnt_ha::core::grade::Grade::ACCEPTABLE`].
 pub const GRADES: &[&str] = &["isolated", "bounded", "off"];
 
-const fn spec(name: &'static str, short: Option<char>, kind: Kind, value: &'static str, help: &'static str) -> Spec {
+const fn spec(
+    name: &'static str,
+    short: Option<char>,
+    kind: OptionKind,
+    value: &'static str,
+    help: &'static str,
+) -> Spec {
     Spec { name, short, old: None, kind, default: None, value, help }
 }
 
@@ -61,7 +67,7 @@ pub const OPTIONS: &[Spec] = &[
             spec(
                 "action",
                 Some('o'),
-                Kind::Text,
+                OptionKind::Text,
                 "action",
                 "Fencing action: on, off, reboot, status, list, list-status, monitor, metadata, manpage or validate-all",
             ),
@@ -73,26 +79,26 @@ pub const OPTIONS: &[Spec] = &[
         spec(
             "plug",
             Some('n'),
-            Kind::Text,
+            OptionKind::Text,
             "node",
             "Name of the node, full or short; several with the plug separator between them",
         ),
         "port",
     ),
-    with_default(spec("plug_separator", None, Kind::Text, "char", "Separator of several plugs"), ","),
+    with_default(spec("plug_separator", None, OptionKind::Text, "char", "Separator of several plugs"), ","),
     with_default(
-        spec("separator", Some('C'), Kind::Text, "char", "Separator in the output of list and list-status"),
+        spec("separator", Some('C'), OptionKind::Text, "char", "Separator in the output of list and list-status"),
         ",",
     ),
     with_default(
-        spec("delay", None, Kind::Second, "seconds", "Wait before off and reboot; counts towards the deadline"),
+        spec("delay", None, OptionKind::Second, "seconds", "Wait before off and reboot; counts towards the deadline"),
         "0",
     ),
     with_default(
         spec(
             "power_timeout",
             None,
-            Kind::Second,
+            OptionKind::Second,
             "seconds",
             "Time for the power to be on or off after the action began; 0: the deadline alone limits it",
         ),
@@ -102,42 +108,48 @@ pub const OPTIONS: &[Spec] = &[
         spec(
             "power_wait",
             None,
-            Kind::Second,
+            OptionKind::Second,
             "seconds",
             "Wait between a power command and the first reading of the power",
         ),
         "0",
     ),
     with_default(
-        spec("stonith_status_sleep", None, Kind::Second, "seconds", "Wait between two readings of the power"),
+        spec("stonith_status_sleep", None, OptionKind::Second, "seconds", "Wait between two readings of the power"),
         "1",
     ),
     with_default(
-        spec("retry_on", None, Kind::Integer, "attempts", "How often a power-on that had no effect is sent again"),
+        spec(
+            "retry_on",
+            None,
+            OptionKind::Integer,
+            "attempts",
+            "How often a power-on that had no effect is sent again",
+        ),
         "1",
     ),
     spec(
         "missing_as_off",
         None,
-        Kind::Flag,
+        OptionKind::Flag,
         "",
         "Take a node that Ganeti does not have for off. Dangerous: a misspelt name is a node that Ganeti does not have",
     ),
     spec(
         "disable_timeout",
         None,
-        Kind::Truth,
+        OptionKind::Truth,
         "true|false",
         "Let the deadline alone limit the action, not power_timeout (default: true under Pacemaker)",
     ),
-    spec("verbose", Some('v'), Kind::Flag, "", "Print each step on stderr"),
-    spec("verbose_level", None, Kind::Integer, "level", "The same as verbose when above 0"),
-    formerly(spec("debug_file", Some('D'), Kind::Text, "file", "Write each step to this file"), "debug"),
-    spec("quiet", Some('q'), Kind::Flag, "", "Print no errors on stderr; only the exit code shows them"),
+    spec("verbose", Some('v'), OptionKind::Flag, "", "Print each step on stderr"),
+    spec("verbose_level", None, OptionKind::Integer, "level", "The same as verbose when above 0"),
+    formerly(spec("debug_file", Some('D'), OptionKind::Text, "file", "Write each step to this file"), "debug"),
+    spec("quiet", Some('q'), OptionKind::Flag, "", "Print no errors on stderr; only the exit code shows them"),
     spec(
         "oob_program",
         None,
-        Kind::Text,
+        OptionKind::Text,
         "path",
         "OOB program for every node, instead of the one in Ganeti's configuration, or in the copy that gnt-ha setup keeps in Pacemaker's for hosts that are not master candidates",
     ),
@@ -145,7 +157,7 @@ pub const OPTIONS: &[Spec] = &[
         spec(
             "minimum_grade",
             None,
-            Kind::Select(GRADES),
+            OptionKind::Select(GRADES),
             "grade",
             "Least proof that counts as off: off (a power device reads off, or an administrator confirms it), bounded (the watchdog has reset the node), isolated (the other nodes shun it; it may still run and write to storage outside of the cluster)",
         ),
@@ -155,7 +167,7 @@ pub const OPTIONS: &[Spec] = &[
         spec(
             "deadline",
             None,
-            Kind::Second,
+            OptionKind::Second,
             "seconds",
             "Time for the whole action; must be below Pacemaker's timeout for it (stonith-timeout, pcmk_off_timeout and the like)",
         ),
@@ -164,34 +176,37 @@ pub const OPTIONS: &[Spec] = &[
     spec(
         "deep",
         None,
-        Kind::Flag,
+        OptionKind::Flag,
         "",
         "Let monitor ask every node's device, and not only check the configuration and the programs",
     ),
-    with_default(spec("fanout", None, Kind::Integer, "count", "How many nodes are asked at the same time"), "200"),
+    with_default(
+        spec("fanout", None, OptionKind::Integer, "count", "How many nodes are asked at the same time"),
+        "200",
+    ),
     with_default(
         spec(
             "record",
             None,
-            Kind::Truth,
+            OptionKind::Truth,
             "true|false",
             "After a proven off, have Ganeti record the node as offline, where this host is the master and does not run the roles' agents, which record it themselves; a pause and the breaker prevent it",
         ),
         "true",
     ),
     with_default(
-        spec("data_dir", None, Kind::Text, "directory", "Ganeti's data directory, with config.data"),
+        spec("data_dir", None, OptionKind::Text, "directory", "Ganeti's data directory, with config.data"),
         files::DATA_DIR,
     ),
     with_default(
-        spec("state_dir", None, Kind::Text, "directory", "Directory of the receipts"),
+        spec("state_dir", None, OptionKind::Text, "directory", "Directory of the receipts"),
         gnt_ha::core::config::DEFAULT_STATE,
     ),
     with_default(
         spec(
             "cib",
             None,
-            Kind::Text,
+            OptionKind::Text,
             "file",
             "Pacemaker's configuration on this host, which may hold a pause of the record, and holds a copy of the OOB programs",
         ),

@@ -218,7 +218,7 @@ impl DrillState {
         let offline = Ssconf::new(&places.data_dir).names("offline_nodes").unwrap_or_default();
         Self {
             promoted_on: match &status.master_role {
-                MasterRoleState::On(host) if !is_it(host) => Some(host.clone()),
+                MasterRoleState::ActiveOn(host) if !is_it(host) => Some(host.clone()),
                 _ => None,
             },
             is_recorded: offline.iter().any(is_it),

@@ -33,7 +33,7 @@ use crate::sys::config_file::{self, ConfigFileError};
 use crate::sys::corosync::{self, CorosyncError};
 use crate::sys::ganeti::files;
 use crate::sys::oob_program::{OobError, OobProgram};
-use crate::sys::pacemaker::cibadmin::{self, Trial};
+use crate::sys::pacemaker::cibadmin::{self, CibCopy};
 
 /// The version of the format of `--json`.
 const VERSION: u32 = 1;
@@ -154,7 +154,7 @@ pub(super) fn rehearse(
     let levels = levels.as_ref().map(|(levels, config)| (levels.as_slice(), *config));
     let times = RecoveryTimes::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_armed);
     let power_agents = config.as_ref().map(|config| config.power_agents.clone()).unwrap_or_default();
-    let ways = resources.fencing.with(&power_agents).ways(&node, &all);
+    let options = resources.fencing.with(&power_agents).options(&node, &all);
     let known = RehearsalInput {
         died: name,
         simulation: &simulation,
@@ -165,7 +165,7 @@ pub(super) fn rehearse(
         times: &times,
         resources: &resources,
         left: votes.as_ref().ok().copied(),
-        ways: &ways,
+        options: &options,
         fencers: fencers(&cib, &resources, name),
     };
     let mut steps = steps(&known);
@@ -206,7 +206,7 @@ fn simulate_failure(
     keeps_quorum: bool,
     deadline: Deadline,
 ) -> Result<Simulation, SimulationError> {
-    let copy = Trial::begin(Path::new(DEFAULT_RUN), cib)?;
+    let copy = CibCopy::begin(Path::new(DEFAULT_RUN), cib)?;
     // A remote node fails by its connection, and only Pacemaker knows the host of the connection.
     let death = match resources.remotes().next() {
         Some(_) => Death::of(node, &simulate(&copy, None, true, deadline)?, resources),

@@ -12,7 +12,7 @@ use self::error::ArmError;
 use super::error::CommandError;
 use crate::cli;
 use crate::core::config::Config;
-use crate::service::self_fence::arming::try_out;
+use crate::service::self_fence::arming::test_echoes;
 use crate::service::self_fence::daemon;
 use crate::service::self_fence::state::{
     DesiredState, Phase, Status, current_status, desired, set_desired, unreadable,
@@ -85,9 +85,9 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, CommandError> {
         Command::Status(arguments) => status(&config, arguments.json),
         Command::Arm => {
             let deadline = Deadline::after(TRIAL);
-            let trial =
-                try_out(Path::new(files::DATA_DIR), config.self_fence.port, deadline).map_err(ArmError::from)?;
-            if let Some(why) = trial.objection() {
+            let test =
+                test_echoes(Path::new(files::DATA_DIR), config.self_fence.port, deadline).map_err(ArmError::from)?;
+            if let Some(why) = test.objection() {
                 return Err(ArmError::Objection(why).into());
             }
             keep(&config, true)?;

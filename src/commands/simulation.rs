@@ -7,7 +7,7 @@ use crate::core::pacemaker::simulation::{Death, Simulation, SimulationOutputErro
 use crate::core::quorum::{Left, Quorum};
 use crate::sys::clock::Deadline;
 use crate::sys::pacemaker::PacemakerError;
-use crate::sys::pacemaker::cibadmin::Trial;
+use crate::sys::pacemaker::cibadmin::CibCopy;
 
 /// The reason why a failure cannot be simulated.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub(super) struct NoCorosyncId(PacemakerName);
 /// # Errors
 /// [`SimulationError`] if `crm_simulate` fails or its output cannot be parsed.
 pub(super) fn simulate(
-    copy: &Trial,
+    copy: &CibCopy,
     death: Option<&Death>,
     keeps_quorum: bool,
     deadline: Deadline,

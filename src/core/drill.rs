@@ -102,9 +102,9 @@ pub fn differences(after: &After<'_>) -> Vec<String> {
     }
     if let Some(new_master) = after.new_master {
         match after.role {
-            MasterRoleState::On(host) if node::means(host, new_master, after.all) => {}
-            MasterRoleState::On(host) => lines.push(format!("the master role is on {host}, not on {new_master}")),
-            MasterRoleState::Nowhere | MasterRoleState::Unmanaged => {
+            MasterRoleState::ActiveOn(host) if node::means(host, new_master, after.all) => {}
+            MasterRoleState::ActiveOn(host) => lines.push(format!("the master role is on {host}, not on {new_master}")),
+            MasterRoleState::Inactive | MasterRoleState::Unmanaged => {
                 lines.push(format!("the master role is on no host, not on {new_master}"))
             }
         }
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn what_was_not_rehearsed_is_told() {
         let (node, new_master, other) = (name("n1.lab"), name("n2.lab"), name("n3.lab"));
-        let role = MasterRoleState::On(name("n2"));
+        let role = MasterRoleState::ActiveOn(name("n2"));
         let fenced = [name("n1")];
         let all = ["n1.lab", "n2.lab", "n3.lab"].map(name);
         let within = Duration::from_secs(60);
@@ -194,12 +194,12 @@ mod tests {
             [""; 0]
         );
         let two = [name("n1.lab"), other.clone()];
-        let elsewhere = MasterRoleState::On(other);
+        let elsewhere = MasterRoleState::ActiveOn(other);
         for (seen, line) in [
             (After { fenced: &[], ..after.clone() }, "has no fencing of n1.lab"),
             (After { fenced: &two, ..after.clone() }, "n3.lab was fenced, too"),
             (After { role: &elsewhere, ..after.clone() }, "on n3.lab, not on n2.lab"),
-            (After { role: &MasterRoleState::Nowhere, ..after.clone() }, "on no host"),
+            (After { role: &MasterRoleState::Inactive, ..after.clone() }, "on no host"),
             (After { fenced_ms: Some(60_001), ..after.clone() }, "took 61 s until n1.lab was fenced, and at most 60 s"),
             (After { is_settled: false, ..after.clone() }, "not recorded n1.lab offline"),
         ] {

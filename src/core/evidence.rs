@@ -15,7 +15,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fence_agents::Kind;
+use super::fence_agents::FenceDeviceKind;
 use super::grade::Grade;
 use super::receipt::{Action, Outcome};
 
@@ -90,17 +90,17 @@ impl Evidence {
     /// Returns the evidence of a success that Pacemaker reports, for a device of this kind and without a receipt.
     /// `stays_off`: the action was `off`, not `reboot`.
     #[must_use]
-    pub const fn of_success(kind: Kind, stays_off: bool) -> Self {
+    pub const fn of_success(kind: FenceDeviceKind, stays_off: bool) -> Self {
         match kind {
-            Kind::Power { reads_reboot } => match (stays_off, reads_reboot) {
+            FenceDeviceKind::Power { reads_reboot } => match (stays_off, reads_reboot) {
                 (true, _) => Self::PowerOff,
                 (false, true) => Self::Rebooted,
                 (false, false) => Self::UnknownKind,
             },
-            Kind::Ours { least } => Self::Promised(least).at_most_bounded(stays_off),
-            Kind::Watchdog => Self::Watchdog,
-            Kind::Fabric => Self::Fabric,
-            Kind::Unknown => Self::UnknownKind,
+            FenceDeviceKind::Ours { least } => Self::Promised(least).at_most_bounded(stays_off),
+            FenceDeviceKind::Watchdog => Self::Watchdog,
+            FenceDeviceKind::Fabric => Self::Fabric,
+            FenceDeviceKind::Unknown => Self::UnknownKind,
         }
     }
 
@@ -148,33 +148,33 @@ impl Worth {
 
 /// Returns what a success proves that Pacemaker reports and that has no receipt.
 ///
-/// `ways` are the sets of devices that may have done it, all devices of a set together. The weakest set counts, and in
+/// `options` are the sets of devices that may have done it, all devices of a set together. The weakest set counts, and in
 /// a set the strongest device. Without any set the device is unknown.
 ///
 /// ```
-/// use gnt_ha::core::evidence::of_ways;
-/// use gnt_ha::core::fence_agents::Kind;
+/// use gnt_ha::core::evidence::of_options;
+/// use gnt_ha::core::fence_agents::FenceDeviceKind;
 /// use gnt_ha::core::grade::Grade;
 ///
-/// let pdu = Kind::Power { reads_reboot: true };
-/// assert_eq!(of_ways([[pdu].as_slice()], true).grade, Grade::Off);
+/// let pdu = FenceDeviceKind::Power { reads_reboot: true };
+/// assert_eq!(of_options([[pdu].as_slice()], true).grade, Grade::Off);
 /// // One of two devices may have done it, and it is unknown which: the weaker one counts.
-/// assert_eq!(of_ways([[pdu].as_slice(), &[Kind::Fabric]], true).grade, Grade::Isolated);
+/// assert_eq!(of_options([[pdu].as_slice(), &[FenceDeviceKind::Fabric]], true).grade, Grade::Isolated);
 /// ```
 #[must_use]
-pub fn of_ways<'a>(ways: impl IntoIterator<Item = &'a [Kind]>, stays_off: bool) -> Worth {
-    let of_way = |way: &[Kind]| {
-        let each = way.iter().map(|kind| Evidence::of_success(*kind, stays_off).worth());
+pub fn of_options<'a>(options: impl IntoIterator<Item = &'a [FenceDeviceKind]>, stays_off: bool) -> Worth {
+    let of_option = |option: &[FenceDeviceKind]| {
+        let each = option.iter().map(|kind| Evidence::of_success(*kind, stays_off).worth());
         each.reduce(Worth::stronger).unwrap_or_else(|| Evidence::UnknownKind.worth())
     };
-    ways.into_iter().map(of_way).reduce(Worth::weaker).unwrap_or_else(|| Evidence::UnknownKind.worth())
+    options.into_iter().map(of_option).reduce(Worth::weaker).unwrap_or_else(|| Evidence::UnknownKind.worth())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const POWER: Kind = Kind::Power { reads_reboot: true };
+    const POWER: FenceDeviceKind = FenceDeviceKind::Power { reads_reboot: true };
 
     /// A grade is never chosen: it follows from the evidence. One case for each row of the table.
     #[test]
@@ -202,14 +202,14 @@ mod tests {
     /// A success in Pacemaker's history without a receipt, for each kind of device, off and reboot.
     #[test]
     fn each_kind_of_device() {
-        let of_kind = |kind: Kind| [true, false].map(|stays_off| Evidence::of_success(kind, stays_off));
-        let ours = |least| Kind::Ours { least };
+        let of_kind = |kind: FenceDeviceKind| [true, false].map(|stays_off| Evidence::of_success(kind, stays_off));
+        let ours = |least| FenceDeviceKind::Ours { least };
         for (kind, expected) in [
             (POWER, [Evidence::PowerOff, Evidence::Rebooted]),
-            (Kind::Power { reads_reboot: false }, [Evidence::PowerOff, Evidence::UnknownKind]),
-            (Kind::Fabric, [Evidence::Fabric; 2]),
-            (Kind::Watchdog, [Evidence::Watchdog; 2]),
-            (Kind::Unknown, [Evidence::UnknownKind; 2]),
+            (FenceDeviceKind::Power { reads_reboot: false }, [Evidence::PowerOff, Evidence::UnknownKind]),
+            (FenceDeviceKind::Fabric, [Evidence::Fabric; 2]),
+            (FenceDeviceKind::Watchdog, [Evidence::Watchdog; 2]),
+            (FenceDeviceKind::Unknown, [Evidence::UnknownKind; 2]),
             (ours(Grade::Off), [Evidence::Promised(Grade::Off), Evidence::Promised(Grade::Bounded)]),
             (ours(Grade::Bounded), [Evidence::Promised(Grade::Bounded); 2]),
             (ours(Grade::Isolated), [Evidence::Promised(Grade::Isolated); 2]),
@@ -245,9 +245,9 @@ mod tests {
     /// A fencing without a receipt is worth the weakest of the devices that may have done it.
     #[test]
     fn of_several_ways_the_weakest_counts_and_in_one_the_strongest() {
-        let ours = Kind::Ours { least: Grade::Bounded };
-        let grade = |ways: &[&[Kind]], stays_off| {
-            let worth = of_ways(ways.iter().copied(), stays_off);
+        let ours = FenceDeviceKind::Ours { least: Grade::Bounded };
+        let grade = |options: &[&[FenceDeviceKind]], stays_off| {
+            let worth = of_options(options.iter().copied(), stays_off);
             (worth.grade, worth.powered)
         };
         assert_eq!(grade(&[], true), (Grade::Isolated, None));
@@ -255,11 +255,11 @@ mod tests {
         assert_eq!(grade(&[&[POWER]], true), (Grade::Off, Some(false)));
         assert_eq!(grade(&[&[POWER]], false), (Grade::Bounded, None));
         assert_eq!(grade(&[&[POWER], &[ours]], true), (Grade::Bounded, None));
-        assert_eq!(grade(&[&[POWER], &[Kind::Ours { least: Grade::Off }]], true), (Grade::Off, None));
-        assert_eq!(grade(&[&[ours], &[Kind::Fabric]], true), (Grade::Isolated, None));
-        assert_eq!(grade(&[&[ours, Kind::Fabric]], true), (Grade::Bounded, None));
-        assert_eq!(grade(&[&[POWER, Kind::Unknown]], true), (Grade::Off, Some(false)));
-        assert_eq!(grade(&[&[POWER], &[Kind::Watchdog]], true), (Grade::Bounded, None));
+        assert_eq!(grade(&[&[POWER], &[FenceDeviceKind::Ours { least: Grade::Off }]], true), (Grade::Off, None));
+        assert_eq!(grade(&[&[ours], &[FenceDeviceKind::Fabric]], true), (Grade::Isolated, None));
+        assert_eq!(grade(&[&[ours, FenceDeviceKind::Fabric]], true), (Grade::Bounded, None));
+        assert_eq!(grade(&[&[POWER, FenceDeviceKind::Unknown]], true), (Grade::Off, Some(false)));
+        assert_eq!(grade(&[&[POWER], &[FenceDeviceKind::Watchdog]], true), (Grade::Bounded, None));
     }
 
     /// After a later power-on no proof has the grade `off`.

@@ -19,7 +19,7 @@ pub const WATCHDOG: &str = "watchdog";
 
 /// The kind of a fence device, which decides what its success proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FenceDeviceKind {
     /// `fence_ganeti`: its receipt has the grade.
     Ours {
         /// The weakest grade that it accepts (`minimum_grade`).
@@ -34,7 +34,7 @@ pub enum Kind {
     Fabric,
     /// The host is trusted to reset itself in time.
     Watchdog,
-    /// A device of an unknown kind.
+    /// A device of which it is not known whether it switches power or cuts a path.
     Unknown,
 }
 
@@ -65,7 +65,7 @@ fn name_of(agent: &str) -> &str {
     if agent.starts_with('/') { agent.rsplit('/').next().unwrap_or_default() } else { agent }
 }
 
-impl Kind {
+impl FenceDeviceKind {
     /// Returns the kind of an agent, by its name or its path; `power_agents` are those that the configuration adds.
     #[must_use]
     pub fn of(agent: &str, power_agents: &BTreeSet<String>) -> Self {
@@ -115,11 +115,11 @@ pub fn check_power_agent(agent: &str) -> Result<(), PowerAgentError> {
     if !(1..=2).contains(&agent.split('/').count()) || !agent.split('/').all(is_plain) {
         return Err(PowerAgentError::Name(agent.to_owned()));
     }
-    match Kind::of(agent, &BTreeSet::new()) {
-        Kind::Unknown | Kind::Power { .. } => Ok(()),
-        Kind::Ours { .. } => Err(PowerAgentError::Ours(agent.to_owned())),
-        Kind::Fabric => Err(PowerAgentError::Fabric(agent.to_owned())),
-        Kind::Watchdog => Err(PowerAgentError::Watchdog(agent.to_owned())),
+    match FenceDeviceKind::of(agent, &BTreeSet::new()) {
+        FenceDeviceKind::Unknown | FenceDeviceKind::Power { .. } => Ok(()),
+        FenceDeviceKind::Ours { .. } => Err(PowerAgentError::Ours(agent.to_owned())),
+        FenceDeviceKind::Fabric => Err(PowerAgentError::Fabric(agent.to_owned())),
+        FenceDeviceKind::Watchdog => Err(PowerAgentError::Watchdog(agent.to_owned())),
     }
 }
 
@@ -127,36 +127,40 @@ pub fn check_power_agent(agent: &str) -> Result<(), PowerAgentError> {
 mod tests {
     use super::*;
 
-    fn kind(agent: &str) -> Kind {
-        Kind::of(agent, &BTreeSet::new())
+    fn kind(agent: &str) -> FenceDeviceKind {
+        FenceDeviceKind::of(agent, &BTreeSet::new())
     }
 
     /// An agent of an unknown kind never counts as one that switches the power.
     #[test]
     fn each_agent_has_its_kind_and_what_is_not_known_has_none() {
-        let power = Kind::Power { reads_reboot: true };
+        let power = FenceDeviceKind::Power { reads_reboot: true };
         for agent in ["fence_ipmilan", "fence_apc_snmp", "fence_virsh", "fence_xvm", "/usr/sbin/fence_redfish"] {
             assert_eq!(kind(agent), power, "{agent}");
         }
         for agent in ["fence_scsi", "fence_mpath", "fence_brocade", "fence_ifmib", "fence_sanbox2", "fence_cisco_mds"] {
-            assert_eq!(kind(agent), Kind::Fabric, "{agent}");
+            assert_eq!(kind(agent), FenceDeviceKind::Fabric, "{agent}");
         }
         for agent in ["fence_sbd", "fence_watchdog", "external/sbd"] {
-            assert_eq!(kind(agent), Kind::Watchdog, "{agent}");
+            assert_eq!(kind(agent), FenceDeviceKind::Watchdog, "{agent}");
         }
         for agent in
             ["fence_mine", "fence_kdump", "fence_heuristics_ping", "fence_dummy", "fence_legacy", "", "external/x"]
         {
-            assert_eq!(kind(agent), Kind::Unknown, "{agent}");
+            assert_eq!(kind(agent), FenceDeviceKind::Unknown, "{agent}");
         }
-        assert_eq!(kind("fence_ganeti"), Kind::Ours { least: Grade::Bounded });
+        assert_eq!(kind("fence_ganeti"), FenceDeviceKind::Ours { least: Grade::Bounded });
     }
 
     #[test]
     fn the_configuration_adds_agents_that_switch_power_and_no_others() {
         let added = BTreeSet::from(["fence_mine".to_owned(), "fence_scsi".to_owned()]);
-        assert_eq!(Kind::of("fence_mine", &added), Kind::Power { reads_reboot: true });
-        assert_eq!(Kind::of("fence_scsi", &added), Kind::Fabric, "what is known is not overruled");
+        assert_eq!(FenceDeviceKind::of("fence_mine", &added), FenceDeviceKind::Power { reads_reboot: true });
+        assert_eq!(
+            FenceDeviceKind::of("fence_scsi", &added),
+            FenceDeviceKind::Fabric,
+            "what is known is not overruled"
+        );
         for good in ["fence_mine", "external/vcenter", "fence_ipmilan"] {
             check_power_agent(good).unwrap();
         }

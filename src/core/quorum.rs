@@ -38,12 +38,12 @@ pub struct Voter {
     /// The number of its votes.
     pub votes: u64,
     /// The state of the quorum device on this member.
-    pub device: Standing,
+    pub device: QuorumDeviceState,
 }
 
 /// The state of the quorum device on one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum QuorumDeviceState {
     /// No daemon connects corosync to the device.
     Stopped,
     /// A daemon runs, and the device has no vote for this member: qnetd is not reached, or gives its vote to
@@ -155,7 +155,7 @@ impl Quorum {
     /// then.
     #[must_use]
     pub fn has_device_vote(&self) -> bool {
-        self.members.iter().any(|member| member.device == Standing::Votes)
+        self.members.iter().any(|member| member.device == QuorumDeviceState::Votes)
     }
 
     /// Returns the device's votes: the number that is set, or the members' votes less one (corosync-qdevice(8)).
@@ -168,7 +168,7 @@ impl Quorum {
     #[must_use]
     pub fn without(&self, lost: &[u32]) -> Left {
         let rest: Vec<&Voter> = self.members.iter().filter(|member| !lost.contains(&member.id)).collect();
-        let given = rest.iter().any(|member| member.device == Standing::Votes);
+        let given = rest.iter().any(|member| member.device == QuorumDeviceState::Votes);
         let device = self.device.as_ref().map_or(0, |device| if given { self.device_votes(device) } else { 0 });
         let votes = rest.iter().fold(device, |sum, member| sum.saturating_add(member.votes));
         let keeps = !rest.is_empty() && (votes >= self.needed || self.two_node);
@@ -187,20 +187,20 @@ fn voter(line: &str) -> Option<Voter> {
         return None;
     }
     let device = match third {
-        "NR" => Some(Standing::Stopped),
+        "NR" => Some(QuorumDeviceState::Stopped),
         flags if flags.contains(',') => {
             let has = |wanted: &str| flags.split(',').any(|flag| flag == wanted);
             Some(match (has("A"), has("V")) {
-                (true, true) => Standing::Votes,
-                (true, false) => Standing::Silent,
+                (true, true) => QuorumDeviceState::Votes,
+                (true, false) => QuorumDeviceState::Silent,
                 // A device whose daemon has ended stays registered.
-                (false, _) => Standing::Stopped,
+                (false, _) => QuorumDeviceState::Stopped,
             })
         }
         _ => None,
     };
     let name = if device.is_some() { words.next()? } else { third };
-    Some(Voter { id, name: name.to_owned(), votes, device: device.unwrap_or(Standing::Stopped) })
+    Some(Voter { id, name: name.to_owned(), votes, device: device.unwrap_or(QuorumDeviceState::Stopped) })
 }
 
 /// A host or an instance, with its names and addresses.
@@ -258,7 +258,7 @@ pub(crate) mod tests {
         assert_eq!((device.timeout_ms, device.sync_timeout_ms, device.given_ms()), (10_000, 30_000, (4_000, 12_000)));
         assert_eq!((quorum.expected, quorum.needed, quorum.two_node, quorum.wait_for_all), (3, 2, false, true));
         let members: Vec<_> = quorum.members.iter().map(|m| (m.id, m.name.as_str(), m.votes, m.device)).collect();
-        assert_eq!(members, [(1, "n1.lab", 1, Standing::Votes), (2, "n2.lab", 1, Standing::Votes)]);
+        assert_eq!(members, [(1, "n1.lab", 1, QuorumDeviceState::Votes), (2, "n2.lab", 1, QuorumDeviceState::Votes)]);
         let two = Quorum::parse(PLAIN, TWO).unwrap();
         assert_eq!((two.device, two.two_node, two.members.len()), (None, true, 2));
         for (cmap, tool) in [("", TWO), (PLAIN, ""), (PLAIN, "Quorum: 1\nFlags: 2Node\n"), (PLAIN, &TWO[..300])] {

@@ -24,7 +24,7 @@ pub use super::pacemaker::state::{Delegate, Fence, FenceAction, FenceStatus, Mas
 pub use super::pause::Pause;
 pub use block_reason::{BlockReason, NoActionReason};
 use candidate_pool::Pool;
-use judge::{Intention, Judge};
+use judge::{Intention, NodeJudge};
 pub use memory::Memory;
 pub use proof::{FencingEvidence, First, Proof, ProofSource, last_on, proofs};
 pub use state::{NodeState, PowerAction, PowerReceipt, ReconcileInput, Settings};
@@ -113,7 +113,7 @@ impl fmt::Display for Decision {
 /// function is idempotent: a second call decides nothing more, with the plan carried out or not.
 #[must_use]
 pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) -> Plan {
-    let mut judge = Judge::new(state, settings, memory);
+    let mut judge = NodeJudge::new(state, settings, memory);
     let mut wishes: Vec<(&NodeState, Intention)> = state.nodes.iter().map(|node| (node, judge.judge(node))).collect();
     let mut memory = judge.into_memory();
     memory.breaker.observe(is_whole(state, &memory), state.now);
@@ -197,11 +197,11 @@ fn general_block(state: &ReconcileInput) -> Option<BlockReason> {
     }
     // An old master that returns still has its own configuration, which names it as master.
     match &state.role {
-        MasterRoleState::On(host) if node::find(host, names(state)) != Ok(&state.here) => {
+        MasterRoleState::ActiveOn(host) if node::find(host, names(state)) != Ok(&state.here) => {
             return Some(BlockReason::MasterElsewhere { role_on: Some(host.clone()) });
         }
-        MasterRoleState::Nowhere => return Some(BlockReason::MasterElsewhere { role_on: None }),
-        MasterRoleState::On(_) | MasterRoleState::Unmanaged => {}
+        MasterRoleState::Inactive => return Some(BlockReason::MasterElsewhere { role_on: None }),
+        MasterRoleState::ActiveOn(_) | MasterRoleState::Unmanaged => {}
     }
     if state.maintenance {
         return Some(BlockReason::Maintenance);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::budget::recovery::{RecoveryTimes, interval, operation};
 use super::grade::Grade;
 use super::node::NodeName;
-use super::pacemaker::fencing::{Way, Ways};
+use super::pacemaker::fencing::{FencingOption, FencingOptions};
 use super::pacemaker::names::PacemakerName;
 use super::pacemaker::resources::Resources;
 use super::pacemaker::simulation::{SimulatedAction as Move, Simulation, unexpected_fencing};
@@ -100,7 +100,7 @@ pub struct RehearsalInput<'a> {
     /// The votes that would be left in corosync, if they are known.
     pub left: Option<Left>,
     /// The options that Pacemaker has to fence the node.
-    pub ways: &'a Ways,
+    pub options: &'a FencingOptions,
     /// The members that may fence the node with a `fence_ganeti` device; `None` if that is unknown.
     pub fencers: Option<Vec<PacemakerName>>,
 }
@@ -131,9 +131,9 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
         known.simulation.steps.iter().partition(|step| matches!(step, Move::Fence { .. }));
     let is_enough =
         |answer: &ProofAnswer| answer.is_ok && of(answer, times).is_none_or(|(_, grade)| *grade >= known.least);
-    let has_ours = known.ways.has_ours() || known.ways.0.is_empty();
-    let others = || known.ways.0.iter().filter(|way| !way.has_ours());
-    let is_worth = |way: &Way| way.worth(true).grade >= known.least;
+    let has_ours = known.options.has_ours() || known.options.0.is_empty();
+    let others = || known.options.0.iter().filter(|option| !option.has_ours());
+    let is_worth = |option: &FencingOption| option.worth(true).grade >= known.least;
     let proven = if has_ours {
         known.proof.as_ref().is_ok_and(|answers| one_proves(answers, is_enough))
     } else {
@@ -169,10 +169,10 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
             steps.push(RehearsalStep::blocked(PROOF, what));
         }
     }
-    steps.extend(others().map(|way| {
-        let grade = way.worth(true).grade;
-        let what = format!("{way}, without a receipt of ours: its off has grade {grade}");
-        let step = if is_worth(way) {
+    steps.extend(others().map(|option| {
+        let grade = option.worth(true).grade;
+        let what = format!("{option}, without a receipt of ours: its off has grade {grade}");
+        let step = if is_worth(option) {
             RehearsalStep::open(PROOF, what)
         } else {
             RehearsalStep::blocked(PROOF, format!("{what}, and minimum_grade is {}", known.least))

@@ -14,7 +14,7 @@ mod node_role;
 pub mod simulate;
 
 use super::node::NodeName;
-use super::roles::master_claims::{NewerConfig, Served, Standing};
+use super::roles::master_claims::{MasterStanding, NewerConfig, Served};
 pub use failure::Failure;
 pub use node_role::NodeRole;
 
@@ -109,7 +109,7 @@ pub struct MasterView {
     /// How the claims of the other candidates compare with this node's claim to be master.
     pub run_as: RunAs,
     /// The way in which Pacemaker runs the role.
-    pub standing: Standing,
+    pub standing: MasterStanding,
     /// Whether, at a probe, luxid does not listen and no other candidate has answered.
     pub alone: bool,
     /// The master claims that were not counted, as text: those of nodes that this node shuns.
@@ -212,7 +212,7 @@ pub struct TakeoverView {
     /// The role of this node, by its own files.
     pub rank: NodeRole,
     /// How the claims of the other candidates compare with this node's claim to be master.
-    pub standing: Standing,
+    pub standing: MasterStanding,
     /// Whether the master IP answers, and is not on this host.
     pub served_elsewhere: bool,
     /// The serial numbers of this node and of a reachable candidate with a newer configuration, if there is one

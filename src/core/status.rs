@@ -10,7 +10,7 @@ use super::breaker::OpenState;
 use super::grade::Grade;
 use super::history::ActionRecord;
 use super::node::NodeName;
-use super::quorum::{Quorum, Standing};
+use super::quorum::{Quorum, QuorumDeviceState};
 use super::receipt::{Action, Outcome};
 use super::reconcile::{Decision, Membership, Pause};
 
@@ -90,7 +90,7 @@ impl DeviceVote {
     #[must_use]
     pub fn of(quorum: &Quorum) -> Option<Self> {
         let device = quorum.device.as_ref()?;
-        let votes = quorum.members.iter().all(|member| member.device == Standing::Votes);
+        let votes = quorum.members.iter().all(|member| member.device == QuorumDeviceState::Votes);
         Some(Self { host: device.host.clone().unwrap_or_else(|| device.model.clone()), votes })
     }
 

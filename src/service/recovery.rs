@@ -170,8 +170,8 @@ fn input(
     }
     let has_role = match &state.role {
         MasterRoleState::Unmanaged => true,
-        MasterRoleState::Nowhere => false,
-        MasterRoleState::On(host) => {
+        MasterRoleState::Inactive => false,
+        MasterRoleState::ActiveOn(host) => {
             node::find(host, state.nodes.iter().map(|node| &node.ganeti.name)) == Ok(&state.here)
         }
     };

@@ -9,7 +9,7 @@ use super::AlertError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The kind of the event, with the values that only this kind has.
-    pub kind: Kind,
+    pub kind: EventKind,
     /// The node that the event is about, as Pacemaker calls the node.
     pub node: String,
     /// Pacemaker's description of the event (`CRM_alert_desc`).
@@ -20,7 +20,7 @@ pub struct Event {
 
 /// An event in Pacemaker, as the alert's variables describe it (Pacemaker Explained, "Alert Agents").
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum EventKind {
     /// Corosync's membership changed, or the connection to a remote node.
     Node {
         /// The node is a remote node: only the DC and the host that holds or held its connection are notified.
@@ -85,15 +85,15 @@ impl Event {
         let kind = match get("kind").as_str() {
             "" => return Err(AlertError::NoEvent),
             // Remote nodes have no number among the members.
-            "node" => Kind::Node { is_remote: get("nodeid") == "0" },
-            "fencing" => Kind::Fencing { succeeded: number("rc") == Some(0) },
-            "resource" => Kind::Resource {
+            "node" => EventKind::Node { is_remote: get("nodeid") == "0" },
+            "fencing" => EventKind::Fencing { succeeded: number("rc") == Some(0) },
+            "resource" => EventKind::Resource {
                 id: get("rsc"),
                 operation: get("task"),
                 as_wanted: number("rc").is_some() && number("rc") == number("target_rc") && number("status") == Some(0),
                 probe: get("task") == "monitor" && number("interval").is_none_or(|interval| interval == 0),
             },
-            _ => Kind::Other,
+            _ => EventKind::Other,
         };
         let at_s = get("timestamp_epoch").parse().ok();
         Ok(Self { kind, node: get("node"), description: get("desc"), at_s })
@@ -104,19 +104,19 @@ impl Event {
     #[must_use]
     pub fn message(&self, here: &Here) -> Option<Message> {
         let (kind, urgent, text) = match &self.kind {
-            Kind::Node { .. } => {
+            EventKind::Node { .. } => {
                 let (urgent, text) = self.membership()?;
                 ("node", urgent, text)
             }
-            Kind::Fencing { succeeded } => {
+            EventKind::Fencing { succeeded } => {
                 let (urgent, text) = self.fencing(*succeeded);
                 ("fencing", urgent, text)
             }
-            Kind::Resource { id, operation, as_wanted, probe } => {
+            EventKind::Resource { id, operation, as_wanted, probe } => {
                 let (urgent, text) = self.resource(id, operation, *as_wanted, *probe, here)?;
                 ("resource", urgent, text)
             }
-            Kind::Other => return None,
+            EventKind::Other => return None,
         };
         let (node, description) = (self.node.clone(), self.description.clone());
         self.is_for(here).then_some(Message { urgent, text, node, kind, description, at_s: self.at_s })
@@ -128,17 +128,17 @@ impl Event {
         let is_here = |name: &str| here.host.as_ref().is_some_and(|host| is_same(host, name));
         match self.kind {
             // Pacemaker notifies only the host that ran the operation.
-            Kind::Resource { .. } | Kind::Other => true,
+            EventKind::Resource { .. } | EventKind::Other => true,
             // No other host can find out whether the master is notified of it.
-            Kind::Node { is_remote: true } => true,
+            EventKind::Node { is_remote: true } => true,
             // The host that requested the fencing reports it. Every host reports if that host is unknown or is the
             // target itself (an unfencing, or a host that has itself fenced).
-            Kind::Fencing { .. } => match origin(&self.description) {
+            EventKind::Fencing { .. } => match origin(&self.description) {
                 Some(origin) if !origin.eq_ignore_ascii_case(&self.node) => is_here(origin),
                 _ => true,
             },
             // The master reports. If the node is the master, or the master is unknown, every other host reports.
-            Kind::Node { is_remote: false } => match &here.master {
+            EventKind::Node { is_remote: false } => match &here.master {
                 Some(master) if !is_same(master, &self.node) => is_here(master.as_str()),
                 _ => !is_here(&self.node),
             },

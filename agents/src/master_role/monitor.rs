@@ -6,7 +6,7 @@ use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::names::PacemakerName;
 use gnt_ha::core::reconcile::Membership;
-use gnt_ha::core::roles::master_claims::{MASTER_SCORE, Served, Standing, ignored, is_alone, standing};
+use gnt_ha::core::roles::master_claims::{MASTER_SCORE, MasterStanding, Served, ignored, is_alone, standing};
 use gnt_ha::core::roles::{MasterView, NodeRole, OcfCode, OcfResult, RunAs, idle, monitor_master};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::daemon_util;
@@ -78,7 +78,7 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView, run_as: RunAs) -> 
         return MasterView {
             rank: ganeti.rank,
             run_as,
-            standing: Standing::Undisputed,
+            standing: MasterStanding::Undisputed,
             alone: false,
             ignored: None,
             stopped: false,

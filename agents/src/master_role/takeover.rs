@@ -10,7 +10,7 @@ use std::time::Duration;
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::roles::gone::{Other, must_be_gone, names_old_master};
-use gnt_ha::core::roles::master_claims::{Served, Standing, disagreement, newer_copy, standing};
+use gnt_ha::core::roles::master_claims::{MasterStanding, Served, disagreement, newer_copy, standing};
 use gnt_ha::core::roles::{NodeRole, OcfCode, OcfResult, Takeover, TakeoverView, take_over};
 use gnt_ha::service::shun::own::{Own, OwnRefusals};
 use gnt_ha::sys::clock::Deadline;
@@ -242,7 +242,7 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, 
         standing: match ganeti.rank {
             // luxid does not serve here, whether or not it listens.
             NodeRole::Master => standing(&ganeti.here, &claims, ganeti.candidates.len(), Served::Never),
-            NodeRole::Candidate | NodeRole::Other => Standing::Undisputed,
+            NodeRole::Candidate | NodeRole::Other => MasterStanding::Undisputed,
         },
         served_elsewhere,
         newer_copy: newer_copy(own, &claims),

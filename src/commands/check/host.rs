@@ -10,7 +10,7 @@ use crate::core::check::input::{Host, Installed};
 use crate::core::config::SelfFenceConfig;
 use crate::core::ganeti::hooks::{DIRS, FILE, ROOT};
 use crate::core::node::NodeName;
-use crate::service::self_fence::arming::try_out;
+use crate::service::self_fence::arming::test_echoes;
 use crate::service::self_fence::state::desired;
 use crate::service::shun::applier;
 use crate::sys::clock::{Deadline, now};
@@ -62,7 +62,7 @@ pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfF
     let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
     let (systemd_watchdogs, not_enabled) =
         of_systemd(is_armed, shuns || !shun_list.0.is_empty(), &self_fence.watchdog_device);
-    let lease_lacks = is_armed.then(|| try_out(&places.data_dir, self_fence.port, Deadline::after(CANDIDATES)));
+    let lease_lacks = is_armed.then(|| test_echoes(&places.data_dir, self_fence.port, Deadline::after(CANDIDATES)));
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
         node,
@@ -84,7 +84,7 @@ pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfF
         systemd_watchdogs,
         not_enabled,
         lease_lacks: lease_lacks
-            .and_then(|trial| trial.map_or_else(|error| Some(error.to_string()), |trial| trial.objection())),
+            .and_then(|test| test.map_or_else(|error| Some(error.to_string()), |test| test.objection())),
     }
 }
 

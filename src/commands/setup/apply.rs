@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::simulation::{simulate, votes_without};
-use super::error::{SetupError, TrialError};
+use super::error::{CopyCheckError, SetupError};
 use crate::core::config::DEFAULT_RUN;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::pacemaker::names::PacemakerName;
@@ -18,7 +18,7 @@ use crate::sys::corosync;
 use crate::sys::ganeti::luxi;
 use crate::sys::identity;
 use crate::sys::pacemaker;
-use crate::sys::pacemaker::cibadmin::{self, Trial};
+use crate::sys::pacemaker::cibadmin::{self, CibCopy};
 
 /// The time limit for luxid, which is on this host.
 const SERVES: Duration = Duration::from_secs(8);
@@ -43,9 +43,9 @@ pub(super) fn apply(
 ) -> Result<(), SetupError> {
     let tells_ganeti = parts.iter().any(|part| part.section == GANETI && part.state.is_open());
     if tells_ganeti && !is_master(ganeti) {
-        return Err(TrialError::NotMaster { master: ganeti.master().cloned() }.into());
+        return Err(CopyCheckError::NotMaster { master: ganeti.master().cloned() }.into());
     }
-    try_out(cib, parts, deadline)?;
+    check_on_copy(cib, parts, deadline)?;
     // The device needs the settings in Ganeti first, to find its nodes.
     for command in parts.iter().filter(|part| part.section == GANETI && part.state.is_open()).flat_map(|part| &part.pcs)
     {
@@ -65,9 +65,9 @@ pub(super) fn apply(
 }
 
 /// Tries the parts on a copy: Pacemaker accepts them, and fences no host that is not dead.
-fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), TrialError> {
+fn check_on_copy(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), CopyCheckError> {
     let status = pacemaker::status(deadline)?;
-    let copy = Trial::begin(Path::new(DEFAULT_RUN), cib)?;
+    let copy = CibCopy::begin(Path::new(DEFAULT_RUN), cib)?;
     copy.merge(&fragment(parts), deadline)?;
     for element in outdated(parts) {
         copy.delete(element, deadline)?;
@@ -81,7 +81,7 @@ fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), TrialErr
     let resources = Resources::parse(cib)?;
     let quorum = corosync::quorum(deadline.at_most(COROSYNC));
     let now = simulate(&copy, None, true, deadline)?;
-    unsurprised(None, &now)?;
+    check_fencing(None, &now)?;
     for (node, _) in online {
         let death = Death::of(node, &now, &resources);
         // A partition without quorum does not fence, whatever is configured.
@@ -89,12 +89,13 @@ fn try_out(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), TrialErr
         let keeps = left.is_none_or(|left| left.keeps);
         let simulation = simulate(&copy, Some(&death), keeps, deadline)?;
         if keeps || !simulation.fenced().is_empty() {
-            unsurprised(Some(node), &simulation)?;
+            check_fencing(Some(node), &simulation)?;
         }
     }
     Ok(())
 }
 
-fn unsurprised(died: Option<&PacemakerName>, simulation: &Simulation) -> Result<(), TrialError> {
-    unexpected_fencing(died, &simulation.fenced()).map_or(Ok(()), |surprise| Err(TrialError::Unexpected(surprise)))
+fn check_fencing(died: Option<&PacemakerName>, simulation: &Simulation) -> Result<(), CopyCheckError> {
+    unexpected_fencing(died, &simulation.fenced())
+        .map_or(Ok(()), |unexpected| Err(CopyCheckError::Unexpected(unexpected)))
 }

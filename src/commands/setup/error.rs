@@ -51,7 +51,7 @@ pub enum SetupError {
     Shortfalls(Vec<String>),
     /// The change was not tried on the cluster.
     #[error("nothing was changed: {0}")]
-    Trial(#[from] TrialError),
+    CibCopy(#[from] CopyCheckError),
     /// A command for Ganeti failed.
     #[error("Pacemaker's configuration was not changed: {command}: {error}")]
     GanetiCommand { command: String, error: ProgramError },
@@ -81,7 +81,7 @@ pub enum SetupError {
 /// The reason why a change was not made after its trial on a copy.
 #[allow(missing_docs, reason = "the field names say it")]
 #[derive(Debug, thiserror::Error)]
-pub enum TrialError {
+pub enum CopyCheckError {
     /// The settings in Ganeti can be changed on its master only.
     #[error(
         "Ganeti's part can be changed on its master only: run this on {}",

@@ -171,8 +171,8 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, view: &View, notes:
     let master = ganeti.and_then(|ganeti| ganeti.master.as_ref());
     let all = || ganeti.iter().flat_map(|ganeti| &ganeti.nodes).map(|(name, _)| name);
     let elsewhere = match (&pacemaker.master_role, master) {
-        (RoleAt::Nowhere, _) => Some("Pacemaker runs the master role on no host".to_owned()),
-        (RoleAt::On(host), Some(master)) if !node::means(host, master, all()) => {
+        (RoleAt::Inactive, _) => Some("Pacemaker runs the master role on no host".to_owned()),
+        (RoleAt::ActiveOn(host), Some(master)) if !node::means(host, master, all()) => {
             Some(format!("Pacemaker runs the master role on {host}, and by the files here Ganeti's master is {master}"))
         }
         _ => None,

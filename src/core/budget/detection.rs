@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::seconds;
-use crate::core::quorum::{Quorum, Standing};
+use crate::core::quorum::{Quorum, QuorumDeviceState};
 
 /// Corosync's own defaults, in milliseconds, since 3.1.
 const TOKEN: u64 = 3_000;
@@ -99,7 +99,8 @@ impl Detection {
     #[must_use]
     pub fn by_votes(totem: Totem, quorum: &Quorum, lost: Option<u32>) -> Self {
         let plain = Self::by_corosync(totem);
-        let is_asked = quorum.members.iter().any(|member| Some(member.id) != lost && member.device == Standing::Votes);
+        let is_asked =
+            quorum.members.iter().any(|member| Some(member.id) != lost && member.device == QuorumDeviceState::Votes);
         let Some(device) = quorum.device.as_ref().filter(|_| is_asked) else { return plain };
         let (earliest, latest) = device.given_ms();
         let about = Duration::from_millis(earliest.midpoint(latest)).max(plain.after);

@@ -42,10 +42,10 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
         }
     }
     match (&state.master_role, ganeti.master()) {
-        (MasterRoleState::Nowhere, _) => {
+        (MasterRoleState::Inactive, _) => {
             findings.add("master-inactive", "pacemaker", "it runs the master role on no node")
         }
-        (MasterRoleState::On(host), Some(master)) if !node::means(host, master, &ganeti.names()) => {
+        (MasterRoleState::ActiveOn(host), Some(master)) if !node::means(host, master, &ganeti.names()) => {
             let what =
                 format!("Pacemaker runs the master role on {host}, and by the files here Ganeti's master is {master}");
             findings.add("master-elsewhere", host, what);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CheckInput, Findings};
 use crate::core::config::is_board;
-use crate::core::fence_agents::Kind;
+use crate::core::fence_agents::FenceDeviceKind;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
@@ -12,7 +12,7 @@ use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::duration::milliseconds;
 use crate::core::pacemaker::fence_score::ATTRIBUTE;
-use crate::core::pacemaker::fencing::{Device, Fencing, Way};
+use crate::core::pacemaker::fencing::{Device, Fencing, FencingOption};
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::property::FencingProperty;
 use crate::core::pacemaker::resources::{Primitive, Resources, Scored, is_true};
@@ -185,8 +185,8 @@ fn check_fencers(state: &CrmMon, view: &CheckInput, findings: &mut Findings) {
 pub(super) fn has_other_device(resources: &Resources, view: &CheckInput, node: &NodeName, all: &[NodeName]) -> bool {
     let is_held = |device: &Device| resources.devices().any(|known| known.id == device.id && known.is_held());
     let is_out = |device: &Device| is_held(device) || is_board(&device.agent) || device.agent == DEVICE;
-    let ways = fencing(resources, view).ways(node, all);
-    ways.0.iter().any(|way| way.worth(true).powered == Some(false) && !way.devices.iter().any(is_out))
+    let options = fencing(resources, view).options(node, all);
+    options.0.iter().any(|option| option.worth(true).powered == Some(false) && !option.devices.iter().any(is_out))
 }
 
 /// Returns Pacemaker's fence devices, with the agents that the configuration adds as power agents.
@@ -215,15 +215,17 @@ fn check_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput, 
     }
     let mut weak: BTreeMap<&str, String> = BTreeMap::new();
     for node in ganeti.nodes().iter().filter(|node| !node.offline) {
-        let ways = fencing.ways(&node.name, &all);
-        let levels: Vec<&Way> = ways.0.iter().filter(|way| way.level.is_some()).collect();
-        let has_ours = |way: &&Way| way.devices.iter().any(|device| device.agent == DEVICE);
+        let options = fencing.options(&node.name, &all);
+        let levels: Vec<&FencingOption> = options.0.iter().filter(|option| option.level.is_some()).collect();
+        let has_ours = |option: &&FencingOption| option.devices.iter().any(|device| device.agent == DEVICE);
         if !levels.is_empty() && !levels.iter().any(has_ours) {
-            let devices = |way: &&Way| way.devices.iter().map(|device| device.id.clone()).collect::<Vec<_>>().join("+");
+            let devices = |option: &&FencingOption| {
+                option.devices.iter().map(|device| device.id.clone()).collect::<Vec<_>>().join("+")
+            };
             let levels: Vec<String> = levels.iter().map(devices).collect();
             findings.add("topology-without-ours", &node.name, format!("its fencing levels have {}", levels.join(", ")));
         }
-        for device in ways.0.iter().flat_map(|way| &way.devices) {
+        for device in options.0.iter().flat_map(|option| &option.devices) {
             let Some(known) = fencing.devices().iter().find(|known| known.id == device.id) else { continue };
             if let Some((other, beside)) = fencing.shared_with(known, &node.name, &all)
                 && reported.insert(&known.id)
@@ -232,14 +234,14 @@ fn check_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput, 
                 findings.add("device-of-two-nodes", &known.id, what);
             }
         }
-        let of_theirs = ways.0.iter().filter(|way| way.worth(true).grade < Grade::Bounded);
-        for device in of_theirs.flat_map(|way| &way.devices).filter(|device| device.agent != DEVICE) {
+        let of_theirs = options.0.iter().filter(|option| option.worth(true).grade < Grade::Bounded);
+        for device in of_theirs.flat_map(|option| &option.devices).filter(|device| device.agent != DEVICE) {
             if reported.contains(device.id.as_str()) {
                 continue;
             }
             if let Some(known) = fencing.devices().iter().find(|known| known.id == device.id) {
                 let what = match known.kind {
-                    Kind::Fabric => "cuts a path and switches no power",
+                    FenceDeviceKind::Fabric => "cuts a path and switches no power",
                     _ => "is not known to switch the power and to read it back as it is set up",
                 };
                 weak.entry(&known.id).or_insert_with(|| format!("{} {what}", known.agent));

@@ -28,11 +28,11 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
             (NodeSurvey::NoAnswer(why), false) => findings.add("node-program-no-answer", node, why.as_str()),
             (NodeSurvey::Answered { program, skew_ms, .. }, _) => {
                 if skew_ms.unsigned_abs() > SKEW_MS {
-                    let way = if *skew_ms > 0 { "ahead of" } else { "behind" };
+                    let option = if *skew_ms > 0 { "ahead of" } else { "behind" };
                     findings.add(
                         "clock-skew",
                         node,
-                        format!("its clock is {} s {way} this host's", skew_ms.unsigned_abs() / 1_000),
+                        format!("its clock is {} s {option} this host's", skew_ms.unsigned_abs() / 1_000),
                     );
                 }
                 check_version(node, program.as_ref(), survey, findings);

@@ -1,7 +1,7 @@
 //! Rules about corosync's quorum device: whether it would give its vote, and which settings must not be used with it.
 
 use super::{CheckInput, Findings};
-use crate::core::quorum::{Device, Quorum, Standing, own_host};
+use crate::core::quorum::{Device, Quorum, QuorumDeviceState, own_host};
 
 /// The longest `quorum.device.sync_timeout`, in milliseconds, that is not a finding: the default. A device that hangs
 /// delays corosync for that long.
@@ -40,15 +40,15 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
 fn check_members(quorum: &Quorum, device: &Device, findings: &mut Findings) {
     for member in &quorum.members {
         match member.device {
-            Standing::Votes => {}
-            Standing::Stopped => {
+            QuorumDeviceState::Votes => {}
+            QuorumDeviceState::Stopped => {
                 findings.add(
                     "quorum-device-stopped",
                     &member.name,
                     "corosync-qdevice does not report to corosync there",
                 );
             }
-            Standing::Silent => {
+            QuorumDeviceState::Silent => {
                 let what = format!("it has no vote of {}", device.called());
                 findings.add("quorum-device-silent", &member.name, what);
             }

@@ -80,7 +80,7 @@ impl AgentDevice {
     }
 
     pub(super) fn known(&self, power_agents: &BTreeSet<String>) -> Grade {
-        Evidence::of_success(fence_agents::Kind::of(&self.agent, power_agents), true).worth().grade
+        Evidence::of_success(fence_agents::FenceDeviceKind::of(&self.agent, power_agents), true).worth().grade
     }
 
     /// Returns the subject of its answers: the configured one, else that of the agent's known kind. An agent of an
@@ -111,8 +111,8 @@ impl AgentDevice {
         if file == "fence_ganeti" {
             return Err(SettingError::OwnAgent);
         }
-        let known = fence_agents::Kind::of(&self.agent, &BTreeSet::new());
-        if matches!(known, fence_agents::Kind::Fabric | fence_agents::Kind::Watchdog)
+        let known = fence_agents::FenceDeviceKind::of(&self.agent, &BTreeSet::new());
+        if matches!(known, fence_agents::FenceDeviceKind::Fabric | fence_agents::FenceDeviceKind::Watchdog)
             && self.grade.is_some_and(|grade| grade > self.known(&BTreeSet::new()))
         {
             return Err(SettingError::Grade { agent: file.to_owned(), known: self.known(&BTreeSet::new()) });

@@ -13,7 +13,7 @@ use super::template::{Values, fill, has_key};
 use crate::core::evidence::Evidence;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::power::reading::{Kind, Sees};
+use crate::core::power::reading::{PowerDeviceKind, Sees};
 use crate::core::text::is_hidden;
 
 pub use super::agent_device::AgentDevice;
@@ -31,7 +31,7 @@ pub struct Device {
 impl Device {
     /// Returns the name and the kind, for the decision which level counts.
     #[must_use]
-    pub fn named_kind(&self) -> (String, Kind) {
+    pub fn named_kind(&self) -> (String, PowerDeviceKind) {
         (self.name.clone(), self.driver.kind())
     }
 }
@@ -139,15 +139,15 @@ impl Driver {
 
     /// Returns the subject of its answers, and whether a missing answer can be that of a host without power.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> PowerDeviceKind {
         match self {
-            Self::Ipmi(bmc) => Kind { sees: Sees::Machine, shares_power: bmc.shares_power },
-            Self::Agent(agent) => Kind {
+            Self::Ipmi(bmc) => PowerDeviceKind { sees: Sees::Machine, shares_power: bmc.shares_power },
+            Self::Agent(agent) => PowerDeviceKind {
                 sees: agent.sees(),
                 shares_power: agent.shares_power.unwrap_or_else(|| kind_of(&agent.agent).shares_power),
             },
-            Self::Exec(exec) => Kind { sees: exec.sees.unwrap_or(Sees::Unknown), shares_power: false },
-            Self::Shun => Kind { sees: Sees::Access, shares_power: false },
+            Self::Exec(exec) => PowerDeviceKind { sees: exec.sees.unwrap_or(Sees::Unknown), shares_power: false },
+            Self::Shun => PowerDeviceKind { sees: Sees::Access, shares_power: false },
         }
     }
 

@@ -83,7 +83,7 @@ fn pacemaker(members: &[(&str, Membership)]) -> CrmMon {
         remotes: BTreeSet::new(),
         nodes: members.iter().map(|(node, member)| (PacemakerName::of_test(node), *member)).collect(),
         fences: Vec::new(),
-        master_role: MasterRoleState::On(name("n1.lab")),
+        master_role: MasterRoleState::ActiveOn(name("n1.lab")),
     }
 }
 

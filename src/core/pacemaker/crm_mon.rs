@@ -80,7 +80,7 @@ impl CrmMon {
                 "resource" if is_master_role(&tag) => {
                     role_here = !is_empty && holds_role(&tag);
                     if found.master_role == MasterRoleState::Unmanaged {
-                        found.master_role = MasterRoleState::Nowhere;
+                        found.master_role = MasterRoleState::Inactive;
                     }
                 }
                 "node" if in_nodes => {
@@ -93,7 +93,7 @@ impl CrmMon {
                 }
                 "node" if role_here => {
                     if let Some(host) = name(&tag, "name") {
-                        found.master_role = MasterRoleState::On(host);
+                        found.master_role = MasterRoleState::ActiveOn(host);
                     }
                 }
                 "fence_event" => found.fences.extend(fence(&tag)),
@@ -282,9 +282,9 @@ mod tests {
         assert_eq!([seen("n1.lab"), seen("n2.lab")], [Membership::Online, Membership::Standby]);
         assert_eq!([seen("n3.lab"), seen("n4.lab")], [Membership::Unclean, Membership::Absent]);
         assert_eq!(seen("n9.lab"), Membership::Unknown);
-        assert_eq!(found.master_role, MasterRoleState::On(name("n1.lab")));
+        assert_eq!(found.master_role, MasterRoleState::ActiveOn(name("n1.lab")));
         let stopped = XML.replace("role=\"Started\" active=\"true\"", "role=\"Stopped\" active=\"false\"");
-        assert_eq!(CrmMon::parse(&stopped).unwrap().master_role, MasterRoleState::Nowhere);
+        assert_eq!(CrmMon::parse(&stopped).unwrap().master_role, MasterRoleState::Inactive);
         let other = XML.replace("ganeti-master-role", "other");
         assert_eq!(CrmMon::parse(&other).unwrap().master_role, MasterRoleState::Unmanaged);
         let fences = found.fences_of(&name("n3.lab"), &all);

@@ -13,8 +13,8 @@ use std::fmt;
 
 use super::duration::milliseconds;
 use super::tree::Element;
-use crate::core::evidence::{Worth, of_ways};
-use crate::core::fence_agents::{Kind, WATCHDOG};
+use crate::core::evidence::{Worth, of_options};
+use crate::core::fence_agents::{FenceDeviceKind, WATCHDOG};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 pub use device::Device;
@@ -32,7 +32,7 @@ pub struct Fencing {
 
 /// One option to fence a node: all of these devices must succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct FencingOption {
     /// The level of the fencing topology; `None` without one.
     pub level: Option<u32>,
     /// The devices that are used together.
@@ -41,37 +41,42 @@ pub struct Way {
 
 /// The options that Pacemaker has to fence a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ways(pub Vec<Way>);
+pub struct FencingOptions(pub Vec<FencingOption>);
 
-impl Ways {
+impl FencingOptions {
     /// Returns the options of a node whose only device is a `fence_ganeti` that accepts this grade.
     #[must_use]
     pub fn ours(least: Grade) -> Self {
-        Self::of_kinds(&[&[Kind::Ours { least }]])
+        Self::of_kinds(&[&[FenceDeviceKind::Ours { least }]])
     }
 
     /// Returns options with devices of these kinds.
     #[must_use]
-    pub fn of_kinds(ways: &[&[Kind]]) -> Self {
-        let device = |kind: &Kind| Device::only_known_as("", "", *kind);
-        let way = |kinds: &&[Kind]| Way { level: None, devices: kinds.iter().map(device).collect() };
-        Self(ways.iter().map(way).collect())
+    pub fn of_kinds(options: &[&[FenceDeviceKind]]) -> Self {
+        let device = |kind: &FenceDeviceKind| Device::only_known_as("", "", *kind);
+        let option =
+            |kinds: &&[FenceDeviceKind]| FencingOption { level: None, devices: kinds.iter().map(device).collect() };
+        Self(options.iter().map(option).collect())
     }
 
     /// Returns what a success proves that has no receipt. `stays_off`: the action was `off`, not `reboot`.
     #[must_use]
     pub fn worth(&self, stays_off: bool) -> Worth {
-        self.0.iter().map(|way| way.worth(stays_off)).reduce(Worth::weaker).unwrap_or_else(|| of_ways([], stays_off))
+        self.0
+            .iter()
+            .map(|option| option.worth(stays_off))
+            .reduce(Worth::weaker)
+            .unwrap_or_else(|| of_options([], stays_off))
     }
 
     /// Returns whether a `fence_ganeti` device is part of an option.
     #[must_use]
     pub fn has_ours(&self) -> bool {
-        self.0.iter().any(Way::has_ours)
+        self.0.iter().any(FencingOption::has_ours)
     }
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for FencingOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(level) = self.level {
             write!(f, "fencing level {level}: ")?;
@@ -81,14 +86,14 @@ impl fmt::Display for Way {
     }
 }
 
-impl Way {
+impl FencingOption {
     /// Returns whether a `fence_ganeti` device is part of the option.
     #[must_use]
     pub fn has_ours(&self) -> bool {
-        self.devices.iter().any(|device| matches!(device.kind, Kind::Ours { .. }))
+        self.devices.iter().any(|device| matches!(device.kind, FenceDeviceKind::Ours { .. }))
     }
 
-    fn kinds(&self) -> Vec<Kind> {
+    fn kinds(&self) -> Vec<FenceDeviceKind> {
         self.devices.iter().map(|device| device.kind).collect()
     }
 
@@ -97,7 +102,7 @@ impl Way {
     pub fn worth(&self, stays_off: bool) -> Worth {
         // A host that one of the devices switches on again is on.
         let stays_off = stays_off && !self.devices.iter().any(|device| device.reboots_for_off.is_some());
-        of_ways([self.kinds().as_slice()], stays_off)
+        of_options([self.kinds().as_slice()], stays_off)
     }
 }
 
@@ -125,8 +130,10 @@ impl Fencing {
     #[must_use]
     pub fn with(&self, power_agents: &BTreeSet<String>) -> Self {
         let mut all = self.clone();
-        for device in all.devices.iter_mut().filter(|device| device.kind == Kind::Unknown && device.is_odd.is_none()) {
-            device.kind = Kind::of(&device.agent, power_agents);
+        for device in
+            all.devices.iter_mut().filter(|device| device.kind == FenceDeviceKind::Unknown && device.is_odd.is_none())
+        {
+            device.kind = FenceDeviceKind::of(&device.agent, power_agents);
         }
         all
     }
@@ -135,7 +142,7 @@ impl Fencing {
     #[must_use]
     pub fn least_of_ours(&self) -> Option<Grade> {
         let least = |device: &Device| match device.kind {
-            Kind::Ours { least } => Some(least),
+            FenceDeviceKind::Ours { least } => Some(least),
             // A device with an odd parameter does not count by its `minimum_grade`: it checks no grade at all.
             _ => None,
         };
@@ -151,23 +158,24 @@ impl Fencing {
     /// Returns the options to fence `node`, one of Ganeti's nodes `all`. If another node has the machine of a device,
     /// too, it is unknown whose power the device has read.
     #[must_use]
-    pub fn ways(&self, node: &NodeName, all: &[NodeName]) -> Ways {
+    pub fn options(&self, node: &NodeName, all: &[NodeName]) -> FencingOptions {
         let (levels, is_sure) = self.topology.levels_of(node, all);
-        let mut ways: Vec<Way> = levels.iter().filter_map(|level| self.of_level(level, node, all).ok()).collect();
+        let mut options: Vec<FencingOption> =
+            levels.iter().filter_map(|level| self.of_level(level, node, all).ok()).collect();
         if levels.is_empty() || !is_sure {
             let alone = self.devices.iter().filter(|device| device.may_fence(node, all));
-            ways.extend(alone.map(|device| Way { level: None, devices: vec![device.clone()] }));
+            options.extend(alone.map(|device| FencingOption { level: None, devices: vec![device.clone()] }));
         }
         // Pacemaker tries the watchdog last, whatever else there is.
         if self.watchdog {
-            ways.push(Way { level: None, devices: vec![Device::watchdog()] });
+            options.push(FencingOption { level: None, devices: vec![Device::watchdog()] });
         }
-        for device in ways.iter_mut().flat_map(|way| &mut way.devices) {
+        for device in options.iter_mut().flat_map(|option| &mut option.devices) {
             if self.shared_with(device, node, all).is_some() {
-                device.kind = Kind::Unknown;
+                device.kind = FenceDeviceKind::Unknown;
             }
         }
-        Ways(ways)
+        FencingOptions(options)
     }
 
     /// Returns another node whose power a device, or one beside it, would switch where `node` is meant.
@@ -178,7 +186,7 @@ impl Fencing {
         node: &'a NodeName,
         all: &'a [NodeName],
     ) -> Option<(&'a NodeName, &'a Device)> {
-        if !matches!(device.kind, Kind::Power { .. }) {
+        if !matches!(device.kind, FenceDeviceKind::Power { .. }) {
             return None;
         }
         let machine = device.machine_of(node, &self.topology, all);
@@ -188,7 +196,7 @@ impl Fencing {
             // A machine that is unknown may be any, but only the same device is suspected of it.
             _ => beside.id == device.id,
         };
-        let switches = self.devices.iter().filter(|beside| matches!(beside.kind, Kind::Power { .. }));
+        let switches = self.devices.iter().filter(|beside| matches!(beside.kind, FenceDeviceKind::Power { .. }));
         let mut pairs = switches.flat_map(|beside| all_targets.iter().map(move |other| (*other, beside)));
         pairs.find(|(other, beside)| {
             *other != node && beside.may_fence(other, all) && same(other, beside) && self.uses(beside, other, all)
@@ -232,15 +240,15 @@ impl Fencing {
 
     /// Returns the option of a level; if one of its devices cannot fence the node, the level never succeeds, and the
     /// error names the device.
-    fn of_level(&self, level: &Level, node: &NodeName, all: &[NodeName]) -> Result<Way, NotForNode> {
+    fn of_level(&self, level: &Level, node: &NodeName, all: &[NodeName]) -> Result<FencingOption, NotForNode> {
         let device = |id: &String| match self.device(id) {
             Some(device) if device.may_fence(node, all) => Ok(device.clone()),
             Some(_) => Err(NotForNode { device: id.clone(), node: node.clone() }),
             None if id == WATCHDOG => Ok(Device::watchdog()),
-            None => Ok(Device::only_known_as(id, "", Kind::Unknown)),
+            None => Ok(Device::only_known_as(id, "", FenceDeviceKind::Unknown)),
         };
         let devices = level.devices.iter().map(device).collect::<Result<Vec<Device>, NotForNode>>()?;
-        Ok(Way { level: Some(level.number), devices })
+        Ok(FencingOption { level: Some(level.number), devices })
     }
 }
 

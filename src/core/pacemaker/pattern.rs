@@ -24,12 +24,12 @@ const STEPS: usize = 20_000;
 
 /// Returns whether a part of the name matches the pattern (`regexec(3)`, case counts); `None` if that is unknown.
 pub(super) fn matches(pattern: &str, name: &str) -> Option<bool> {
-    let ways: Vec<Vec<Piece>> = pattern.split('|').map(pieces).collect::<Option<_>>()?;
+    let options: Vec<Vec<Piece>> = pattern.split('|').map(pieces).collect::<Option<_>>()?;
     let name: Vec<char> = name.chars().collect();
     let mut steps = STEPS;
-    for way in &ways {
+    for option in &options {
         for start in 0..=name.len() {
-            if follows(way, &name, start, &mut steps)? {
+            if follows(option, &name, start, &mut steps)? {
                 return Some(true);
             }
         }

@@ -105,7 +105,7 @@ pub enum MasterRoleState {
     /// Pacemaker manages no such resource: Ganeti's own configuration decides alone.
     Unmanaged,
     /// The role is active on no host: it is stopped, or moves.
-    Nowhere,
+    Inactive,
     /// Active there: starting, started or promoted.
-    On(NodeName),
+    ActiveOn(NodeName),
 }

@@ -21,7 +21,7 @@ pub enum Sees {
 
 /// The properties of a device that are known before it is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct PowerDeviceKind {
     /// The subject of its answers.
     pub sees: Sees,
     /// Whether the device loses its power with its host, and does not answer from then on.
@@ -65,7 +65,7 @@ pub struct Claim {
 impl Claim {
     /// Returns the claim of a level whose devices are all off; `grade` is the weakest of them.
     #[must_use]
-    pub fn of(devices: &[Kind], grade: Grade) -> Self {
+    pub fn of(devices: &[PowerDeviceKind], grade: Grade) -> Self {
         let all = |sees: Sees| devices.iter().all(|kind| kind.sees == sees);
         let sees = if devices.iter().any(|kind| kind.sees == Sees::Machine) {
             Sees::Machine

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use super::reading::{Claim, Kind, Life, Observed, Sees};
+use super::reading::{Claim, Life, Observed, PowerDeviceKind, Sees};
 use crate::core::grade::Grade;
 
 /// The aim of a walk over the levels.
@@ -97,7 +97,7 @@ impl fmt::Display for Doubt {
 #[derive(Clone, Debug)]
 struct Device {
     name: String,
-    kind: Kind,
+    kind: PowerDeviceKind,
     level: usize,
     /// Whether the last reading of the power was "on". A failure, or an "off" of a weaker grade, is not such a reading.
     on: bool,
@@ -138,11 +138,11 @@ impl Walk {
     /// Returns a walk over these levels, each with the names and kinds of its devices. `remembered` is from an earlier
     /// call of the same fencing.
     #[must_use]
-    pub fn new(task: Task, levels: &[Vec<(String, Kind)>], remembered: &[Remembered]) -> Self {
+    pub fn new(task: Task, levels: &[Vec<(String, PowerDeviceKind)>], remembered: &[Remembered]) -> Self {
         let mut devices: Vec<Device> = Vec::new();
         let mut indices = Vec::new();
         for (level, members) in levels.iter().enumerate() {
-            let index_of = |(name, kind): &(String, Kind)| {
+            let index_of = |(name, kind): &(String, PowerDeviceKind)| {
                 devices.iter().position(|device| device.name == *name).unwrap_or_else(|| {
                     let known = remembered.iter().find(|known| known.device == *name);
                     let given_up = known.is_some_and(|known| known.given_up);
@@ -212,7 +212,8 @@ impl Walk {
         let At::In(level) = self.at else { return };
         let members = self.levels.get(level).cloned().unwrap_or_default();
         if let Some(grade) = off.filter(|_| self.task != Task::On) {
-            let kinds: Vec<Kind> = members.iter().filter_map(|index| Some(self.devices.get(*index)?.kind)).collect();
+            let kinds: Vec<PowerDeviceKind> =
+                members.iter().filter_map(|index| Some(self.devices.get(*index)?.kind)).collect();
             // The end of a boot, or of its access, does not answer the question for the power.
             let answers = grade == Grade::Off || self.task == Task::Off || !self.is_live;
             self.at = if answers {
@@ -270,7 +271,7 @@ impl Walk {
 
     /// Returns the kind of a device; `None` if the device is unknown.
     #[must_use]
-    pub fn kind(&self, device: &str) -> Option<Kind> {
+    pub fn kind(&self, device: &str) -> Option<PowerDeviceKind> {
         self.devices.iter().find(|known| known.name == device).map(|known| known.kind)
     }
 

@@ -63,7 +63,7 @@ impl Intention {
 }
 
 /// One reconciliation of all nodes.
-pub(super) struct Judge<'a> {
+pub(super) struct NodeJudge<'a> {
     state: &'a ReconcileInput,
     settings: &'a Settings,
     memory: Memory,
@@ -71,7 +71,7 @@ pub(super) struct Judge<'a> {
     watched: bool,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> NodeJudge<'a> {
     pub(super) fn new(state: &'a ReconcileInput, settings: &'a Settings, memory: Memory) -> Self {
         let watched = memory.is_fresh(state.now);
         Self { state, settings, memory, watched }
@@ -88,8 +88,8 @@ impl<'a> Judge<'a> {
     pub(super) fn judge(&mut self, node: &NodeState) -> Intention {
         let name = &node.ganeti.name;
         let mut known = self.memory.nodes.remove(name).unwrap_or_default();
-        let (fences, receipts, ways) = (&node.fences, &node.receipts, &node.ways);
-        let seen = proofs(&FencingEvidence { fences, receipts, ways, first: &known.first });
+        let (fences, receipts, options) = (&node.fences, &node.receipts, &node.options);
+        let seen = proofs(&FencingEvidence { fences, receipts, options, first: &known.first });
         // A power cycle outside a fencing shows the power of a node that is offline already, and nothing else.
         for proof in seen.iter().filter(|proof| proof.is_planned && !node.ganeti.offline) {
             known.settle(proof);
@@ -311,7 +311,7 @@ fn offline_already(node: &NodeState, of_power: Vec<Proof>, power_too: PowerActio
         return (Intention::Powered(proof.clone()), newest);
     }
     let is_asked = |proof: &Proof| {
-        proof.powered.is_none() && matches!(proof.source, ProofSource::Device(Some(_))) && node.ways.has_ours()
+        proof.powered.is_none() && matches!(proof.source, ProofSource::Device(Some(_))) && node.options.has_ours()
     };
     match newest.filter(is_asked) {
         asked if node.drained_by_us => (Intention::ForgetDrain, asked),

@@ -15,7 +15,7 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::history::ActionRecord;
 use crate::core::node::{self, NodeName};
-use crate::core::pacemaker::fencing::Ways;
+use crate::core::pacemaker::fencing::FencingOptions;
 use crate::core::pacemaker::state::{Delegate, Fence, FenceAction, FenceStatus};
 use crate::core::power_receipt::{EACH_MOST, NODES_MOST};
 use crate::core::receipt::Outcome;
@@ -86,7 +86,7 @@ pub fn most(node: &Node, config: Option<&Config>) -> Grade {
 
 /// Adds to `node` the accepted ones of the receipts that `host` reported of its own fencings of it; see [`taken`].
 pub fn take(node: &mut NodeState, host: &NodeName, reported: &[PowerReceipt], most: Grade, all: &[NodeName]) {
-    let found = taken(&node.ways, &node.fences, &node.receipts, (host, reported), most, all);
+    let found = taken(&node.options, &node.fences, &node.receipts, (host, reported), most, all);
     node.receipts.extend(found);
 }
 
@@ -97,7 +97,7 @@ pub fn take(node: &mut NodeState, host: &NodeName, reported: &[PowerReceipt], mo
 /// `own` is not accepted again.
 #[must_use]
 pub fn taken(
-    ways: &Ways,
+    options: &FencingOptions,
     fences: &[Fence],
     own: &[PowerReceipt],
     (host, reported): (&NodeName, &[PowerReceipt]),
@@ -105,7 +105,7 @@ pub fn taken(
     all: &[NodeName],
 ) -> Vec<PowerReceipt> {
     let mut found = Vec::new();
-    if !ways.has_ours() || most <= Grade::Unknown {
+    if !options.has_ours() || most <= Grade::Unknown {
         return found;
     }
     let is_its = |fence: &&Fence| {

@@ -7,7 +7,7 @@ use super::state::PowerReceipt;
 use crate::core::evidence::{Evidence, Worth};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::pacemaker::fencing::Ways;
+use crate::core::pacemaker::fencing::FencingOptions;
 use crate::core::pacemaker::state::{Delegate, Fence, FenceAction, FenceStatus};
 use crate::core::receipt::{Action, Outcome};
 
@@ -81,7 +81,7 @@ pub struct FencingEvidence<'a> {
     /// The actions on the node that receipts report.
     pub receipts: &'a [PowerReceipt],
     /// The options that Pacemaker has now to fence the node.
-    pub ways: &'a Ways,
+    pub options: &'a FencingOptions,
     /// What the node's fencings were worth by the devices that it had when they were first seen. A device that was
     /// added since makes no fencing worth more.
     pub first: &'a First,
@@ -235,7 +235,7 @@ fn proof_without_receipt(
     written: &FencingEvidence<'_>,
 ) -> Proof {
     let of_devices = || {
-        let today = written.ways.worth(fence.action == FenceAction::Off);
+        let today = written.options.worth(fence.action == FenceAction::Off);
         [nearby, written.first.get(&key).copied()].into_iter().flatten().fold(today, Worth::weaker)
     };
     let (worth, source) = match &fence.delegate {

@@ -8,7 +8,7 @@ use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
 use crate::core::history::ActionRecord;
 use crate::core::node::{self, NodeName};
-use crate::core::pacemaker::fencing::Ways;
+use crate::core::pacemaker::fencing::FencingOptions;
 use crate::core::pacemaker::state::{Delegate, Fence, FenceAction, FenceStatus, MasterRoleState, Membership};
 use crate::core::pause::Pause;
 pub use crate::core::power_receipt::PowerReceipt;
@@ -101,7 +101,7 @@ pub struct ReconcileInput {
     pub here: NodeName,
     /// Ganeti's master, by this host's own configuration.
     pub master: Option<NodeName>,
-    /// Where Pacemaker has the master role. Unknown: [`MasterRoleState::Nowhere`].
+    /// Where Pacemaker has the master role. Unknown: [`MasterRoleState::Inactive`].
     pub role: MasterRoleState,
     /// The administrator's pause, if there is one.
     pub pause: Option<Pause>,
@@ -128,7 +128,7 @@ impl ReconcileInput {
         self.here = here.unwrap_or(self.here);
         self.master = Some(self.here.clone());
         if self.role != MasterRoleState::Unmanaged {
-            self.role = MasterRoleState::On(self.here.clone());
+            self.role = MasterRoleState::ActiveOn(self.here.clone());
         }
         for node in self.nodes.iter_mut().filter(|node| node.ganeti.name == *died) {
             node.member = Membership::Absent;
@@ -167,7 +167,7 @@ pub struct NodeState {
     /// The actions on the node that receipts report.
     pub receipts: Vec<PowerReceipt>,
     /// The options that Pacemaker has to fence the node.
-    pub ways: Ways,
+    pub options: FencingOptions,
 }
 
 impl PowerReceipt {

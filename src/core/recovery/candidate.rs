@@ -79,7 +79,7 @@ fn full_name<'a>(named: &'a InstanceName, known: &BTreeMap<&str, &'a InstanceNam
 }
 
 /// The decisions about all instances on one state.
-pub(super) struct Judge<'a> {
+pub(super) struct InstanceJudge<'a> {
     input: &'a RecoveryInput,
     settings: &'a RecoverySettings,
     nodes: BTreeMap<&'a NodeName, &'a RecoveryNode>,
@@ -88,7 +88,7 @@ pub(super) struct Judge<'a> {
     running_on: BTreeMap<&'a InstanceName, Vec<&'a NodeName>>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> InstanceJudge<'a> {
     pub(super) fn new(input: &'a RecoveryInput, settings: &'a RecoverySettings) -> Self {
         let mut jobs_of: BTreeMap<&InstanceName, Vec<&Job>> = BTreeMap::new();
         let mut jobs_of_nodes: BTreeMap<&NodeName, Vec<&Job>> = BTreeMap::new();

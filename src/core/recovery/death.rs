@@ -96,7 +96,8 @@ pub fn receipts_to_ask(state: &ReconcileInput, memory: &Memory, least: Grade) ->
 fn proof_of_record(seen: &NodeState, memory: &Memory) -> Option<Proof> {
     let name = &seen.ganeti.name;
     let first = memory.first(name);
-    let evidence = FencingEvidence { fences: &seen.fences, receipts: &seen.receipts, ways: &seen.ways, first: &first };
+    let evidence =
+        FencingEvidence { fences: &seen.fences, receipts: &seen.receipts, options: &seen.options, first: &first };
     proofs(&evidence)
         .into_iter()
         .filter(|proof| !proof.is_planned && memory.rests_on(name, proof))

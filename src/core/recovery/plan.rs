@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::candidate::{Candidate, Judge};
+use super::candidate::{Candidate, InstanceJudge};
 use super::instance::{AdminState, Instance, InstanceName};
 use super::instance_breaker::InstanceBreaker;
 use super::not_recovered::NotRecovered;
@@ -125,7 +125,7 @@ impl RecoveryPlan {
 /// [`RecoveryPlan::to_allocate`] and calls this function again with the answer in `input.placement`.
 #[must_use]
 pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan {
-    let judge = Judge::new(input, settings);
+    let judge = InstanceJudge::new(input, settings);
     let general = general_reason(input);
     let may_cancel = input.is_master && input.quorum;
     let mut plan = RecoveryPlan {
@@ -293,7 +293,7 @@ fn cancel_the_rest(plan: &mut RecoveryPlan, input: &RecoveryInput) {
 }
 
 /// Fills in the allocator's answer.
-fn place(plan: &mut RecoveryPlan, judge: &Judge<'_>, placement: &Placement) {
+fn place(plan: &mut RecoveryPlan, judge: &InstanceJudge<'_>, placement: &Placement) {
     let starts = std::mem::take(&mut plan.starts);
     for mut start in starts {
         let placed = match (placement, &start.place) {

@@ -48,7 +48,7 @@ fn steps_of(
         record,
         times,
         resources: &resources,
-        ways: &Ways::ours(Grade::Bounded),
+        options: &FencingOptions::ours(Grade::Bounded),
         left: None,
         fencers: None,
     })
@@ -67,7 +67,7 @@ fn devices_beside_ours_are_steps_of_their_own() {
     let node = NodeName::new("n1.lab").unwrap();
     let of = |topology: &str| {
         let resources = Resources::parse(&text(topology)).unwrap();
-        let ways = resources.fencing.ways(&node, std::slice::from_ref(&node));
+        let options = resources.fencing.options(&node, std::slice::from_ref(&node));
         let (simulation, times) = (simulation(), times());
         let steps = steps(&RehearsalInput {
             died: &PacemakerName::of_test("n1.lab"),
@@ -78,7 +78,7 @@ fn devices_beside_ours_are_steps_of_their_own() {
             record: Err("not asked".to_owned()),
             times: &times,
             resources: &resources,
-            ways: &ways,
+            options: &options,
             left: None,
             fencers: None,
         });
@@ -191,7 +191,8 @@ fn a_blocked_record_is_shown_beside_what_happens() {
 fn a_quorum_that_dies_with_the_host_is_in_the_way() {
     use crate::core::quorum::Quorum;
     use crate::core::quorum::tests::{CMAP, TOOL};
-    let (simulation, resources, times, ways) = (simulation(), resources(), times(), Ways::ours(Grade::Bounded));
+    let (simulation, resources, times, options) =
+        (simulation(), resources(), times(), FencingOptions::ours(Grade::Bounded));
     let of_corosync = |tool: &str| {
         let steps = steps(&RehearsalInput {
             died: &PacemakerName::of_test("n1.lab"),
@@ -203,7 +204,7 @@ fn a_quorum_that_dies_with_the_host_is_in_the_way() {
             times: &times,
             resources: &resources,
             left: Quorum::parse(CMAP, tool).map(|quorum| quorum.without(&[1])),
-            ways: &ways,
+            options: &options,
             fencers: None,
         });
         let found = steps.into_iter().filter(|step| step.actor == "corosync");
@@ -232,7 +233,7 @@ fn a_role_that_no_node_takes_is_shown() {
         record,
         times: &times,
         resources: &resources,
-        ways: &Ways::ours(Grade::Bounded),
+        options: &FencingOptions::ours(Grade::Bounded),
         left: None,
         fencers: Some(Vec::new()),
     };

@@ -100,8 +100,8 @@ pub fn must_be_gone<'a>(rank: NodeRole, old_master: &'a NodeName, others: &'a [O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::fence_agents::Kind;
-    use crate::core::pacemaker::fencing::Ways;
+    use crate::core::fence_agents::FenceDeviceKind;
+    use crate::core::pacemaker::fencing::FencingOptions;
     use crate::core::receipt::{Action, Outcome};
     use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus, First, PowerReceipt};
 
@@ -155,11 +155,16 @@ mod tests {
     }
 
     fn is_gone(member: Option<Membership>, fences: &[Fence], receipts: &[PowerReceipt]) -> bool {
-        is_gone_by(&Ways::ours(Grade::Bounded), member, fences, receipts)
+        is_gone_by(&FencingOptions::ours(Grade::Bounded), member, fences, receipts)
     }
 
-    fn is_gone_by(ways: &Ways, member: Option<Membership>, fences: &[Fence], receipts: &[PowerReceipt]) -> bool {
-        proof_that_gone(member, &FencingEvidence { fences, receipts, ways, first: &First::new() }, NOW).is_some()
+    fn is_gone_by(
+        options: &FencingOptions,
+        member: Option<Membership>,
+        fences: &[Fence],
+        receipts: &[PowerReceipt],
+    ) -> bool {
+        proof_that_gone(member, &FencingEvidence { fences, receipts, options, first: &First::new() }, NOW).is_some()
     }
 
     /// A candidate that names itself master is not a witness that there is no other master.
@@ -182,13 +187,13 @@ mod tests {
         let by_device = Fence { delegate: Delegate::Unnamed, ..fence(FenceAction::Off, 5_000) };
         let absent = Some(Membership::Absent);
         for (kind, expected) in [
-            (Kind::Power { reads_reboot: true }, true),
-            (Kind::Watchdog, true),
-            (Kind::Fabric, false),
-            (Kind::Unknown, false),
+            (FenceDeviceKind::Power { reads_reboot: true }, true),
+            (FenceDeviceKind::Watchdog, true),
+            (FenceDeviceKind::Fabric, false),
+            (FenceDeviceKind::Unknown, false),
         ] {
             assert_eq!(
-                is_gone_by(&Ways::of_kinds(&[&[kind]]), absent, std::slice::from_ref(&by_device), &[]),
+                is_gone_by(&FencingOptions::of_kinds(&[&[kind]]), absent, std::slice::from_ref(&by_device), &[]),
                 expected,
                 "{kind:?}"
             );

@@ -71,7 +71,7 @@ pub enum Served {
 
 /// How the claims of the other candidates compare with this node's claim to be master.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum MasterStanding {
     /// No claim that counts is against this node.
     Undisputed,
     /// A newer configuration names this node, too: its copy is old (restored from a backup).
@@ -87,7 +87,7 @@ pub enum Standing {
     Unconfirmed(String),
 }
 
-impl Standing {
+impl MasterStanding {
     /// Returns the other master of a newer configuration.
     #[must_use]
     pub fn new_master(&self) -> Option<&str> {
@@ -127,12 +127,16 @@ impl Standing {
 /// they name. A master that is cut off may have written in its last seconds, and its serial number may be above its
 /// new master's. Once it is back, it names itself with the newest serial number of all.
 #[must_use]
-pub fn standing(here: &NodeName, claims: &[MasterClaim], candidates: usize, served: Served) -> Standing {
+pub fn standing(here: &NodeName, claims: &[MasterClaim], candidates: usize, served: Served) -> MasterStanding {
     if served == Served::Now {
         return standing_of_a_server(here, claims);
     }
     let Some(newest) = peers(claims).map(|claim| claim.serial).chain(own_serial(claims)).max() else {
-        return if served == Served::Never { confirmation(here, claims, candidates) } else { Standing::Undisputed };
+        return if served == Served::Never {
+            confirmation(here, claims, candidates)
+        } else {
+            MasterStanding::Undisputed
+        };
     };
     let mut names: BTreeMap<String, Vec<&MasterClaim>> = BTreeMap::new();
     for claim in peers(claims).chain(claims.iter().filter(|claim| claim.own)).filter(|claim| claim.serial == newest) {
@@ -140,20 +144,20 @@ pub fn standing(here: &NodeName, claims: &[MasterClaim], candidates: usize, serv
     }
     let all: usize = names.values().map(Vec::len).sum();
     let Some((_, deciding)) = names.iter().find(|(_, claims)| 2 * claims.len() > all) else {
-        return Standing::Disputed(who_names_whom(names.values().filter_map(|claims| claims.first().copied())));
+        return MasterStanding::Disputed(who_names_whom(names.values().filter_map(|claims| claims.first().copied())));
     };
     let is_here = deciding.iter().any(|claim| claim.names(here));
     match deciding.first() {
-        Some(claim) if !is_here => Standing::Outdated(claim.master.clone()),
-        _ if own_serial(claims) != Some(newest) => Standing::Behind,
+        Some(claim) if !is_here => MasterStanding::Outdated(claim.master.clone()),
+        _ if own_serial(claims) != Some(newest) => MasterStanding::Behind,
         _ if served == Served::Never => confirmation(here, claims, candidates),
-        _ => Standing::Undisputed,
+        _ => MasterStanding::Undisputed,
     }
 }
 
-fn standing_of_a_server(here: &NodeName, claims: &[MasterClaim]) -> Standing {
+fn standing_of_a_server(here: &NodeName, claims: &[MasterClaim]) -> MasterStanding {
     // Without this node's own serial number no configuration is known to be newer.
-    let Some(own) = own_serial(claims) else { return Standing::Undisputed };
+    let Some(own) = own_serial(claims) else { return MasterStanding::Undisputed };
     let against = newer_against(here, claims, own);
     let named_by_others: BTreeSet<String> =
         against.iter().filter(|claim| !claim.is_of_itself()).map(|claim| claim.master.to_ascii_lowercase()).collect();
@@ -162,12 +166,16 @@ fn standing_of_a_server(here: &NodeName, claims: &[MasterClaim]) -> Standing {
         .filter(|claim| named_by_others.contains(&claim.master.to_ascii_lowercase()))
         .max_by_key(|claim| claim.serial);
     if let Some(newest) = newest.filter(|_| against.len() > confirming(here, claims)) {
-        return Standing::Outdated(newest.master.clone());
+        return MasterStanding::Outdated(newest.master.clone());
     }
     let same: Vec<&MasterClaim> = claims.iter().filter(|claim| claim.own).take(1).collect();
     let others = peers(claims).filter(|claim| claim.serial == own && !claim.names(here)).take(1);
     let disputed: Vec<&MasterClaim> = same.into_iter().chain(others).collect();
-    if disputed.len() > 1 { Standing::Disputed(who_names_whom(disputed.into_iter())) } else { Standing::Undisputed }
+    if disputed.len() > 1 {
+        MasterStanding::Disputed(who_names_whom(disputed.into_iter()))
+    } else {
+        MasterStanding::Undisputed
+    }
 }
 
 /// Checks whether a claim of another candidate confirms this node, which has not served since its boot.
@@ -175,15 +183,15 @@ fn standing_of_a_server(here: &NodeName, claims: &[MasterClaim]) -> Standing {
 /// A host that booted with the newest configuration of all may be a master that was cut off, and wrote on while another
 /// took the role. A host that receives no answer may be shunned, or have an old shun list. Such a host does not report
 /// that it is promoted before it serves.
-fn confirmation(here: &NodeName, claims: &[MasterClaim], candidates: usize) -> Standing {
+fn confirmation(here: &NodeName, claims: &[MasterClaim], candidates: usize) -> MasterStanding {
     let (confirming, all) = (confirming(here, claims), peers(claims).count());
     let against = peers(claims).filter(|claim| !claim.names(here));
     if all == 0 && candidates > 1 {
-        Standing::Unconfirmed("no other candidate answers that this node does not shun".to_owned())
+        MasterStanding::Unconfirmed("no other candidate answers that this node does not shun".to_owned())
     } else if 2 * (all - confirming) > all {
-        Standing::Unconfirmed(who_names_whom(against.take(1).chain(claims.iter().filter(|claim| claim.own))))
+        MasterStanding::Unconfirmed(who_names_whom(against.take(1).chain(claims.iter().filter(|claim| claim.own))))
     } else {
-        Standing::Undisputed
+        MasterStanding::Undisputed
     }
 }
 
@@ -250,7 +258,7 @@ pub const MASTER_SCORE: i32 = 10_000;
 #[must_use]
 pub fn promotion_score(
     rank: NodeRole,
-    standing: &Standing,
+    standing: &MasterStanding,
     claims: &[MasterClaim],
     offered: Option<i32>,
 ) -> Option<i32> {
@@ -265,10 +273,10 @@ pub fn promotion_score(
         NodeRole::Other => None,
         NodeRole::Candidate => Some(score_of_a_copy(claims)),
         NodeRole::Master => match standing {
-            Standing::Outdated(_) => None,
-            Standing::Undisputed => kept.or_else(|| Some(as_master())),
-            Standing::Disputed(_) => kept.or(Some(1)),
-            Standing::Behind | Standing::Unconfirmed(_) => Some(score_of_a_copy(claims)),
+            MasterStanding::Outdated(_) => None,
+            MasterStanding::Undisputed => kept.or_else(|| Some(as_master())),
+            MasterStanding::Disputed(_) => kept.or(Some(1)),
+            MasterStanding::Behind | MasterStanding::Unconfirmed(_) => Some(score_of_a_copy(claims)),
         },
     }
 }

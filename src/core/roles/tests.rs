@@ -12,7 +12,7 @@ fn view(rank: NodeRole, run_as: RunAs) -> MasterView {
     MasterView {
         rank,
         run_as,
-        standing: Standing::Undisputed,
+        standing: MasterStanding::Undisputed,
         alone: false,
         ignored: None,
         stopped: false,
@@ -95,7 +95,7 @@ fn what_is_left_of_a_failed_role_is_stopped() {
 #[test]
 fn a_stale_master_is_not_running() {
     let stale =
-        MasterView { standing: Standing::Outdated("n2.lab".into()), ..view(NodeRole::Master, RunAs::Primitive) };
+        MasterView { standing: MasterStanding::Outdated("n2.lab".into()), ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(code(&stale), 7);
     assert_eq!(code(&MasterView { run_as: CLONE, ..stale }), 0);
 }
@@ -103,8 +103,10 @@ fn a_stale_master_is_not_running() {
 /// A doubt that does not overrule a node is reported, and ends no role that was served here since the boot.
 #[test]
 fn a_doubt_is_said_and_ends_no_role() {
-    for doubt in [Standing::Unconfirmed("n2.lab names n2.lab".into()), Standing::Disputed("n2.lab names n2.lab".into())]
-    {
+    for doubt in [
+        MasterStanding::Unconfirmed("n2.lab names n2.lab".into()),
+        MasterStanding::Disputed("n2.lab names n2.lab".into()),
+    ] {
         for (served, primitive, clone) in [(Served::Now, 0, 8), (Served::ThisBoot, 0, 8), (Served::Never, 7, 0)] {
             let doubted = MasterView { standing: doubt.clone(), served, ..view(NodeRole::Master, RunAs::Primitive) };
             assert_eq!(code(&doubted), primitive, "{served:?}");
@@ -119,7 +121,7 @@ fn a_doubt_is_said_and_ends_no_role() {
 fn takeover() -> TakeoverView {
     TakeoverView {
         rank: NodeRole::Candidate,
-        standing: Standing::Undisputed,
+        standing: MasterStanding::Undisputed,
         served_elsewhere: false,
         newer_copy: None,
         missed: None,
@@ -162,14 +164,15 @@ fn voting_comes_first_and_no_voting_needs_proof() {
 #[test]
 fn a_role_that_is_held_elsewhere_is_not_taken() {
     assert!(refusal(&TakeoverView { served_elsewhere: true, ..takeover() }).contains("held elsewhere"));
-    let stale = TakeoverView { rank: NodeRole::Master, standing: Standing::Outdated("n2.lab".into()), ..takeover() };
+    let stale =
+        TakeoverView { rank: NodeRole::Master, standing: MasterStanding::Outdated("n2.lab".into()), ..takeover() };
     assert!(refusal(&stale).contains("n2.lab"));
     let older = TakeoverView { newer_copy: Some((3, 4)), ..takeover() };
     assert!(refusal(&older).contains("any-serial"));
     assert_eq!(take_over(&TakeoverView { any_serial: true, ..older.clone() }), Takeover::Failover { no_voting: None });
     let restored = TakeoverView { rank: NodeRole::Master, ..older };
     assert!(refusal(&restored).contains("serial 4, here 3"), "a master that was restored from a backup");
-    let standing = Standing::Disputed("n1.lab names n1.lab (serial 9), n2.lab names n2.lab (serial 9)".into());
+    let standing = MasterStanding::Disputed("n1.lab names n1.lab (serial 9), n2.lab names n2.lab (serial 9)".into());
     let disputed = TakeoverView { rank: NodeRole::Master, standing, ..takeover() };
     assert!(refusal(&disputed).contains("n1.lab names n1.lab (serial 9), n2.lab names n2.lab (serial 9)"));
     assert_eq!(
@@ -216,7 +219,7 @@ proptest! {
             1 => Some(vec![]),
             _ => Some(vec![Failure { check: "luxid", found: "x".into() }]),
         };
-        let standing = if stale { Standing::Outdated("n9.lab".to_owned()) } else { Standing::Undisputed };
+        let standing = if stale { MasterStanding::Outdated("n9.lab".to_owned()) } else { MasterStanding::Undisputed };
         let served = if listening { Served::Now } else { Served::Never };
         let seen = MasterView { rank, run_as, standing, alone: false, ignored: None, stopped, served, left, failures };
         let code = monitor_master(&seen).code;

@@ -75,7 +75,7 @@ pub struct ClusterMembers {
     pub members: BTreeMap<NodeName, BTreeSet<IpAddr>>,
     /// The master candidates, whose answers grant or deny a lease.
     pub candidates: BTreeSet<NodeName>,
-    /// The master IP of the cluster.
+    /// The master IP, which is made unreachable only where it belongs to a stopped master.
     pub master_ip: Option<IpAddr>,
 }
 

@@ -69,7 +69,7 @@ impl Reconciler {
                     answers: None,
                     fences: pacemaker.fences_of(&node.name, &all),
                     receipts: PowerReceipt::all_of(&actions, &node.name, &all),
-                    ways: fencing.ways(&node.name, &all),
+                    options: fencing.options(&node.name, &all),
                 })
                 .collect(),
         };

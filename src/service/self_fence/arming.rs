@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// The answers to a trial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Trial {
+pub struct EchoTest {
     /// The candidates that were asked.
     pub candidates: BTreeSet<IpAddr>,
     /// The candidates whose confd sent a signed answer.
@@ -35,7 +35,7 @@ pub struct Trial {
     pub port: u16,
 }
 
-impl Trial {
+impl EchoTest {
     /// Returns why self-fencing must not be armed here; `None` if it may.
     #[must_use]
     pub fn objection(&self) -> Option<String> {
@@ -73,7 +73,7 @@ impl Trial {
 /// # Errors
 /// [`SelfFenceError`] if no candidate was asked: a file of Ganeti cannot be read, this host is not a node of the cluster,
 /// or its address or random numbers cannot be used.
-pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, SelfFenceError> {
+pub fn test_echoes(data_dir: &Path, port: u16, deadline: Deadline) -> Result<EchoTest, SelfFenceError> {
     let ssconf = Ssconf::new(data_dir);
     let (node, own) = own_address(&ssconf)?;
     let confd = Confd::new(data_dir)?;
@@ -83,18 +83,18 @@ pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, 
     let key = EchoKey::new(&confd).map_err(SelfFenceError::EchoKey)?;
     let salts = Salts::new().map_err(SelfFenceError::Random)?;
     let mut nonces: BTreeMap<IpAddr, Nonce> = BTreeMap::new();
-    let mut trial = Trial { candidates: candidates(&ssconf), port, ..Trial::default() };
-    for candidate in &trial.candidates {
+    let mut test = EchoTest { candidates: candidates(&ssconf), port, ..EchoTest::default() };
+    for candidate in &test.candidates {
         let mut nonce = Nonce::default();
         getrandom::fill(&mut nonce).map_err(|error| SelfFenceError::Random(error.into()))?;
         nonces.insert(*candidate, nonce);
     }
     loop {
-        for candidate in trial.candidates.difference(&trial.signed) {
+        for candidate in test.candidates.difference(&test.signed) {
             // An error of sending counts as no answer.
             let _ = socket.send_to(&confd.role_question(&node, &salts, *candidate), SocketAddr::new(*candidate, PORT));
         }
-        for (candidate, nonce) in nonces.iter().filter(|(candidate, _)| !trial.echoed.contains(*candidate)) {
+        for (candidate, nonce) in nonces.iter().filter(|(candidate, _)| !test.echoed.contains(*candidate)) {
             let _ = socket.send_to(&key.question(nonce, own, *candidate), SocketAddr::new(*candidate, port));
         }
         deadline.sleep(PAUSE);
@@ -104,11 +104,11 @@ pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, 
                 Ok((length, from)) => {
                     let datagram = &buffer[..length];
                     if confd.role(datagram).is_some_and(|(salt, _)| salts.is_answer(&salt, from)) {
-                        trial.signed.insert(from.ip());
+                        test.signed.insert(from.ip());
                     }
                     let nonce = key.answered(datagram, own, from.ip()).filter(|_| from.port() == port);
                     if nonce.is_some_and(|nonce| nonces.get(&from.ip()) == Some(&nonce)) {
-                        trial.echoed.insert(from.ip());
+                        test.echoed.insert(from.ip());
                     }
                 }
                 // An ICMP error for an earlier packet comes as an error of a later call.
@@ -116,9 +116,9 @@ pub fn try_out(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Trial, 
                 Err(_) => break,
             }
         }
-        let is_whole = trial.candidates.is_subset(&trial.signed) && trial.candidates.is_subset(&trial.echoed);
+        let is_whole = test.candidates.is_subset(&test.signed) && test.candidates.is_subset(&test.echoed);
         if is_whole || deadline.passed() {
-            return Ok(trial);
+            return Ok(test);
         }
     }
 }
@@ -137,8 +137,9 @@ mod tests {
     #[test]
     fn both_kinds_of_answer_have_to_come_from_a_majority() {
         let of = |signed: &[u8], echoed: &[u8]| {
-            let trial = Trial { candidates: list(&[1, 2, 3]), signed: list(signed), echoed: list(echoed), port: 1817 };
-            trial.objection().unwrap_or_default()
+            let test =
+                EchoTest { candidates: list(&[1, 2, 3]), signed: list(signed), echoed: list(echoed), port: 1817 };
+            test.objection().unwrap_or_default()
         };
         assert_eq!(of(&[1, 2, 3], &[1, 2, 3]), "");
         assert_eq!(of(&[1, 2], &[2, 3]), "");
@@ -148,7 +149,7 @@ mod tests {
         assert!(one.contains("let UDP port 1817 pass") && one.contains("start gnt-ha-self-fence"), "{one}");
         assert!(of(&[1], &[1, 2, 3]).contains("signed answers of confd came from 1 of 3"));
         assert!(of(&[1, 7, 8, 9], &[1, 2, 3]).contains("from 1 of 3"), "other hosts answer");
-        assert!(Trial::default().objection().unwrap().contains("no list of master candidates"));
+        assert!(EchoTest::default().objection().unwrap().contains("no list of master candidates"));
     }
 
     /// The candidates answer by the real protocol: one both questions, one only the echo, one the echo with another
@@ -175,7 +176,7 @@ mod tests {
         let responders = [(both, &ours), (echo, &ours), (foreign, &other)]
             .map(|(at, key)| (Responder::new(SocketAddr::new(at, port)), key));
         let deadline = Deadline::after(Duration::from_secs(2));
-        let trial = std::thread::scope(|scope| {
+        let test = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut buffer = [0; 4096];
                 while !deadline.passed() {
@@ -187,10 +188,10 @@ mod tests {
                     deadline.sleep(Duration::from_millis(5));
                 }
             });
-            try_out(at, port, deadline).unwrap()
+            test_echoes(at, port, deadline).unwrap()
         });
-        assert_eq!(trial.candidates, [both, echo, foreign].into());
-        assert_eq!((&trial.signed, &trial.echoed), (&[both].into(), &[both, echo].into()));
-        assert!(trial.objection().unwrap().contains("signed answers of confd came from 1 of 3"));
+        assert_eq!(test.candidates, [both, echo, foreign].into());
+        assert_eq!((&test.signed, &test.echoed), (&[both].into(), &[both, echo].into()));
+        assert!(test.objection().unwrap().contains("signed answers of confd came from 1 of 3"));
     }
 }

@@ -45,12 +45,12 @@ pub fn delete(element: &str, deadline: Deadline) -> Result<(), PacemakerError> {
 }
 
 /// A copy of the configuration in a directory of its own; dropping this value deletes both.
-pub struct Trial {
+pub struct CibCopy {
     dir: PathBuf,
     file: PathBuf,
 }
 
-impl Trial {
+impl CibCopy {
     /// Writes the copy below `run`, which the next boot empties. The file has mode 0600, as the configuration may
     /// contain passwords.
     ///
@@ -65,9 +65,9 @@ impl Trial {
             open.write_all(cib.as_bytes())
         };
         let written = write();
-        let trial = Self { dir, file };
-        written.map_err(|error| PacemakerError::File { path: trial.file.clone(), error })?;
-        Ok(trial)
+        let copy = Self { dir, file };
+        written.map_err(|error| PacemakerError::File { path: copy.file.clone(), error })?;
+        Ok(copy)
     }
 
     /// Merges `fragment` into the copy.
@@ -148,7 +148,7 @@ impl Trial {
     }
 }
 
-impl Drop for Trial {
+impl Drop for CibCopy {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.dir);
     }

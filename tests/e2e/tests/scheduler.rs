@@ -13,7 +13,7 @@ use gnt_ha::core::pacemaker::resources::Resources;
 use gnt_ha::core::pacemaker::simulation::{Death, Simulation, unexpected_fencing};
 use gnt_ha::core::setup::{SetupOptions, fragment, outdated, plan};
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::pacemaker::cibadmin::Trial;
+use gnt_ha::sys::pacemaker::cibadmin::CibCopy;
 use serde_json::json;
 
 const MEMBERS: u8 = 10;
@@ -53,8 +53,8 @@ fn bare() -> String {
     )
 }
 
-fn simulation(trial: &Trial, death: Option<&Death>) -> Simulation {
-    Simulation::parse(&trial.simulate(death, true, late()).unwrap()).unwrap()
+fn simulation(copy: &CibCopy, death: Option<&Death>) -> Simulation {
+    Simulation::parse(&copy.simulate(death, true, late()).unwrap()).unwrap()
 }
 
 /// Clusters of over 16 hosts, which is corosync's limit: candidates are full members, the rest are Pacemaker remote
@@ -67,10 +67,10 @@ fn each_of_twenty_nodes_is_fenced_alone_when_it_fails() {
     let resources = Resources::parse(&bare()).unwrap();
     let parts = plan(&resources, &ganeti(), SetupOptions { health: true, ..SetupOptions::default() });
     assert!(outdated(&parts).next().is_none());
-    let trial = Trial::begin(&dir.path().join("before"), &bare()).unwrap();
-    trial.merge(&fragment(&parts), late()).unwrap();
-    trial.verify(late()).unwrap();
-    let begun = simulation(&trial, None);
+    let copy = CibCopy::begin(&dir.path().join("before"), &bare()).unwrap();
+    copy.merge(&fragment(&parts), late()).unwrap();
+    copy.verify(late()).unwrap();
+    let begun = simulation(&copy, None);
     assert_eq!(unexpected_fencing(None, &begun.fenced()), None);
 
     // All resources have been started.
@@ -81,26 +81,26 @@ fn each_of_twenty_nodes_is_fenced_alone_when_it_fails() {
     assert!(ended.status.success(), "{ended:?}");
     let after = std::fs::read_to_string(&file).unwrap();
     let started = Resources::parse(&after).unwrap();
-    let trial = Trial::begin(&dir.path().join("after"), &after).unwrap();
-    let now = simulation(&trial, None);
+    let copy = CibCopy::begin(&dir.path().join("after"), &after).unwrap();
+    let now = simulation(&copy, None);
     assert_eq!(now.connections.len(), usize::from(NODES - MEMBERS));
     for n in 1..=NODES {
         let node = NodeName::new(&format!("n{n}.lab")).unwrap();
         let name = started.called(&node, std::slice::from_ref(&node)).unwrap();
         let death = Death::of(name, &now, &started);
         assert_eq!(matches!(death, Death::Connection(_)), n > MEMBERS, "{death:?}");
-        let fenced = simulation(&trial, Some(&death)).fenced();
+        let fenced = simulation(&copy, Some(&death)).fenced();
         assert_eq!(fenced, BTreeSet::from([name.to_string()]), "{death:?}");
         assert_eq!(unexpected_fencing(Some(name), &fenced), None);
     }
     // A partition that loses quorum with the dead host fences no node.
     let first = started.nodes.first().unwrap().clone();
-    let without = trial.simulate(Some(&Death::Member(first)), false, late()).unwrap();
+    let without = copy.simulate(Some(&Death::Member(first)), false, late()).unwrap();
     assert_eq!(Simulation::parse(&without).unwrap().fenced(), BTreeSet::new());
 
     // Renamed or unneeded elements are deleted by their ids.
-    trial.delete("<primitive id=\"n20.lab\"/>", late()).unwrap();
-    trial.delete("<nvpair id=\"gnt-ha-options-stonith-timeout\"/>", late()).unwrap();
+    copy.delete("<primitive id=\"n20.lab\"/>", late()).unwrap();
+    copy.delete("<nvpair id=\"gnt-ha-options-stonith-timeout\"/>", late()).unwrap();
     let cib = dir.path().join("after").join(format!("cib-copy-{}", std::process::id())).join("cib.xml");
     let left = Resources::parse(&read(&cib)).unwrap();
     assert_eq!((left.remotes().count(), left.property(&["stonith-timeout"])), (9, None));
@@ -140,14 +140,14 @@ fn the_device_runs_on_a_node_that_reports_that_it_may_fence() {
         let cib = with_scores(score);
         let resources = Resources::parse(&cib).unwrap();
         let parts = plan(&resources, &ganeti(), SetupOptions::default());
-        let trial = Trial::begin(dir.path(), &cib).unwrap();
-        trial.merge(&fragment(&parts), late()).unwrap();
-        trial.verify(late()).unwrap();
-        let now = simulation(&trial, None);
+        let copy = CibCopy::begin(dir.path(), &cib).unwrap();
+        copy.merge(&fragment(&parts), late()).unwrap();
+        copy.verify(late()).unwrap();
+        let now = simulation(&copy, None);
         assert_eq!(now.promoted_on("gnt-ha-fence"), runs_on, "{what}");
         let node = NodeName::new("n1.lab").unwrap();
         let name = resources.called(&node, std::slice::from_ref(&node)).unwrap();
-        let fenced = simulation(&trial, Some(&Death::Member(name.clone()))).fenced();
+        let fenced = simulation(&copy, Some(&Death::Member(name.clone()))).fenced();
         assert_eq!(fenced, BTreeSet::from([name.to_string()]), "{what}");
     }
 }

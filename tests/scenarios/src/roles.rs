@@ -9,7 +9,7 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
 use gnt_ha::core::roles::gone::{Other, must_be_gone, names_old_master};
 use gnt_ha::core::roles::master_claims::{
-    MasterClaim, Served, Standing, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
+    MasterClaim, MasterStanding, Served, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
 };
 use gnt_ha::core::roles::{
     Failure, MasterView, NodeRole, OcfCode, OcfResult, RunAs, Takeover, TakeoverView, monitor_master, take_over,
@@ -148,7 +148,7 @@ impl World {
     }
 
     /// Returns the result of the monitor of a clone's instance with these claims.
-    pub(crate) fn role_seen(&self, host: Host, claims: &[MasterClaim]) -> (OcfResult, Standing) {
+    pub(crate) fn role_seen(&self, host: Host, claims: &[MasterClaim]) -> (OcfResult, MasterStanding) {
         let (state, served) = (&self.hosts[host], self.served(host));
         let standing = standing(&state.name, claims, state.role.candidates.len(), served);
         let rank = self.rank(host);
@@ -215,7 +215,7 @@ impl World {
             rank,
             standing: match rank {
                 NodeRole::Master => standing(&state.name, claims, state.role.candidates.len(), Served::Never),
-                NodeRole::Candidate | NodeRole::Other => Standing::Undisputed,
+                NodeRole::Candidate | NodeRole::Other => MasterStanding::Undisputed,
             },
             served_elsewhere: (0..self.hosts.len())
                 .any(|other| other != host && votes(other) && self.hosts[other].role.serves),

@@ -16,12 +16,12 @@ impl World {
 
     pub(crate) fn shuns(&self, by: Host, node: Host) -> Option<ShunScope> {
         let name = &self.hosts[node].name;
-        self.hosts[by].role.shuns.shunned().find(|(shunned, _)| *shunned == name).map(|(_, entry)| entry.reach)
+        self.hosts[by].role.shuns.shunned().find(|(shunned, _)| *shunned == name).map(|(_, entry)| entry.scope)
     }
 
     /// Every reachable node shuns a node that was fenced: with scope `tcp` if its power was read as off.
     pub(crate) fn shun(&mut self, node: Host, by: Host) {
-        let (grade, reach) = match self.device {
+        let (grade, scope) = match self.device {
             Device::Shun => (Grade::Isolated, ShunScope::All),
             _ => (Grade::Off, ShunScope::Tcp),
         };
@@ -35,7 +35,7 @@ impl World {
             let entry = ShunEntry {
                 epoch,
                 addresses: BTreeSet::new(),
-                reach,
+                scope,
                 grade,
                 boot_id: None,
                 since_ms,

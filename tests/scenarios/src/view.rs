@@ -22,8 +22,8 @@ impl World {
         };
         let role = match self.role_on.filter(|_| own.linked) {
             _ if !self.role_managed => MasterRoleState::Unmanaged,
-            Some(host) => MasterRoleState::On(self.in_pacemaker(&self.hosts[host].name)),
-            None => MasterRoleState::Nowhere,
+            Some(host) => MasterRoleState::ActiveOn(self.in_pacemaker(&self.hosts[host].name)),
+            None => MasterRoleState::Inactive,
         };
         ReconcileInput {
             now: Timestamp { wall_ms: self.wall_ms(here, self.now), boottime_ms: (WELL_FOR + self.now) * 1_000 },
@@ -78,9 +78,9 @@ impl World {
             answers: self.ask_noded.then_some(own.linked && state.up && state.linked && state.noded),
             fences: state.fences.iter().map(|fence| self.fence_in_pacemaker(fence)).collect(),
             receipts,
-            ways: self
+            options: self
                 .fencing()
-                .ways(&state.name, &self.hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>()),
+                .options(&state.name, &self.hosts.iter().map(|host| host.name.clone()).collect::<Vec<_>>()),
         }
     }
 }

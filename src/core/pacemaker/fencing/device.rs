@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::topology::Topology;
 use crate::core::config::{canonical, machine_of_agent};
-use crate::core::fence_agents::{Kind, OURS, TAKES_FOR_OFF, WATCHDOG, is_not_false};
+use crate::core::fence_agents::{FenceDeviceKind, OURS, TAKES_FOR_OFF, WATCHDOG, is_not_false};
 use crate::core::grade::Grade;
 use crate::core::node::{Match, NodeName, compare};
 use crate::core::pacemaker::tree::Element;
@@ -17,7 +17,7 @@ pub struct Device {
     /// The type of its agent.
     pub agent: String,
     /// The kind of the device, which decides what its success proves.
-    pub kind: Kind,
+    pub kind: FenceDeviceKind,
     /// The parameter that makes it reboot where Pacemaker means off.
     pub reboots_for_off: Option<String>,
     /// The parameter that makes it run another action than Pacemaker means, or report a machine that it does not find
@@ -41,7 +41,7 @@ struct Machine {
 
 impl Device {
     /// Makes a device of which only these values are known.
-    pub(super) fn only_known_as(id: &str, agent: &str, kind: Kind) -> Self {
+    pub(super) fn only_known_as(id: &str, agent: &str, kind: FenceDeviceKind) -> Self {
         Self {
             id: id.to_owned(),
             agent: agent.to_owned(),
@@ -54,7 +54,7 @@ impl Device {
     }
 
     pub(super) fn watchdog() -> Self {
-        Self::only_known_as(WATCHDOG, WATCHDOG, Kind::Watchdog)
+        Self::only_known_as(WATCHDOG, WATCHDOG, FenceDeviceKind::Watchdog)
     }
 
     pub(super) fn of(
@@ -90,17 +90,17 @@ impl Device {
             TAKES_FOR_OFF.iter().find_map(|(name, what)| Some(format!("{}: {what} is off", says(name, &is_not_false)?)))
         });
         let reboots_for_off = says("pcmk_off_action", &|action| action == "reboot");
-        let kind = match Kind::of(agent, power_agents) {
-            _ if is_odd.is_some() => Kind::Unknown,
-            Kind::Ours { .. } => {
+        let kind = match FenceDeviceKind::of(agent, power_agents) {
+            _ if is_odd.is_some() => FenceDeviceKind::Unknown,
+            FenceDeviceKind::Ours { .. } => {
                 let own = values("minimum_grade");
                 let least = least_of(&own, own.is_empty() || is_open);
-                Kind::Ours { least: if refers { least.min(promises) } else { least } }
+                FenceDeviceKind::Ours { least: if refers { least.min(promises) } else { least } }
             }
-            Kind::Power { reads_reboot } => {
+            FenceDeviceKind::Power { reads_reboot } => {
                 let is_onoff = !is_open && says("method", &|value| value == "onoff").is_some();
                 let is_cycle = says("method", &|value| value != "onoff").is_some();
-                Kind::Power { reads_reboot: (reads_reboot || is_onoff) && !is_cycle }
+                FenceDeviceKind::Power { reads_reboot: (reads_reboot || is_onoff) && !is_cycle }
             }
             other => other,
         };

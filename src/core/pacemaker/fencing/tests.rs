@@ -30,7 +30,7 @@ fn fencing(properties: &str, resources: &str, topology: &str) -> Fencing {
 
 /// Returns the grade that an off of n3.lab proves without a receipt.
 fn grade(resources: &str, topology: &str) -> Grade {
-    fencing("", resources, topology).ways(&name("n3.lab"), &all()).worth(true).grade
+    fencing("", resources, topology).options(&name("n3.lab"), &all()).worth(true).grade
 }
 
 const OURS_ONLY: &str = r#"<primitive id="f" class="stonith" type="fence_ganeti"/>"#;
@@ -81,10 +81,10 @@ fn each_kind_of_device() {
         ("fence_ganeti", vec![("minimum_grade", "isolated")], Grade::Isolated, None, Grade::Isolated),
     ] {
         let of_n3 = [parameters.as_slice(), &[("pcmk_host_list", "n3")]].concat();
-        let ways = fencing("", &device("d", agent, &of_n3), "").ways(&name("n3.lab"), &all());
-        let worth = ways.worth(true);
+        let options = fencing("", &device("d", agent, &of_n3), "").options(&name("n3.lab"), &all());
+        let worth = options.worth(true);
         assert_eq!(
-            (worth.grade, worth.powered, ways.worth(false).grade),
+            (worth.grade, worth.powered, options.worth(false).grade),
             (off, powered, reboot),
             "{agent} {parameters:?}"
         );
@@ -150,7 +150,7 @@ fn only_a_host_list_that_leaves_the_node_out_says_that_it_was_not_this_device() 
     // A short name that two nodes have may be either.
     let two = [name("n3.east"), name("n3.west")];
     let by_short = fencing("", &format!("{ipmi}{}", device("s", "fence_scsi", &[("pcmk_host_list", "n3")])), "");
-    assert_eq!(by_short.ways(&two[0], &two).worth(true).grade, Grade::Isolated);
+    assert_eq!(by_short.options(&two[0], &two).worth(true).grade, Grade::Isolated);
 }
 
 /// For a node with a fencing topology only the devices of its levels count; of a level all have succeeded.
@@ -161,8 +161,8 @@ fn a_topology_decides_which_devices_count() {
         format!("<fencing-level id=\"l{index}\" {target} index=\"{index}\" devices=\"{devices}\"/>")
     };
     let of = |topology: &str| {
-        let ways = fencing("", &all_devices, topology).ways(&name("n3.lab"), &all());
-        (ways.worth(true).grade, ways.has_ours())
+        let options = fencing("", &all_devices, topology).options(&name("n3.lab"), &all());
+        (options.worth(true).grade, options.has_ours())
     };
     assert_eq!(of(""), (Grade::Isolated, true));
     assert_eq!(of(&level("target=\"n3\"", 1, "i")), (Grade::Off, false));
@@ -193,7 +193,8 @@ fn a_topology_decides_which_devices_count() {
 fn watchdog_fencing_may_have_been_it() {
     let of = |value: &str| {
         let property = format!("<nvpair id=\"w\" name=\"stonith-watchdog-timeout\" value=\"{value}\"/>");
-        let worth = fencing(&property, &device("i", "fence_virsh", &[]), "").ways(&name("n3.lab"), &all()).worth(true);
+        let worth =
+            fencing(&property, &device("i", "fence_virsh", &[]), "").options(&name("n3.lab"), &all()).worth(true);
         (worth.grade, worth.powered)
     };
     for off in ["0", "0s"] {
@@ -246,7 +247,7 @@ fn a_machine_of_two_nodes_proves_neither_off() {
             Grade::Isolated,
         ),
     ] {
-        let worth = fencing("", &resources, "").ways(&name("n3.lab"), &all()).worth(true);
+        let worth = fencing("", &resources, "").options(&name("n3.lab"), &all()).worth(true);
         let powered = (expected == Grade::Off).then_some(false);
         assert_eq!((worth.grade, worth.powered), (expected, powered), "{resources}");
     }
@@ -272,7 +273,7 @@ fn utilization_is_no_node_attribute() {
     };
     let of = |tag: &str| {
         let fencing = Fencing::of(&Element::parse(&text(tag)).unwrap(), &BTreeSet::new());
-        fencing.ways(&name("n3.lab"), &all()).has_ours()
+        fencing.options(&name("n3.lab"), &all()).has_ours()
     };
     assert_eq!((of("instance_attributes"), of("utilization")), (false, true));
 }

@@ -1,18 +1,18 @@
 //! Tests each kind of device in each state, with each other one, in one level and in two.
 
-use super::super::reading::{Kind, Life, Observed, Sees};
+use super::super::reading::{Life, Observed, PowerDeviceKind, Sees};
 use super::{Remembered, Task, Walk, WalkStep, WalkVerdict};
 use crate::core::grade::Grade;
 
 mod levels;
 
 /// A BMC, a chassis manager or hypervisor, a PDU outlet, a device of no known kind, shunning.
-const KINDS: [(char, Kind); 5] = [
-    ('B', Kind { sees: Sees::Machine, shares_power: true }),
-    ('M', Kind { sees: Sees::Machine, shares_power: false }),
-    ('F', Kind { sees: Sees::Feed, shares_power: false }),
-    ('U', Kind { sees: Sees::Unknown, shares_power: false }),
-    ('A', Kind { sees: Sees::Access, shares_power: false }),
+const KINDS: [(char, PowerDeviceKind); 5] = [
+    ('B', PowerDeviceKind { sees: Sees::Machine, shares_power: true }),
+    ('M', PowerDeviceKind { sees: Sees::Machine, shares_power: false }),
+    ('F', PowerDeviceKind { sees: Sees::Feed, shares_power: false }),
+    ('U', PowerDeviceKind { sees: Sees::Unknown, shares_power: false }),
+    ('A', PowerDeviceKind { sees: Sees::Access, shares_power: false }),
 ];
 
 /// The state and behaviour of a device.
@@ -35,7 +35,7 @@ const STATES: [(char, State); 5] =
 
 #[derive(Clone, Copy)]
 struct Device {
-    kind: Kind,
+    kind: PowerDeviceKind,
     state: State,
     /// The state of the device after a later level has switched something.
     then: Option<State>,
@@ -59,7 +59,7 @@ fn name(index: usize) -> String {
 
 /// Runs a walk on model devices as `ganeti-oob` runs it on real ones.
 fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &[Remembered]) -> (WalkVerdict, Walk) {
-    let named: Vec<Vec<(String, Kind)>> =
+    let named: Vec<Vec<(String, PowerDeviceKind)>> =
         levels.iter().map(|level| level.iter().map(|index| (name(*index), devices[*index].kind)).collect()).collect();
     let mut walk = Walk::new(task, &named, remembered);
     loop {

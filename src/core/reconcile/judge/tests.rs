@@ -1,7 +1,7 @@
 use super::*;
 use crate::core::ganeti::config::Node;
 use crate::core::node::NodeName;
-use crate::core::pacemaker::fencing::Ways;
+use crate::core::pacemaker::fencing::FencingOptions;
 use crate::core::receipt::Timestamp;
 use crate::core::reconcile::{Decision, MasterRoleState, reconcile};
 
@@ -27,7 +27,7 @@ fn node(of: &str, member: Membership, is_remote: bool) -> NodeState {
         answers: None,
         fences: Vec::new(),
         receipts: Vec::new(),
-        ways: Ways::ours(Grade::Bounded),
+        options: FencingOptions::ours(Grade::Bounded),
     }
 }
 

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::core::history::join_entries;
-use crate::core::pacemaker::fencing::Ways;
+use crate::core::pacemaker::fencing::FencingOptions;
 use crate::core::receipt::tests::intent;
 use crate::core::receipt::{Action, Intent, LogEntry, Timestamp};
 use crate::core::reconcile::{MasterRoleState, Membership, Memory, ReconcileInput, Settings, reconcile};
@@ -42,7 +42,7 @@ fn node(of: &str, fences: Vec<Fence>) -> NodeState {
         answers: Some(false),
         fences,
         receipts: Vec::new(),
-        ways: Ways::ours(Grade::Bounded),
+        options: FencingOptions::ours(Grade::Bounded),
     }
 }
 
@@ -185,7 +185,7 @@ fn a_peers_receipt_is_believed_within_limits() {
     }
     // If Pacemaker cannot have used a `fence_ganeti` device, the receipt is not of its fencing.
     let mut state = state("n2");
-    state.nodes[2].ways = Ways::of_kinds(&[&[crate::core::fence_agents::Kind::Fabric]]);
+    state.nodes[2].options = FencingOptions::of_kinds(&[&[crate::core::fence_agents::FenceDeviceKind::Fabric]]);
     take(&mut state.nodes[2], &name("n2.lab"), &[off()], Grade::Off, &all());
     assert!(state.nodes[2].receipts.is_empty());
     // A fencing gets one receipt: the nearest.

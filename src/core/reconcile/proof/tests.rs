@@ -1,7 +1,7 @@
 use super::*;
-use crate::core::fence_agents::Kind;
+use crate::core::fence_agents::FenceDeviceKind;
 
-const POWER: Kind = Kind::Power { reads_reboot: true };
+const POWER: FenceDeviceKind = FenceDeviceKind::Power { reads_reboot: true };
 
 fn fence(at_ms: u64) -> Fence {
     let delegate = Delegate::Host(NodeName::new("n1").unwrap());
@@ -14,15 +14,15 @@ fn receipt(id: &str, ended_ms: u64, grade: Grade) -> PowerReceipt {
 }
 
 /// Returns the proofs where Pacemaker may have used any one of these kinds of devices.
-fn proven(fences: &[Fence], receipts: &[PowerReceipt], kinds: &[Kind]) -> Vec<Proof> {
-    let kinds: Vec<&[Kind]> = kinds.iter().map(std::slice::from_ref).collect();
-    let ways = Ways::of_kinds(&kinds);
-    proofs(&FencingEvidence { fences, receipts, ways: &ways, first: &First::new() })
+fn proven(fences: &[Fence], receipts: &[PowerReceipt], kinds: &[FenceDeviceKind]) -> Vec<Proof> {
+    let kinds: Vec<&[FenceDeviceKind]> = kinds.iter().map(std::slice::from_ref).collect();
+    let options = FencingOptions::of_kinds(&kinds);
+    proofs(&FencingEvidence { fences, receipts, options: &options, first: &First::new() })
 }
 
 /// Returns the same as (grade, keys), with a `fence_ganeti` device of the default grade.
 fn found(fences: Vec<Fence>, receipts: Vec<PowerReceipt>) -> Vec<(Grade, Vec<String>)> {
-    let ours = [Kind::Ours { least: Grade::Bounded }];
+    let ours = [FenceDeviceKind::Ours { least: Grade::Bounded }];
     proven(&fences, &receipts, &ours).into_iter().map(|proof| (proof.grade, proof.keys)).collect()
 }
 
@@ -48,15 +48,15 @@ fn each_receipt_is_of_one_fencing_only_the_nearest() {
 /// each of them reads the power.
 #[test]
 fn without_a_receipt_the_weakest_device_counts() {
-    let ours = |least| Kind::Ours { least };
+    let ours = |least| FenceDeviceKind::Ours { least };
     for (kinds, grade, powered) in [
         (vec![POWER], Grade::Off, Some(false)),
         (vec![ours(Grade::Bounded)], Grade::Bounded, None),
         (vec![ours(Grade::Isolated)], Grade::Isolated, None),
         (vec![POWER, ours(Grade::Bounded)], Grade::Bounded, None),
-        (vec![Kind::Fabric, ours(Grade::Bounded)], Grade::Isolated, None),
-        (vec![Kind::Unknown, POWER], Grade::Isolated, None),
-        (vec![Kind::Watchdog, POWER], Grade::Bounded, None),
+        (vec![FenceDeviceKind::Fabric, ours(Grade::Bounded)], Grade::Isolated, None),
+        (vec![FenceDeviceKind::Unknown, POWER], Grade::Isolated, None),
+        (vec![FenceDeviceKind::Watchdog, POWER], Grade::Bounded, None),
         (vec![], Grade::Isolated, None),
     ] {
         let proof = &proven(&[fence(100_000)], &[], &kinds)[0];
@@ -71,7 +71,7 @@ fn a_human_and_the_watchdog_are_no_devices() {
         [(Delegate::Human, Grade::Off, Some(false)), (Delegate::Watchdog, Grade::Bounded, None)]
     {
         let fence = Fence { delegate, ..fence(100_000) };
-        let proofs = proven(&[fence], &[receipt("a", 100_000, Grade::Isolated)], &[Kind::Fabric]);
+        let proofs = proven(&[fence], &[receipt("a", 100_000, Grade::Isolated)], &[FenceDeviceKind::Fabric]);
         let proof = proofs.iter().find(|proof| proof.keys == keys(&["fence off 100"])).unwrap();
         assert_eq!((proof.grade, proof.powered), (grade, powered));
     }
@@ -88,7 +88,7 @@ fn a_weaker_receipt_nearby_lowers_a_fencing_without_one() {
 #[test]
 fn a_receipt_of_somebody_else_is_not_of_the_fencing() {
     let by_hand = PowerReceipt { by_fencer: false, action: Action::Cycle, ..receipt("a", 99_000, Grade::Off) };
-    let proofs = proven(&[fence(100_000)], &[by_hand], &[Kind::Fabric]);
+    let proofs = proven(&[fence(100_000)], &[by_hand], &[FenceDeviceKind::Fabric]);
     let of_fence = proofs.iter().find(|proof| proof.keys == keys(&["fence off 100"])).unwrap();
     assert_eq!(of_fence.grade, Grade::Isolated);
 }
@@ -258,20 +258,21 @@ fn what_was_stronger_before_a_later_loss_is_of_another_boot() {
 /// raise it, a receipt that is found later does, and a weaker device lowers it.
 #[test]
 fn a_device_of_today_lifts_no_fencing_of_before() {
-    let of = |first: Option<Worth>, ways: &[Kind], receipts: &[PowerReceipt]| {
+    let of = |first: Option<Worth>, options: &[FenceDeviceKind], receipts: &[PowerReceipt]| {
         let first = first.map(|worth| ("fence off 100".to_owned(), worth)).into_iter().collect();
-        let kinds: Vec<&[Kind]> = ways.iter().map(std::slice::from_ref).collect();
-        let ways = Ways::of_kinds(&kinds);
-        let proofs = proofs(&FencingEvidence { fences: &[fence(100_000)], receipts, ways: &ways, first: &first });
+        let kinds: Vec<&[FenceDeviceKind]> = options.iter().map(std::slice::from_ref).collect();
+        let options = FencingOptions::of_kinds(&kinds);
+        let proofs = proofs(&FencingEvidence { fences: &[fence(100_000)], receipts, options: &options, first: &first });
         (proofs[0].grade, proofs[0].powered)
     };
     let fabric = Some(Evidence::Fabric.worth());
     assert_eq!(of(None, &[POWER], &[]), (Grade::Off, Some(false)));
     assert_eq!(of(fabric, &[POWER], &[]), (Grade::Isolated, None));
-    assert_eq!(of(Some(Evidence::PowerOff.worth()), &[Kind::Fabric], &[]), (Grade::Isolated, None));
+    assert_eq!(of(Some(Evidence::PowerOff.worth()), &[FenceDeviceKind::Fabric], &[]), (Grade::Isolated, None));
     assert_eq!(of(fabric, &[POWER], &[receipt("a", 99_000, Grade::Off)]), (Grade::Off, Some(false)));
     let by_human = Fence { delegate: Delegate::Human, ..fence(100_000) };
     let first = [("fence off 100".to_owned(), Evidence::Fabric.worth())].into();
-    let confirmed = FencingEvidence { fences: &[by_human], receipts: &[], ways: &Ways::default(), first: &first };
+    let confirmed =
+        FencingEvidence { fences: &[by_human], receipts: &[], options: &FencingOptions::default(), first: &first };
     assert_eq!(proofs(&confirmed)[0].grade, Grade::Off, "a human's word is not a device's");
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::core::ganeti::config::Node;
-use crate::core::pacemaker::fencing::Ways;
+use crate::core::pacemaker::fencing::FencingOptions;
 use crate::core::pacemaker::state::{Delegate, Fence, FenceAction};
 use crate::core::receipt::Timestamp;
 use crate::core::reconcile::{First, MasterRoleState, Settings, reconcile};
@@ -33,7 +33,7 @@ fn seen(fenced_ms: Option<u64>, recorded_ms: u64) -> NodeState {
         answers: None,
         fences: fenced_ms.map(fence).into_iter().collect(),
         receipts: Vec::new(),
-        ways: Ways::ours(Grade::Bounded),
+        options: FencingOptions::ours(Grade::Bounded),
     }
 }
 
@@ -255,8 +255,12 @@ fn a_record_of_this_moment_rests_on_the_proof_that_led_to_it() {
         drained: false,
         vm_capable: true,
     };
-    let proof =
-        proofs(&FencingEvidence { fences: &state.fences, receipts: &[], ways: &state.ways, first: &First::new() });
+    let proof = proofs(&FencingEvidence {
+        fences: &state.fences,
+        receipts: &[],
+        options: &state.options,
+        first: &First::new(),
+    });
     let decision = Decision::Offline {
         job: crate::core::ganeti::offline_job::OfflineJob {
             node: state.ganeti.name.clone(),
@@ -307,7 +311,7 @@ fn only_what_may_prove_more_is_asked_for() {
         completed_ms: Some(NOW - 5_000),
         delegate: Delegate::Host(name("n2.lab")),
     }];
-    lost.ways = Ways::ours(Grade::Isolated);
+    lost.options = FencingOptions::ours(Grade::Isolated);
     let helper =
         NodeState { ganeti: Node { name: name("n2.lab"), offline: false, ..lost.ganeti.clone() }, ..seen(None, NOW) };
     let memory = watched(&lost);

@@ -28,12 +28,12 @@ fn shunned(claim: MasterClaim) -> MasterClaim {
     MasterClaim { shunned: true, ..claim }
 }
 
-fn outdated(master: &str) -> Standing {
-    Standing::Outdated(master.to_owned())
+fn outdated(master: &str) -> MasterStanding {
+    MasterStanding::Outdated(master.to_owned())
 }
 
 /// Returns the standing among five candidates.
-fn standing(here: &NodeName, claims: &[MasterClaim], served: Served) -> Standing {
+fn standing(here: &NodeName, claims: &[MasterClaim], served: Served) -> MasterStanding {
     super::standing(here, claims, 5, served)
 }
 
@@ -59,10 +59,10 @@ fn a_stale_master_is_found() {
     }
     // A failover to n1 has just ended, and the confd of the others has not read its file yet.
     let late = [own(30), claims_itself("n2.lab", 29), says("n3.lab", "n2.lab", 29)];
-    assert_eq!(standing(&here(), &late, Served::Now), Standing::Undisputed);
+    assert_eq!(standing(&here(), &late, Served::Now), MasterStanding::Undisputed);
     for served in ALL {
         let confirmed = [own(30), says("n3.lab", "n1.lab", 30), claims_itself("n2.lab", 12)];
-        assert_eq!(standing(&here(), &confirmed, served), Standing::Undisputed);
+        assert_eq!(standing(&here(), &confirmed, served), MasterStanding::Undisputed);
     }
 }
 
@@ -76,7 +76,7 @@ fn an_older_configuration_never_overrules_a_newer_one() {
     let all_five = [&five[..], &[says("n4.lab", "n2.lab", 149), says("n5.lab", "n2.lab", 149)]].concat();
     for claims in [&two[..], &five, &all_five] {
         for served in [Served::Now, Served::ThisBoot] {
-            assert_eq!(standing(&here(), claims, served), Standing::Undisputed, "{claims:?}");
+            assert_eq!(standing(&here(), claims, served), MasterStanding::Undisputed, "{claims:?}");
         }
         assert_eq!(standing(&here(), claims, Served::Never).new_master(), None, "it may take the role: {claims:?}");
         assert_eq!(disagreement(&here(), claims), None, "full mode: {claims:?}");
@@ -114,10 +114,10 @@ fn a_fork_is_not_promoted_before_it_serves() {
     let forked = [own(30), claims_itself("n2.lab", 25), says("n3.lab", "n2.lab", 25)];
     let unconfirmed = standing(&here(), &forked, Served::Never);
     let who = "n2.lab names n2.lab (serial 25), this node names n1.lab (serial 30)";
-    assert_eq!(unconfirmed, Standing::Unconfirmed(who.to_owned()));
+    assert_eq!(unconfirmed, MasterStanding::Unconfirmed(who.to_owned()));
     let score = promotion_score(NodeRole::Master, &unconfirmed, &forked, None);
     assert!(score.is_some_and(|score| score < MASTER_SCORE), "{score:?}");
-    assert_eq!(standing(&here(), &forked, Served::ThisBoot), Standing::Undisputed, "its luxid is started again");
+    assert_eq!(standing(&here(), &forked, Served::ThisBoot), MasterStanding::Undisputed, "its luxid is started again");
 }
 
 /// A host that receives no claim that counts may be shunned, or its shun list is old. It is promoted only if it has
@@ -126,16 +126,20 @@ fn a_fork_is_not_promoted_before_it_serves() {
 fn a_host_that_hears_nobody_is_not_promoted_before_it_serves() {
     for claims in [vec![], vec![own(160)], vec![own(160), shunned(claims_itself("n2.lab", 162))]] {
         let alone = standing(&here(), &claims, Served::Never);
-        assert!(matches!(alone, Standing::Unconfirmed(_)), "{alone:?}");
+        assert!(matches!(alone, MasterStanding::Unconfirmed(_)), "{alone:?}");
         let score = promotion_score(NodeRole::Master, &alone, &claims, None);
         assert!(
             score.is_some_and(|score| score < MASTER_SCORE),
             "it may take the role, after every master that serves"
         );
         for served in [Served::Now, Served::ThisBoot] {
-            assert_eq!(standing(&here(), &claims, served), Standing::Undisputed);
+            assert_eq!(standing(&here(), &claims, served), MasterStanding::Undisputed);
         }
-        assert_eq!(super::standing(&here(), &claims, 1, Served::Never), Standing::Undisputed, "the only candidate");
+        assert_eq!(
+            super::standing(&here(), &claims, 1, Served::Never),
+            MasterStanding::Undisputed,
+            "the only candidate"
+        );
     }
 }
 
@@ -144,10 +148,14 @@ fn a_host_that_hears_nobody_is_not_promoted_before_it_serves() {
 #[test]
 fn one_voice_does_not_end_a_master() {
     let returned = [own(110), claims_itself("n3.lab", 130), says("n2.lab", "n1.lab", 110)];
-    assert_eq!(standing(&here(), &returned, Served::Now), Standing::Undisputed);
+    assert_eq!(standing(&here(), &returned, Served::Now), MasterStanding::Undisputed);
     assert_eq!(disagreement(&here(), &returned), None);
     let of_two = [own(110), claims_itself("n2.lab", 130)];
-    assert_eq!(standing(&here(), &of_two, Served::Now), Standing::Undisputed, "of two nodes, the one that serves");
+    assert_eq!(
+        standing(&here(), &of_two, Served::Now),
+        MasterStanding::Undisputed,
+        "of two nodes, the one that serves"
+    );
     // A second forked configuration does not change the result.
     let two_forks = [own(20), claims_itself("n2.lab", 30), claims_itself("n4.lab", 25), says("n3.lab", "n4.lab", 25)];
     assert_eq!(standing(&here(), &two_forks, Served::Now), outdated("n4.lab"));
@@ -158,13 +166,13 @@ fn one_voice_does_not_end_a_master() {
 fn the_word_of_a_shunned_node_never_counts() {
     let returned = [own(110), shunned(claims_itself("n2.lab", 130)), shunned(says("n3.lab", "n2.lab", 130))];
     for served in [Served::Now, Served::ThisBoot] {
-        assert_eq!(standing(&here(), &returned, served), Standing::Undisputed, "{served:?}");
+        assert_eq!(standing(&here(), &returned, served), MasterStanding::Undisputed, "{served:?}");
     }
     assert_eq!(standing(&here(), &returned, Served::Never).new_master(), None);
     assert_eq!(disagreement(&here(), &returned), None);
     assert_eq!(newer_copy(Some(110), &returned), None);
     assert_eq!(update_newer_config(None, 110, &returned), None);
-    assert_eq!(promotion_score(NodeRole::Candidate, &Standing::Undisputed, &returned, None), Some(1000));
+    assert_eq!(promotion_score(NodeRole::Candidate, &MasterStanding::Undisputed, &returned, None), Some(1000));
     assert!(is_alone(&returned));
     let text = ignored(&here(), &returned).unwrap();
     assert!(text.starts_with("n2.lab, n3.lab: shunned here, ignored: n2.lab names n2.lab (serial 130)"), "{text}");
@@ -191,7 +199,7 @@ fn equal_serials_with_different_masters_name_both() {
     }
     assert_eq!(disagreement(&here(), &tie), None, "full mode ends no master for it");
     let for_us = [own(101), says("n3.lab", "n1.lab", 101), claims_itself("n2.lab", 101)];
-    assert_eq!(standing(&here(), &for_us, Served::Never), Standing::Undisputed);
+    assert_eq!(standing(&here(), &for_us, Served::Never), MasterStanding::Undisputed);
     let against = [own(101), says("n3.lab", "n2.lab", 101), claims_itself("n2.lab", 101)];
     assert_eq!(standing(&here(), &against, Served::Never), outdated("n2.lab"));
 }
@@ -201,13 +209,14 @@ fn equal_serials_with_different_masters_name_both() {
 fn a_master_that_is_behind_does_not_lead_with_its_old_copy() {
     let restored = [own(50), says("n2.lab", "n1.lab", 150), says("n3.lab", "n1.lab", 149)];
     for served in IDLE {
-        assert_eq!(standing(&here(), &restored, served), Standing::Behind);
+        assert_eq!(standing(&here(), &restored, served), MasterStanding::Behind);
     }
-    assert_eq!(standing(&here(), &restored, Served::Now), Standing::Undisputed);
+    assert_eq!(standing(&here(), &restored, Served::Now), MasterStanding::Undisputed);
     assert_eq!(newer_copy(Some(50), &restored), Some((50, 150)));
-    let score = |claims: &[MasterClaim]| promotion_score(NodeRole::Candidate, &Standing::Undisputed, claims, None);
+    let score =
+        |claims: &[MasterClaim]| promotion_score(NodeRole::Candidate, &MasterStanding::Undisputed, claims, None);
     let (_, as_n2) = seen_by("n2.lab", &restored);
-    assert!(promotion_score(NodeRole::Master, &Standing::Behind, &restored, None) < score(&as_n2));
+    assert!(promotion_score(NodeRole::Master, &MasterStanding::Behind, &restored, None) < score(&as_n2));
 }
 
 /// Full mode: the agreement of the peers. A silent node does not count, and an old configuration is not a disagreement.
@@ -225,13 +234,14 @@ fn a_majority_of_newer_configurations_is_a_disagreement() {
 /// Ganeti issue 1242: its failover uses whichever configuration it finds.
 #[test]
 fn the_most_recent_candidate_is_preferred() {
-    let score = |claims: &[MasterClaim]| promotion_score(NodeRole::Candidate, &Standing::Undisputed, claims, None);
+    let score =
+        |claims: &[MasterClaim]| promotion_score(NodeRole::Candidate, &MasterStanding::Undisputed, claims, None);
     assert_eq!(score(&[own(40), says("n2.lab", "n1.lab", 40)]), Some(1000));
     assert_eq!(score(&[own(37), says("n2.lab", "n1.lab", 40)]), Some(997));
     assert_eq!(score(&[own(0), says("n2.lab", "x", u64::MAX)]), Some(1));
     assert_eq!(score(&[says("n2.lab", "n1.lab", 40)]), Some(1), "an own copy of unknown age: after all others");
     assert_eq!(score(&[]), Some(1));
-    assert_eq!(promotion_score(NodeRole::Other, &Standing::Undisputed, &[own(40)], None), None);
+    assert_eq!(promotion_score(NodeRole::Other, &MasterStanding::Undisputed, &[own(40)], None), None);
     assert_eq!(
         promotion_score(NodeRole::Master, &outdated("n2.lab"), &[own(40)], None),
         None,
@@ -247,13 +257,14 @@ fn the_most_recent_candidate_is_preferred() {
 /// again.
 #[test]
 fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
-    let score = |serial, offered| promotion_score(NodeRole::Master, &Standing::Undisputed, &[own(serial)], offered);
+    let score =
+        |serial, offered| promotion_score(NodeRole::Master, &MasterStanding::Undisputed, &[own(serial)], offered);
     let old = score(40, None);
     assert_eq!(old, Some(10_040));
     assert_eq!(score(47, old), old, "no change with each change of the configuration");
     assert!(score(41, Some(1000)) > old, "a candidate that became master");
     assert_eq!(
-        promotion_score(NodeRole::Master, &Standing::Undisputed, &[], None),
+        promotion_score(NodeRole::Master, &MasterStanding::Undisputed, &[], None),
         Some(MASTER_SCORE),
         "confd is silent"
     );

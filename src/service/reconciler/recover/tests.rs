@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::core::ganeti::config::Node;
 use crate::core::ganeti::offline_job::OfflineJob;
-use crate::core::pacemaker::fencing::Ways;
+use crate::core::pacemaker::fencing::FencingOptions;
 use crate::core::receipt::Timestamp;
 use crate::core::reconcile::{
     MasterRoleState, Membership, NodeDecision, NodeState, Pause, PowerAction, Proof, ProofSource,
@@ -136,7 +136,7 @@ fn lost(at: Timestamp) -> (ReconcileInput, Plan) {
         answers: None,
         fences: Vec::new(),
         receipts: Vec::new(),
-        ways: Ways::ours(Grade::Bounded),
+        options: FencingOptions::ours(Grade::Bounded),
     };
     let state = ReconcileInput {
         now: at,

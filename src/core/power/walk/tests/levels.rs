@@ -58,7 +58,7 @@ fn no_off_against_a_running_machine() {
             assert!(members.iter().all(|index| devices[*index].state == State::Off));
             for known in seen {
                 let index = (0..devices.len()).find(|index| name(*index) == known.device).unwrap();
-                let own: Vec<Kind> = members.iter().map(|index| devices[*index].kind).collect();
+                let own: Vec<PowerDeviceKind> = members.iter().map(|index| devices[*index].kind).collect();
                 let may = match devices[index].kind.sees {
                     Sees::Access => true,
                     Sees::Feed => own.iter().any(|kind| kind.sees == Sees::Machine),

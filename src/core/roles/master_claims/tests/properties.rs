@@ -90,7 +90,7 @@ proptest! {
 
     #[test]
     fn scores_are_below_infinity_and_follow_the_serial(claims in any_claims()) {
-        if let Some(score) = promotion_score(NodeRole::Candidate, &Standing::Undisputed, &claims, None) {
+        if let Some(score) = promotion_score(NodeRole::Candidate, &MasterStanding::Undisputed, &claims, None) {
             prop_assert!((1..=1000).contains(&score));
         }
     }

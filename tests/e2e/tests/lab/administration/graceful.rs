@@ -22,12 +22,12 @@ const GRACE: u64 = 65;
 
 /// A method to leave the cluster, and the method to return.
 #[derive(Clone, Copy, Debug)]
-enum Way {
+enum Departure {
     Standby,
     CleanStop,
 }
 
-impl Way {
+impl Departure {
     fn leave(self, scene: &Scene, name: &str) {
         match self {
             Self::Standby => scene.standby(name, true),
@@ -47,53 +47,53 @@ impl Way {
 pub(crate) fn each_way(scene: &Scene) {
     println!("the cluster stack has run for {} s", stack_age(&scene.host(&scene.holder().unwrap())));
     // The master first: a host whose stack was stopped here has a start-up grace of its own, if it becomes the master.
-    for way in [Way::Standby, Way::CleanStop] {
-        the_master_leaves(scene, way);
-        another_leaves(scene, way);
+    for departure in [Departure::Standby, Departure::CleanStop] {
+        the_master_leaves(scene, departure);
+        another_leaves(scene, departure);
     }
 }
 
 /// For a node that is not the master: the role stays where it is.
-fn another_leaves(scene: &Scene, way: Way) {
+fn another_leaves(scene: &Scene, departure: Departure) {
     let master = scene.holder().unwrap();
     let other = scene.others(&master)[0].name().to_owned();
     past_the_grace(scene, &master);
-    way.leave(scene, &other);
-    wait_drained(scene, &[&other], way);
+    departure.leave(scene, &other);
+    wait_drained(scene, &[&other], departure);
     scene.assert_end(&End { master: &master, drained: &[&other], ..End::default() });
-    returned(scene, way, &other, &master);
+    returned(scene, departure, &other, &master);
 }
 
 /// For the master: another node takes the role, and drains the old master.
-fn the_master_leaves(scene: &Scene, way: Way) {
+fn the_master_leaves(scene: &Scene, departure: Departure) {
     let old = scene.holder().unwrap();
     let begun = Instant::now();
-    way.leave(scene, &old);
+    departure.leave(scene, &old);
     let new = scene.wait_new_master(&old);
-    println!("{way:?} of the master: {new} serves after {:.1} s", begun.elapsed().as_secs_f64());
+    println!("{departure:?} of the master: {new} serves after {:.1} s", begun.elapsed().as_secs_f64());
     past_the_grace(scene, &new);
-    wait_drained(scene, &[&old], way);
+    wait_drained(scene, &[&old], departure);
     scene.assert_end(&End { master: &new, drained: &[&old], ..End::default() });
-    returned(scene, way, &old, &new);
+    returned(scene, departure, &old, &new);
 }
 
 /// The node is back in its earlier state: a candidate, not drained. The role stays where it is.
-fn returned(scene: &Scene, way: Way, name: &str, master: &str) {
-    way.come_back(scene, name);
-    wait_drained(scene, &[], way);
+fn returned(scene: &Scene, departure: Departure, name: &str, master: &str) {
+    departure.come_back(scene, name);
+    wait_drained(scene, &[], departure);
     scene.wait("all are well", 60, || Ok(scene.is_well(master)));
     scene.assert_end(&End { master, ..End::default() });
     assert_eq!(scene.flags()[name].role, "C", "it is a candidate again");
     assert_eq!(scene.failures(), Vec::<String>::new(), "{name} can take the role again");
 }
 
-fn wait_drained(scene: &Scene, names: &[&str], way: Way) {
+fn wait_drained(scene: &Scene, names: &[&str], departure: Departure) {
     let took = scene.wait(&format!("Ganeti has {names:?} drained"), 60, || {
         let flags = scene.flags();
         let drained = flags.iter().filter(|(_, flags)| flags.drained).map(|(name, _)| name.as_str());
         Ok(!flags.is_empty() && drained.eq(names.iter().copied()))
     });
-    println!("{way:?}: Ganeti has {names:?} drained, {:.1} s after it was asked for", took.as_secs_f64());
+    println!("{departure:?}: Ganeti has {names:?} drained, {:.1} s after it was asked for", took.as_secs_f64());
 }
 
 /// Waits until the start-up grace of this host's cluster stack is over.
