@@ -34,7 +34,7 @@ pub enum FenceDeviceKind {
     Fabric,
     /// The host is trusted to reset itself in time.
     Watchdog,
-    /// A device of which it is not known whether it switches power or cuts a path.
+    /// A device of which it is unknown whether it switches power or cuts a path.
     Unknown,
 }
 
