@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The sources of commands that claim to change nothing.
-const LOOK: [&str; 6] = ["status", "report.rs", "rehearse.rs", "recover.rs", "check", "history"];
+const READ_ONLY: [&str; 6] = ["status", "report.rs", "rehearse.rs", "recover.rs", "check", "history"];
 
 /// Functions that change a rule, a file or Ganeti's record.
 const CHANGES: [&str; 15] = [
@@ -39,7 +39,7 @@ fn sources(path: &Path, into: &mut Vec<PathBuf>) {
 #[test]
 fn no_command_that_only_looks_holds_what_changes_something() {
     let commands = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
-    for name in LOOK {
+    for name in READ_ONLY {
         let mut files = Vec::new();
         sources(&commands.join(name), &mut files);
         files.retain(|file| !file.ends_with("tests.rs"));

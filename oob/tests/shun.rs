@@ -100,7 +100,7 @@ fn an_administrator_shuns_a_node_for_a_reason() {
     }
 }
 
-const LOOK: &str = "oob sync\nkept\noob power-status n3.lab\nnft list ruleset\n";
+const SYNC_AND_READ: &str = "oob sync\nkept\noob power-status n3.lab\nnft list ruleset\n";
 
 /// A regular node is believed about itself only: its statements about others change no grade, no epoch, no rule and no
 /// file.
@@ -108,7 +108,7 @@ const LOOK: &str = "oob sync\nkept\noob power-status n3.lab\nnft list ruleset\n"
 fn what_a_regular_node_says_of_others_changes_nothing() {
     for epoch in [1, 3, u64::MAX] {
         let reply = answer(4, json!({"n3.lab": lie(epoch, "192.0.2.3"), "foreign": lie(1, "192.0.2.254")}));
-        let Some(seen) = in_cluster(&[answer(2, json!({})), reply], LOOK) else { return };
+        let Some(seen) = in_cluster(&[answer(2, json!({})), reply], SYNC_AND_READ) else { return };
         assert!(seen.contains("\"powered\":true"), "{epoch}: {seen}");
         assert!(seen.contains("none\n") && !seen.contains("gnt-ha-shunned"), "{epoch}: {seen}");
     }
@@ -124,7 +124,7 @@ fn what_a_candidate_says_is_limited() {
         (json!({"n3.lab": lie(4_000_000_001, "192.0.2.3")}), "the largest that is taken"),
         (json!({"n3.lab": lie(u64::MAX, "192.0.2.3")}), ""),
     ] {
-        let Some(seen) = in_cluster(&[answer(2, entries.clone()), answer(4, json!({}))], LOOK) else { return };
+        let Some(seen) = in_cluster(&[answer(2, entries.clone()), answer(4, json!({}))], SYNC_AND_READ) else { return };
         assert!(seen.contains("\"powered\":true") && seen.contains("none\n"), "{entries}: {seen}");
         assert!(!seen.contains("gnt-ha-shunned") && seen.contains(why), "{entries}: {seen}");
     }
@@ -151,7 +151,7 @@ fn what_a_candidate_says_is_limited() {
     let Some(seen) = in_cluster(&[answer(2, json!({"n3.lab": off})), answer(4, json!({}))], &script) else { return };
     assert!(seen.contains("its power is unknown") && seen.contains("shunned with scope tcp only"), "{seen}");
     let true_word = answer(2, json!({"n3.lab": lie(1, "192.0.2.3")}));
-    let Some(seen) = in_cluster(&[true_word, answer(4, json!({}))], LOOK) else { return };
+    let Some(seen) = in_cluster(&[true_word, answer(4, json!({}))], SYNC_AND_READ) else { return };
     assert!(seen.contains("\"grade\":\"bounded\"") && seen.contains("elements = { 192.0.2.3 }"), "{seen}");
 }
 

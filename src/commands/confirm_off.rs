@@ -26,7 +26,7 @@ use crate::sys::tcp_check::{self, NODED_PORT};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The time limit for the node to show that it runs.
-const THERE: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The command line of `confirm-off`.
 #[derive(Debug, Args)]
@@ -122,9 +122,9 @@ fn seen(
     };
     let addresses = ssconf.name_addresses("node_primary_ips")?;
     let address = addresses.into_iter().find(|(name, _)| name == node).map(|(_, address)| address);
-    let refusals = OwnRefusals::read(&places.state_dir, deadline.at_most(THERE));
+    let refusals = OwnRefusals::read(&places.state_dir, deadline.at_most(CONNECT_TIMEOUT));
     let (answers, was_asked) = address.map_or((false, false), |address| {
-        let deadline = deadline.at_most(THERE);
+        let deadline = deadline.at_most(CONNECT_TIMEOUT);
         let is_there = || tcp_check::is_there(address, NODED_PORT, deadline);
         let accepts = || !tcp_check::accepting(&[address], NODED_PORT, 1, deadline).is_empty();
         asked(refusals.of(address), is_there, accepts)

@@ -29,14 +29,14 @@ use crate::sys::pacemaker::{self, PacemakerError, fence};
 const VERSION: u32 = 1;
 
 /// The time limit for everything before the fencing.
-const BEFORE: Duration = Duration::from_secs(60);
+const COLLECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The time limit of the fencing (`stonith_admin --timeout`); `MORE` is the additional time for the tool itself.
-const FENCING: Duration = Duration::from_secs(120);
+const FENCING_TIMEOUT: Duration = Duration::from_secs(120);
 const MORE: Duration = Duration::from_secs(6);
 
 /// The time limit for everything after the fencing. Ganeti waits for a dead master candidate at each step of a job.
-const AFTER: Duration = Duration::from_secs(180);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// The time limit for one reading of the state; `PAUSE` is the interval between two.
 const READ_LIMIT: Duration = Duration::from_secs(5);
@@ -93,7 +93,7 @@ struct Report<'a> {
 /// [`CommandError::NoDrill`] if nothing was done, [`CommandError::Drill`] if the fencing failed; otherwise the error of
 /// the rehearsal or of the output.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
-    let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(BEFORE))?;
+    let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(COLLECT_TIMEOUT))?;
     let node = &rehearsal.node;
     let no_drill = |error| CommandError::NoDrill { node: node.clone(), error: Box::new(error) };
     let print = |text: &str| if arguments.json { Ok(()) } else { cli::print(text) };
@@ -127,13 +127,13 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         Some(ms) => print(&format!("{:6.1} s  {what}\n", ms as f64 / 1000.0)),
         None => Ok(()),
     };
-    let ended = Deadline::after(waited(FENCING, rehearsal.times.delay) + MORE);
-    fence::fence(&rehearsal.name, Fencing::Reboot, FENCING, ended)
+    let ended = Deadline::after(waited(FENCING_TIMEOUT, rehearsal.times.delay) + MORE);
+    fence::fence(&rehearsal.name, Fencing::Reboot, FENCING_TIMEOUT, ended)
         .map_err(|error| CommandError::Drill { node: node.clone(), error })?;
     let mut course = Course { fenced_ms: Some(elapsed()), ..Course::default() };
     report(course.fenced_ms, &format!("{node} is fenced"))?;
     let mut last = status;
-    let deadline = Deadline::after(AFTER);
+    let deadline = Deadline::after(SETTLE_TIMEOUT);
     while !is_over(&course, &rehearsal) && !deadline.passed() {
         // A reading may fail for a moment, for example while the master moves; the loop repeats it.
         if let Ok(status) = read_status() {

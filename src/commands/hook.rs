@@ -41,17 +41,17 @@ use crate::sys::pacemaker::{self, PacemakerError, cib, standby};
 use crate::sys::{detached, identity};
 
 /// The time limit for each step of a hook for which a job of Ganeti's waits.
-const EACH: Duration = Duration::from_secs(8);
+const STEP_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The time limit for corosync's tools, which answer from memory.
-const COROSYNC: Duration = Duration::from_secs(2);
+const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time limit for changes that are tried on a copy first, with every host's death.
-const FOLLOW: Duration = Duration::from_secs(30);
+const UPDATE_SETUP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The time limit of a fencing (`stonith_admin --timeout`); `FENCING` is the limit for the tool itself.
-const GIVEN: Duration = Duration::from_secs(120);
-const FENCING: Duration = Duration::from_secs(150);
+/// The time limit of a fencing (`stonith_admin --timeout`); `STONITH_ADMIN_TIMEOUT` is the limit for the tool itself.
+const FENCING_TIMEOUT: Duration = Duration::from_secs(120);
+const STONITH_ADMIN_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// The time in ms after a fencing during which Pacemaker may still show the node running.
 const JUST_NOW_MS: u64 = 30_000;
@@ -59,9 +59,9 @@ const JUST_NOW_MS: u64 = 30_000;
 /// The time limit for a new master to accept jobs and to be seen by Pacemaker.
 const TAKE_OVER: Duration = Duration::from_secs(60);
 
-/// The time limit for one attempt; `PAUSE` is the interval between two.
-const LOOK: Duration = Duration::from_secs(8);
-const PAUSE: Duration = Duration::from_secs(3);
+/// The time limit for one attempt; `RECONCILE_PAUSE` is the interval between two.
+const RECONCILE_TIMEOUT: Duration = Duration::from_secs(8);
+const RECONCILE_PAUSE: Duration = Duration::from_secs(3);
 
 /// The command line of `hook`, which Ganeti's hook script builds.
 #[derive(Debug, Args)]
@@ -163,8 +163,8 @@ fn guard_start(locked: &LockedInstance, master: Option<NodeName>, places: &Paths
         return Ok(());
     }
     let unknown = |error| CommandError::StarterUnknown { instance: locked.name.clone(), error: Box::new(error) };
-    let asked =
-        Luxi::connect(luxi, Deadline::after(EACH)).and_then(|mut luxi| luxi.query_large(&LockedInstance::query()));
+    let asked = Luxi::connect(luxi, Deadline::after(STEP_TIMEOUT))
+        .and_then(|mut luxi| luxi.query_large(&LockedInstance::query()));
     let answer = asked.map_err(|error| unknown(error.into()))?;
     if !locked.may_be_own(&answer).map_err(|error| unknown(error.into()))? {
         return Ok(());
@@ -186,7 +186,7 @@ fn collect(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<H
     let is_master = ssconf.master().ok().flatten().as_ref() == Some(&here)
         // The watcher runs this hook on every host. After a crash, a former master still is the master by its own
         // files.
-        && (event.hook != Hook::Watcher || luxi::serves(&here, Deadline::after(LOOK)));
+        && (event.hook != Hook::Watcher || luxi::serves(&here, Deadline::after(RECONCILE_TIMEOUT)));
     if !is_master && !event.is_pre && !matches!(event.hook, Hook::Watcher | Hook::MasterIpTurnup) {
         return Ok(None);
     }
@@ -233,8 +233,8 @@ fn collect(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<H
         // If the state cannot be read, the change counts as an administrator's: one change too many in Pacemaker is
         // better than one too few.
         state.is_our_record = target.is_some_and(|node| places.reconciler().is_recording(node).unwrap_or(false));
-        state.seen = pacemaker::status(Deadline::after(EACH)).ok();
-        state.quorum = corosync::quorum(Deadline::after(COROSYNC)).ok();
+        state.seen = pacemaker::status(Deadline::after(STEP_TIMEOUT)).ok();
+        state.quorum = corosync::quorum(Deadline::after(COROSYNC_TIMEOUT)).ok();
     }
     Ok(Some(state))
 }
@@ -264,7 +264,7 @@ fn do_all(steps: &[HookStep], places: &Paths, config_path: &Path) -> Result<Done
 }
 
 fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> Result<bool, CommandError> {
-    let soon = Deadline::after(EACH);
+    let soon = Deadline::after(STEP_TIMEOUT);
     match step {
         HookStep::Check => {
             let found = check::run(&check::Arguments::plain(places.clone()), config_path)?;
@@ -285,7 +285,7 @@ fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> 
             let (reason, until) = ("recorded offline in Ganeti", soon.at_most(config.deadline));
             shun_by_hand(config, &places.data_dir, node, reason, ShunScope::Tcp, until)?;
         }
-        HookStep::UpdateSetup => drop(setup::update(places, false, Deadline::after(FOLLOW))?),
+        HookStep::UpdateSetup => drop(setup::update(places, false, Deadline::after(UPDATE_SETUP_TIMEOUT))?),
         HookStep::Standby(node) => {
             let (name, _) = in_pacemaker(node, places)?;
             standby::set(&name, soon).map_err(|error| CommandError::NotOnStandby {
@@ -325,7 +325,7 @@ fn fence(node: &NodeName, places: &Paths) -> Result<(), CommandError> {
     if !ganeti.find(node).is_ok_and(|found| found.offline) {
         return Err(CommandError::OnlineAgain);
     }
-    let seen = pacemaker::status(Deadline::after(EACH))?;
+    let seen = pacemaker::status(Deadline::after(STEP_TIMEOUT))?;
     let all = ganeti.names();
     let name = seen.called(node, &all)?;
     if !seen.of(name).is_member() {
@@ -344,11 +344,12 @@ fn fence(node: &NodeName, places: &Paths) -> Result<(), CommandError> {
     let by_hand = |error| CommandError::FenceByHand { name: name.clone(), error: Box::new(error) };
     // A remote node has no corosync node id.
     let id = cib::resources(&places.cib).ok().flatten().and_then(|resources| resources.ids.get(name).copied());
-    let votes = id.and_then(|id| Some(corosync::quorum(Deadline::after(COROSYNC)).ok()?.without(&[id])));
+    let votes = id.and_then(|id| Some(corosync::quorum(Deadline::after(COROSYNC_TIMEOUT)).ok()?.without(&[id])));
     if let Some(why) = fencing_objection(name, &seen, votes) {
         return Err(by_hand(CommandError::Objection(why)));
     }
-    pacemaker::fence::fence(name, Fencing::Off, GIVEN, Deadline::after(FENCING)).map_err(|error| by_hand(error.into()))
+    pacemaker::fence::fence(name, Fencing::Off, FENCING_TIMEOUT, Deadline::after(STONITH_ADMIN_TIMEOUT))
+        .map_err(|error| by_hand(error.into()))
 }
 
 /// Reconciles the record, once the new master accepts jobs and Pacemaker's next monitor has seen its role. The monitors
@@ -361,15 +362,15 @@ fn record(places: &Paths) -> Result<(), CommandError> {
             Ok(true) => return Ok(()),
             Ok(false) if deadline.passed() => return Ok(()),
             Err(error) if deadline.passed() => return Err(CommandError::NothingRecorded(Box::new(error))),
-            _ => deadline.sleep(PAUSE),
+            _ => deadline.sleep(RECONCILE_PAUSE),
         }
     }
 }
 
 /// Reconciles once. Returns whether Pacemaker has seen the role of this host, or does not run here.
 fn try_to_record(reconciler: &Reconciler, deadline: Deadline) -> Result<bool, CommandError> {
-    Luxi::connect(&reconciler.luxi, deadline.at_most(LOOK))?;
-    let plan = match reconciler.run(deadline.at_most(LOOK)) {
+    Luxi::connect(&reconciler.luxi, deadline.at_most(RECONCILE_TIMEOUT))?;
+    let plan = match reconciler.run(deadline.at_most(RECONCILE_TIMEOUT)) {
         Err(ReconcileError::Pacemaker(PacemakerError::NotHere)) => return Ok(true),
         run => run?.0,
     };

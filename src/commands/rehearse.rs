@@ -42,7 +42,7 @@ const VERSION: u32 = 1;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The time limit for corosync's tools, which answer from memory.
-const COROSYNC: Duration = Duration::from_secs(2);
+const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The command line of `rehearse`.
 #[derive(Debug, Args)]
@@ -128,7 +128,7 @@ pub(super) fn rehearse(
     let all = ganeti.names();
     let name =
         resources.called(&node, &all).map_err(|error| CommandError::NotRehearsed { node: node.clone(), error })?;
-    let quorum = corosync::quorum(deadline.at_most(COROSYNC));
+    let quorum = corosync::quorum(deadline.at_most(COROSYNC_TIMEOUT));
     let votes = quorum.as_ref().map_err(ToString::to_string);
     let votes = votes.and_then(|quorum| votes_without(quorum, &resources, name).map_err(|error| error.to_string()));
     let simulation =
@@ -194,7 +194,7 @@ fn seen(
             millis(recovery::operation(&remote.id, "monitor", resources)),
         ));
     }
-    let totem = corosync::totem(deadline.at_most(COROSYNC))?;
+    let totem = corosync::totem(deadline.at_most(COROSYNC_TIMEOUT))?;
     let lost = resources.ids.get(node).copied();
     Ok(quorum.map_or_else(|| Detection::by_corosync(totem), |quorum| Detection::by_votes(totem, quorum, lost)))
 }

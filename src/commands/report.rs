@@ -23,7 +23,7 @@ use crate::sys::clock::now;
 use crate::sys::{http, output, state_file};
 
 /// The time limit for one request on stdin, from its first byte to the last byte of its answer.
-const REQUEST: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time for which an answer is reused for other readers.
 const FRESH: Duration = Duration::from_secs(2);
@@ -101,7 +101,7 @@ fn answer_http(places: &Paths) -> Result<(), CommandError> {
     }
     // A reader that does not accept the answer delays only this process.
     std::thread::spawn(|| {
-        std::thread::sleep(REQUEST);
+        std::thread::sleep(REQUEST_TIMEOUT);
         cli::print_error("gnt-ha", "report --http: the request was not over in time");
         std::process::exit(1);
     });

@@ -22,7 +22,7 @@ use crate::sys::config_file;
 use crate::sys::ganeti::files;
 
 /// The time limit for the candidates' answers before arming.
-const TRIAL: Duration = Duration::from_secs(3);
+const ECHO_TEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The commands of `self-fence`, all about the node on which they run.
 #[derive(Debug, Subcommand)]
@@ -84,7 +84,7 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, CommandError> {
         }
         Command::Status(arguments) => status(&config, arguments.json),
         Command::Arm => {
-            let deadline = Deadline::after(TRIAL);
+            let deadline = Deadline::after(ECHO_TEST_TIMEOUT);
             let test =
                 test_echoes(Path::new(files::DATA_DIR), config.self_fence.port, deadline).map_err(ArmError::from)?;
             if let Some(why) = test.objection() {
@@ -188,11 +188,11 @@ fn seconds(ms: u64) -> f64 {
 }
 
 fn disarm(config: &Config, wait: bool) -> Result<u8, CommandError> {
-    const LOOK: Duration = Duration::from_secs(1);
+    const POLL_INTERVAL: Duration = Duration::from_secs(1);
     keep(config, false)?;
     loop {
         // The daemon reads the desired state each second.
-        std::thread::sleep(LOOK * 2);
+        std::thread::sleep(POLL_INTERVAL * 2);
         let Some(status) = read(config) else {
             cli::print("not running; it will not be armed at the next boot\n")?;
             return Ok(0);

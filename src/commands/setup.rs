@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use self::apply::{COROSYNC, apply, is_master};
+use self::apply::{COROSYNC_TIMEOUT, apply, is_master};
 use self::error::SetupError;
 use self::form::{Form, shown};
 use super::error::CommandError;
@@ -51,16 +51,16 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// The time limit for each of those simulations. One takes some hundredths of a second with three nodes, and more than
 /// a second with hundreds.
-const DEATH: Duration = Duration::from_secs(3);
+const SIMULATION_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The time limit for a future remote node to accept a connection and the key.
-const REACH: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The time limit for the full members to report their key for remote nodes.
-const SURVEY: Duration = Duration::from_secs(20);
+const SURVEY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The time limit for resolving the names of BMCs and PDUs.
-const RESOLVE: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The command line of `setup`.
 #[derive(Debug, Args)]
@@ -143,7 +143,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         return Err(SetupError::NotNamed(arguments.places.data_dir.join(files::CONFIG)).into());
     }
     let deaths = u32::try_from(ganeti.nodes().len()).unwrap_or(u32::MAX);
-    let deadline = Deadline::after(LIMIT.saturating_add(DEATH.saturating_mul(deaths)));
+    let deadline = Deadline::after(LIMIT.saturating_add(SIMULATION_TIMEOUT.saturating_mul(deaths)));
     let cib = cibadmin::query(deadline)?;
     let resources = Resources::parse(&cib)?;
     if arguments.remove {
@@ -151,7 +151,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     }
     let path = config;
     let members = config_file::load_or_default(path).map_or(MEMBERS, |config| config.members);
-    let quorum = corosync::quorum(deadline.at_most(COROSYNC));
+    let quorum = corosync::quorum(deadline.at_most(COROSYNC_TIMEOUT));
     let has_device = match quorum {
         Ok(quorum) => quorum.device.is_some(),
         // With more than two full members the quorum device makes no difference.
@@ -167,7 +167,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     let digest = here.filter(|_| is_master);
     let wish = SetupOptions { primitive: arguments.primitive, health: arguments.health, has_device, members, digest };
     let asked: Vec<IpAddr> = to_connect(&resources, &ganeti, members).into_iter().collect();
-    let addresses = match remote_key::check_addresses(&asked, PORT, deadline.at_most(REACH)) {
+    let addresses = match remote_key::check_addresses(&asked, PORT, deadline.at_most(CONNECT_TIMEOUT)) {
         Ok(checked) => {
             checked.into_iter().map(|(at, result)| (at, result.map_err(|error| error.to_string()))).collect()
         }
@@ -227,7 +227,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
 fn key_of_others(resources: &Resources, ganeti: &GanetiConfig, config: &Path, deadline: Deadline) -> Option<String> {
     let ask = || -> Result<_, CommandError> {
         let loaded = config_file::load_or_default(config)?;
-        let until = deadline.at_most(SURVEY.min(loaded.deadline));
+        let until = deadline.at_most(SURVEY_TIMEOUT.min(loaded.deadline));
         Ok(survey(&loaded, config, Path::new(files::DATA_DIR), until)?)
     };
     match ask() {
@@ -260,7 +260,7 @@ fn usable(ganeti: &GanetiConfig, path: &Path) -> Result<Option<Config>, CommandE
     }
     let config = config_file::load(path)?;
     let nodes = with_levels(ganeti, &config);
-    let resolved = resolve::addresses(&names_to_resolve(&nodes, None), Deadline::after(RESOLVE));
+    let resolved = resolve::addresses(&names_to_resolve(&nodes, None), Deadline::after(RESOLVE_TIMEOUT));
     match shared(&nodes, &resolved).into_iter().next() {
         Some(shared) => Err(SetupError::Shared { shared: Box::new(shared), path: path.to_owned() }.into()),
         None => Ok(Some(config)),

@@ -31,7 +31,7 @@ use crate::sys::nft::shun_table::Applied;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The time limit for sending the shun list to all nodes.
-const TELL: Duration = Duration::from_secs(55);
+const ORDER_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// The command line of `shun`.
 #[derive(Debug, Args)]
@@ -125,7 +125,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         (None, Some(node), Some(reason)) => {
             let config = config_file::load_or_default(config)?;
             let scope = if arguments.all_traffic { ShunScope::All } else { ShunScope::Tcp };
-            let deadline = Deadline::after(TELL.min(config.deadline));
+            let deadline = Deadline::after(ORDER_TIMEOUT.min(config.deadline));
             let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, scope, deadline)?;
             cli::print(&format!("{shunned}\n"))?;
             Ok(true)
@@ -156,7 +156,7 @@ fn here(command: &Command, config: &Path) -> Result<bool, CommandError> {
 }
 
 fn send_list(config: &Config) -> Result<(), CommandError> {
-    let deadline = Deadline::after(TELL.min(config.deadline));
+    let deadline = Deadline::after(ORDER_TIMEOUT.min(config.deadline));
     let synced = sync(config, Path::new(files::DATA_DIR), deadline)?;
     synced.notes.iter().for_each(|line| cli::print_error("gnt-ha", line));
     synced.failure().map_or(Ok(()), |failure| Err(CommandError::Sync { failure, notes: Vec::new() }))

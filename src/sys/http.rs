@@ -13,7 +13,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use super::clock::Deadline;
 
 /// The time limit of a client for its whole request, and again for reading the answer.
-const CLIENT: Duration = Duration::from_secs(5);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The maximum number of clients that are served at once. Other clients wait.
 const CLIENTS: usize = 8;
@@ -68,7 +68,7 @@ fn client_at(address: IpAddr) -> IpAddr {
 }
 
 /// Time without a connection after which the server ends; systemd continues to listen.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Returns whether the descriptor is a listening socket and not a connection (`Accept=no` of systemd, `wait` of inetd).
 #[must_use]
@@ -77,12 +77,12 @@ pub fn is_listening(fd: &impl AsFd) -> bool {
 }
 
 /// Reads the whole request and returns its first line. A client whose request is not read to its end would see a reset
-/// instead of the answer (RFC 9112, 9.6). Waits `CLIENT` for the request, in however many pieces it arrives.
+/// instead of the answer (RFC 9112, 9.6). Waits `CLIENT_TIMEOUT` for the request, in however many pieces it arrives.
 ///
 /// # Errors
 /// `TimedOut` if the request is not complete by then, or the error of the read.
 pub fn first_line<S: AsFd + Read>(stream: &mut S, limit: usize) -> io::Result<String> {
-    first_line_until(stream, limit, Deadline::after(CLIENT))
+    first_line_until(stream, limit, Deadline::after(CLIENT_TIMEOUT))
 }
 
 fn first_line_until<S: AsFd + Read>(stream: &mut S, limit: usize, deadline: Deadline) -> io::Result<String> {
@@ -120,12 +120,12 @@ fn is_ready(fd: &impl AsFd, what: PollFlags, deadline: Deadline) -> io::Result<b
     }
 }
 
-/// Answers all clients until no client has connected for `IDLE`. `answer` returns the whole answer for a first line.
+/// Answers all clients until no client has connected for `IDLE_TIMEOUT`. `answer` returns the whole answer for a first line.
 ///
 /// # Errors
 /// The error of the kernel if the server cannot wait for connections any more.
 pub fn serve(listener: &TcpListener, limit: usize, answer: &(impl Fn(&str) -> String + Sync)) -> io::Result<()> {
-    serve_until_idle(listener, limit, IDLE, answer)
+    serve_until_idle(listener, limit, IDLE_TIMEOUT, answer)
 }
 
 fn serve_until_idle(
@@ -167,7 +167,7 @@ fn serve_one(mut stream: TcpStream, limit: usize, answer: &impl Fn(&str) -> Stri
     let line = first_line(&mut stream, limit)?;
     let text = answer(&line);
     let mut left = text.as_bytes();
-    let deadline = Deadline::after(CLIENT);
+    let deadline = Deadline::after(CLIENT_TIMEOUT);
     stream.set_nonblocking(true)?;
     while !left.is_empty() && is_ready(&stream, PollFlags::POLLOUT, deadline)? {
         match stream.write(left) {

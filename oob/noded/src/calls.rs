@@ -15,13 +15,13 @@ use serde_json::Value;
 use crate::pin::{Pin, PinError};
 
 /// The most that is read of one answer, in bytes.
-const ANSWER: usize = 4 * 1024 * 1024;
+const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
 
 /// The most that is read of all answers together, in bytes: our own programs accept as much.
-const ANSWERS: usize = 64 * 1024 * 1024;
+const ANSWERS_LIMIT: usize = 64 * 1024 * 1024;
 
 /// The most that a call may last, whatever the request asks for: Pacemaker has given up by then.
-const CALL: Duration = Duration::from_secs(120);
+const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The most that an error quotes of a node's answer, in characters.
 const QUOTED: usize = 300;
@@ -177,7 +177,7 @@ impl Body {
 impl Handler for Body {
     fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
         let all = self.all.get() + data.len();
-        if self.text.len() + data.len() > ANSWER || all > ANSWERS {
+        if self.text.len() + data.len() > ANSWER_LIMIT || all > ANSWERS_LIMIT {
             // A smaller number than was given makes libcurl abort.
             return Ok(0);
         }
@@ -268,7 +268,7 @@ fn easy(request: &Request, call: &Call, pin: &Pin, body: Body) -> Result<Easy2<B
     // The environment's proxies are for other hosts than the nodes.
     easy.noproxy("*")?;
     easy.signal(false)?;
-    let time = |ms: u64| Duration::from_millis(ms.max(1)).min(CALL);
+    let time = |ms: u64| Duration::from_millis(ms.max(1)).min(CALL_TIMEOUT);
     easy.connect_timeout(time(request.connect_timeout_ms))?;
     easy.timeout(time(request.timeout_ms))?;
     Ok(easy)

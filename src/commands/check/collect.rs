@@ -38,13 +38,13 @@ use crate::sys::pacemaker::cibadmin;
 use crate::sys::{identity, pacemaker, resolve};
 
 /// The time limit for confd, which answers within 1 ms.
-const CONFD: Duration = Duration::from_secs(1);
+const CONFD_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The time limit for corosync's tools, which answer from memory.
-const COROSYNC: Duration = Duration::from_secs(2);
+const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time limit for resolving the names of BMCs and PDUs.
-const RESOLVE: Duration = Duration::from_secs(5);
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The reason why the resources are unknown.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,7 @@ pub(super) fn collect(
     let resolved = match (&ganeti, &loaded) {
         (Ok(ganeti), Some(Ok(config))) => {
             let names = names_to_resolve(&with_levels(ganeti, config), None);
-            resolve::addresses(&names, deadline.at_most(RESOLVE))
+            resolve::addresses(&names, deadline.at_most(RESOLVE_TIMEOUT))
         }
         _ => Resolved::new(),
     };
@@ -89,9 +89,9 @@ pub(super) fn collect(
         _ => SelfFenceConfig::default(),
     };
     let shuns = ganeti.as_ref().is_ok_and(|ganeti| valid.is_some_and(|config| may_shun(ganeti, config)));
-    let quorum = corosync::quorum(deadline.at_most(COROSYNC)).map_err(|error| error.to_string());
+    let quorum = corosync::quorum(deadline.at_most(COROSYNC_TIMEOUT)).map_err(|error| error.to_string());
     let device = quorum.as_ref().ok().and_then(|quorum| quorum.device.as_ref()?.host.clone());
-    let device_addresses = resolve::addresses(&device.into_iter().collect(), deadline.at_most(RESOLVE));
+    let device_addresses = resolve::addresses(&device.into_iter().collect(), deadline.at_most(RESOLVE_TIMEOUT));
     let asked = ours.zip(valid).filter(|_| devices).map(|(_, loaded)| {
         survey(loaded, config, Path::new(files::DATA_DIR), deadline.at_most(loaded.deadline))
             .map_err(|error| error.to_string())
@@ -190,7 +190,7 @@ fn candidates(places: &Paths, ssconf: &Ssconf, deadline: Deadline) -> BTreeMap<N
         .map(|(name, address)| (name, CandidateState { address, master: None }))
         .collect();
     let peers: Vec<_> = asked.values().map(|candidate| candidate.address).collect();
-    let answers = Confd::new(&places.data_dir).and_then(|confd| confd.masters(&peers, deadline.at_most(CONFD)));
+    let answers = Confd::new(&places.data_dir).and_then(|confd| confd.masters(&peers, deadline.at_most(CONFD_TIMEOUT)));
     for answer in answers.unwrap_or_default() {
         for candidate in asked.values_mut().filter(|candidate| candidate.address == answer.from) {
             candidate.master = Some((answer.master.clone(), answer.serial));

@@ -42,10 +42,10 @@ const SCHEDULES: [&str; 7] = [
 const RUN_DIR: &str = "/var/run/ganeti";
 
 /// The time limit for systemd's answer.
-const SYSTEMD: Duration = Duration::from_secs(2);
+const SYSTEMD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time limit for asking the master candidates for what a lease needs.
-const CANDIDATES: Duration = Duration::from_secs(1);
+const ECHO_TEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Collects the state of this host. `self_fence` is the configuration of self-fencing; `shuns` is true if a fencing may
 /// shun a node.
@@ -62,7 +62,8 @@ pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfF
     let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
     let (systemd_watchdogs, not_enabled) =
         of_systemd(is_armed, shuns || !shun_list.0.is_empty(), &self_fence.watchdog_device);
-    let lease_lacks = is_armed.then(|| test_echoes(&places.data_dir, self_fence.port, Deadline::after(CANDIDATES)));
+    let lease_lacks =
+        is_armed.then(|| test_echoes(&places.data_dir, self_fence.port, Deadline::after(ECHO_TEST_TIMEOUT)));
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
         node,
@@ -94,7 +95,7 @@ fn of_systemd(is_armed: bool, shuns: bool, watchdog: &Path) -> (Vec<String>, Vec
     if !systemd::is_here() || !(is_armed || shuns) {
         return Default::default();
     }
-    let deadline = Deadline::after(SYSTEMD);
+    let deadline = Deadline::after(SYSTEMD_TIMEOUT);
     let watchdogs = if is_armed { systemd::watchdogs(watchdog, deadline).unwrap_or_default() } else { Vec::new() };
     // An armed node relies on the others' echoes, and they rely on its echoes: the rules must be applied before the
     // network is up.

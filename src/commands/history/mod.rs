@@ -30,7 +30,7 @@ use text::TextFormat;
 const SHOWN: usize = 20;
 
 /// The time limit for Pacemaker's fence history.
-const ANSWER: Duration = Duration::from_secs(5);
+const PACEMAKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The command line of `history`.
 #[derive(Debug, Args)]
@@ -125,7 +125,7 @@ fn the_incident(events: Vec<Event>, wanted: &str, dir: &Path) -> Result<Event, I
 
 /// Reads Pacemaker's fence history. If Pacemaker does not run or answer, only the receipts are shown.
 fn fences() -> Vec<(NodeName, Fence)> {
-    match pacemaker::status(Deadline::after(ANSWER)) {
+    match pacemaker::status(Deadline::after(PACEMAKER_TIMEOUT)) {
         Ok(status) => status.fences,
         Err(PacemakerError::NotHere) => Vec::new(),
         Err(error) => {

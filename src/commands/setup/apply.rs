@@ -21,15 +21,15 @@ use crate::sys::pacemaker;
 use crate::sys::pacemaker::cibadmin::{self, CibCopy};
 
 /// The time limit for luxid, which is on this host.
-const SERVES: Duration = Duration::from_secs(8);
+const LUXID_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The time limit for corosync's tools, which answer from memory.
-pub(super) const COROSYNC: Duration = Duration::from_secs(2);
+pub(super) const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns whether this host is Ganeti's master and serves as such. After a crash, a former master still is the master
 /// by its own files.
 pub(super) fn is_master(ganeti: &GanetiConfig) -> bool {
-    identity::node_among(ganeti.master()).is_some_and(|here| luxi::serves(&here, Deadline::after(SERVES)))
+    identity::node_among(ganeti.master()).is_some_and(|here| luxi::serves(&here, Deadline::after(LUXID_TIMEOUT)))
 }
 
 /// Applies the parts to the cluster. Applies nothing if Pacemaker finds a fault on a copy, or would fence a host that
@@ -79,7 +79,7 @@ fn check_on_copy(cib: &str, parts: &[Part], deadline: Deadline) -> Result<(), Co
     }
     let online = status.nodes.iter().filter(|(_, membership)| *membership == Membership::Online);
     let resources = Resources::parse(cib)?;
-    let quorum = corosync::quorum(deadline.at_most(COROSYNC));
+    let quorum = corosync::quorum(deadline.at_most(COROSYNC_TIMEOUT));
     let now = simulate(&copy, None, true, deadline)?;
     check_fencing(None, &now)?;
     for (node, _) in online {

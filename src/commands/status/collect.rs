@@ -36,7 +36,7 @@ use crate::sys::{identity, simulate};
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The time limit for corosync's tools, which answer from memory.
-const COROSYNC: Duration = Duration::from_secs(2);
+const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Ganeti's nodes, from the files of this host.
 struct Ganeti {
@@ -78,7 +78,7 @@ pub(in crate::commands) fn collect(places: &Paths, power: bool) -> Result<Status
     let actions =
         ReceiptLog::new(&places.state_dir).read_last_of_each().map(|contents| join_entries(contents.entries, None));
     let actions = known(actions, "receipts", &mut notes).unwrap_or_default();
-    let quorum = pacemaker.as_ref().and_then(|_| corosync::quorum(deadline.at_most(COROSYNC)).ok());
+    let quorum = pacemaker.as_ref().and_then(|_| corosync::quorum(deadline.at_most(COROSYNC_TIMEOUT)).ok());
     let quorum_device = quorum.as_ref().and_then(DeviceVote::of);
     notes.extend(quorum_device.as_ref().map(DeviceVote::note));
     let status = Status {

@@ -20,7 +20,7 @@ use crate::sys::terminal;
 use table::Table;
 
 /// The interval between two collections of `--watch`.
-const AGAIN: Duration = Duration::from_secs(2);
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The command line of `status`.
 #[derive(Debug, Args)]
@@ -84,7 +84,7 @@ fn watch(arguments: &Arguments) -> Result<Level, PrintError> {
         if !output::clear().map_err(PrintError::from)? || !cli::is_read(&text)? {
             return Ok(level);
         }
-        std::thread::sleep(AGAIN);
+        std::thread::sleep(WATCH_INTERVAL);
     }
 }
 

@@ -25,7 +25,7 @@ const WORDS: &str =
 /// How long after the loss of a connection and the fencing of its node the connection is tried again. For the same time
 /// a member that failed to connect is passed over. It is shorter than the timeout of a start, so there is always a
 /// member that may try. The node is then not fenced because all members have tried.
-const AGAIN: &str = "10s";
+const RECONNECT_INTERVAL: &str = "10s";
 
 /// The port of pacemaker_remote (`DEFAULT_REMOTE_PORT`).
 pub const PORT: u16 = 3121;
@@ -204,7 +204,7 @@ fn connection(
          id=\"{mark}-meta\"><nvpair id=\"{mark}-stickiness\" name=\"resource-stickiness\" \
          value=\"INFINITY\"/><nvpair id=\"{mark}-migrate\" name=\"allow-migrate\" value=\"false\"/></meta_attributes>\n    <instance_attributes id=\"{mark}\">\n      \
          <nvpair id=\"{mark}-server\" name=\"server\" value=\"{server}\"/>\n      <nvpair id=\"{mark}-reconnect\" \
-         name=\"reconnect_interval\" value=\"{AGAIN}\"/>\n    </instance_attributes>\n    <operations>\n      <op id=\"{mark}-start\" \
+         name=\"reconnect_interval\" value=\"{RECONNECT_INTERVAL}\"/>\n    </instance_attributes>\n    <operations>\n      <op id=\"{mark}-start\" \
          name=\"start\" interval=\"0\" timeout=\"60s\"/>\n      <op id=\"{mark}-monitor\" name=\"monitor\" interval=\"5s\" timeout=\"5s\"/>\n    </operations>\n  </primitive>"
     );
     let other_key = reached.and_then(|reached| reached.other_key.as_deref());
@@ -233,9 +233,11 @@ fn connection(
             "{name} as a Pacemaker remote node (where pacemaker_remote runs, with the cluster's authkey or its certificates)"
         ),
         section: "resources",
-        pcs: vec![format!("pcs cluster node add-remote {name} {server} reconnect_interval={AGAIN} {WORDS}")],
+        pcs: vec![format!(
+            "pcs cluster node add-remote {name} {server} reconnect_interval={RECONNECT_INTERVAL} {WORDS}"
+        )],
         crm: vec![format!(
-            "primitive {name} ocf:pacemaker:remote params server={server} reconnect_interval={AGAIN} {WORDS}"
+            "primitive {name} ocf:pacemaker:remote params server={server} reconnect_interval={RECONNECT_INTERVAL} {WORDS}"
         )],
         state,
         xml,

@@ -218,7 +218,7 @@ pub fn watchdog_objection(self_fence: &SelfFenceReport, accepted: Accepted) -> O
 }
 
 /// The shortest time between two rounds, while something else than time is waited for.
-const AGAIN: Duration = Duration::from_secs(1);
+const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Evaluates the first and the last round, which may be the same.
 ///
@@ -281,7 +281,7 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
     // The node's next boot asks for no lease before it is armed, and nothing ends it. A master that is lost with the
     // node, and runs on, could start instances there.
     if known.master.is_some_and(|master| last.lost.contains(master)) {
-        return ProofVerdict::Waiting { until: until.max(last.at + AGAIN) };
+        return ProofVerdict::Waiting { until: until.max(last.at + ROUND_INTERVAL) };
     }
     // A master that has ended since may have started instances before. Once the promise is over, the next boot serves
     // without self-fencing.

@@ -16,7 +16,7 @@ use super::login_backoff::LoginBackoff;
 use super::{Device, DeviceError, Reading, Retry, sensors, take_lock};
 
 /// The most that reading all sensors may take.
-const SENSORS: Duration = Duration::from_secs(10);
+const SENSORS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long after a power-off the state of a host that was off is read. Some BMCs act that late, and report the old state
 /// until then.
@@ -164,7 +164,7 @@ impl Device for Bmc {
             Err(_) => HealthItem("event log".to_owned(), Health::Unknown),
         });
         // This process holds the BMC's lock meanwhile, and a fencing must not wait long for it.
-        let until = deadline.at_most(SENSORS);
+        let until = deadline.at_most(SENSORS_TIMEOUT);
         let sensors = self.ask(until, |session| {
             session.set_deadline(until.instant());
             Ok(sensors::read(session, until))

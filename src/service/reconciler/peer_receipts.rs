@@ -19,7 +19,7 @@ use crate::sys::config_file;
 use crate::sys::fan_out::each;
 
 /// How long the receipts of another host are waited for. The decision can be made without them.
-const RECEIPTS: Duration = Duration::from_secs(2);
+const RECEIPTS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks a host for its receipts of nodes, with Ganeti's files in `data_dir`.
 ///
@@ -32,7 +32,7 @@ pub fn ask(
     deadline: Deadline,
 ) -> Result<Receipts, ReceiptsError> {
     let config = config_file::load_or_default(Path::new(DEFAULT_PATH))?;
-    of_another(&config, data_dir, host, nodes, deadline.at_most(RECEIPTS))
+    of_another(&config, data_dir, host, nodes, deadline.at_most(RECEIPTS_TIMEOUT))
 }
 
 /// Calls `ask` for each host of `asked` with the nodes beside it, all hosts at once. Passes to `take` each node of

@@ -44,10 +44,10 @@ const FILE: &str = "recovery.json";
 const LIMIT: Duration = Duration::from_secs(6);
 
 /// How long another recovery of this host is waited for.
-const BUSY: Duration = Duration::from_millis(200);
+const RECOVERY_LOCK_WAIT: Duration = Duration::from_millis(200);
 
 /// How long the nodes may take to report what they have seen of their DRBD disks.
-const DRBD: Duration = Duration::from_secs(2);
+const DRBD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How old the last recovery may be, in milliseconds since boot, to describe the present.
 const RECENT_MS: u64 = 120_000;
@@ -183,7 +183,7 @@ impl Reconciler {
         if before.is_idle() && !is_new && !self.may_concern(&state, decided)? {
             return Ok(Recovered::default());
         }
-        let _lock = self.recovery_lock(deadline.at_most(BUSY))?;
+        let _lock = self.recovery_lock(deadline.at_most(RECOVERY_LOCK_WAIT))?;
         let mut remembered = self.recovery_memory()?;
         // The administrator may have paused gnt-ha while the record was submitted.
         state.pause = self.pause()?;
@@ -294,7 +294,7 @@ impl Reconciler {
         }
         let nodes: BTreeSet<NodeName> = places.iter().map(|place| place.secondary.clone()).collect();
         let asked_ms = now().wall_ms;
-        let ask = |config: &Config| drbd_seen::ask(config, &self.data_dir, &nodes, deadline.at_most(DRBD));
+        let ask = |config: &Config| drbd_seen::ask(config, &self.data_dir, &nodes, deadline.at_most(DRBD_TIMEOUT));
         let answers = config_file::load_or_default(Path::new(DEFAULT_PATH)).map_err(|error| error.to_string());
         let answers = answers.and_then(|config| ask(&config).map_err(|error| error.to_string()));
         let mut ages = answers.unwrap_or_else(|error| {

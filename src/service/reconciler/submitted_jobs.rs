@@ -22,18 +22,18 @@ const FILE: &str = "submitted-jobs.json";
 
 /// For how long a submitted job is not submitted again, in milliseconds: Ganeti waits 5 s for each dead candidate,
 /// several times.
-const PATIENCE_MS: u64 = 90_000;
+const RESUBMIT_AFTER_MS: u64 = 90_000;
 
 /// How long a submitted job may be under way, in milliseconds: it may have to wait for its locks.
 const UNDER_WAY_MS: u64 = 600_000;
 
 /// The time after which a failed job is submitted again for the first time, in milliseconds. It doubles each time, up
-/// to [`PATIENCE_MS`]. Ganeti gives up after 30 s if another job waits, with its configuration locked, for a node that
+/// to [`RESUBMIT_AFTER_MS`]. Ganeti gives up after 30 s if another job waits, with its configuration locked, for a node that
 /// has just died.
-const AGAIN_MS: u64 = 5_000;
+const RETRY_MS: u64 = 5_000;
 
 /// How long luxid may take to confirm a job, or to report the state of one.
-const ANSWER: Duration = Duration::from_secs(2);
+const LUXI_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// For how long the noded of a node that is being recorded offline is unreachable from here.
 const UNREACHABLE: Duration = Duration::from_secs(20);
@@ -76,12 +76,14 @@ impl Submitted {
 
     /// Returns whether the job may still do what it was submitted for.
     pub(super) fn is_pending(&self, now: Timestamp) -> bool {
-        self.is_younger(PATIENCE_MS, now)
+        self.is_younger(RESUBMIT_AFTER_MS, now)
     }
 
     /// Returns the time from the submission of this job until it is submitted again if it fails, in milliseconds.
     fn again_ms(&self) -> u64 {
-        1_u64.checked_shl(self.failures).map_or(PATIENCE_MS, |times| AGAIN_MS.saturating_mul(times).min(PATIENCE_MS))
+        1_u64
+            .checked_shl(self.failures)
+            .map_or(RESUBMIT_AFTER_MS, |times| RETRY_MS.saturating_mul(times).min(RESUBMIT_AFTER_MS))
     }
 
     /// Returns how often `what` was submitted without success, including this job.
@@ -106,7 +108,7 @@ impl Submitted {
             Ok(Some(JobState::Gone) | None) | Err(_) if same || may_spoil(verb(&self.what), decision) => {
                 self.is_pending(now)
             }
-            Ok(Some(JobState::Gone) | None) | Err(_) => self.is_younger(AGAIN_MS, now),
+            Ok(Some(JobState::Gone) | None) | Err(_) => self.is_younger(RETRY_MS, now),
         }
     }
 }
@@ -152,7 +154,7 @@ impl Reconciler {
             if let Some(address) = unreachable {
                 make_unreachable(&[*address], UNREACHABLE);
             }
-            match submit(&self.luxi, &jobs, deadline.at_most(ANSWER)) {
+            match submit(&self.luxi, &jobs, deadline.at_most(LUXI_TIMEOUT)) {
                 Ok(number) => {
                     lines.push(match number {
                         Some(number) => format!("{node}: {what}: job {number} is submitted"),
@@ -223,7 +225,7 @@ impl Reconciler {
         let Some(number) = job.job else {
             return (false, format!("a job may be under way that cannot be cancelled without its number: {what}"));
         };
-        let connection = Luxi::connect(&self.luxi, deadline.at_most(ANSWER));
+        let connection = Luxi::connect(&self.luxi, deadline.at_most(LUXI_TIMEOUT));
         match connection.and_then(|mut luxi| luxi.cancel_job(number)) {
             Ok(_) => (true, format!("job {number} is cancelled: {what}")),
             Err(error) => (false, format!("job {number} cannot be cancelled: {error}: {what}")),
@@ -250,7 +252,7 @@ impl Reconciler {
 
     fn state_of(&self, job: &Submitted, deadline: Deadline) -> Result<Option<JobState>, LuxiError> {
         let Some(number) = job.job else { return Ok(None) };
-        Luxi::connect(&self.luxi, deadline.at_most(ANSWER))?.job_state(number).map(Some)
+        Luxi::connect(&self.luxi, deadline.at_most(LUXI_TIMEOUT))?.job_state(number).map(Some)
     }
 
     /// Returns whether a job of gnt-ha that records this node offline was submitted and may be under way.

@@ -11,7 +11,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::nft::shun_table;
 
 /// The longest wait for the kernel's answer: the caller has more to ask.
-const KERNEL: Duration = Duration::from_secs(2);
+const KERNEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What this host does to packets from and to its peers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl OwnRefusals {
     /// Reads the shun list in the state directory and the kernel's rules.
     #[must_use]
     pub fn read(state: &Path, deadline: Deadline) -> Self {
-        let kernel = shun_table::applied_rules_if_known(deadline.at_most(KERNEL)).unwrap_or_else(|error| {
+        let kernel = shun_table::applied_rules_if_known(deadline.at_most(KERNEL_TIMEOUT)).unwrap_or_else(|error| {
             tracing::warn!(%error, "the rules of this host's kernel are unknown");
             None
         });
@@ -70,7 +70,7 @@ impl OwnRefusals {
 /// absent. If the list cannot be read, they are those that the kernel shuns.
 #[must_use]
 pub fn shunned_addresses_known(state: &Path, deadline: Deadline) -> BTreeSet<IpAddr> {
-    let rules = || shun_table::applied_rules(deadline.at_most(KERNEL)).unwrap_or_default().addresses;
+    let rules = || shun_table::applied_rules(deadline.at_most(KERNEL_TIMEOUT)).unwrap_or_default().addresses;
     shun_list(state).map_or_else(|_| rules(), |shun_list| wanted(&shun_list, |_, _| true)).into_keys().collect()
 }
 

@@ -19,7 +19,7 @@ use super::order_error::OrderError;
 use super::round_result::RoundResult;
 
 /// The pause between two rounds while a node has not confirmed yet.
-const AGAIN: Duration = Duration::from_secs(1);
+const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The first round of an epoch, and what was known of the target's self-fencing then.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -108,7 +108,7 @@ impl ShunCoordinator<'_> {
                     until.saturating_sub(Duration::from_millis(now().boottime_ms)) + Duration::from_millis(20)
                 }
                 Some(_) => return Ok((seen, verdict)),
-                None => AGAIN,
+                None => ROUND_INTERVAL,
             };
             if deadline.left() <= pause {
                 return Ok((seen, verdict));

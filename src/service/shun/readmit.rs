@@ -142,8 +142,8 @@ fn known_to_enough(
 
 /// Asks the target itself, through a temporary exception in this host's own rules.
 fn ask(coordinator: &ShunCoordinator<'_>, deadline: Deadline) -> Result<ReturningNode, OrderError> {
-    const EACH: Duration = Duration::from_secs(4);
-    shun_table::allow_noded(coordinator.address(), HOLE, deadline.at_most(EACH))?;
+    const ORDER_TIMEOUT: Duration = Duration::from_secs(4);
+    shun_table::allow_noded(coordinator.address(), HOLE, deadline.at_most(ORDER_TIMEOUT))?;
     // The target received nothing while it was shunned. After its readmission the other nodes rely on it to shun the
     // nodes that they shun.
     let mut shun_list = coordinator.shun_list()?;
@@ -151,7 +151,7 @@ fn ask(coordinator: &ShunCoordinator<'_>, deadline: Deadline) -> Result<Returnin
     let shunned: Vec<_> = shun_list.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
     let question = PeerRequest { shun_list, ..PeerRequest::requested_by(coordinator.here().clone()) };
     let peers = BTreeMap::from([(coordinator.target().clone(), coordinator.address())]);
-    let answers = coordinator.channel().ask(&peers, &question, deadline.at_most(EACH));
+    let answers = coordinator.channel().ask(&peers, &question, deadline.at_most(ORDER_TIMEOUT));
     let answer = answers.into_values().next().unwrap_or(Err(PeerError::NotAsked));
     let report = answer.map_err(OrderError::TargetAnswer)?;
     if let Some((lost, _)) = shunned.iter().find(|(node, epoch)| report.shunned.get(node) < Some(epoch)) {

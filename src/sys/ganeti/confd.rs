@@ -230,7 +230,7 @@ impl Confd {
 
     /// Sends all `questions` to all of `peers` and returns the answers.
     fn ask(&self, peers: &[IpAddr], questions: &[Question], deadline: Deadline) -> io::Result<Answers> {
-        const AGAIN: Duration = Duration::from_millis(150);
+        const RESEND_INTERVAL: Duration = Duration::from_millis(150);
         let mut answers = Answers::new();
         let Some(first) = peers.first() else { return Ok(answers) };
         let salts = questions.iter().map(|_| Salts::new()).collect::<io::Result<Vec<_>>>()?;
@@ -249,7 +249,7 @@ impl Confd {
                     let _ = socket.send_to(&datagram, SocketAddr::new(*peer, PORT));
                 }
             }
-            let round = deadline.at_most(AGAIN);
+            let round = deadline.at_most(RESEND_INTERVAL);
             while !open.is_empty() && !round.passed() {
                 socket.set_read_timeout(Some(round.left().max(Duration::from_millis(1))))?;
                 // An ICMP rejection of one peer arrives as the error of a later call; answers of other peers are not

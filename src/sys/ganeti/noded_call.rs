@@ -17,7 +17,7 @@ use crate::sys::command::child::{ChildProcess, End};
 use crate::sys::tcp_check::NODED_PORT;
 
 /// The most that a connection to a noded may take.
-const CONNECT: Duration = Duration::from_secs(1);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The most that is read of all answers together, in bytes.
 const ANSWERS: usize = 64 * 1024 * 1024;
@@ -91,7 +91,7 @@ pub fn call_all(
         |(node, call): (&NodeName, &Call)| json!({"node": node, "address": call.address, "arguments": call.arguments});
     let request = json!({
         "certificate": data_dir.join("client.pem"), "ca": data_dir.join("server.pem"), "port": NODED_PORT,
-        "procedure": procedure, "connect_timeout_ms": millis(CONNECT.min(timeout)), "timeout_ms": millis(timeout),
+        "procedure": procedure, "connect_timeout_ms": millis(CONNECT_TIMEOUT.min(timeout)), "timeout_ms": millis(timeout),
         "calls": calls.iter().map(entry).collect::<Vec<_>>(),
     });
     let request = request.to_string();

@@ -19,7 +19,7 @@ use crate::sys::ganeti::ssconf::Ssconf;
 use serde_json::{Value, json};
 
 /// The most that an answer by SSH may take.
-const SSH_ANSWERS: Duration = Duration::from_secs(5);
+const SSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The answer of each node, or the reason why it is unknown.
 pub type Answers = BTreeMap<NodeName, Result<PeerReport, PeerError>>;
@@ -161,9 +161,9 @@ impl PeerChannel {
             answers.insert(node, answer);
         }
         // For hosts where only noded is down; a login needs time.
-        const LOGIN: Duration = Duration::from_millis(1_500);
-        if deadline.left() > LOGIN {
-            for (node, answer) in self.by_ssh(&to_ask, &text, deadline.at_most(SSH_ANSWERS)) {
+        const LOGIN_TIMEOUT: Duration = Duration::from_millis(1_500);
+        if deadline.left() > LOGIN_TIMEOUT {
+            for (node, answer) in self.by_ssh(&to_ask, &text, deadline.at_most(SSH_TIMEOUT)) {
                 let noded = match answers.get(&node) {
                     Some(Err(error)) => Box::new(error.clone()),
                     _ => Box::new(PeerError::NotAsked),

@@ -28,14 +28,14 @@ use crate::sys::tcp_check::NODED_PORT;
 const TABLE: &str = "gnt-ha-unreachable";
 
 /// The time limit of one `nft` command.
-const EACH: Duration = Duration::from_secs(2);
+const NFT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Makes the noded of `addresses` unreachable from this host for `time`, in whole seconds. A failure is logged only:
 /// this saves time, and nothing depends on it. An address that is already unreachable keeps its remaining time.
 pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
     if !addresses.is_empty() {
-        log_failure(nft::apply(&rules(addresses, time.as_secs()), Deadline::after(EACH)));
-        connections::end(Which::TcpTo(NODED_PORT), addresses, Deadline::after(EACH));
+        log_failure(nft::apply(&rules(addresses, time.as_secs()), Deadline::after(NFT_TIMEOUT)));
+        connections::end(Which::TcpTo(NODED_PORT), addresses, Deadline::after(NFT_TIMEOUT));
     }
 }
 
@@ -43,14 +43,14 @@ pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
 pub fn make_reachable() {
     // The table is added first, so that the deletion succeeds if it is absent.
     let both = [json!({"add": {"table": table()}}), json!({"delete": {"table": table()}})];
-    log_failure(nft::apply(&both, Deadline::after(EACH)));
+    log_failure(nft::apply(&both, Deadline::after(NFT_TIMEOUT)));
 }
 
 /// Returns whether [`make_unreachable`] has made this address unreachable and the kernel has not ended it yet. Returns
 /// `None` if that is unknown. Changes nothing.
 #[must_use]
 pub fn is_made_unreachable(address: IpAddr) -> Option<bool> {
-    let objects = nft::list("inet", TABLE, Deadline::after(EACH)).ok()?;
+    let objects = nft::list("inet", TABLE, Deadline::after(NFT_TIMEOUT)).ok()?;
     Some(objects.unwrap_or_default().iter().any(|object| holds(object, address)))
 }
 

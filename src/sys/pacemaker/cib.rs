@@ -27,7 +27,7 @@ const LIMIT: u64 = 32 * 1024 * 1024;
 const SET: &str = "--set-name=gnt-ha";
 
 /// The time for which the file may still have the old content.
-const SOON: Duration = Duration::from_secs(1);
+const READ_BACK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The interval between two reads of the file while a change is awaited.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -139,7 +139,7 @@ pub fn set_pause(path: &Path, pause: &Pause, deadline: Deadline) -> Result<(), C
 /// [`ChangeError`] if `crm_attribute` fails, or the file still contains a pause at the deadline.
 pub fn delete_pause(path: &Path, deadline: Deadline) -> Result<(), ChangeError> {
     change(&[SET, "--delete"], deadline)?;
-    match wait_until(path, deadline.at_most(SOON), |cib| cib.pause.is_none()) {
+    match wait_until(path, deadline.at_most(READ_BACK_TIMEOUT), |cib| cib.pause.is_none()) {
         // The pause is in another property set than ours.
         Err(ChangeError::NotSeen(_)) => change(&["--delete"], deadline)?,
         seen => return seen,

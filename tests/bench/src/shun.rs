@@ -23,7 +23,7 @@ use crate::table::{Goal, Row};
 const ADDRESSES: u32 = 10_000;
 
 /// The addresses of each node: a shun list has at most 4096 nodes.
-const EACH: u32 = 4;
+const ADDRESSES_OF_A_NODE: u32 = 4;
 
 /// The time for which self-fencing is measured.
 const WATCHED: Duration = Duration::from_secs(30);
@@ -64,12 +64,13 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
     let dir = std::env::temp_dir().join(format!("gnt-ha-bench-{}", std::process::id()));
     fs::create_dir_all(dir.join("state"))?;
     let entry = |n: u32| {
-        let addresses = [0, 1, 2, 3].map(|k| std::net::Ipv4Addr::from(0x0a00_0000 + EACH * n + k).to_string());
+        let addresses =
+            [0, 1, 2, 3].map(|k| std::net::Ipv4Addr::from(0x0a00_0000 + ADDRESSES_OF_A_NODE * n + k).to_string());
         let entry = json!({"epoch": 1, "addresses": addresses, "scope": "all", "grade": "isolated", "boot_id": null,
                            "since_ms": 1, "by": "bench"});
         (format!("node{n}.example.com"), entry)
     };
-    let shun_list: serde_json::Map<String, Value> = (1..=ADDRESSES / EACH).map(entry).collect();
+    let shun_list: serde_json::Map<String, Value> = (1..=ADDRESSES / ADDRESSES_OF_A_NODE).map(entry).collect();
     fs::write(dir.join("state/shun-list.json"), Value::Object(shun_list).to_string())?;
     let shown = dir.display();
     fs::write(

@@ -21,10 +21,10 @@ use gnt_ha::sys::nft::shun_table::Applied;
 use nix::sched::{CloneFlags, setns, unshare};
 
 const HERE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
-const THERE: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
+const TARGET_ADDRESSES: [&str; 2] = ["192.0.2.2", "2001:db8::2"];
 const OTHER: &str = "192.0.2.3";
 
-const SOON: Duration = Duration::from_millis(500);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn run(words: &str) {
     let words: Vec<&str> = words.split_whitespace().collect();
@@ -86,7 +86,7 @@ impl Scene {
         let applier = ShunApplier::new(&config, self.dir.path()).unwrap();
         let entry = ShunEntry {
             epoch: Epoch(epoch),
-            addresses: THERE.map(|text| text.parse().unwrap()).into(),
+            addresses: TARGET_ADDRESSES.map(|text| text.parse().unwrap()).into(),
             scope,
             grade: Grade::Isolated,
             boot_id: None,
@@ -117,19 +117,19 @@ fn at(address: &str, port: u16) -> SocketAddr {
 }
 
 fn connect(address: &str, port: u16) -> Result<TcpStream, ErrorKind> {
-    TcpStream::connect_timeout(&at(address, port), SOON).map_err(|error| error.kind())
+    TcpStream::connect_timeout(&at(address, port), CONNECT_TIMEOUT).map_err(|error| error.kind())
 }
 
 /// A working connection, with both of its ends.
 fn connected(scene: &Scene, address: &str, port: u16) -> (TcpStream, TcpStream) {
     let listener = scene.there(|| TcpListener::bind(at(address, port)).unwrap());
     // The neighbour entry has to be found first.
-    let mut here = TcpStream::connect_timeout(&at(address, port), SOON * 10).unwrap();
+    let mut here = TcpStream::connect_timeout(&at(address, port), CONNECT_TIMEOUT * 10).unwrap();
     let (mut there, _) = listener.accept().unwrap();
     here.write_all(b"x").unwrap();
     there.read_exact(&mut [0]).unwrap();
-    there.set_read_timeout(Some(SOON)).unwrap();
-    here.set_read_timeout(Some(SOON)).unwrap();
+    there.set_read_timeout(Some(CONNECT_TIMEOUT)).unwrap();
+    here.set_read_timeout(Some(CONNECT_TIMEOUT)).unwrap();
     (here, there)
 }
 
@@ -138,13 +138,14 @@ fn connected(scene: &Scene, address: &str, port: u16) -> (TcpStream, TcpStream) 
 #[test]
 fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     let scene = Scene::new();
-    let mut flows: Vec<(TcpStream, TcpStream)> = THERE.iter().map(|address| connected(&scene, address, 7000)).collect();
+    let mut flows: Vec<(TcpStream, TcpStream)> =
+        TARGET_ADDRESSES.iter().map(|address| connected(&scene, address, 7000)).collect();
     let (mut with_other, mut others_end) = connected(&scene, OTHER, 7001);
     let udp = UdpSocket::bind((HERE[0], 5405)).unwrap();
-    udp.set_read_timeout(Some(SOON)).unwrap();
-    let (udp_there, udp_other) =
-        scene.there(|| (UdpSocket::bind((THERE[0], 5405)).unwrap(), UdpSocket::bind((OTHER, 5405)).unwrap()));
-    udp.send_to(b"a", (THERE[0], 5405)).unwrap();
+    udp.set_read_timeout(Some(CONNECT_TIMEOUT)).unwrap();
+    let (udp_there, udp_other) = scene
+        .there(|| (UdpSocket::bind((TARGET_ADDRESSES[0], 5405)).unwrap(), UdpSocket::bind((OTHER, 5405)).unwrap()));
+    udp.send_to(b"a", (TARGET_ADDRESSES[0], 5405)).unwrap();
     udp_there.recv_from(&mut [0; 9]).unwrap();
 
     let report = scene.tell(1, ShunScope::All);
@@ -155,7 +156,7 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
         let _ = there.write_all(b"z");
         assert!(there.read_exact(&mut [0]).is_err(), "nothing came through");
     }
-    for address in THERE {
+    for address in TARGET_ADDRESSES {
         assert_eq!(connect(address, 7000).unwrap_err(), ErrorKind::ConnectionRefused, "{address}");
     }
     for address in HERE {
@@ -163,7 +164,7 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
         let from_there = scene.there(|| connect(address, 22).map(drop));
         assert_eq!(from_there, Err(ErrorKind::TimedOut), "{address} is silent to it");
     }
-    assert_eq!(udp.send_to(b"b", (THERE[0], 5405)).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert_eq!(udp.send_to(b"b", (TARGET_ADDRESSES[0], 5405)).unwrap_err().kind(), ErrorKind::PermissionDenied);
     udp_there.send_to(b"c", (HERE[0], 5405)).unwrap();
     assert!(udp.recv_from(&mut [0; 9]).is_err(), "nothing of it comes in");
     for _ in 0..3 {
@@ -174,8 +175,8 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
     others_end.read_exact(&mut [0]).unwrap();
 
     assert_eq!(scene.tell(2, ShunScope::All).shunned, BTreeMap::new());
-    connected(&scene, THERE[0], 7002);
-    udp.send_to(b"e", (THERE[0], 5405)).unwrap();
+    connected(&scene, TARGET_ADDRESSES[0], 7002);
+    udp.send_to(b"e", (TARGET_ADDRESSES[0], 5405)).unwrap();
 }
 
 /// A node whose power was read as off returns to the cluster stack, and to nothing else.
@@ -183,11 +184,11 @@ fn flows_die_in_both_directions_and_nobody_else_is_touched() {
 fn of_a_node_that_was_seen_off_only_tcp_is_shunned() {
     let scene = Scene::new();
     scene.tell(1, ShunScope::Tcp);
-    assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
+    assert_eq!(connect(TARGET_ADDRESSES[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
     let udp = UdpSocket::bind((HERE[0], 5405)).unwrap();
-    udp.set_read_timeout(Some(SOON)).unwrap();
-    let there = scene.there(|| UdpSocket::bind((THERE[0], 5405)).unwrap());
-    udp.send_to(b"a", (THERE[0], 5405)).unwrap();
+    udp.set_read_timeout(Some(CONNECT_TIMEOUT)).unwrap();
+    let there = scene.there(|| UdpSocket::bind((TARGET_ADDRESSES[0], 5405)).unwrap());
+    udp.send_to(b"a", (TARGET_ADDRESSES[0], 5405)).unwrap();
     there.recv_from(&mut [0; 9]).unwrap();
     there.send_to(b"b", (HERE[0], 5405)).unwrap();
     udp.recv_from(&mut [0; 9]).unwrap();
@@ -208,7 +209,7 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
     ] {
         run(damage);
         assert!(matches!(scene.apply(), Applied::Done(_)), "{damage}");
-        assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused, "{damage}");
+        assert_eq!(connect(TARGET_ADDRESSES[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused, "{damage}");
         let after = scene.tell(1, ShunScope::All);
         assert_ne!(after.ruleset_id, first.ruleset_id, "{damage}");
         assert_eq!(after.shunned, first.shunned, "{damage}");
@@ -217,7 +218,7 @@ fn after_a_flush_the_rules_are_there_again_with_another_seal() {
     run("nft delete element inet gnt-ha-shunned all4 { 192.0.2.2 }");
     assert!(matches!(scene.apply(), Applied::Done(_)));
     assert_ne!(scene.tell(1, ShunScope::All).ruleset_id, before.ruleset_id, "an address was let through for a moment");
-    assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
+    assert_eq!(connect(TARGET_ADDRESSES[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 
 /// A shun entry that arrives late, twice, or at the wrong host.
@@ -239,16 +240,16 @@ fn old_orders_and_own_addresses_change_nothing() {
 fn an_address_of_another_node_by_now_is_shunned_no_more() {
     let scene = Scene::new();
     scene.tell(1, ShunScope::All);
-    let ganeti = format!("n3 {}\nn4 {}\n", THERE[1], THERE[0]);
+    let ganeti = format!("n3 {}\nn4 {}\n", TARGET_ADDRESSES[1], TARGET_ADDRESSES[0]);
     std::fs::write(scene.dir.path().join("ssconf_node_primary_ips"), ganeti).unwrap();
     let refused = || scene.apply().rules().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(refused(), [THERE[1]]);
+    assert_eq!(refused(), [TARGET_ADDRESSES[1]]);
     let report = scene.tell(1, ShunScope::All);
     assert!(
         !report.shunned.contains_key(&node("n3")) && report.not_applied[&node("n3")].contains("n4's"),
         "{report:?}"
     );
-    run(&format!("ip addr add {}/128 dev lo", THERE[1]));
+    run(&format!("ip addr add {}/128 dev lo", TARGET_ADDRESSES[1]));
     assert_eq!(refused(), [""; 0]);
 }
 
@@ -262,7 +263,7 @@ fn a_damaged_list_readmits_no_node() {
     let applier = ShunApplier::new(&config, scene.dir.path()).unwrap();
     let error = applier.apply(Deadline::after(Duration::from_secs(5))).unwrap_err().to_string();
     assert!(error.contains("shun-list.json"), "{error}");
-    assert_eq!(connect(THERE[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
+    assert_eq!(connect(TARGET_ADDRESSES[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 
 /// Instances' traffic to and from it, routed or bridged by this host, is also dropped.
@@ -295,7 +296,7 @@ fn what_is_forwarded_is_shunned_too() {
         run("ip route add default via 198.51.100.1");
     });
     scene.there(|| run("ip route add 198.51.100.0/24 via 192.0.2.1"));
-    let _listener = scene.there(|| TcpListener::bind((THERE[0], 7000)).unwrap());
+    let _listener = scene.there(|| TcpListener::bind((TARGET_ADDRESSES[0], 7000)).unwrap());
     in_instance(|| drop(connect("192.0.2.2", 7000).unwrap()));
     scene.tell(1, ShunScope::All);
     in_instance(|| assert_eq!(connect("192.0.2.2", 7000).unwrap_err(), ErrorKind::ConnectionRefused));
@@ -318,24 +319,26 @@ fn what_is_bridged_is_shunned_too() {
     }
     run("ip addr flush dev v0");
     run("ip addr add 192.0.2.1/24 dev br0");
-    let _listener = scene.there(|| TcpListener::bind((THERE[0], 7000)).unwrap());
+    let _listener = scene.there(|| TcpListener::bind((TARGET_ADDRESSES[0], 7000)).unwrap());
     let connects = |within: Duration| {
         std::thread::scope(|scope| {
             let done = scope.spawn(|| {
                 setns(&instance, CloneFlags::CLONE_NEWNET).unwrap();
                 run("ip addr replace 192.0.2.7/24 dev i1");
                 run("ip link set i1 up");
-                TcpStream::connect_timeout(&at(THERE[0], 7000), within).map(drop).map_err(|error| error.kind())
+                TcpStream::connect_timeout(&at(TARGET_ADDRESSES[0], 7000), within)
+                    .map(drop)
+                    .map_err(|error| error.kind())
             });
             done.join().unwrap()
         })
     };
     // The kernel lets a new port of a bridge forward only after it has seen the carrier, up to a second later: the first
     // packet may be lost, and TCP sends it again after 1 s and after 3 s.
-    assert_eq!(connects(SOON * 20), Ok(()));
+    assert_eq!(connects(CONNECT_TIMEOUT * 20), Ok(()));
     scene.tell(1, ShunScope::All);
     // By a reset, if the kernel passes bridged packets to the other tables as well (br_netfilter).
-    assert!(connects(SOON).is_err());
+    assert!(connects(CONNECT_TIMEOUT).is_err());
     scene.tell(2, ShunScope::All);
-    assert_eq!(connects(SOON * 20), Ok(()));
+    assert_eq!(connects(CONNECT_TIMEOUT * 20), Ok(()));
 }

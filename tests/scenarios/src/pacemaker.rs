@@ -14,7 +14,7 @@ const TOKEN: u64 = 3;
 const FENCING: u64 = 1;
 
 /// The time until a failed fencing is tried again, in s.
-const AGAIN: u64 = 60;
+const FENCING_RETRY: u64 = 60;
 
 /// The time from the start of the cluster stack until the node is online, in s.
 const JOIN: u64 = 2;
@@ -142,7 +142,7 @@ impl World {
         };
         self.hosts[host].fences.push(Fence { action, status, completed_ms, delegate });
         if !succeeds {
-            self.hosts[host].fence_at = Some(self.now + AGAIN);
+            self.hosts[host].fence_at = Some(self.now + FENCING_RETRY);
             return;
         }
         match self.device {

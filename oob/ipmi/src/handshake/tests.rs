@@ -18,7 +18,7 @@ const CONSOLE: u32 = 0x0102_0304;
 const MANAGED: u32 = 0x1112_1314;
 
 /// The number of packets for each suite and stage: 20 000 in all.
-const EACH: usize = 2_500;
+const ROUNDS: usize = 2_500;
 
 fn exchange(suite: CipherSuite) -> Exchange {
     Exchange {
@@ -85,7 +85,7 @@ fn no_hostile_packet_opens_a_session() {
                 attempt
             };
             let mut attempt = begun();
-            for number in 0..EACH {
+            for number in 0..ROUNDS {
                 let forged = mutated(&mut dice, &valid);
                 let Some(step) = take(&mut attempt, &forged) else { continue };
                 // The reserved bytes are left out of the comparison: no code covers them.
@@ -125,7 +125,7 @@ fn no_hostile_packet_in_a_session_is_the_bmcs_word() {
             genuine.iter().map(|(sequence, reply)| protected(&keys, *sequence, reply)).collect();
         valid.push(protected(&foreign, 9, &reply(0)));
         let valid: Vec<&[u8]> = valid.iter().map(Vec::as_slice).collect();
-        for number in 0..EACH {
+        for number in 0..ROUNDS {
             let forged = mutated(&mut dice, &valid);
             if let Ok(Datagram::Protected(sequence, reply)) = decode_datagram(&forged, Some((&keys, CONSOLE))) {
                 assert!(genuine.contains(&(sequence, reply)), "{suite} {number}");

@@ -10,7 +10,7 @@ use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::luxi::{Luxi, LuxiError};
 
 /// How long luxid may take to confirm the starts.
-const ANSWER: Duration = Duration::from_secs(2);
+const LUXI_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// luxid's answer to one job.
 enum Submission {
@@ -31,7 +31,7 @@ impl From<Result<u64, LuxiError>> for Submission {
 impl Reconciler {
     pub(super) fn cancel_start(&self, cancel: &Cancel, deadline: Deadline) -> String {
         let Cancel { job, instance, why } = cancel;
-        let connection = Luxi::connect(&self.luxi, deadline.at_most(ANSWER));
+        let connection = Luxi::connect(&self.luxi, deadline.at_most(LUXI_TIMEOUT));
         match connection.and_then(|mut luxi| luxi.cancel_job(*job)) {
             Ok(_) => format!("{instance}: job {job} is cancelled: {why}"),
             Err(error) => format!("{instance}: job {job} cannot be cancelled: {error} ({why})"),
@@ -49,7 +49,7 @@ impl Reconciler {
             return Vec::new();
         }
         let opcodes: Vec<_> = starts.iter().map(|job| job.opcodes.clone()).collect();
-        let connection = Luxi::connect(&self.luxi, deadline.at_most(ANSWER));
+        let connection = Luxi::connect(&self.luxi, deadline.at_most(LUXI_TIMEOUT));
         let answers = connection.and_then(|mut luxi| luxi.submit_each(&opcodes));
         let each: Vec<Submission> = match answers {
             Ok(answers) => answers.into_iter().map(Submission::from).collect(),

@@ -119,7 +119,7 @@ fn offline(at_ms: u64, cycle: bool) -> Decision {
 fn a_job_that_waits_for_long_is_submitted_once() {
     let fixture = Fixture::new();
     assert!(fixture.run(offline(0, false))[0].ends_with("job 42 is submitted"));
-    fixture.age(PATIENCE_MS);
+    fixture.age(RESUBMIT_AFTER_MS);
     assert!(fixture.run(offline(0, false))[0].contains("job 42 is under way"));
     assert_eq!(fixture.luxid.asked(), ["SubmitJob", "Query"]);
     fixture.luxid.set_status("error");
@@ -131,7 +131,7 @@ fn a_job_that_waits_for_long_is_submitted_once() {
 fn a_job_whose_reason_is_gone_is_cancelled() {
     let fixture = Fixture::new();
     fixture.run(offline(0, false));
-    fixture.age(PATIENCE_MS);
+    fixture.age(RESUBMIT_AFTER_MS);
     let lines = fixture.run(Decision::Blocked(BlockReason::Returned));
     assert!(lines[0].starts_with("n3.lab: job 42 is cancelled: offline: off"), "{lines:?}");
     assert_eq!(fixture.luxid.asked(), ["SubmitJob", "Query", "CancelJob"]);
@@ -186,7 +186,9 @@ fn a_failed_job_is_submitted_again_soon_and_then_less_often() {
     let fixture = Fixture::new();
     fixture.run(offline(0, false));
     fixture.luxid.set_status("error");
-    for again_ms in [AGAIN_MS, 2 * AGAIN_MS, 4 * AGAIN_MS, 8 * AGAIN_MS, 16 * AGAIN_MS, PATIENCE_MS, PATIENCE_MS] {
+    for again_ms in
+        [RETRY_MS, 2 * RETRY_MS, 4 * RETRY_MS, 8 * RETRY_MS, 16 * RETRY_MS, RESUBMIT_AFTER_MS, RESUBMIT_AFTER_MS]
+    {
         let lines = fixture.run(offline(0, false));
         assert!(lines[0].ends_with(&format!("it is tried again within {} s)", again_ms / 1000)), "{lines:?}");
         fixture.age(again_ms);
@@ -214,7 +216,7 @@ fn a_cancelled_job_is_submitted_again_at_once() {
 fn a_job_is_not_forgotten_while_another_host_is_master() {
     let fixture = Fixture::new();
     fixture.run(offline(0, false));
-    fixture.age(PATIENCE_MS);
+    fixture.age(RESUBMIT_AFTER_MS);
     assert!(fixture.run(Decision::Nothing(NoActionReason::NotMaster)).is_empty());
     assert_eq!(fixture.luxid.asked(), ["SubmitJob"]);
     fixture.run(Decision::Blocked(BlockReason::Returned));
@@ -239,16 +241,16 @@ fn a_drain_does_not_wait_for_an_un_drain_that_was_not_confirmed() {
     let record = offline(0, false);
     let after = |ms| Timestamp { wall_ms: ms, boottime_ms: ms };
     for (submitted, wanted, until_ms) in [
-        (&Decision::UnDrain, &drain, AGAIN_MS),
-        (&Decision::UnDrain, &record, AGAIN_MS),
-        (&Decision::ForgetDrain, &record, AGAIN_MS),
-        (&drain, &Decision::UnDrain, AGAIN_MS),
+        (&Decision::UnDrain, &drain, RETRY_MS),
+        (&Decision::UnDrain, &record, RETRY_MS),
+        (&Decision::ForgetDrain, &record, RETRY_MS),
+        (&drain, &Decision::UnDrain, RETRY_MS),
         // It may be seen late that it was done.
-        (&drain, &drain, PATIENCE_MS),
-        (&Decision::UnDrain, &Decision::UnDrain, PATIENCE_MS),
+        (&drain, &drain, RESUBMIT_AFTER_MS),
+        (&Decision::UnDrain, &Decision::UnDrain, RESUBMIT_AFTER_MS),
         // It would set the node online, or offline.
-        (&drain, &record, PATIENCE_MS),
-        (&record, &online, PATIENCE_MS),
+        (&drain, &record, RESUBMIT_AFTER_MS),
+        (&record, &online, RESUBMIT_AFTER_MS),
     ] {
         let job = Submitted::new(submitted.to_string(), after(0), None);
         let stays = |ms| job.stays(&Ok(None), wanted, after(ms));

@@ -9,7 +9,7 @@ use crate::core::grade::Grade;
 use crate::core::shun::messages::PeerRequest;
 
 /// The number of hostile messages of each of the two kinds.
-const EACH: usize = 20_000;
+const ROUNDS: usize = 20_000;
 
 /// The shun list of this node before the test.
 fn own() -> ShunList {
@@ -51,7 +51,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
     let senders = ["n3", "n4", "foreign"].map(name);
     let valid: Vec<&[u8]> = valid.iter().map(Vec::as_slice).collect();
     let mut read = 0;
-    for number in 0..EACH {
+    for number in 0..ROUNDS {
         // Most changed bytes are not JSON any more. So every other message has changed values instead.
         let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
         let Ok(sent) = serde_json::from_slice::<PeerReport>(&bytes) else { continue };
@@ -90,7 +90,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
             }
         }
     }
-    assert!(read > EACH / 20, "only {read} of {EACH} were answers at all");
+    assert!(read > ROUNDS / 20, "only {read} of {ROUNDS} were answers at all");
 }
 
 /// A request of a node that may not order changes nothing. Of a candidate's orders nothing beyond the limits is taken.
@@ -106,7 +106,7 @@ fn no_question_changes_more_than_a_candidate_may() {
     let valid: Vec<&[u8]> = valid.iter().map(Vec::as_slice).collect();
     let (mut dice, mut read) = (Dice::new(2), 0);
     let (members, own) = (members(), own());
-    for number in 0..EACH {
+    for number in 0..ROUNDS {
         let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
         let Ok(sent) = serde_json::from_slice::<PeerRequest>(&bytes) else { continue };
         read += 1;
@@ -129,5 +129,5 @@ fn no_question_changes_more_than_a_candidate_may() {
             assert!(entry.addresses.iter().all(|one| known.contains(one) || all.contains(one)), "{}", shown());
         }
     }
-    assert!(read > EACH / 20, "only {read} of {EACH} were questions at all");
+    assert!(read > ROUNDS / 20, "only {read} of {ROUNDS} were questions at all");
 }
