@@ -43,7 +43,7 @@ pub struct Arguments {
     yes: bool,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 /// Confirms the node as off, unless there is evidence that it runs.
@@ -52,11 +52,11 @@ pub struct Arguments {
 /// [`CommandError::NotConfirmedOff`] if the evidence contradicts the confirmation or cannot be collected,
 /// [`CommandError::ConfirmOff`] if Pacemaker did not accept it.
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
-    let ssconf = Ssconf::new(&arguments.places.data_dir);
+    let ssconf = Ssconf::new(&arguments.paths.data_dir);
     let names = ssconf.names("node_list")?;
     let node = node::find(&arguments.node, &names)?.clone();
     let refused = |error| CommandError::NotConfirmedOff { node: node.clone(), error: Box::new(error) };
-    let (seen, name) = seen(&arguments.places, &ssconf, &node, &names).map_err(refused)?;
+    let (seen, name) = seen(&arguments.paths, &ssconf, &node, &names).map_err(refused)?;
     if let Some(why) = objection(seen) {
         return Err(refused(CommandError::Objection(why.to_owned())));
     }
@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         cli::confirm(&question, node.as_str()).map_err(|error| refused(error.into()))?;
     }
     let user = identity::asker().user;
-    let mut action = RecordedAction::begin(ReceiptLog::new(&arguments.places.state_dir), "gnt-ha", Action::Off, &node);
+    let mut action = RecordedAction::begin(ReceiptLog::new(&arguments.paths.state_dir), "gnt-ha", Action::Off, &node);
     let warnings = action.take_warnings();
     warnings.iter().for_each(|warning| cli::print_error("gnt-ha", warning));
     action.step(&user, "confirms that it is off", &arguments.reason);
@@ -108,7 +108,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 
 /// Returns the evidence about the node, and its name in Pacemaker; `None` if Pacemaker has no such node.
 fn seen(
-    places: &Paths,
+    paths: &Paths,
     ssconf: &Ssconf,
     node: &NodeName,
     all: &[NodeName],
@@ -122,7 +122,7 @@ fn seen(
     };
     let addresses = ssconf.name_addresses("node_primary_ips")?;
     let address = addresses.into_iter().find(|(name, _)| name == node).map(|(_, address)| address);
-    let refusals = OwnRefusals::read(&places.state_dir, deadline.at_most(CONNECT_TIMEOUT));
+    let refusals = OwnRefusals::read(&paths.state_dir, deadline.at_most(CONNECT_TIMEOUT));
     let (answers, was_asked) = address.map_or((false, false), |address| {
         let deadline = deadline.at_most(CONNECT_TIMEOUT);
         let is_there = || tcp_check::is_there(address, NODED_PORT, deadline);

@@ -64,7 +64,7 @@ pub struct Arguments {
     json: bool,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 /// The events of a drill, each in ms since the request for the fencing.
@@ -93,7 +93,7 @@ struct Report<'a> {
 /// [`CommandError::NoDrill`] if nothing was done, [`CommandError::Drill`] if the fencing failed; otherwise the error of
 /// the rehearsal or of the output.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
-    let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(COLLECT_TIMEOUT))?;
+    let rehearsal = rehearse(&arguments.paths, config, &arguments.node, Deadline::after(COLLECT_TIMEOUT))?;
     let node = &rehearsal.node;
     let no_drill = |error| CommandError::NoDrill { node: node.clone(), error: Box::new(error) };
     let print = |text: &str| if arguments.json { Ok(()) } else { cli::print(text) };
@@ -112,7 +112,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     if let Some(why) = objection(&before) {
         return Err(no_drill(CommandError::Objection(why)));
     }
-    let instances = instances(&arguments.places, node).map_err(no_drill)?;
+    let instances = instances(&arguments.paths, node).map_err(no_drill)?;
     if arguments.dry_run {
         print(&format!("{node} would be fenced now, and {}; nothing was changed\n", instances_die(&instances)))?;
         return Ok(true);
@@ -139,7 +139,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         if let Ok(status) = read_status() {
             last = status;
         }
-        let seen = DrillState::of(&last, &arguments.places, &rehearsal);
+        let seen = DrillState::of(&last, &arguments.paths, &rehearsal);
         if course.promoted_ms.is_none() && rehearsal.new_master.is_some() && seen.promoted_on.is_some() {
             course.promoted_ms = Some(elapsed());
             report(
@@ -213,9 +213,9 @@ struct DrillState {
 }
 
 impl DrillState {
-    fn of(status: &CrmMon, places: &Paths, rehearsal: &Rehearsal) -> Self {
+    fn of(status: &CrmMon, paths: &Paths, rehearsal: &Rehearsal) -> Self {
         let is_it = |name: &NodeName| node::means(name, &rehearsal.node, &rehearsal.all);
-        let offline = Ssconf::new(&places.data_dir).names("offline_nodes").unwrap_or_default();
+        let offline = Ssconf::new(&paths.data_dir).names("offline_nodes").unwrap_or_default();
         Self {
             promoted_on: match &status.master_role {
                 MasterRoleState::ActiveOn(host) if !is_it(host) => Some(host.clone()),
@@ -240,9 +240,9 @@ fn fenced_since(status: &CrmMon, begun: Timestamp) -> Vec<NodeName> {
     fenced.map(|(target, _)| target.clone()).collect()
 }
 
-fn instances(places: &Paths, node: &NodeName) -> Result<Vec<String>, CommandError> {
-    let path = places.data_dir.join(files::CONFIG);
-    let text = files::read_config_text(&places.data_dir)
+fn instances(paths: &Paths, node: &NodeName) -> Result<Vec<String>, CommandError> {
+    let path = paths.data_dir.join(files::CONFIG);
+    let text = files::read_config_text(&paths.data_dir)
         .map_err(|error| CommandError::InstancesUnread { path: path.clone(), error })?;
     running_on(&text, node).map_err(|error| CommandError::InstancesUnparsed { path, error })
 }
@@ -265,7 +265,7 @@ fn confirm_twice(node: &NodeName, instances: &[String]) -> Result<(), ConfirmErr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::budget::recovery::RecoveryTimes;
+    use crate::core::budget::step_times::StepTimes;
     use crate::core::pacemaker::names::PacemakerName;
     use crate::core::pacemaker::resources::Resources;
 
@@ -278,7 +278,7 @@ mod tests {
             all: vec![node.clone()],
             steps: Vec::new(),
             new_master: new_master.map(|name| NodeName::new(name).unwrap()),
-            times: RecoveryTimes::of(None, &Resources::default(), None, false, false),
+            times: StepTimes::of(None, &Resources::default(), None, false, false),
             unseen: None,
             uncounted: None,
         };

@@ -71,7 +71,7 @@ pub struct Arguments {
     later: Vec<HookStep>,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 /// Does the steps for an event of Ganeti's. Returns whether `gnt-cluster verify` is to show what was printed.
@@ -81,10 +81,10 @@ pub struct Arguments {
 /// the output of every hook.
 pub fn run(arguments: &Arguments, config_path: &Path) -> Result<bool, CommandError> {
     let done = if arguments.later.is_empty() {
-        hook(&arguments.places, config_path)
+        hook(&arguments.paths, config_path)
     } else {
         detached::settle();
-        do_all(&arguments.later, &arguments.places, config_path).and_then(|all| nothing_failed(all.failed, all.is_well))
+        do_all(&arguments.later, &arguments.paths, config_path).and_then(|all| nothing_failed(all.failed, all.is_well))
     };
     if let Err(error) = &done {
         warn_system("gnt-ha", &format!("hook: {error}"));
@@ -92,20 +92,20 @@ pub fn run(arguments: &Arguments, config_path: &Path) -> Result<bool, CommandErr
     done
 }
 
-fn hook(places: &Paths, config_path: &Path) -> Result<bool, CommandError> {
+fn hook(paths: &Paths, config_path: &Path) -> Result<bool, CommandError> {
     let variable = |name: &str| std::env::var(name).ok();
     let Some(event) = Event::read(variable) else { return Ok(true) };
     if matches!(event.hook, Hook::Instance | Hook::InstanceModify) {
         if let Some(locked) = LockedInstance::read(variable).filter(|_| event.is_pre) {
             let master = variable("GANETI_MASTER").and_then(|name| NodeName::new(&name).ok());
-            guard_start(&locked, master, places)?;
+            guard_start(&locked, master, paths)?;
         }
         if event.hook == Hook::Instance {
-            instance(&event, places, config_path)?;
+            instance(&event, paths, config_path)?;
         }
         return Ok(true);
     }
-    let collected = collect(&event, places, config_path);
+    let collected = collect(&event, paths, config_path);
     let Some(state) = (match collected {
         // Input that is unknown is not a reason to stop Ganeti's job.
         Err(_) if event.is_pre => return Ok(true),
@@ -114,7 +114,7 @@ fn hook(places: &Paths, config_path: &Path) -> Result<bool, CommandError> {
         return Ok(true);
     };
     let Plan { now: at_once, later, remarks } = plan(&event, &state)?;
-    let Done { mut failed, is_well } = do_all(&at_once, places, config_path)?;
+    let Done { mut failed, is_well } = do_all(&at_once, paths, config_path)?;
     failed.extend(remarks.into_iter().map(CommandError::Remark));
     if !later.is_empty() {
         let config = config_path.display().to_string();
@@ -128,8 +128,8 @@ fn hook(places: &Paths, config_path: &Path) -> Result<bool, CommandError> {
 }
 
 /// Handles the start of an instance; an error stops Ganeti's job.
-fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), CommandError> {
-    let names = Ssconf::new(&places.data_dir).names("node_list").unwrap_or_default();
+fn instance(event: &Event, paths: &Paths, config_path: &Path) -> Result<(), CommandError> {
+    let names = Ssconf::new(&paths.data_dir).names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names).filter(|here| event.is_pre && event.is_to_run_on(here)) else {
         return Ok(());
     };
@@ -149,8 +149,8 @@ fn instance(event: &Event, places: &Paths, config_path: &Path) -> Result<(), Com
 /// Stops a start of gnt-ha's whose reason is gone: its plan is older than the lock that Ganeti holds now. Other jobs
 /// pass, and so does every job on a host that is not the master, or while no start of gnt-ha's can be under way.
 /// `master` is Ganeti's master as Ganeti gives it to the hook; the file with its name may be old.
-fn guard_start(locked: &LockedInstance, master: Option<NodeName>, places: &Paths) -> Result<(), CommandError> {
-    let ssconf = Ssconf::new(&places.data_dir);
+fn guard_start(locked: &LockedInstance, master: Option<NodeName>, paths: &Paths) -> Result<(), CommandError> {
+    let ssconf = Ssconf::new(&paths.data_dir);
     let here = identity::node_among(&ssconf.names("node_list").unwrap_or_default());
     let master = master.or_else(|| ssconf.master().ok().flatten());
     let luxi = Path::new(files::LUXI_SOCKET);
@@ -158,7 +158,7 @@ fn guard_start(locked: &LockedInstance, master: Option<NodeName>, places: &Paths
     if here.as_ref().map_or_else(|| !luxi.exists(), |here| master.as_ref() != Some(here)) {
         return Ok(());
     }
-    let reconciler = places.reconciler();
+    let reconciler = paths.reconciler();
     if !locked.is_to_check(reconciler.starts_known()) {
         return Ok(());
     }
@@ -169,7 +169,7 @@ fn guard_start(locked: &LockedInstance, master: Option<NodeName>, places: &Paths
     if !locked.may_be_own(&answer).map_err(|error| unknown(error.into()))? {
         return Ok(());
     }
-    let ganeti = files::read_config(&places.data_dir).map_err(|error| unknown(error.into()))?;
+    let ganeti = files::read_config(&paths.data_dir).map_err(|error| unknown(error.into()))?;
     let offline = ganeti.nodes().iter().filter(|node| node.offline).map(|node| node.name.clone()).collect();
     Ok(locked.check(&answer, &offline, reconciler.start_block()).map_err(|error| unknown(error.into()))??)
 }
@@ -179,8 +179,8 @@ fn nothing_failed(failed: Vec<CommandError>, is_well: bool) -> Result<bool, Comm
 }
 
 /// Collects only the input that the event needs; `None` on a host that is not a node of Ganeti's.
-fn collect(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<HookInput>, CommandError> {
-    let ssconf = Ssconf::new(&places.data_dir);
+fn collect(event: &Event, paths: &Paths, config_path: &Path) -> Result<Option<HookInput>, CommandError> {
+    let ssconf = Ssconf::new(&paths.data_dir);
     let names = ssconf.names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names) else { return Ok(None) };
     let is_master = ssconf.master().ok().flatten().as_ref() == Some(&here)
@@ -190,7 +190,7 @@ fn collect(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<H
     if !is_master && !event.is_pre && !matches!(event.hook, Hook::Watcher | Hook::MasterIpTurnup) {
         return Ok(None);
     }
-    let resources = cib::resources(&places.cib)?;
+    let resources = cib::resources(&paths.cib)?;
     let in_use = resources.as_ref().is_some_and(is_in_use);
     let config = config_file::load_or_default(config_path)?;
     let shun_list = applier::shun_list(&config.state)?;
@@ -220,7 +220,7 @@ fn collect(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<H
     };
     // Only this host's own copy is current at once; the copies of other hosts follow later.
     if is_master || event.hook == Hook::MasterIpTurnup {
-        let ganeti = files::read_config(&places.data_dir)?;
+        let ganeti = files::read_config(&paths.data_dir)?;
         state.nodes = ganeti.nodes().iter().map(|node| node.name.clone()).collect();
         state.offline = ganeti.nodes().iter().filter(|node| node.offline).map(|node| node.name.clone()).collect();
     }
@@ -232,7 +232,7 @@ fn collect(event: &Event, places: &Paths, config_path: &Path) -> Result<Option<H
         let target = event.target.as_ref().and_then(|target| node::find(target, among).ok());
         // If the state cannot be read, the change counts as an administrator's: one change too many in Pacemaker is
         // better than one too few.
-        state.is_our_record = target.is_some_and(|node| places.reconciler().is_recording(node).unwrap_or(false));
+        state.is_our_record = target.is_some_and(|node| paths.reconciler().is_recording(node).unwrap_or(false));
         state.seen = pacemaker::status(Deadline::after(STEP_TIMEOUT)).ok();
         state.quorum = corosync::quorum(Deadline::after(COROSYNC_TIMEOUT)).ok();
     }
@@ -251,11 +251,11 @@ struct Done {
 }
 
 /// Does all steps one after the other; a step that fails does not stop the others.
-fn do_all(steps: &[HookStep], places: &Paths, config_path: &Path) -> Result<Done, CommandError> {
+fn do_all(steps: &[HookStep], paths: &Paths, config_path: &Path) -> Result<Done, CommandError> {
     let config = config_file::load_or_default(config_path)?;
     let mut done = Done { failed: Vec::new(), is_well: true };
     for step in steps {
-        match one(step, places, config_path, &config) {
+        match one(step, paths, config_path, &config) {
             Ok(is_well) => done.is_well &= is_well,
             Err(error) => done.failed.push(error),
         }
@@ -263,19 +263,19 @@ fn do_all(steps: &[HookStep], places: &Paths, config_path: &Path) -> Result<Done
     Ok(done)
 }
 
-fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> Result<bool, CommandError> {
+fn one(step: &HookStep, paths: &Paths, config_path: &Path, config: &Config) -> Result<bool, CommandError> {
     let soon = Deadline::after(STEP_TIMEOUT);
     match step {
         HookStep::Check => {
-            let found = check::run(&check::Arguments::plain(places.clone()), config_path)?;
+            let found = check::run(&check::Arguments::plain(paths.clone()), config_path)?;
             // Ganeti prints the output of a hook only if the hook fails, and a warning is not a failure.
             return Ok(found < Severity::Error);
         }
         HookStep::ApplyRules => {
-            ShunApplier::new(config, &places.data_dir)?.apply(soon)?;
+            ShunApplier::new(config, &paths.data_dir)?.apply(soon)?;
         }
         HookStep::Sync => {
-            let synced = sync(config, &places.data_dir, soon.at_most(config.deadline))?;
+            let synced = sync(config, &paths.data_dir, soon.at_most(config.deadline))?;
             if let Some(failure) = synced.failure() {
                 // Ganeti prints the output of a hook only if the hook fails: then the notes belong to the reason.
                 return Err(CommandError::Sync { failure, notes: synced.notes });
@@ -283,36 +283,36 @@ fn one(step: &HookStep, places: &Paths, config_path: &Path, config: &Config) -> 
         }
         HookStep::Shun(node) => {
             let (reason, until) = ("recorded offline in Ganeti", soon.at_most(config.deadline));
-            shun_by_hand(config, &places.data_dir, node, reason, ShunScope::Tcp, until)?;
+            shun_by_hand(config, &paths.data_dir, node, reason, ShunScope::Tcp, until)?;
         }
-        HookStep::UpdateSetup => drop(setup::update(places, false, Deadline::after(UPDATE_SETUP_TIMEOUT))?),
+        HookStep::UpdateSetup => drop(setup::update(paths, false, Deadline::after(UPDATE_SETUP_TIMEOUT))?),
         HookStep::Standby(node) => {
-            let (name, _) = in_pacemaker(node, places)?;
+            let (name, _) = in_pacemaker(node, paths)?;
             standby::set(&name, soon).map_err(|error| CommandError::NotOnStandby {
                 node: node.clone(),
                 name,
                 error,
             })?;
         }
-        HookStep::ClearStandby(node) => release(node, places, soon)?,
-        HookStep::Fence(node) => fence(node, places)
+        HookStep::ClearStandby(node) => release(node, paths, soon)?,
+        HookStep::Fence(node) => fence(node, paths)
             .map_err(|error| CommandError::NotFenced { node: node.clone(), error: Box::new(error) })?,
-        HookStep::Reconcile => record(places)?,
+        HookStep::Reconcile => record(paths)?,
     }
     Ok(true)
 }
 
-fn release(node: &NodeName, places: &Paths, deadline: Deadline) -> Result<(), CommandError> {
-    let (name, attributes) = in_pacemaker(node, places)?;
+fn release(node: &NodeName, paths: &Paths, deadline: Deadline) -> Result<(), CommandError> {
+    let (name, attributes) = in_pacemaker(node, paths)?;
     let ended = standby::end(&name, own(&attributes), deadline);
     ended.map_err(|error| CommandError::StillOnStandby { node: node.clone(), name, error })
 }
 
 /// Returns the name of one of Ganeti's nodes in Pacemaker, and its permanent attributes there.
-fn in_pacemaker(node: &NodeName, places: &Paths) -> Result<(PacemakerName, Pairs), CommandError> {
+fn in_pacemaker(node: &NodeName, paths: &Paths) -> Result<(PacemakerName, Pairs), CommandError> {
     let find = || -> Result<_, CommandError> {
-        let resources = cib::resources(&places.cib)?.unwrap_or_default();
-        let all = files::read_config(&places.data_dir)?.names();
+        let resources = cib::resources(&paths.cib)?.unwrap_or_default();
+        let all = files::read_config(&paths.data_dir)?.names();
         let name = resources.called(node, &all)?;
         Ok((name.clone(), resources.attributes.get(name).cloned().unwrap_or_default()))
     };
@@ -320,8 +320,8 @@ fn in_pacemaker(node: &NodeName, places: &Paths) -> Result<(PacemakerName, Pairs
 }
 
 /// Fences the node, unless the conditions of the plan no longer hold. The error follows the node's name.
-fn fence(node: &NodeName, places: &Paths) -> Result<(), CommandError> {
-    let ganeti = files::read_config(&places.data_dir)?;
+fn fence(node: &NodeName, paths: &Paths) -> Result<(), CommandError> {
+    let ganeti = files::read_config(&paths.data_dir)?;
     if !ganeti.find(node).is_ok_and(|found| found.offline) {
         return Err(CommandError::OnlineAgain);
     }
@@ -343,7 +343,7 @@ fn fence(node: &NodeName, places: &Paths) -> Result<(), CommandError> {
     }
     let by_hand = |error| CommandError::FenceByHand { name: name.clone(), error: Box::new(error) };
     // A remote node has no corosync node id.
-    let id = cib::resources(&places.cib).ok().flatten().and_then(|resources| resources.ids.get(name).copied());
+    let id = cib::resources(&paths.cib).ok().flatten().and_then(|resources| resources.ids.get(name).copied());
     let votes = id.and_then(|id| Some(corosync::quorum(Deadline::after(COROSYNC_TIMEOUT)).ok()?.without(&[id])));
     if let Some(why) = fencing_objection(name, &seen, votes) {
         return Err(by_hand(CommandError::Objection(why)));
@@ -354,9 +354,9 @@ fn fence(node: &NodeName, places: &Paths) -> Result<(), CommandError> {
 
 /// Reconciles the record, once the new master accepts jobs and Pacemaker's next monitor has seen its role. The monitors
 /// of the master do the rest.
-fn record(places: &Paths) -> Result<(), CommandError> {
+fn record(paths: &Paths) -> Result<(), CommandError> {
     let deadline = Deadline::after(TAKE_OVER);
-    let reconciler = places.reconciler();
+    let reconciler = paths.reconciler();
     loop {
         match try_to_record(&reconciler, deadline) {
             Ok(true) => return Ok(()),

@@ -24,7 +24,7 @@ pub struct Arguments {
     reason: String,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 /// Pauses reconciliation in the whole cluster. The file of this host holds the pause until the cluster has it, and
@@ -35,11 +35,11 @@ pub struct Arguments {
 /// [`CommandError`], also if only this host is paused ([`CommandError::OnlyHostPaused`]).
 pub fn pause(arguments: &Arguments) -> Result<(), CommandError> {
     let pause = Pause::new(&arguments.reason, &identity::asker().user, now().wall_ms)?;
-    let reconciler = arguments.places.reconciler();
+    let reconciler = arguments.paths.reconciler();
     reconciler.set_pause(&pause)?;
     let in_cluster = match pacemaker::started_ms() {
         None => Err(PacemakerError::NotHere.into()),
-        Some(_) => cib::set_pause(&arguments.places.cib, &pause, Deadline::after(LIMIT)).map_err(CommandError::from),
+        Some(_) => cib::set_pause(&arguments.paths.cib, &pause, Deadline::after(LIMIT)).map_err(CommandError::from),
     };
     in_cluster.map_err(|error| CommandError::OnlyHostPaused(Box::new(error)))?;
     reconciler.resume()?;
@@ -54,13 +54,13 @@ pub fn pause(arguments: &Arguments) -> Result<(), CommandError> {
 /// # Errors
 /// [`CommandError`], also if the pause of the cluster cannot be reached from this host
 /// ([`CommandError::OnlyHostResumed`]) or was not ended ([`CommandError::NotResumed`]).
-pub fn resume(places: &Paths) -> Result<(), CommandError> {
-    let was_paused = places.reconciler().resume()?;
+pub fn resume(paths: &Paths) -> Result<(), CommandError> {
+    let was_paused = paths.reconciler().resume()?;
     if pacemaker::started_ms().is_none() {
         return Err(CommandError::OnlyHostResumed { was_paused });
     }
     let in_cluster =
-        end_pause(places).map_err(|error| CommandError::NotResumed { was_paused, error: Box::new(error) })?;
+        end_pause(paths).map_err(|error| CommandError::NotResumed { was_paused, error: Box::new(error) })?;
     match in_cluster {
         Some(pause) => cli::print(&format!("Resumed on every host. It was paused by {}: {}\n", pause.by, pause.reason)),
         None if was_paused => cli::print("Resumed. Only this host was paused.\n"),
@@ -70,8 +70,8 @@ pub fn resume(places: &Paths) -> Result<(), CommandError> {
 }
 
 /// Ends the pause of the cluster. Returns the pause, if there was one.
-fn end_pause(places: &Paths) -> Result<Option<Pause>, CommandError> {
-    let before = cib::read(&places.cib, &BTreeSet::new())?;
-    cib::delete_pause(&places.cib, Deadline::after(LIMIT))?;
+fn end_pause(paths: &Paths) -> Result<Option<Pause>, CommandError> {
+    let before = cib::read(&paths.cib, &BTreeSet::new())?;
+    cib::delete_pause(&paths.cib, Deadline::after(LIMIT))?;
     Ok(before.pause)
 }

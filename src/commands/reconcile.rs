@@ -22,7 +22,7 @@ pub struct Arguments {
     dry_run: bool,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 /// The commands of `breaker`, whose state belongs to one host.
@@ -44,9 +44,9 @@ pub enum BreakerCommand {
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let deadline = Deadline::after(LIMIT);
     if arguments.dry_run {
-        return Ok(show(&arguments.places.view().plan(None, deadline)?)?);
+        return Ok(show(&arguments.paths.view().plan(None, deadline)?)?);
     }
-    let reconciler = arguments.places.reconciler();
+    let reconciler = arguments.paths.reconciler();
     let (plan, lines) = reconciler.run(deadline)?;
     show(&plan)?;
     print_lines(&lines)?;
@@ -59,8 +59,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 /// # Errors
 /// [`CommandError::Reconcile`] if the memory of the reconciler cannot be changed.
 pub fn breaker(command: &BreakerCommand) -> Result<(), CommandError> {
-    let BreakerCommand::Reset(places) = command;
-    places.reconciler().reset_breaker(Deadline::after(LIMIT))?;
+    let BreakerCommand::Reset(paths) = command;
+    paths.reconciler().reset_breaker(Deadline::after(LIMIT))?;
     Ok(cli::print("The breaker of this host is reset.\n")?)
 }
 

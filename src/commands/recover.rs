@@ -26,7 +26,7 @@ pub struct Arguments {
     dry_run: bool,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 /// Collects the state of the cluster and prints the plan. Returns whether every instance that is to run would run.
@@ -35,14 +35,14 @@ pub struct Arguments {
 /// [`CommandError`] if the state cannot be read.
 pub fn run(arguments: &Arguments) -> Result<bool, CommandError> {
     let deadline = Deadline::after(LIMIT);
-    let places = &arguments.places;
+    let paths = &arguments.paths;
     let died = match &arguments.node {
-        Some(given) => Some(files::read_config(&places.data_dir)?.find(given)?.name.clone()),
+        Some(given) => Some(files::read_config(&paths.data_dir)?.find(given)?.name.clone()),
         None => None,
     };
-    let plan = places.view().recovery(died.as_ref(), deadline)??;
+    let plan = paths.view().recovery(died.as_ref(), deadline)??;
     cli::print(&shown(&plan))?;
-    if files::read_recovery_config_if_on(&places.data_dir)?.is_none() {
+    if files::read_recovery_config_if_on(&paths.data_dir)?.is_none() {
         cli::print("recovery is off: gnt-ha setup --recover\n")?;
     }
     Ok(plan.not_recovered.is_empty())

@@ -11,7 +11,7 @@ use super::paths::Paths;
 use super::simulation::{SimulationError, simulate, votes_without};
 use crate::cli;
 use crate::core::budget::detection::Detection;
-use crate::core::budget::recovery::{self, RecoveryTimes};
+use crate::core::budget::step_times::{self, StepTimes};
 use crate::core::config::DEFAULT_RUN;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
@@ -58,7 +58,7 @@ pub struct Arguments {
     json: bool,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 #[derive(Serialize)]
@@ -80,7 +80,7 @@ pub(super) struct Rehearsal {
     /// The node that would take the master role, if the failed host had it.
     pub(super) new_master: Option<NodeName>,
     /// The times of each step.
-    pub(super) times: RecoveryTimes,
+    pub(super) times: StepTimes,
     /// The reason why the detection time is unknown.
     pub(super) unseen: Option<String>,
     /// The reason why corosync's count of votes is unknown.
@@ -92,7 +92,7 @@ pub(super) struct Rehearsal {
 /// # Errors
 /// [`CommandError`] if the failure cannot be rehearsed, or the rehearsal cannot be printed.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
-    let rehearsal = rehearse(&arguments.places, config, &arguments.node, Deadline::after(LIMIT))?;
+    let rehearsal = rehearse(&arguments.paths, config, &arguments.node, Deadline::after(LIMIT))?;
     let Rehearsal { node, steps, unseen, .. } = &rehearsal;
     let text = if arguments.json {
         let counts_from = if unseen.is_none() { "failure" } else { "detection" };
@@ -115,12 +115,12 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
 /// # Errors
 /// [`CommandError`] if Ganeti's or Pacemaker's configuration cannot be read, or the simulation fails.
 pub(super) fn rehearse(
-    places: &Paths,
+    paths: &Paths,
     config: &Path,
     given: &NodeName,
     deadline: Deadline,
 ) -> Result<Rehearsal, CommandError> {
-    let ganeti = files::read_config(&places.data_dir)?;
+    let ganeti = files::read_config(&paths.data_dir)?;
     let found = ganeti.find(given)?;
     let node = found.name.clone();
     let cib = cibadmin::query(deadline)?;
@@ -135,13 +135,13 @@ pub(super) fn rehearse(
         simulate_failure(&cib, &resources, name, votes.as_ref().map_or(true, |left| left.keeps), deadline)?;
     let role = resources.agents("ganeti-master-role").next();
     let role = role.map(|role| role.id.clone()).filter(|_| ganeti.master() == Some(&node));
-    let decision = places.view().rehearse(&node, deadline).map_err(|error| error.to_string());
+    let decision = paths.view().rehearse(&node, deadline).map_err(|error| error.to_string());
     let record = match &decision {
         Ok(Some(decision)) => Ok(decision),
         Ok(None) => Err("nothing: Ganeti has no such node".to_owned()),
         Err(error) => Err(error.clone()),
     };
-    let proof = proof(&ganeti, &node, places, config, deadline);
+    let proof = proof(&ganeti, &node, paths, config, deadline);
     let is_armed = proof.as_ref().is_ok_and(|proof| proof.by_self_fence);
     let proof = proof.map(|proof| proof.answers).map_err(|error| error.to_string());
     let seen = seen(&resources, name, quorum.as_ref().ok(), deadline).map_err(|error| error.to_string());
@@ -152,7 +152,7 @@ pub(super) fn rehearse(
     let levels = config.as_ref().and_then(|config| Some((config.levels_of(&node).ok()?, config)));
     let is_precious = full_members(&resources, &ganeti, members) == 2 && ganeti.master() == Some(&node);
     let levels = levels.as_ref().map(|(levels, config)| (levels.as_slice(), *config));
-    let times = RecoveryTimes::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_armed);
+    let times = StepTimes::of(seen.as_ref().ok().cloned(), &resources, levels, is_precious, is_armed);
     let power_agents = config.as_ref().map(|config| config.power_agents.clone()).unwrap_or_default();
     let options = resources.fencing.with(&power_agents).options(&node, &all);
     let known = RehearsalInput {
@@ -169,7 +169,7 @@ pub(super) fn rehearse(
         fencers: fencers(&cib, &resources, name),
     };
     let mut steps = steps(&known);
-    if let Some(coverage) = files::read_coverage(&places.data_dir, now().wall_ms / 1_000) {
+    if let Some(coverage) = files::read_coverage(&paths.data_dir, now().wall_ms / 1_000) {
         steps.extend(instance_steps(&coverage, &node));
     }
     let new_master = role.and_then(|role| simulation.promoted_on(&role)).and_then(|host| NodeName::new(host).ok());
@@ -254,7 +254,7 @@ struct NodeProof {
 fn proof(
     ganeti: &GanetiConfig,
     node: &NodeName,
-    places: &Paths,
+    paths: &Paths,
     config: &Path,
     deadline: Deadline,
 ) -> Result<NodeProof, ProofError> {
@@ -272,7 +272,7 @@ fn proof(
             ProofAnswer { level: Some(checked.level), is_ok, text }
         };
         let mut answers: Vec<ProofAnswer> = checked.into_iter().map(answer).collect();
-        let shared = all_shared(&config, Some(node), &places.data_dir).into_iter();
+        let shared = all_shared(&config, Some(node), &paths.data_dir).into_iter();
         answers.extend(shared.map(|shared| ProofAnswer { level: None, is_ok: false, text: format!("ERROR {shared}") }));
         return Ok(NodeProof { answers: provable(answers).map_err(ProofError::Levels)?, by_self_fence });
     }

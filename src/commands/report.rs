@@ -50,7 +50,7 @@ pub struct Arguments {
     http: bool,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 /// The format of the export.
@@ -70,9 +70,9 @@ enum Form {
 /// [`CommandError::Print`] or [`CommandError::Json`] if the export cannot be written.
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     if arguments.http {
-        return answer_http(&arguments.places);
+        return answer_http(&arguments.paths);
     }
-    let status = status::collect(&arguments.places, false)?;
+    let status = status::collect(&arguments.paths, false)?;
     let text = match arguments.format {
         Form::Mond => mond(&status, now().wall_ms)? + "\n",
         Form::Openmetrics => openmetrics(&status, now().wall_ms),
@@ -90,9 +90,9 @@ fn mond(status: &Status, at_ms: u64) -> Result<String, serde_json::Error> {
     serde_json::to_string(&Report::new(status, at_ms))
 }
 
-fn answer_http(places: &Paths) -> Result<(), CommandError> {
+fn answer_http(paths: &Paths) -> Result<(), CommandError> {
     let readers = Readers::default();
-    let collect = || status::collect(places, false);
+    let collect = || status::collect(paths, false);
     let answer = |line: &str| answered(line, || readers.status(collect));
     let mut stdin = io::stdin().lock();
     if http::is_listening(&stdin) {

@@ -114,7 +114,7 @@ pub struct Arguments {
     json: bool,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 #[derive(Serialize)]
@@ -132,15 +132,15 @@ struct Report<'a> {
 /// the output.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     if arguments.update {
-        return update(&arguments.places, arguments.dry_run, Deadline::after(LIMIT));
+        return update(&arguments.paths, arguments.dry_run, Deadline::after(LIMIT));
     }
     if arguments.recover {
-        return recover::recover(&arguments.places, arguments.apply, Deadline::after(LIMIT));
+        return recover::recover(&arguments.paths, arguments.apply, Deadline::after(LIMIT));
     }
-    let ganeti = files::read_config(&arguments.places.data_dir).map_err(SetupError::Ganeti)?;
+    let ganeti = files::read_config(&arguments.paths.data_dir).map_err(SetupError::Ganeti)?;
     let is_master = is_master(&ganeti);
-    if !is_master && Copy::read(&arguments.places.data_dir, &arguments.places.cib).denies(&ganeti) {
-        return Err(SetupError::NotNamed(arguments.places.data_dir.join(files::CONFIG)).into());
+    if !is_master && Copy::read(&arguments.paths.data_dir, &arguments.paths.cib).denies(&ganeti) {
+        return Err(SetupError::NotNamed(arguments.paths.data_dir.join(files::CONFIG)).into());
     }
     let deaths = u32::try_from(ganeti.nodes().len()).unwrap_or(u32::MAX);
     let deadline = Deadline::after(LIMIT.saturating_add(SIMULATION_TIMEOUT.saturating_mul(deaths)));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::budget::recovery::{RecoveryTimes, interval, operation};
+use super::budget::step_times::{StepTimes, interval, operation};
 use super::grade::Grade;
 use super::node::NodeName;
 use super::pacemaker::fencing::{FencingOption, FencingOptions};
@@ -94,7 +94,7 @@ pub struct RehearsalInput<'a> {
     // Text: the reason comes from the reconciler, which `core` does not name, and the step prints it.
     pub record: Result<&'a Decision, String>,
     /// The times of each step.
-    pub times: &'a RecoveryTimes,
+    pub times: &'a StepTimes,
     /// Pacemaker's configuration, with the timeouts of its operations.
     pub resources: &'a Resources,
     /// The votes that would be left in corosync, if they are known.
@@ -260,12 +260,12 @@ fn one_proves(answers: &[ProofAnswer], is_enough: impl Fn(&ProofAnswer) -> bool)
 }
 
 /// Returns when the level of an answer is done at the latest, and the grade of its off.
-fn of<'a>(answer: &ProofAnswer, times: &'a RecoveryTimes) -> Option<&'a (Duration, Grade)> {
+fn of<'a>(answer: &ProofAnswer, times: &'a StepTimes) -> Option<&'a (Duration, Grade)> {
     times.levels.get(answer.level?.checked_sub(1)?)
 }
 
 /// Adds to the step of an answer, such as `ok n1.lab level 1 bmc: on`, its time and the grade of its off.
-fn with_level(step: RehearsalStep, answer: &ProofAnswer, times: &RecoveryTimes) -> RehearsalStep {
+fn with_level(step: RehearsalStep, answer: &ProofAnswer, times: &StepTimes) -> RehearsalStep {
     let Some((end, grade)) = of(answer, times) else {
         return step.within(times.proven());
     };

@@ -56,18 +56,13 @@ enum ResourcesError {
 }
 
 /// Collects the whole input. With `devices`, also asks the nodes' OOB programs.
-pub(super) fn collect(
-    places: &Paths,
-    config: &Path,
-    devices: bool,
-    time: Duration,
-) -> Result<CheckInput, NotInCluster> {
+pub(super) fn collect(paths: &Paths, config: &Path, devices: bool, time: Duration) -> Result<CheckInput, NotInCluster> {
     let deadline = Deadline::after(time);
-    if !places.cib.exists() && !places.data_dir.join("ssconf_node_list").exists() {
-        return Err(NotInCluster { ganeti: places.data_dir.join("ssconf_node_list"), pacemaker: places.cib.clone() });
+    if !paths.cib.exists() && !paths.data_dir.join("ssconf_node_list").exists() {
+        return Err(NotInCluster { ganeti: paths.data_dir.join("ssconf_node_list"), pacemaker: paths.cib.clone() });
     }
-    let ganeti = files::read_config(&places.data_dir).map_err(|error| error.to_string());
-    let ssconf = Ssconf::new(&places.data_dir);
+    let ganeti = files::read_config(&paths.data_dir).map_err(|error| error.to_string());
+    let ssconf = Ssconf::new(&paths.data_dir);
     let programs = ganeti.as_ref().map(programs).unwrap_or_default();
     let ours = programs.keys().find(|path| is_ours(path)).cloned();
     let loaded = ours.as_ref().map(|_| config_file::load(config).map_err(|error| error.to_string()));
@@ -98,25 +93,25 @@ pub(super) fn collect(
     });
     let node = identity::node_among(ganeti.iter().flat_map(GanetiConfig::nodes).map(|node| &node.name));
     Ok(CheckInput {
-        resources: resources(&places.cib).map_err(|error| error.to_string()),
+        resources: resources(&paths.cib).map_err(|error| error.to_string()),
         pacemaker: pacemaker::status(deadline).map_err(|error| error.to_string()),
         // The file does not contain what each node has reported, so `cibadmin` is asked. If Pacemaker does not answer,
         // another finding reports that.
         lacking: cibadmin::query(deadline).map(|cib| lacking(&cib)).unwrap_or_default(),
         quorum,
         device_addresses: device_addresses.into_values().flatten().collect(),
-        owners: files::read_config_text(&places.data_dir).ok().and_then(|text| owners(&text).ok()).unwrap_or_default(),
+        owners: files::read_config_text(&paths.data_dir).ok().and_then(|text| owners(&text).ok()).unwrap_or_default(),
         tags: ssconf.cluster_tags().unwrap_or_default(),
-        coverage: files::read_coverage(&places.data_dir, now().wall_ms / 1_000),
-        candidates: candidates(places, &ssconf, deadline),
+        coverage: files::read_coverage(&paths.data_dir, now().wall_ms / 1_000),
+        candidates: candidates(paths, &ssconf, deadline),
         config: loaded,
         resolved,
         survey: asked,
         programs,
         power,
         devices: devices_of,
-        host: host::collect(places, node, &self_fence, shuns),
-        not_isolated: not_isolated(places, ganeti.as_ref().ok()),
+        host: host::collect(paths, node, &self_fence, shuns),
+        not_isolated: not_isolated(paths, ganeti.as_ref().ok()),
         ganeti,
     })
 }
@@ -127,9 +122,9 @@ fn may_shun(ganeti: &GanetiConfig, config: &Config) -> bool {
 }
 
 /// Returns the nodes that shunning does not isolate, with the reason, from the disks in Ganeti's configuration.
-fn not_isolated(places: &Paths, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeName, String> {
+fn not_isolated(paths: &Paths, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeName, String> {
     let Some((ganeti, network)) =
-        ganeti.zip(files::read_config_text(&places.data_dir).ok().and_then(|text| ClusterNetwork::parse(&text).ok()))
+        ganeti.zip(files::read_config_text(&paths.data_dir).ok().and_then(|text| ClusterNetwork::parse(&text).ok()))
     else {
         return BTreeMap::new();
     };
@@ -180,7 +175,7 @@ fn programs(ganeti: &GanetiConfig) -> BTreeMap<PathBuf, Option<String>> {
     all.into_iter().map(|path| (path.clone(), OobProgram::find(path).err().map(|error| error.to_string()))).collect()
 }
 
-fn candidates(places: &Paths, ssconf: &Ssconf, deadline: Deadline) -> BTreeMap<NodeName, CandidateState> {
+fn candidates(paths: &Paths, ssconf: &Ssconf, deadline: Deadline) -> BTreeMap<NodeName, CandidateState> {
     let names = ssconf.names("master_candidates").unwrap_or_default();
     let offline = ssconf.names("offline_nodes").unwrap_or_default();
     let addresses = ssconf.name_addresses("node_primary_ips").unwrap_or_default();
@@ -190,7 +185,7 @@ fn candidates(places: &Paths, ssconf: &Ssconf, deadline: Deadline) -> BTreeMap<N
         .map(|(name, address)| (name, CandidateState { address, master: None }))
         .collect();
     let peers: Vec<_> = asked.values().map(|candidate| candidate.address).collect();
-    let answers = Confd::new(&places.data_dir).and_then(|confd| confd.masters(&peers, deadline.at_most(CONFD_TIMEOUT)));
+    let answers = Confd::new(&paths.data_dir).and_then(|confd| confd.masters(&peers, deadline.at_most(CONFD_TIMEOUT)));
     for answer in answers.unwrap_or_default() {
         for candidate in asked.values_mut().filter(|candidate| candidate.address == answer.from) {
             candidate.master = Some((answer.master.clone(), answer.serial));

@@ -49,21 +49,21 @@ const ECHO_TEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Collects the state of this host. `self_fence` is the configuration of self-fencing; `shuns` is true if a fencing may
 /// shun a node.
-pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfFenceConfig, shuns: bool) -> Host {
+pub(super) fn collect(paths: &Paths, node: Option<NodeName>, self_fence: &SelfFenceConfig, shuns: bool) -> Host {
     let agents = ["ganeti-master-role", "ganeti-node-role"];
-    let dir = places.state_dir.join(simulate::DIR);
-    let view = places.view();
+    let dir = paths.state_dir.join(simulate::DIR);
+    let view = paths.view();
     let mut unreadable = Vec::new();
     let pause = known(view.pause(), &mut unreadable).flatten();
     let memory = known(view.memory(), &mut unreadable);
     let _ = known(view.last_recovery(), &mut unreadable);
-    let shun_list = known(applier::shun_list(&places.state_dir), &mut unreadable).unwrap_or_default();
+    let shun_list = known(applier::shun_list(&paths.state_dir), &mut unreadable).unwrap_or_default();
     // If the desired state cannot be read, self-fencing counts as armed.
-    let is_armed = desired(&places.state_dir).map_or(true, |wanted| wanted.armed);
+    let is_armed = desired(&paths.state_dir).map_or(true, |wanted| wanted.armed);
     let (systemd_watchdogs, not_enabled) =
         of_systemd(is_armed, shuns || !shun_list.0.is_empty(), &self_fence.watchdog_device);
     let lease_lacks =
-        is_armed.then(|| test_echoes(&places.data_dir, self_fence.port, Deadline::after(ECHO_TEST_TIMEOUT)));
+        is_armed.then(|| test_echoes(&paths.data_dir, self_fence.port, Deadline::after(ECHO_TEST_TIMEOUT)));
     let stale = Daemons::new(Path::new("/usr/lib/ganeti"), Path::new(RUN_DIR)).stale_pidfiles();
     Host {
         node,
@@ -74,14 +74,14 @@ pub(super) fn collect(places: &Paths, node: Option<NodeName>, self_fence: &SelfF
         harep: SCHEDULES.iter().flat_map(|path| harep_in(Path::new(path))).collect(),
         stale_pidfiles: stale.into_iter().map(|(_, file)| file).collect(),
         watcher_absent: (!Path::new(WATCHER).exists()).then(|| PathBuf::from(WATCHER)),
-        watcher_paused: paused_until(&places.data_dir).filter(|until| *until > now().wall_ms / 1_000),
+        watcher_paused: paused_until(&paths.data_dir).filter(|until| *until > now().wall_ms / 1_000),
         simulated: simulate::present(&dir),
         simulates_nothing: simulate::unknown(&dir),
         pause,
         breaker: memory.and_then(|memory| memory.breaker.open_state().cloned()),
         shunned: shun_list.shunned().map(|(node, entry)| (node.clone(), entry.by.clone())).collect(),
         unreadable,
-        newer_config: newer_config::read(&places.state_dir).map_err(|error| error.to_string()),
+        newer_config: newer_config::read(&paths.state_dir).map_err(|error| error.to_string()),
         systemd_watchdogs,
         not_enabled,
         lease_lacks: lease_lacks

@@ -37,14 +37,14 @@ pub struct Arguments {
     timeout: u64,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 impl Arguments {
     /// The arguments of a command line without options.
     #[must_use]
-    pub const fn plain(places: Paths) -> Self {
-        Self { json: false, no_devices: false, timeout: 30, places }
+    pub const fn plain(paths: Paths) -> Self {
+        Self { json: false, no_devices: false, timeout: 30, paths }
     }
 }
 
@@ -55,7 +55,7 @@ impl Arguments {
 /// [`CommandError::Json`] if the findings cannot be printed.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, CommandError> {
     let time = Duration::from_secs(arguments.timeout);
-    let view = collect::collect(&arguments.places, config, !arguments.no_devices, time)?;
+    let view = collect::collect(&arguments.paths, config, !arguments.no_devices, time)?;
     let findings = check(&view);
     let level = findings.iter().map(|finding: &Finding| finding.severity).max().unwrap_or(Severity::Ok);
     let notes = notes(&view);

@@ -21,8 +21,8 @@ const TAGS: [&str; 2] = [CLUSTER_TAG, RECOVER];
 ///
 /// # Errors
 /// [`CommandError`] if Ganeti's configuration cannot be used, or Ganeti does not set the tags.
-pub(super) fn recover(places: &Paths, apply: bool, deadline: Deadline) -> Result<bool, CommandError> {
-    let mut config = files::read_recovery_config(&places.data_dir).map_err(SetupError::Ganeti)?;
+pub(super) fn recover(paths: &Paths, apply: bool, deadline: Deadline) -> Result<bool, CommandError> {
+    let mut config = files::read_recovery_config(&paths.data_dir).map_err(SetupError::Ganeti)?;
     let missing: Vec<&str> =
         TAGS.into_iter().filter(|tag| !config.cluster_tags().iter().any(|given| given == tag)).collect();
     config.add_cluster_tag(CLUSTER_TAG);

@@ -16,7 +16,7 @@ use crate::sys::pacemaker::{PacemakerError, cibadmin};
 ///
 /// # Errors
 /// [`CommandError`] if a configuration cannot be read, or the change was not made.
-pub fn update(places: &Paths, dry_run: bool, deadline: Deadline) -> Result<bool, CommandError> {
+pub fn update(paths: &Paths, dry_run: bool, deadline: Deadline) -> Result<bool, CommandError> {
     let cib = match cibadmin::query(deadline) {
         Err(PacemakerError::NotHere) => return Ok(true),
         cib => cib?,
@@ -25,7 +25,7 @@ pub fn update(places: &Paths, dry_run: bool, deadline: Deadline) -> Result<bool,
     if !has_made(&resources) {
         return Ok(true);
     }
-    let ganeti = files::read_config(&places.data_dir)?;
+    let ganeti = files::read_config(&paths.data_dir)?;
     let mut parts = of_nodes(&resources, &ganeti);
     parts.retain(|part| part.state.is_open());
     if parts.is_empty() {

@@ -47,13 +47,13 @@ struct Ganeti {
 }
 
 /// Collects the status. With `power`, also asks each node's OOB program for the power.
-pub(in crate::commands) fn collect(places: &Paths, power: bool) -> Result<Status, NotInCluster> {
+pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<Status, NotInCluster> {
     let deadline = Deadline::after(LIMIT);
-    let view = places.view();
+    let view = paths.view();
     let mut notes = Vec::new();
-    let (ganeti, pacemaker) = match (ganeti(places, power, deadline, &mut notes), pacemaker::status(deadline)) {
-        (Err(SsconfError::Absent(file)), Err(_)) if !places.cib.exists() => {
-            return Err(NotInCluster { ganeti: file, pacemaker: places.cib.clone() });
+    let (ganeti, pacemaker) = match (ganeti(paths, power, deadline, &mut notes), pacemaker::status(deadline)) {
+        (Err(SsconfError::Absent(file)), Err(_)) if !paths.cib.exists() => {
+            return Err(NotInCluster { ganeti: file, pacemaker: paths.cib.clone() });
         }
         (ganeti, pacemaker) => (known(ganeti, "ganeti", &mut notes), known(pacemaker, "pacemaker", &mut notes)),
     };
@@ -63,7 +63,7 @@ pub(in crate::commands) fn collect(places: &Paths, power: bool) -> Result<Status
     }
     let pause = known(view.pause(), "pause", &mut notes).flatten();
     if let Some(pause) = &pause {
-        let alone = cib::read(&places.cib, &BTreeSet::new()).is_ok_and(|cib| cib.pause.is_none());
+        let alone = cib::read(&paths.cib, &BTreeSet::new()).is_ok_and(|cib| cib.pause.is_none());
         let whom = if alone { "this host alone is " } else { "" };
         notes.push(Note::new(Level::Attention, "pause", format!("{whom}{}", BlockReason::Paused(pause.clone()))));
     }
@@ -73,10 +73,10 @@ pub(in crate::commands) fn collect(places: &Paths, power: bool) -> Result<Status
     }
     let recovered = known(view.last_recovery(), "recovery", &mut notes).unwrap_or_default();
     notes.extend(recovered.into_iter().map(|line| Note::new(Level::Attention, "recovery", line)));
-    let shun_list = known(applier::shun_list(&places.state_dir), "shun", &mut notes).unwrap_or_default();
-    of_this_host(places, &shun_list, &mut notes);
+    let shun_list = known(applier::shun_list(&paths.state_dir), "shun", &mut notes).unwrap_or_default();
+    of_this_host(paths, &shun_list, &mut notes);
     let actions =
-        ReceiptLog::new(&places.state_dir).read_last_of_each().map(|contents| join_entries(contents.entries, None));
+        ReceiptLog::new(&paths.state_dir).read_last_of_each().map(|contents| join_entries(contents.entries, None));
     let actions = known(actions, "receipts", &mut notes).unwrap_or_default();
     let quorum = pacemaker.as_ref().and_then(|_| corosync::quorum(deadline.at_most(COROSYNC_TIMEOUT)).ok());
     let quorum_device = quorum.as_ref().and_then(DeviceVote::of);
@@ -94,7 +94,7 @@ pub(in crate::commands) fn collect(places: &Paths, power: bool) -> Result<Status
         nodes: lines(ganeti.as_ref(), pacemaker.as_ref(), &actions, &decided),
         notes,
     };
-    let status = protected(status, places, &shun_list, ganeti.map(|ganeti| ganeti.power).unwrap_or_default());
+    let status = protected(status, paths, &shun_list, ganeti.map(|ganeti| ganeti.power).unwrap_or_default());
     Ok(status.judged())
 }
 
@@ -105,8 +105,8 @@ fn known<T, E: ToString>(found: Result<T, E>, about: &'static str, notes: &mut V
 
 /// Reads Ganeti's nodes. A master candidate has the whole configuration; any other node that is not offline has the
 /// ssconf files.
-fn ganeti(places: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError> {
-    match files::read_config(&places.data_dir) {
+fn ganeti(paths: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError> {
+    match files::read_config(&paths.data_dir) {
         Ok(config) => {
             let master = config.master().cloned();
             let flags = |node: &crate::core::ganeti::config::Node| Flags {
@@ -126,7 +126,7 @@ fn ganeti(places: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>
         Err(GanetiFilesError::NotCandidate(_)) => {}
         Err(error) => notes.push(Note::new(Level::Unknown, "ganeti", error.to_string())),
     }
-    let ssconf = Ssconf::new(&places.data_dir);
+    let ssconf = Ssconf::new(&paths.data_dir);
     let all = ssconf.names("node_list")?;
     let master = ssconf.master()?;
     let (online, candidates) = (ssconf.names("online_nodes")?, ssconf.names("master_candidates")?);
@@ -190,8 +190,8 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, view: &View, notes:
 }
 
 /// Adds notes about simulated conditions, shunned nodes, and files and tags without effect.
-fn of_this_host(places: &Paths, shun_list: &ShunList, notes: &mut Vec<Note>) {
-    let dir = places.state_dir.join(simulate::DIR);
+fn of_this_host(paths: &Paths, shun_list: &ShunList, notes: &mut Vec<Note>) {
+    let dir = paths.state_dir.join(simulate::DIR);
     for condition in simulate::present(&dir) {
         let file = dir.join(condition.file());
         let text = format!("simulated on this host: {} (rm {})", condition.meaning(), file.display());
@@ -210,7 +210,7 @@ fn of_this_host(places: &Paths, shun_list: &ShunList, notes: &mut Vec<Note>) {
         Note::new(Level::Ok, "shun", text)
     }));
     // Another note reports a host without Ganeti.
-    let cluster_tags = Ssconf::new(&places.data_dir).cluster_tags().unwrap_or_default();
+    let cluster_tags = Ssconf::new(&paths.data_dir).cluster_tags().unwrap_or_default();
     for tag in tags::unknown(cluster_tags.iter().map(String::as_str)) {
         let text = format!("the cluster tag {tag} means nothing: is it misspelt? (gnt-cluster remove-tags {tag})");
         notes.push(Note::new(Level::Attention, "tag", text));
@@ -251,11 +251,11 @@ fn lines(
 /// Adds what the shun list, the nodes' own reports and their OOB programs show.
 fn protected(
     mut status: Status,
-    places: &Paths,
+    paths: &Paths,
     shun_list: &ShunList,
     mut power: Answers<crate::core::ganeti::oob::Status, OobError>,
 ) -> Status {
-    let peers = peer_reports::peers(&places.state_dir);
+    let peers = peer_reports::peers(&paths.state_dir);
     let own = identity::node_among(status.nodes.iter().map(|line| &line.node));
     let own_self_fence = peer_reports::own_self_fence(Path::new(DEFAULT_RUN));
     let self_fence = |node: &NodeName| {

@@ -50,7 +50,7 @@ pub struct Arguments {
     watch: bool,
 
     #[command(flatten)]
-    places: Paths,
+    paths: Paths,
 }
 
 /// Collects the status and prints it. Changes nothing.
@@ -89,7 +89,7 @@ fn watch(arguments: &Arguments) -> Result<Level, PrintError> {
 }
 
 fn collect_text(arguments: &Arguments) -> Result<(Level, Text), CommandError> {
-    let status = collect(&arguments.places, arguments.power)?;
+    let status = collect(&arguments.paths, arguments.power)?;
     let text = if arguments.json {
         Text::from((serde_json::to_string(&status)? + "\n").as_str())
     } else {

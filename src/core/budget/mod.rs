@@ -10,7 +10,7 @@ pub mod detection;
 pub mod fence;
 pub mod levels;
 pub mod pacemaker;
-pub mod recovery;
+pub mod step_times;
 #[cfg(test)]
 mod tests;
 

@@ -254,7 +254,7 @@ fn a_quorum_device_that_votes_is_waited_for() {
     // Only the dead node had the vote.
     assert_eq!(of(CMAP, &TOOL.replace("A,V,NMW n2", "A,NV,NMW n2")), Detection::by_corosync(two));
     assert_eq!(of("quorum.provider (str) = corosync_votequorum\n", TOOL), Detection::by_corosync(two));
-    let times = recovery::RecoveryTimes::of(Some(seen), &resources("", ""), None, false, false);
+    let times = step_times::StepTimes::of(Some(seen), &resources("", ""), None, false, false);
     assert_eq!((times.begins().as_secs(), times.begun().as_secs()), (8, 32));
     assert_eq!(times.proven(), times.begun() + times.deadline);
 }
@@ -266,7 +266,7 @@ fn each_level_has_its_last_word_and_its_grade() {
     let config = config(r#"[["bmc"], ["pdu"], ["refuse"]]"#, "");
     let levels = config.levels_of(&NodeName::new("n1.lab").unwrap()).unwrap();
     let of = |is_armed| {
-        recovery::RecoveryTimes::of(None, &resources("", "pcmk_delay_max=2s"), Some((&levels, &config)), true, is_armed)
+        step_times::StepTimes::of(None, &resources("", "pcmk_delay_max=2s"), Some((&levels, &config)), true, is_armed)
     };
     let times = of(true);
     let seconds: Vec<u64> = times.levels.iter().map(|(end, _)| end.as_secs()).collect();

@@ -28,7 +28,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("quorum", "pacemaker", |s| s.state("with_quorum=\"true\"", "with_quorum=\"false\"")),
     ("quorum-unknown", "corosync", |s| s.view.quorum = Err("corosync-quorumtool -s ended with 1".into())),
     ("quorum-device-stopped", "n2.lab", |s| s.device_of_quorum(("A,V,NMW n2", "NR n2"), ("", ""))),
-    ("quorum-device-silent", "n2.lab", |s| s.device_of_quorum(("A,V,NMW n2", "A,NV,NMW n2"), ("", ""))),
+    ("quorum-device-no-answer", "n2.lab", |s| s.device_of_quorum(("A,V,NMW n2", "A,NV,NMW n2"), ("", ""))),
     ("quorum-device-stopped", "n2.lab", |s| s.device_of_quorum(("A,V,NMW n2", "NA,NV,NMW n2"), ("", ""))),
     ("quorum-device-two-node", "corosync", |s| s.device_of_quorum(("Quorate Wait", "2Node Quorate Wait"), ("", ""))),
     ("quorum-device-votes", "corosync", |s| s.device_of_quorum(("", ""), ("quorum.device.votes (u32) = 1\n", ""))),

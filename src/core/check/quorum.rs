@@ -50,7 +50,7 @@ fn check_members(quorum: &Quorum, device: &Device, findings: &mut Findings) {
             }
             QuorumDeviceState::Silent => {
                 let what = format!("it has no vote of {}", device.called());
-                findings.add("quorum-device-silent", &member.name, what);
+                findings.add("quorum-device-no-answer", &member.name, what);
             }
         }
     }

@@ -18,8 +18,8 @@ fn simulation() -> Simulation {
     }
 }
 
-fn times() -> RecoveryTimes {
-    RecoveryTimes {
+fn times() -> StepTimes {
+    StepTimes {
         seen: None,
         delay: Duration::ZERO,
         put_off: String::new(),
@@ -33,7 +33,7 @@ fn ok(level: Option<usize>, text: &str) -> ProofAnswer {
 }
 
 fn steps_of(
-    times: &RecoveryTimes,
+    times: &StepTimes,
     proof: Result<Vec<ProofAnswer>, String>,
     record: Result<&Decision, String>,
 ) -> Vec<RehearsalStep> {
@@ -115,7 +115,7 @@ fn each_step_has_its_time_and_each_level_its_grade() {
     let totem = Totem { token_ms: 1_650, consensus_ms: 1_980 };
     let put_off = "pcmk_delay_max 2 s".to_owned();
     let times =
-        RecoveryTimes { seen: Some(Detection::by_corosync(totem)), delay: Duration::from_secs(2), put_off, ..times() };
+        StepTimes { seen: Some(Detection::by_corosync(totem)), delay: Duration::from_secs(2), put_off, ..times() };
     let proof = vec![ok(Some(1), "ok n1.lab level 1 bmc: on (chassis status)")];
     let source = ProofSource::Human;
     let proven = Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, source, powered: None, is_planned: false };

@@ -2,7 +2,7 @@ use super::*;
 use crate::core::grade::Grade;
 use std::fs;
 
-fn places(dir: &Path) -> Paths {
+fn paths(dir: &Path) -> Paths {
     Paths { state_dir: dir.join("state"), data_dir: dir.join("data"), cib: dir.join("cib.xml") }
 }
 
@@ -25,7 +25,7 @@ fn node(dir: &Path, files: &[(&str, &str)]) -> Status {
     for (name, text) in files {
         fs::write(dir.join(name), text).unwrap();
     }
-    collect(&places(dir), false).unwrap()
+    collect(&paths(dir), false).unwrap()
 }
 
 fn levels(status: &Status, about: &str) -> Vec<Level> {
@@ -35,7 +35,7 @@ fn levels(status: &Status, about: &str) -> Vec<Level> {
 #[test]
 fn a_host_of_no_cluster_is_told_so() {
     let dir = tempfile::tempdir().unwrap();
-    let error = collect(&places(dir.path()), false).unwrap_err().to_string();
+    let error = collect(&paths(dir.path()), false).unwrap_err().to_string();
     assert!(error.starts_with("this host has neither Ganeti (no ") && error.contains("nor Pacemaker"), "{error}");
 }
 

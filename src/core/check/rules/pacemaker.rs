@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
         "on {}: systemctl enable --now corosync-qdevice; corosync-qdevice-tool -s shows more",
     ),
     rule_of(
-        "quorum-device-silent",
+        "quorum-device-no-answer",
         Error,
         "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master role \
          and instances are stopped",

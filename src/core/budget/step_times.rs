@@ -15,7 +15,7 @@ const OPERATION: u64 = 20_000;
 
 /// The times after the death of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecoveryTimes {
+pub struct StepTimes {
     /// When and how the death is seen; `None` if that is unknown, and all times count from then.
     pub seen: Option<Detection>,
     /// How long the fencing is delayed.
@@ -28,7 +28,7 @@ pub struct RecoveryTimes {
     pub levels: Vec<(Duration, Grade)>,
 }
 
-impl RecoveryTimes {
+impl StepTimes {
     /// Returns the times of a host with these levels, by Pacemaker's configuration. `is_precious`: after two nodes have
     /// lost each other, this one is to win.
     #[must_use]
