@@ -82,7 +82,7 @@ fn shown(plan: &RecoveryPlan) -> String {
 }
 
 fn would_start(start: &Start) -> String {
-    let node = start.place.node().map_or_else(|| "a node of the allocator's choice".to_owned(), ToString::to_string);
+    let node = start.on.node().map_or_else(|| "a node of the allocator's choice".to_owned(), ToString::to_string);
     let after = if start.after_record { " after its record" } else { "" };
     format!("would start on {node}{after} (off {}, priority {})", start.off, start.priority)
 }
@@ -93,8 +93,8 @@ mod tests {
     use crate::core::recovery::instance::InstanceName;
     use crate::core::recovery::instance_breaker::InstanceBreaker;
     use crate::core::recovery::not_recovered::NotRecovered;
-    use crate::core::recovery::place::Place;
     use crate::core::recovery::priority::Priority;
+    use crate::core::recovery::start_node::StartNode;
     use std::collections::BTreeSet;
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
         let start = Start {
             instance: name("web\u{1b}[31m"),
             off: node("n3.lab"),
-            place: Place::Allocated(node("n2.lab")),
+            on: StartNode::Allocated(node("n2.lab")),
             priority: Priority::default(),
             after_record: false,
             moves_again: false,

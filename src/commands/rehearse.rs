@@ -188,10 +188,10 @@ fn seen(
 ) -> Result<Detection, DetectionError> {
     let remote = resources.remotes().find(|remote| remote.id == node.as_str());
     if let Some(remote) = remote {
-        let interval = recovery::interval(&remote.id, resources).ok_or(DetectionError::NoMonitor)?;
+        let interval = step_times::interval(&remote.id, resources).ok_or(DetectionError::NoMonitor)?;
         return Ok(Detection::by_monitor(
             millis(interval),
-            millis(recovery::operation(&remote.id, "monitor", resources)),
+            millis(step_times::operation(&remote.id, "monitor", resources)),
         ));
     }
     let totem = corosync::totem(deadline.at_most(COROSYNC_TIMEOUT))?;

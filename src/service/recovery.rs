@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use crate::core::node::{self, NodeName};
 use crate::core::reconcile::{Decision, MasterRoleState, Plan, ReconcileInput};
-use crate::core::recovery::config_data::{BadRecoveryConfig, DrbdPlace, RecoveryConfig};
+use crate::core::recovery::allocator::request::{LiveNode, RequestError, RequestInput, request};
+use crate::core::recovery::allocator::{AllocatorError, AllocatorState, HailAnswer};
+use crate::core::recovery::config_data::{BadRecoveryConfig, DrbdInstance, RecoveryConfig};
 use crate::core::recovery::death::{LiveNodeState, proven_ms, recovery_node};
 use crate::core::recovery::instance_breaker::InstanceBreaker;
 use crate::core::recovery::live::{DESCRIBE, LIST, LiveInstances, Question};
-use crate::core::recovery::place::Allocation;
-use crate::core::recovery::placement::request::{LiveNode, RequestError, RequestInput, request};
-use crate::core::recovery::placement::{HailAnswer, Placement, PlacementError};
 use crate::core::recovery::plan::{RecoveryPlan, plan};
 use crate::core::recovery::queue::{BadQueue, Job, JobKind, record_jobs};
+use crate::core::recovery::start_node::AllocatorRequest;
 use crate::core::recovery::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files::GanetiFilesError;
@@ -192,18 +192,18 @@ fn input(
         jobs,
         unconfirmed: BTreeSet::new(),
         drbd: BTreeMap::new(),
-        placement: Placement::NotAsked,
+        allocator: AllocatorState::NotAsked,
     })
 }
 
 impl Collected {
     /// Returns the instances with DRBD whose primary node is lost.
     #[must_use]
-    pub fn lost_drbd(&self) -> Vec<DrbdPlace> {
+    pub fn lost_drbd(&self) -> Vec<DrbdInstance> {
         let is_lost = |name: &NodeName| {
             self.input.nodes.iter().any(|node| node.name == *name && node.record != NodeRecord::Online)
         };
-        self.config.drbd_places().into_iter().filter(|place| is_lost(&place.primary)).collect()
+        self.config.drbd_instances().into_iter().filter(|instance| is_lost(&instance.primary)).collect()
     }
 
     /// Makes the plan, and asks the allocator where the plan needs it.
@@ -214,19 +214,19 @@ impl Collected {
         if asked.is_empty() {
             return first;
         }
-        self.input.placement = match self.allocate(asked, &first, deadline) {
-            Ok(answer) => Placement::Answered(answer),
-            Err(error) => Placement::Failed(error),
+        self.input.allocator = match self.allocate(asked, &first, deadline) {
+            Ok(answer) => AllocatorState::Answered(answer),
+            Err(error) => AllocatorState::Failed(error),
         };
         plan(&self.input, settings)
     }
 
     fn allocate(
         &mut self,
-        asked: Vec<Allocation>,
+        asked: Vec<AllocatorRequest>,
         first: &RecoveryPlan,
         deadline: Deadline,
-    ) -> Result<HailAnswer, PlacementError> {
+    ) -> Result<HailAnswer, AllocatorError> {
         // A QEMU that does not answer its node holds this up, and nothing else.
         for answer in call_all(&self.data_dir, DESCRIBE, &self.calls, deadline.at_most(NODES_ANSWER)).values().flatten()
         {
@@ -237,7 +237,7 @@ impl Collected {
         let is_out = |node: &&RecoveryNode| node.record != NodeRecord::Online || node.suspicion.is_some();
         let out: BTreeSet<NodeName> = self.input.nodes.iter().filter(is_out).map(|node| node.name.clone()).collect();
         let live = self.live_nodes(&out, deadline)?;
-        for Allocation { instances, not_on } in asked {
+        for AllocatorRequest { instances, not_on } in asked {
             let excluded: BTreeSet<NodeName> = out.union(&not_on).cloned().collect();
             let document = request(&RequestInput {
                 config: &self.config,
@@ -259,7 +259,7 @@ impl Collected {
         &self,
         out: &BTreeSet<NodeName>,
         deadline: Deadline,
-    ) -> Result<BTreeMap<NodeName, LiveNode>, PlacementError> {
+    ) -> Result<BTreeMap<NodeName, LiveNode>, AllocatorError> {
         let fit = self.input.nodes.iter().map(|node| &node.name).filter(|name| !out.contains(*name));
         let query = LiveNode::query(fit);
         let asked = Luxi::connect(&self.luxi, deadline).and_then(|mut luxi| luxi.query_large(&query));

@@ -3,7 +3,7 @@
 //!
 //! All time budgets are calculated here. [`fence`] has what `fence_ganeti` and each caller of an OOB program keep back.
 //! [`levels`] has what is left of that for each level of `ganeti-oob`, and [`pacemaker`] what Pacemaker gives.
-//! [`detection`] has how long it takes until a death is seen, and [`recovery`] when each step after it is to be
+//! [`detection`] has how long it takes until a death is seen, and [`step_times`] when each step after it is to be
 //! expected. [`sums`] compares needs with the time that is available.
 
 pub mod detection;

@@ -151,7 +151,7 @@ pub struct ConfigNode {
 
 /// The DRBD disks of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DrbdPlace {
+pub struct DrbdInstance {
     /// The instance with a disk of template drbd.
     pub instance: InstanceName,
     /// Its recorded primary node.
@@ -309,11 +309,11 @@ impl RecoveryConfig {
     /// Returns where the DRBD disks of each instance are besides its primary node. An instance without exactly one
     /// secondary node, or with a disk whose minor cannot be read, is left out.
     #[must_use]
-    pub fn drbd_places(&self) -> Vec<DrbdPlace> {
-        self.instances.values().filter_map(|raw| self.drbd_place(raw)).collect()
+    pub fn drbd_instances(&self) -> Vec<DrbdInstance> {
+        self.instances.values().filter_map(|raw| self.drbd_instance(raw)).collect()
     }
 
-    fn drbd_place(&self, raw: &RawInstance) -> Option<DrbdPlace> {
+    fn drbd_instance(&self, raw: &RawInstance) -> Option<DrbdInstance> {
         let disks = self.disks_of(raw).ok()?;
         let [secondary]: [NodeName; 1] = self.secondaries_of(raw, &disks).ok()?.try_into().ok()?;
         // `logical_id` has both nodes, the port, both minors, and the secret.
@@ -324,7 +324,7 @@ impl RecoveryConfig {
         };
         let minors: Option<Vec<u32>> = disks.iter().map(minor).collect();
         let primary = self.node_of(&raw.primary_node, raw).ok()?;
-        Some(DrbdPlace { instance: raw.name.clone(), primary, secondary, minors: minors? })
+        Some(DrbdInstance { instance: raw.name.clone(), primary, secondary, minors: minors? })
     }
 
     /// Returns a backend parameter of an instance, such as `maxmem`.

@@ -104,7 +104,7 @@ impl RecoveryMemory {
     /// Notes that luxid has accepted the start.
     pub fn accepted(&mut self, start: &Start, now: Timestamp) {
         self.unconfirmed.remove(&start.instance);
-        self.started.insert(start.instance.clone(), Started { on: start.place.node().cloned(), at: now });
+        self.started.insert(start.instance.clone(), Started { on: start.on.node().cloned(), at: now });
     }
 
     /// Returns what is left for a host that is not the master; `None` if that is what it has. It remembers only whether
@@ -204,9 +204,9 @@ impl RecoveryMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::recovery::place::Place;
     use crate::core::recovery::priority::Priority;
     use crate::core::recovery::queue::JobStatus;
+    use crate::core::recovery::start_node::StartNode;
 
     fn at(ms: u64) -> Timestamp {
         Timestamp { wall_ms: 1_700_000_000_000 + ms, boottime_ms: ms }
@@ -220,7 +220,7 @@ mod tests {
         Start {
             instance: web(),
             off: NodeName::new("n3").unwrap(),
-            place: Place::Allocated(NodeName::new("n4").unwrap()),
+            on: StartNode::Allocated(NodeName::new("n4").unwrap()),
             priority: Priority::default(),
             after_record: false,
             moves_again: false,

@@ -6,10 +6,11 @@
 //! [`RecoveryInput`](state::RecoveryInput) for what an unknown value counts as. What has changed between the plan and the
 //! operation is found by the [`guard`], in a hook of Ganeti's. Pure.
 
-mod candidate;
+pub mod allocator;
 pub mod config_data;
 pub mod coverage;
 pub mod death;
+mod down_instance;
 pub mod drbd;
 pub mod freshness;
 pub mod guard;
@@ -21,11 +22,10 @@ pub mod memory;
 pub mod not_recovered;
 pub mod opcodes;
 pub mod permission;
-pub mod place;
-pub mod placement;
 pub mod plan;
 pub mod priority;
 pub mod queue;
 pub mod report;
+pub mod start_node;
 pub mod state;
 pub mod template;

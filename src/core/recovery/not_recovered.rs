@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use super::allocator::AllocatorError;
 use super::freshness::NotFresh;
 use super::harep::HarepRepair;
 use super::permission::NotPermitted;
-use super::placement::PlacementError;
 use super::state::Suspicion;
 use super::template::DiskTemplate;
 use crate::core::breaker::OpenState;
@@ -101,7 +101,7 @@ pub enum NotRecovered {
     /// The allocator finds no room.
     NoRoom(String),
     /// The allocator cannot be used.
-    NoPlacement(PlacementError),
+    NotAllocated(AllocatorError),
     /// The instance was started as often as is tried, and failed.
     Failed {
         /// How often it was started in this incident.
@@ -174,7 +174,7 @@ impl NotRecovered {
             | Self::Secondaries(_)
             | Self::Unfit { .. }
             | Self::NoRoom(_)
-            | Self::NoPlacement(_)
+            | Self::NotAllocated(_)
             | Self::Failed { .. } => true,
         }
     }
@@ -184,7 +184,7 @@ impl NotRecovered {
     /// Returns whether the reason may be gone at the next monitor.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
-        !self.needs_administrator() || matches!(self, Self::NoPlacement(_) | Self::HostRunsAgain)
+        !self.needs_administrator() || matches!(self, Self::NotAllocated(_) | Self::HostRunsAgain)
     }
 
     /// Returns whether the reason may last for hours although nothing is to be done: a node does not answer, for example.
@@ -197,7 +197,7 @@ impl NotRecovered {
                 | Self::HostSuspect(_)
                 | Self::OtherJob { .. }
                 | Self::Harep(_)
-                | Self::NoPlacement(_)
+                | Self::NotAllocated(_)
                 | Self::Migrated { .. }
                 | Self::MovedToSilent(_)
         )
@@ -261,7 +261,7 @@ impl fmt::Display for NotRecovered {
             Self::Secondaries(count) => write!(f, "it has {count} secondary nodes, and 1 is needed"),
             Self::Unfit { node, why } => write!(f, "{node} would take it, and {why}"),
             Self::NoRoom(why) => write!(f, "no other host has room: {}", one_line(why, ERROR_LIMIT)),
-            Self::NoPlacement(error) => error.fmt(f),
+            Self::NotAllocated(error) => error.fmt(f),
             Self::Failed { attempts, job, error, host_is_offline } => {
                 let command = if *host_is_offline { "failover" } else { "startup" };
                 let error = one_line(error, ERROR_LIMIT);

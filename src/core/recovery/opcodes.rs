@@ -18,9 +18,9 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::guard::{ONLY_FROM, ONLY_OFF};
-use super::place::Place;
 use super::plan::Start;
 use super::queue::REASON_SOURCE;
+use super::start_node::StartNode;
 use crate::core::node::NodeName;
 use crate::core::reconcile::jobs::Job;
 
@@ -66,9 +66,9 @@ pub struct StartJob<'a> {
 pub fn jobs<'a>(starts: &'a [Start], form: Form, records: &BTreeMap<NodeName, u64>, now: u64) -> Vec<StartJob<'a>> {
     let mut jobs = Vec::new();
     for start in starts {
-        let Some(node) = start.place.node() else { continue };
+        let Some(node) = start.on.node() else { continue };
         // Without the guard it would start what was stopped meanwhile.
-        if form == Form::Failover && matches!(start.place, Place::Primary(_)) {
+        if form == Form::Failover && matches!(start.on, StartNode::Primary(_)) {
             continue;
         }
         let mut opcodes = opcodes(start, node, form, now);
@@ -99,10 +99,10 @@ fn opcodes(start: &Start, node: &NodeName, form: Form, now: u64) -> Job {
     let startup = || opcode(json!({"OP_ID": "OP_INSTANCE_STARTUP", "no_remember": true}));
     // With the node named, a duplicate fails: the secondary is another one then.
     let failover = || opcode(json!({"OP_ID": "OP_INSTANCE_FAILOVER", "target_node": node}));
-    match (&start.place, form) {
-        (Place::Primary(_), _) => vec![startup()],
+    match (&start.on, form) {
+        (StartNode::Primary(_), _) => vec![startup()],
         // Off a node that is online, Ganeti first makes sure that the instance does not run there.
-        (Place::Allocated(_), Form::NewPrimary) if !start.moves_again => {
+        (StartNode::Allocated(_), Form::NewPrimary) if !start.moves_again => {
             vec![opcode(json!({"OP_ID": "OP_INSTANCE_SET_PARAMS", "pnode": node})), startup()]
         }
         _ => vec![failover()],
@@ -120,11 +120,11 @@ mod tests {
         NodeName::new(text).unwrap()
     }
 
-    fn start(instance: &str, place: Place, after_record: bool) -> Start {
+    fn start(instance: &str, on: StartNode, after_record: bool) -> Start {
         Start {
             instance: InstanceName::new(instance).unwrap(),
             off: node("n3.lab"),
-            place,
+            on,
             priority: Priority::default(),
             after_record,
             moves_again: false,
@@ -143,12 +143,12 @@ mod tests {
     #[test]
     fn each_place_has_its_form() {
         let (set, startup, failover) = ("OP_INSTANCE_SET_PARAMS", "OP_INSTANCE_STARTUP", "OP_INSTANCE_FAILOVER");
-        let again = Start { moves_again: true, ..start("e", Place::Allocated(node("n2.lab")), false) };
+        let again = Start { moves_again: true, ..start("e", StartNode::Allocated(node("n2.lab")), false) };
         let starts = [
-            start("a", Place::Secondary(node("n2.lab")), false),
-            start("b", Place::Allocated(node("n2.lab")), false),
-            start("c", Place::AskAllocator, false),
-            start("d", Place::Primary(node("n4.lab")), false),
+            start("a", StartNode::Secondary(node("n2.lab")), false),
+            start("b", StartNode::Allocated(node("n2.lab")), false),
+            start("c", StartNode::AskAllocator, false),
+            start("d", StartNode::Primary(node("n4.lab")), false),
             again,
         ];
         let none = BTreeMap::new();
@@ -183,8 +183,8 @@ mod tests {
     /// Nothing starts before the record.
     #[test]
     fn starts_depend_on_the_record() {
-        let place = || Place::Allocated(node("n2.lab"));
-        let starts = [start("a", place(), true), start("b", place(), false)];
+        let on = || StartNode::Allocated(node("n2.lab"));
+        let starts = [start("a", on(), true), start("b", on(), false)];
         let records = BTreeMap::from([(node("n3.lab"), 77)]);
         let made = jobs(&starts, Form::NewPrimary, &records, 5);
         assert_eq!(made[0].opcodes[0]["depends"], json!([[77, ["success"]]]));

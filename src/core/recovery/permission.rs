@@ -1,7 +1,7 @@
 //! The permission to start an instance elsewhere: Ganeti's autorepair tags, read as harep reads them. Pure.
 //!
 //! Source: `getArPolicy` and `setArPolicy` in `src/Ganeti/HTools/Loader.hs`, harep(1). The instance's tags come before
-//! those of its group, and the group's before the cluster's. In one place a suspension comes first, and of several types
+//! those of its group, and the group's before the cluster's. On one object a suspension comes first, and of several types
 //! the weakest counts. harep ignores a tag that it cannot parse. Here such a tag is a refusal, because it shows that the
 //! administrator meant something else than what is in force.
 
@@ -56,9 +56,9 @@ impl fmt::Display for RepairType {
     }
 }
 
-/// The place of a tag, nearest first.
+/// The object that has a tag, nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TagPlace {
+pub enum TaggedObject {
     /// The tags of the instance itself.
     Instance,
     /// The node group of the instance's primary node.
@@ -67,7 +67,7 @@ pub enum TagPlace {
     Cluster,
 }
 
-impl fmt::Display for TagPlace {
+impl fmt::Display for TaggedObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Instance => "the instance",
@@ -91,8 +91,8 @@ pub struct RepairTags<'a> {
 /// A permission and its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
-    /// The place of the tag that is in force.
-    pub place: TagPlace,
+    /// The object with the tag that is in force.
+    pub object: TaggedObject,
     /// The type that is permitted: at least [`RepairType::Failover`].
     pub repair: RepairType,
 }
@@ -100,19 +100,19 @@ pub struct Permission {
 /// The reason why an instance may not be started elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotPermitted {
-    /// No place has an autorepair tag.
+    /// No object has an autorepair tag.
     NoTag,
     /// The type that is in force is weaker than `failover`.
     TooWeak {
-        /// The place of the tag.
-        place: TagPlace,
+        /// The object with the tag.
+        object: TaggedObject,
         /// The type that is in force.
         repair: RepairType,
     },
-    /// One place has a type that permits the start and a weaker one that does not. harep uses the weaker one.
+    /// One object has a type that permits the start and a weaker one that does not. harep uses the weaker one.
     Contradiction {
-        /// The place of both tags.
-        place: TagPlace,
+        /// The object with both tags.
+        object: TaggedObject,
         /// The type that is in force.
         weakest: RepairType,
         /// The type that has no effect.
@@ -120,15 +120,15 @@ pub enum NotPermitted {
     },
     /// A tag suspends repairs, for ever or until a time.
     Suspended {
-        /// The place of the tag.
-        place: TagPlace,
+        /// The object with the tag.
+        object: TaggedObject,
         /// The end of the suspension, in seconds since 1970; `None` if it has no end.
         until_s: Option<u64>,
     },
     /// A tag with the prefix cannot be parsed.
     Malformed {
-        /// The place of the tag.
-        place: TagPlace,
+        /// The object with the tag.
+        object: TaggedObject,
         /// The whole tag, for the message.
         tag: String,
     },
@@ -138,18 +138,21 @@ impl fmt::Display for NotPermitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoTag => write!(f, "no tag permits it (gnt-instance add-tags INSTANCE {PREFIX}:failover)"),
-            Self::TooWeak { place, repair } => {
-                write!(f, "the tag {PREFIX}:{repair} of {place} permits no failover")
+            Self::TooWeak { object, repair } => {
+                write!(f, "the tag {PREFIX}:{repair} of {object} permits no failover")
             }
-            Self::Contradiction { place, weakest, strongest } => {
-                write!(f, "{place} has the tags {PREFIX}:{weakest} and {PREFIX}:{strongest}, and the weaker one counts")
+            Self::Contradiction { object, weakest, strongest } => {
+                write!(
+                    f,
+                    "{object} has the tags {PREFIX}:{weakest} and {PREFIX}:{strongest}, and the weaker one counts"
+                )
             }
-            Self::Suspended { place, until_s: None } => write!(f, "suspended by the tag {PREFIX}:suspend of {place}"),
-            Self::Suspended { place, until_s: Some(until_s) } => {
-                write!(f, "suspended until {} by a tag of {place}", utc(*until_s))
+            Self::Suspended { object, until_s: None } => write!(f, "suspended by the tag {PREFIX}:suspend of {object}"),
+            Self::Suspended { object, until_s: Some(until_s) } => {
+                write!(f, "suspended until {} by a tag of {object}", utc(*until_s))
             }
-            Self::Malformed { place, tag } => {
-                write!(f, "the tag {} of {place} is not a valid autorepair tag: correct or remove it", printable(tag))
+            Self::Malformed { object, tag } => {
+                write!(f, "the tag {} of {object} is not a valid autorepair tag: correct or remove it", printable(tag))
             }
         }
     }
@@ -170,18 +173,21 @@ enum Tag {
 /// # Errors
 /// [`NotPermitted`] if no tag permits it now.
 pub fn permission(tags: RepairTags<'_>, now_s: u64) -> Result<Permission, NotPermitted> {
-    let places =
-        [(TagPlace::Instance, tags.instance), (TagPlace::Group, tags.group), (TagPlace::Cluster, tags.cluster)];
-    for (place, tags) in places {
-        if let Some(answer) = in_place(place, tags, now_s) {
+    let objects = [
+        (TaggedObject::Instance, tags.instance),
+        (TaggedObject::Group, tags.group),
+        (TaggedObject::Cluster, tags.cluster),
+    ];
+    for (object, tags) in objects {
+        if let Some(answer) = of_object(object, tags, now_s) {
             return answer;
         }
     }
     Err(NotPermitted::NoTag)
 }
 
-/// Returns the answer of one place; `None` if it has no tag that is in force.
-fn in_place(place: TagPlace, tags: &[String], now_s: u64) -> Option<Result<Permission, NotPermitted>> {
+/// Returns the answer of one object; `None` if it has no tag that is in force.
+fn of_object(object: TaggedObject, tags: &[String], now_s: u64) -> Option<Result<Permission, NotPermitted>> {
     let mut until: Option<u64> = None;
     let mut repairs = Vec::new();
     let mut malformed = None;
@@ -196,18 +202,18 @@ fn in_place(place: TagPlace, tags: &[String], now_s: u64) -> Option<Result<Permi
         }
     }
     if is_suspended || until.is_some() {
-        return Some(Err(NotPermitted::Suspended { place, until_s: until.filter(|_| !is_suspended) }));
+        return Some(Err(NotPermitted::Suspended { object, until_s: until.filter(|_| !is_suspended) }));
     }
     if let Some(tag) = malformed {
-        return Some(Err(NotPermitted::Malformed { place, tag: tag.clone() }));
+        return Some(Err(NotPermitted::Malformed { object, tag: tag.clone() }));
     }
     let (weakest, strongest) = (*repairs.iter().min()?, *repairs.iter().max()?);
     Some(if weakest >= RepairType::Failover {
-        Ok(Permission { place, repair: weakest })
+        Ok(Permission { object, repair: weakest })
     } else if strongest >= RepairType::Failover {
-        Err(NotPermitted::Contradiction { place, weakest, strongest })
+        Err(NotPermitted::Contradiction { object, weakest, strongest })
     } else {
-        Err(NotPermitted::TooWeak { place, repair: weakest })
+        Err(NotPermitted::TooWeak { object, repair: weakest })
     })
 }
 

@@ -8,14 +8,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::candidate::{Candidate, InstanceJudge};
+use super::allocator::AllocatorState;
+use super::down_instance::{DownInstance, InstanceJudge};
 use super::instance::{AdminState, Instance, InstanceName};
 use super::instance_breaker::InstanceBreaker;
 use super::not_recovered::NotRecovered;
-use super::place::{Allocation, Place, allocations};
-use super::placement::Placement;
 use super::priority::{BadPriority, Priority, priority};
 use super::queue::{Job, JobKind, JobStatus};
+use super::start_node::{AllocatorRequest, StartNode, allocator_requests};
 use super::state::{NodeRecord, RecoveryInput, RecoverySettings};
 use crate::core::node::NodeName;
 
@@ -44,7 +44,7 @@ pub struct Start {
     /// Its recorded primary node.
     pub off: NodeName,
     /// The node on which it starts, or that the allocator is to choose one.
-    pub place: Place,
+    pub on: StartNode,
     /// Instances with a higher priority start earlier.
     pub priority: Priority,
     /// Whether the start has to wait for the job that records `off` offline.
@@ -98,17 +98,17 @@ impl RecoveryPlan {
     /// Returns what the allocator is to be asked, in this order; empty if no start needs it. Instances with DRBD are among
     /// them, so that the room they need is counted. What one answer places is in `being_started` of the next request.
     #[must_use]
-    pub fn to_allocate(&self) -> Vec<Allocation> {
-        let is_asked = |start: &&Start| match start.place {
-            Place::Primary(_) => false,
+    pub fn to_allocate(&self) -> Vec<AllocatorRequest> {
+        let is_asked = |start: &&Start| match start.on {
+            StartNode::Primary(_) => false,
             // There is no other place for it.
-            Place::Secondary(_) => start.failed_on.is_empty(),
-            Place::Allocated(_) | Place::AskAllocator => true,
+            StartNode::Secondary(_) => start.failed_on.is_empty(),
+            StartNode::Allocated(_) | StartNode::AskAllocator => true,
         };
-        if !self.starts.iter().any(|start| start.place == Place::AskAllocator) {
+        if !self.starts.iter().any(|start| start.on == StartNode::AskAllocator) {
             return Vec::new();
         }
-        allocations(self.starts.iter().filter(is_asked).map(|start| (&start.instance, &start.failed_on)))
+        allocator_requests(self.starts.iter().filter(is_asked).map(|start| (&start.instance, &start.failed_on)))
     }
 
     /// Returns the new primary node of each instance whose start is submitted, for the allocator.
@@ -121,8 +121,8 @@ impl RecoveryPlan {
 
 /// Decides which instances to start, and where.
 ///
-/// Without an answer of the allocator, starts that need one have [`Place::AskAllocator`]. The caller then runs it for
-/// [`RecoveryPlan::to_allocate`] and calls this function again with the answer in `input.placement`.
+/// Without an answer of the allocator, starts that need one have [`StartNode::AskAllocator`]. The caller then runs it for
+/// [`RecoveryPlan::to_allocate`] and calls this function again with the answer in `input.allocator`.
 #[must_use]
 pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan {
     let judge = InstanceJudge::new(input, settings);
@@ -138,20 +138,20 @@ pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan 
     };
     let mut counted = BTreeSet::new();
     for instance in &input.instances {
-        let Some(candidate) = judge.candidate(instance) else { continue };
+        let Some(down) = judge.down_instance(instance) else { continue };
         let name = || instance.name.clone();
-        let mut outcome = if input.is_on { judge.judge(&candidate) } else { Err(NotRecovered::Off) };
+        let mut outcome = if input.is_on { judge.judge(&down) } else { Err(NotRecovered::Off) };
         if outcome.is_ok() {
             counted.insert(name());
             if let Some(general) = &general {
                 outcome = Err(general.clone());
             }
         }
-        if input.unconfirmed.contains(&instance.name) && candidate.own_job().is_none() {
+        if input.unconfirmed.contains(&instance.name) && down.own_job().is_none() {
             counted.insert(name());
             outcome = outcome.and(Err(NotRecovered::Unconfirmed));
         }
-        if let Some(job) = candidate.own_job() {
+        if let Some(job) = down.own_job() {
             counted.insert(name());
             let unwanted = judge.new_primary_unfit(job).or_else(|| outcome.err().filter(stops_submitted));
             match unwanted.filter(|_| may_cancel && job.status == JobStatus::NotBegun) {
@@ -165,12 +165,12 @@ pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan 
             continue;
         }
         match outcome {
-            Ok(place) => {
+            Ok(on) => {
                 let priority = priority(&instance.tags).unwrap_or_else(|error| {
                     plan.bad_priorities.push((name(), error));
                     Priority::default()
                 });
-                plan.starts.push(start(&candidate, place, priority, settings));
+                plan.starts.push(start(&down, on, priority, settings));
             }
             // Without recovery, an instance that is down is nothing to report.
             Err(NotRecovered::Off) => {}
@@ -184,21 +184,21 @@ pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan 
     if may_cancel {
         cancel_the_rest(&mut plan, input);
     }
-    place(&mut plan, &judge, &input.placement);
+    choose_nodes(&mut plan, &judge, &input.allocator);
     plan.not_recovered.sort_by(|a, b| a.0.cmp(&b.0));
     plan
 }
 
-fn start(candidate: &Candidate<'_>, place: Place, priority: Priority, settings: &RecoverySettings) -> Start {
+fn start(down: &DownInstance<'_>, on: StartNode, priority: Priority, settings: &RecoverySettings) -> Start {
     Start {
-        instance: candidate.instance.name.clone(),
-        off: candidate.instance.primary.clone(),
-        place,
+        instance: down.instance.name.clone(),
+        off: down.instance.primary.clone(),
+        on,
         priority,
-        after_record: candidate.record == NodeRecord::BeingRecorded,
-        moves_again: candidate.record == NodeRecord::Online,
+        after_record: down.record == NodeRecord::BeingRecorded,
+        moves_again: down.record == NodeRecord::Online,
         starts_per_host: settings.starts_per_host.max(1),
-        failed_on: candidate.failed.iter().filter_map(|job| job.new_primary.clone()).collect(),
+        failed_on: down.failed.iter().filter_map(|job| job.new_primary.clone()).collect(),
     }
 }
 
@@ -239,7 +239,7 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::NotFresh(_)
         | NotRecovered::InstanceBreaker { .. }
         | NotRecovered::NoRoom(_)
-        | NotRecovered::NoPlacement(_)
+        | NotRecovered::NotAllocated(_)
         | NotRecovered::Failed { .. } => false,
         NotRecovered::Maintenance
         | NotRecovered::Paused(_)
@@ -293,27 +293,27 @@ fn cancel_the_rest(plan: &mut RecoveryPlan, input: &RecoveryInput) {
 }
 
 /// Fills in the allocator's answer.
-fn place(plan: &mut RecoveryPlan, judge: &InstanceJudge<'_>, placement: &Placement) {
+fn choose_nodes(plan: &mut RecoveryPlan, judge: &InstanceJudge<'_>, allocator: &AllocatorState) {
     let starts = std::mem::take(&mut plan.starts);
     for mut start in starts {
-        let placed = match (placement, &start.place) {
-            (Placement::NotAsked, _) | (_, Place::Primary(_)) => Ok(start.place.clone()),
+        let placed = match (allocator, &start.on) {
+            (AllocatorState::NotAsked, _) | (_, StartNode::Primary(_)) => Ok(start.on.clone()),
             // Ganeti checks the memory of the secondary itself.
-            (Placement::Failed(_), Place::Secondary(_)) => Ok(start.place.clone()),
-            (Placement::Failed(error), _) => Err(NotRecovered::NoPlacement(error.clone())),
-            (Placement::Answered(answer), place) => {
-                match (answer.moved.get(&start.instance), answer.failed.get(&start.instance), place) {
+            (AllocatorState::Failed(_), StartNode::Secondary(_)) => Ok(start.on.clone()),
+            (AllocatorState::Failed(error), _) => Err(NotRecovered::NotAllocated(error.clone())),
+            (AllocatorState::Answered(answer), on) => {
+                match (answer.moved.get(&start.instance), answer.failed.get(&start.instance), on) {
                     (_, Some(why), _) => Err(NotRecovered::NoRoom(why.clone())),
-                    (_, None, Place::Secondary(_)) => Ok(place.clone()),
+                    (_, None, StartNode::Secondary(_)) => Ok(on.clone()),
                     (Some(node), None, _) => judge.allocated(node, &start.failed_on),
                     // It was not in the request: the allocator is asked again.
-                    (None, None, _) => Ok(Place::AskAllocator),
+                    (None, None, _) => Ok(StartNode::AskAllocator),
                 }
             }
         };
         match placed {
-            Ok(place) => {
-                start.place = place;
+            Ok(on) => {
+                start.on = on;
                 plan.starts.push(start);
             }
             Err(reason) => plan.not_recovered.push((start.instance, reason)),

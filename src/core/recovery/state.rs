@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::allocator::AllocatorState;
 use super::freshness::DrbdSightings;
 use super::instance::{Instance, InstanceName};
 use super::instance_breaker::{InstanceBreaker, InstanceLimits};
-use super::placement::Placement;
 use super::queue::Job;
 use super::report::RunningReport;
 use crate::core::breaker::OpenState;
@@ -142,5 +142,5 @@ pub struct RecoveryInput {
     /// What was seen of DRBD disks before the death.
     pub drbd: BTreeMap<InstanceName, DrbdSightings>,
     /// The allocator's answer, if it was asked.
-    pub placement: Placement,
+    pub allocator: AllocatorState,
 }

@@ -18,15 +18,15 @@ use crate::core::config::{Config, DEFAULT_PATH};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::reconcile::{Decision, Memory, NodeDecision, NodeState, Plan, ReconcileInput};
-use crate::core::recovery::config_data::DrbdPlace;
+use crate::core::recovery::config_data::DrbdInstance;
 use crate::core::recovery::death::receipts_to_ask;
 use crate::core::recovery::drbd::sightings;
 use crate::core::recovery::freshness::DrbdSightings;
 use crate::core::recovery::instance::InstanceName;
 use crate::core::recovery::memory::RecoveryMemory;
 use crate::core::recovery::opcodes::{Form, StartJob, jobs};
-use crate::core::recovery::place::Place;
 use crate::core::recovery::plan::{RecoveryPlan, Start};
+use crate::core::recovery::start_node::StartNode;
 use crate::core::recovery::state::RecoverySettings;
 use crate::service::recovery::{RecoveryError, Sources, collect};
 use crate::service::shun::drbd_seen;
@@ -285,14 +285,14 @@ impl Reconciler {
     /// start.
     fn drbd_sightings(
         &self,
-        places: &[DrbdPlace],
+        instances: &[DrbdInstance],
         here: &NodeName,
         deadline: Deadline,
     ) -> BTreeMap<InstanceName, DrbdSightings> {
-        if places.is_empty() {
+        if instances.is_empty() {
             return BTreeMap::new();
         }
-        let nodes: BTreeSet<NodeName> = places.iter().map(|place| place.secondary.clone()).collect();
+        let nodes: BTreeSet<NodeName> = instances.iter().map(|instance| instance.secondary.clone()).collect();
         let asked_ms = now().wall_ms;
         let ask = |config: &Config| drbd_seen::ask(config, &self.data_dir, &nodes, deadline.at_most(DRBD_TIMEOUT));
         let answers = config_file::load_or_default(Path::new(DEFAULT_PATH)).map_err(|error| error.to_string());
@@ -302,11 +302,11 @@ impl Reconciler {
             BTreeMap::new()
         });
         ages.insert(here.clone(), drbd_seen::ages(&self.state_dir));
-        let of = |place: &DrbdPlace| {
-            let seen = ages.get(&place.secondary).map(|ages| sightings(&place.minors, ages, asked_ms));
-            Some((place.instance.clone(), seen?))
+        let of = |instance: &DrbdInstance| {
+            let seen = ages.get(&instance.secondary).map(|ages| sightings(&instance.minors, ages, asked_ms));
+            Some((instance.instance.clone(), seen?))
         };
-        places.iter().filter_map(of).collect()
+        instances.iter().filter_map(of).collect()
     }
 
     fn recovery_settings(&self) -> RecoverySettings {
@@ -328,8 +328,8 @@ fn reported(plan: &RecoveryPlan, submitted: &[StartJob<'_>]) -> Vec<String> {
     let mut lines = Vec::new();
     let is_left = |start: &&Start| submitted.iter().all(|job| job.start.instance != start.instance);
     for start in plan.starts.iter().filter(is_left) {
-        let why = match start.place {
-            Place::AskAllocator => "waits for an answer of hail",
+        let why = match start.on {
+            StartNode::AskAllocator => "waits for an answer of hail",
             _ if start.after_record => "waits for the record of its host",
             _ => "gnt-ha's hook cannot run on this host: ganeti-watcher starts it",
         };

@@ -19,7 +19,7 @@ use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::reconcile::{
     BlockReason, Decision, Memory, Pause, Plan, ReconcileInput, Settings, peer_receipts, reconcile,
 };
-use crate::core::recovery::placement::HAIL;
+use crate::core::recovery::allocator::HAIL;
 use crate::service::shun::own::OwnRefusals;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::config_file;

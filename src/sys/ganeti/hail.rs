@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::core::recovery::placement::{HailAnswer, PlacementError, answer};
+use crate::core::recovery::allocator::{AllocatorError, HailAnswer, answer};
 use crate::sys::clock::Deadline;
 use crate::sys::command::{ProgramError, run_up_to};
 
@@ -13,16 +13,16 @@ const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 /// Runs hail, which is at `program`, on a document, until the deadline at the latest.
 ///
 /// # Errors
-/// [`PlacementError`] if hail is missing, fails, does not end in time, or prints no complete answer.
-pub fn run(program: &Path, document: &str, deadline: Deadline) -> Result<HailAnswer, PlacementError> {
+/// [`AllocatorError`] if hail is missing, fails, does not end in time, or prints no complete answer.
+pub fn run(program: &Path, document: &str, deadline: Deadline) -> Result<HailAnswer, AllocatorError> {
     match run_up_to(ANSWER_LIMIT, program, &["-"], document.as_bytes(), deadline) {
         Ok(stdout) => answer(Some(0), stdout.as_bytes(), b""),
         Err(ProgramError::Failed { code, output, .. }) => answer(Some(code), b"", output.as_bytes()),
-        Err(ProgramError::TimedOut { .. }) => Err(PlacementError::TimedOut),
+        Err(ProgramError::TimedOut { .. }) => Err(AllocatorError::TimedOut),
         Err(ProgramError::Start { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-            Err(PlacementError::Missing)
+            Err(AllocatorError::Missing)
         }
-        Err(error) => Err(PlacementError::NotRun(error.to_string())),
+        Err(error) => Err(AllocatorError::NotRun(error.to_string())),
     }
 }
 
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn ran(script: &str) -> Result<HailAnswer, PlacementError> {
+    fn ran(script: &str) -> Result<HailAnswer, AllocatorError> {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("hail");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -43,13 +43,13 @@ mod tests {
     #[test]
     fn a_missing_and_a_failing_allocator_are_told_apart() {
         let missing = run(Path::new("/nonexistent/hail"), "{}", Deadline::after(Duration::from_secs(10)));
-        assert_eq!(missing, Err(PlacementError::Missing));
+        assert_eq!(missing, Err(AllocatorError::Missing));
         let failed = ran("echo 'Error: no' >&2; exit 1");
         assert!(
-            matches!(&failed, Err(PlacementError::Failed { code: Some(1), text }) if text == "Error: no"),
+            matches!(&failed, Err(AllocatorError::Failed { code: Some(1), text }) if text == "Error: no"),
             "{failed:?}"
         );
         assert_eq!(ran("echo '{\"success\": true, \"result\": [[], [], []]}'"), Ok(HailAnswer::default()));
-        assert!(matches!(ran("true"), Err(PlacementError::Answer(_))));
+        assert!(matches!(ran("true"), Err(AllocatorError::Answer(_))));
     }
 }

@@ -27,9 +27,9 @@ fn instances_have_their_nodes_and_templates() {
     assert_eq!(config.group_tags()["default"], ["t"]);
     let nodes = config.nodes();
     assert_eq!((nodes[0].offline, nodes[0].vm_capable, nodes[1].vm_capable), (true, true, false));
-    let places = config.drbd_places();
-    assert_eq!(places.len(), 1, "mix has a disk that is not DRBD's");
-    assert_eq!((places[0].secondary.as_str(), places[0].minors.as_slice()), ("n2.lab", &[3][..]));
+    let instances = config.drbd_instances();
+    assert_eq!(instances.len(), 1, "mix has a disk that is not DRBD's");
+    assert_eq!((instances[0].secondary.as_str(), instances[0].minors.as_slice()), ("n2.lab", &[3][..]));
 }
 
 #[test]

@@ -14,62 +14,62 @@ fn asked(instance: &[&str], group: &[&str], cluster: &[&str]) -> Result<Permissi
     permission(RepairTags { instance: &instance, group: &group, cluster: &cluster }, NOW)
 }
 
-fn permitted(place: TagPlace, repair: RepairType) -> Result<Permission, NotPermitted> {
-    Ok(Permission { place, repair })
+fn permitted(object: TaggedObject, repair: RepairType) -> Result<Permission, NotPermitted> {
+    Ok(Permission { object, repair })
 }
 
 #[test]
-fn the_nearest_place_counts() {
-    use {RepairType as R, TagPlace as P};
+fn the_nearest_object_counts() {
+    use {RepairType as R, TaggedObject as O};
     assert_eq!(asked(&[], &[], &[]), Err(NotPermitted::NoTag));
-    assert_eq!(asked(&[], &[], &["failover"]), permitted(P::Cluster, R::Failover));
-    assert_eq!(asked(&[], &["reinstall"], &["fix-storage"]), permitted(P::Group, R::Reinstall));
-    assert_eq!(asked(&["failover"], &["suspend"], &["suspend"]), permitted(P::Instance, R::Failover));
+    assert_eq!(asked(&[], &[], &["failover"]), permitted(O::Cluster, R::Failover));
+    assert_eq!(asked(&[], &["reinstall"], &["fix-storage"]), permitted(O::Group, R::Reinstall));
+    assert_eq!(asked(&["failover"], &["suspend"], &["suspend"]), permitted(O::Instance, R::Failover));
     assert_eq!(
         asked(&["migrate"], &[], &["failover"]),
-        Err(NotPermitted::TooWeak { place: P::Instance, repair: R::Migrate })
+        Err(NotPermitted::TooWeak { object: O::Instance, repair: R::Migrate })
     );
 }
 
 /// The example of harep(1): a cluster with fix-storage and reinstall permits no failover.
 #[test]
-fn of_several_types_in_one_place_the_weakest_counts() {
-    use {RepairType as R, TagPlace as P};
+fn of_several_types_on_one_object_the_weakest_counts() {
+    use {RepairType as R, TaggedObject as O};
     assert_eq!(
         asked(&[], &[], &["fix-storage", "reinstall"]),
-        Err(NotPermitted::Contradiction { place: P::Cluster, weakest: R::FixStorage, strongest: R::Reinstall })
+        Err(NotPermitted::Contradiction { object: O::Cluster, weakest: R::FixStorage, strongest: R::Reinstall })
     );
-    assert_eq!(asked(&["reinstall", "failover"], &[], &[]), permitted(P::Instance, R::Failover));
+    assert_eq!(asked(&["reinstall", "failover"], &[], &[]), permitted(O::Instance, R::Failover));
 }
 
-/// A suspension also overrules a permission of a place further away, and ends at its time.
+/// A suspension also overrules a permission of an object further away, and ends at its time.
 #[test]
 fn a_suspension_comes_first_and_ends() {
-    use TagPlace as P;
-    let suspended = |place, until_s| Err(NotPermitted::Suspended { place, until_s });
-    assert_eq!(asked(&["failover", "suspend"], &[], &[]), suspended(P::Instance, None));
-    assert_eq!(asked(&["suspend:"], &[], &["failover"]), suspended(P::Instance, None));
+    use TaggedObject as O;
+    let suspended = |object, until_s| Err(NotPermitted::Suspended { object, until_s });
+    assert_eq!(asked(&["failover", "suspend"], &[], &[]), suspended(O::Instance, None));
+    assert_eq!(asked(&["suspend:"], &[], &["failover"]), suspended(O::Instance, None));
     let (now, next) = (format!("suspend:{NOW}"), format!("suspend:{}", NOW + 1));
-    assert_eq!(asked(&["failover"], &[&next], &[]), permitted(P::Instance, RepairType::Failover));
-    assert_eq!(asked(&[], &[&next, &now, "failover"], &[]), suspended(P::Group, Some(NOW + 1)));
-    assert_eq!(asked(&[], &[&now], &["failover"]), permitted(P::Cluster, RepairType::Failover));
-    assert_eq!(asked(&[], &["suspend", &next], &["failover"]), suspended(P::Group, None));
+    assert_eq!(asked(&["failover"], &[&next], &[]), permitted(O::Instance, RepairType::Failover));
+    assert_eq!(asked(&[], &[&next, &now, "failover"], &[]), suspended(O::Group, Some(NOW + 1)));
+    assert_eq!(asked(&[], &[&now], &["failover"]), permitted(O::Cluster, RepairType::Failover));
+    assert_eq!(asked(&[], &["suspend", &next], &["failover"]), suspended(O::Group, None));
     let huge = "suspend:99999999999999999999999";
-    assert_eq!(asked(&[huge], &[], &["failover"]), suspended(P::Instance, Some(u64::MAX)));
+    assert_eq!(asked(&[huge], &[], &["failover"]), suspended(O::Instance, Some(u64::MAX)));
 }
 
 #[test]
 fn a_malformed_tag_is_a_refusal_and_names_the_tag() {
     for bad in ["failovr", "", "suspend:tomorrow", "suspend:-5", "failover:now", "Failover", "pending"] {
         let tag = format!("{PREFIX}:{bad}");
-        let expected = NotPermitted::Malformed { place: TagPlace::Instance, tag: tag.clone() };
+        let expected = NotPermitted::Malformed { object: TaggedObject::Instance, tag: tag.clone() };
         assert!(expected.to_string().contains(&tag));
         assert_eq!(asked(&[bad, "failover"], &[], &["failover"]), Err(expected), "{bad:?}");
     }
     let without_colon = tags(&["ganeti:watcher:autorepairfailover"]);
     let asked_of = permission(RepairTags { instance: &without_colon, group: &[], cluster: &[] }, NOW);
     assert!(matches!(asked_of, Err(NotPermitted::Malformed { .. })));
-    // A place that is not asked any more does not matter.
+    // An object that is not asked any more does not matter.
     assert!(asked(&["failover"], &["failovr"], &[]).is_ok());
 }
 
@@ -77,7 +77,7 @@ fn a_malformed_tag_is_a_refusal_and_names_the_tag() {
 #[test]
 fn other_tags_do_not_matter() {
     let note = "pending:failover:uuid:1700000000:12";
-    assert_eq!(asked(&[note], &[], &["failover"]), permitted(TagPlace::Cluster, RepairType::Failover));
+    assert_eq!(asked(&[note], &[], &["failover"]), permitted(TaggedObject::Cluster, RepairType::Failover));
     let other = tags(&["ganeti:watcher:other", "web", "ocf:recover:priority:5"]);
     let answer = permission(RepairTags { instance: &other, group: &other, cluster: &other }, NOW);
     assert_eq!(answer, Err(NotPermitted::NoTag));

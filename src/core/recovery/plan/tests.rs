@@ -3,10 +3,10 @@
 use super::*;
 use crate::core::grade::Grade;
 use crate::core::pause::Pause;
+use crate::core::recovery::allocator::{AllocatorError, HailAnswer};
 use crate::core::recovery::freshness::DrbdSightings;
 use crate::core::recovery::instance_breaker::InstanceLimits;
 use crate::core::recovery::not_recovered::Unfit;
-use crate::core::recovery::placement::{HailAnswer, PlacementError};
 use crate::core::recovery::report::RunningReport;
 use crate::core::recovery::state::{DeathProof, RecoveryNode, Suspicion};
 use crate::core::recovery::template::DiskTemplate;
@@ -75,7 +75,7 @@ fn input(instances: Vec<Instance>) -> RecoveryInput {
         jobs: Vec::new(),
         unconfirmed: BTreeSet::new(),
         drbd: BTreeMap::new(),
-        placement: Placement::NotAsked,
+        allocator: AllocatorState::NotAsked,
     }
 }
 
@@ -87,12 +87,12 @@ fn decided(input: &RecoveryInput) -> RecoveryPlan {
     plan(input, &RecoverySettings::default())
 }
 
-/// The place of the only start.
-fn place_of(input: &RecoveryInput) -> Place {
+/// The node of the only start.
+fn start_node_of(input: &RecoveryInput) -> StartNode {
     let plan = decided(input);
     assert_eq!(plan.not_recovered, [], "no start");
     assert_eq!(plan.starts.len(), 1);
-    plan.starts[0].place.clone()
+    plan.starts[0].on.clone()
 }
 
 /// The reason why the only instance is not started.
@@ -120,8 +120,8 @@ fn job(id: u64, kind: JobKind, status: JobStatus, instance: &str, to: Option<&st
     }
 }
 
-fn answered(moved: &[(&str, &str)], failed: &[(&str, &str)]) -> Placement {
-    Placement::Answered(HailAnswer {
+fn answered(moved: &[(&str, &str)], failed: &[(&str, &str)]) -> AllocatorState {
+    AllocatorState::Answered(HailAnswer {
         moved: moved.iter().map(|(instance, node)| (vm(instance), name(node))).collect(),
         failed: failed.iter().map(|(instance, why)| (vm(instance), (*why).to_owned())).collect(),
     })
@@ -130,10 +130,13 @@ fn answered(moved: &[(&str, &str)], failed: &[(&str, &str)]) -> Placement {
 #[test]
 fn an_instance_of_a_dead_host_is_placed_and_started() {
     let mut state = one();
-    assert_eq!(place_of(&state), Place::AskAllocator);
-    assert_eq!(decided(&state).to_allocate(), [Allocation { instances: vec![vm("web")], not_on: BTreeSet::new() }]);
-    state.placement = answered(&[("web", "n4")], &[]);
-    assert_eq!(place_of(&state), Place::Allocated(name("n4")));
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
+    assert_eq!(
+        decided(&state).to_allocate(),
+        [AllocatorRequest { instances: vec![vm("web")], not_on: BTreeSet::new() }]
+    );
+    state.allocator = answered(&[("web", "n4")], &[]);
+    assert_eq!(start_node_of(&state), StartNode::Allocated(name("n4")));
     assert_eq!(decided(&state), decided(&state));
 }
 
@@ -195,7 +198,7 @@ fn a_job_of_somebody_else_is_waited_for() {
     state.jobs = vec![job(9, JobKind::Other, JobStatus::Running, "web", None)];
     assert_eq!(reason(&state), NotRecovered::OtherJob { job: 9, operation: "OP_X".to_owned() });
     state.jobs[0].status = JobStatus::Success;
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
     state.jobs = vec![Job { of_node: Some(name("n3")), instances: BTreeSet::new(), ..state.jobs[0].clone() }];
     state.jobs[0].status = JobStatus::NotBegun;
     assert!(matches!(reason(&state), NotRecovered::OtherJob { .. }), "an evacuation of its host");
@@ -211,14 +214,14 @@ fn a_migrated_instance_is_looked_for_on_every_node() {
     state.nodes[3].running = RunningReport::from(BTreeSet::from([vm("web")]));
     assert_eq!(reason(&state), NotRecovered::Runs(name("n4")));
     state.nodes[3].running = RunningReport::from(BTreeSet::new());
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
     // A dead host cannot report, and needs not.
     state.nodes[3] = dead("n4");
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
     // A migration of yesterday does not matter.
     state.nodes[3] = RecoveryNode { running: RunningReport::default(), ..node("n4") };
     state.jobs[0].ended_ms = Some(NOW - 86_400_000);
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
 }
 
 /// The master starts the instance on n4, and dies before its changed record has reached the next master. noded on n4
@@ -237,26 +240,26 @@ fn an_instance_that_was_started_elsewhere_is_looked_for_there() {
     }
     // Another node than the target does not matter; without a target, each is.
     state.jobs = vec![Job { new_primary: Some(name("n2")), ..started.clone() }];
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
     state.jobs = vec![Job { new_primary: None, ..moved }];
     assert!(matches!(reason(&state), NotRecovered::Migrated { .. }));
     // A job that has not begun has moved nothing.
     state.jobs = vec![Job { status: JobStatus::Cancelled, ..started }];
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
 }
 
 #[test]
 fn without_room_or_allocator_the_instance_is_named_with_the_reason() {
     let mut state = input(vec![instance("db", "drbd"), instance("web", "rbd")]);
     state.drbd.insert(vm("db"), DrbdSightings { fresh_ms: Some(NOW - 10_000), stale_ms: None });
-    state.placement = answered(&[("db", "n2")], &[("web", "FailMem")]);
+    state.allocator = answered(&[("db", "n2")], &[("web", "FailMem")]);
     let plan = decided(&state);
     assert_eq!(plan.not_recovered, [(vm("web"), NotRecovered::NoRoom("FailMem".to_owned()))]);
-    state.placement = Placement::Failed(PlacementError::Missing);
+    state.allocator = AllocatorState::Failed(AllocatorError::Missing);
     let plan = decided(&state);
-    assert_eq!(plan.not_recovered, [(vm("web"), NotRecovered::NoPlacement(PlacementError::Missing))]);
-    assert_eq!(plan.starts[0].place, Place::Secondary(name("n2")), "DRBD needs no allocator");
-    state.placement = answered(&[("web", "n4")], &[("db", "FailMem")]);
+    assert_eq!(plan.not_recovered, [(vm("web"), NotRecovered::NotAllocated(AllocatorError::Missing))]);
+    assert_eq!(plan.starts[0].on, StartNode::Secondary(name("n2")), "DRBD needs no allocator");
+    state.allocator = answered(&[("web", "n4")], &[("db", "FailMem")]);
     assert_eq!(decided(&state).not_recovered[0].0, vm("db"), "its secondary has no room");
 }
 
@@ -313,7 +316,7 @@ fn a_host_of_200_with_4000_instances() {
     let plan = decided(&state);
     assert_eq!((plan.starts.len(), plan.not_recovered.len()), (20, 0));
     let moved = plan.starts.iter().map(|start| (start.instance.clone(), name("n8"))).collect();
-    state.placement = Placement::Answered(HailAnswer { moved, failed: BTreeMap::new() });
+    state.allocator = AllocatorState::Answered(HailAnswer { moved, failed: BTreeMap::new() });
     let placed = decided(&state);
-    assert!(placed.starts.iter().all(|start| start.place == Place::Allocated(name("n8"))));
+    assert!(placed.starts.iter().all(|start| start.on == StartNode::Allocated(name("n8"))));
 }

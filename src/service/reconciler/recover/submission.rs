@@ -64,7 +64,7 @@ impl Reconciler {
         let at = now();
         let mut lines = Vec::new();
         for (StartJob { start, .. }, answer) in starts.iter().zip(each) {
-            let on = start.place.node().map_or_else(String::new, |node| format!(" on {node}"));
+            let on = start.on.node().map_or_else(String::new, |node| format!(" on {node}"));
             let what = format!("{}: starts{on}, off {}", start.instance, start.off);
             lines.push(match answer {
                 Submission::Accepted(number) => {

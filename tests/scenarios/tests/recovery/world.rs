@@ -6,16 +6,16 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pause::Pause;
 use gnt_ha::core::receipt::Timestamp;
+use gnt_ha::core::recovery::allocator::{AllocatorError, AllocatorState, HailAnswer};
 use gnt_ha::core::recovery::freshness::DrbdSightings;
 use gnt_ha::core::recovery::instance::{AdminState, Instance, InstanceName};
 use gnt_ha::core::recovery::instance_breaker::InstanceBreaker;
 use gnt_ha::core::recovery::memory::RecoveryMemory;
 use gnt_ha::core::recovery::opcodes::{Form, jobs};
-use gnt_ha::core::recovery::place::Place;
-use gnt_ha::core::recovery::placement::{HailAnswer, Placement, PlacementError};
 use gnt_ha::core::recovery::plan::{RecoveryPlan, plan};
 use gnt_ha::core::recovery::queue::Job;
 use gnt_ha::core::recovery::report::RunningReport;
+use gnt_ha::core::recovery::start_node::StartNode;
 use gnt_ha::core::recovery::state::{DeathProof, NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings, Suspicion};
 use gnt_ha::core::recovery::template::DiskTemplate;
 use serde_json::{Value, json};
@@ -221,7 +221,7 @@ impl World {
             jobs: self.jobs_seen(),
             unconfirmed: BTreeSet::new(),
             drbd: (0..self.vms.len()).map(|number| (vm_name(number), fresh)).collect(),
-            placement: Placement::NotAsked,
+            allocator: AllocatorState::NotAsked,
         }
     }
 
@@ -274,8 +274,11 @@ impl World {
                 }
             }
         }
-        input.placement =
-            if self.hail_fails { Placement::Failed(PlacementError::TimedOut) } else { Placement::Answered(answer) };
+        input.allocator = if self.hail_fails {
+            AllocatorState::Failed(AllocatorError::TimedOut)
+        } else {
+            AllocatorState::Answered(answer)
+        };
         plan(&input, &settings)
     }
 
@@ -297,7 +300,7 @@ impl World {
         }
         let records = self.records.iter().map(|(host, id)| (host_name(*host), *id)).collect();
         let starts = &plan.starts;
-        assert!(starts.iter().all(|start| start.place != Place::AskAllocator), "{starts:?}");
+        assert!(starts.iter().all(|start| start.on != StartNode::AskAllocator), "{starts:?}");
         let form = if self.chance(3) == 0 { Form::Failover } else { Form::NewPrimary };
         self.queue.iter_mut().for_each(|job| job.is_unseen = false);
         let is_unseen = std::mem::take(&mut self.is_answer_lost);

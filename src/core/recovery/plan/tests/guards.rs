@@ -42,7 +42,7 @@ fn the_grace_after_a_start_of_the_stack_holds_old_proofs() {
     state.stack_started_ms = NOW - 1_000;
     assert_eq!(reason(&state), NotRecovered::StartUp { left_ms: 299_000 });
     state.stack_started_ms = NOW - 6_000;
-    assert_eq!(place_of(&state), Place::AskAllocator, "the proof is of this start");
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator, "the proof is of this start");
 }
 
 /// An isolated host still writes to storage outside the cluster.
@@ -83,7 +83,7 @@ fn a_host_that_runs_again_has_to_report_what_it_runs() {
     state.nodes[2].runs_again = true;
     assert_eq!(reason(&state), NotRecovered::HostRunsAgain);
     state.nodes[2].running = RunningReport::from(BTreeSet::new());
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
     state.nodes[2].running = RunningReport::from(BTreeSet::from([vm("web")]));
     assert_eq!(reason(&state), NotRecovered::Runs(name("n3")));
 }
@@ -139,7 +139,7 @@ fn permission_comes_from_the_nearest_tags() {
     state.cluster_tags.clear();
     assert_eq!(reason(&state), NotRecovered::NotPermitted(NotPermitted::NoTag));
     state.group_tags.insert("default".to_owned(), vec!["ganeti:watcher:autorepair:failover".to_owned()]);
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
     state.instances[0].tags = vec!["ganeti:watcher:autorepair:suspend".to_owned()];
     assert!(matches!(reason(&state), NotRecovered::NotPermitted(NotPermitted::Suspended { .. })));
 }
@@ -167,7 +167,7 @@ fn drbd_starts_on_its_secondary_if_that_was_fresh() {
     assert_eq!(reason(&state), NotRecovered::NotFresh(NotFresh::NeverSeen));
     let seen = |fresh_ms, stale_ms| DrbdSightings { fresh_ms: Some(fresh_ms), stale_ms };
     state.drbd.insert(vm("web"), seen(NOW - 14_000, None));
-    assert_eq!(place_of(&state), Place::Secondary(name("n2")));
+    assert_eq!(start_node_of(&state), StartNode::Secondary(name("n2")));
     assert_eq!(decided(&state).to_allocate(), [], "Ganeti knows its place");
     state.drbd.insert(vm("web"), seen(NOW - 14_000, Some(NOW - 10_000)));
     assert_eq!(reason(&state), NotRecovered::NotFresh(NotFresh::Stale { before_death_ms: 1_000 }));
@@ -198,7 +198,7 @@ fn nothing_starts_on_a_suspect_or_unusable_node() {
         // The same node chosen by the allocator, and in a job that has not begun.
         let mut state = one();
         change(&mut state.nodes[1]);
-        state.placement = answered(&[("web", "n2")], &[]);
+        state.allocator = answered(&[("web", "n2")], &[]);
         assert_eq!(reason(&state), expected);
         state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n2"))];
         let why = Unwanted::NotRecovered(expected);

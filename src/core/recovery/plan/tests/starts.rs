@@ -45,14 +45,14 @@ fn a_failed_start_is_tried_elsewhere_once() {
     let mut state = one();
     state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))];
     let asked = decided(&state).to_allocate();
-    assert_eq!(asked, [Allocation { instances: vec![vm("web")], not_on: [name("n4")].into() }]);
-    state.placement = answered(&[("web", "n4")], &[]);
+    assert_eq!(asked, [AllocatorRequest { instances: vec![vm("web")], not_on: [name("n4")].into() }]);
+    state.allocator = answered(&[("web", "n4")], &[]);
     assert_eq!(reason(&state), NotRecovered::Unfit { node: name("n4"), why: Unfit::FailedThere });
-    state.placement = answered(&[("web", "n2")], &[]);
-    assert_eq!(place_of(&state), Place::Allocated(name("n2")));
+    state.allocator = answered(&[("web", "n2")], &[]);
+    assert_eq!(start_node_of(&state), StartNode::Allocated(name("n2")));
     // It was moved to n4, and the start failed there.
     state.instances[0].primary = name("n4");
-    assert_eq!(place_of(&state), Place::Allocated(name("n2")));
+    assert_eq!(start_node_of(&state), StartNode::Allocated(name("n2")));
     state.nodes[3].suspicion = Some(Suspicion::Lost);
     assert!(matches!(reason(&state), NotRecovered::Unfit { .. }), "it may run on n4 after all");
     state.nodes[3].suspicion = None;
@@ -86,7 +86,7 @@ fn a_refused_start_is_tried_again_after_a_wait() {
         let error = error.to_owned();
         assert_eq!(reason(&state), NotRecovered::Refused { job: 7, error: error.clone(), left_ms: 6_000 });
         state.jobs = vec![refused(7, &error, 10_000)];
-        assert_eq!(place_of(&state), Place::AskAllocator);
+        assert_eq!(start_node_of(&state), StartNode::AskAllocator);
         assert!(decided(&state).starts[0].failed_on.is_empty(), "n4 may be chosen again");
         state.jobs = (1..9).map(|id| refused(id, &error, 10_000)).collect();
         assert_eq!(reason(&state), NotRecovered::Refused { job: 8, error, left_ms: 110_000 }, "no more than 120 s");
@@ -105,8 +105,8 @@ fn an_instance_whose_second_start_waits_or_was_cancelled_is_kept() {
     let plan = decided(&state);
     assert_eq!((plan.cancel.as_slice(), plan.under_way[0].job), (&[][..], 8));
     state.jobs[1].status = JobStatus::Cancelled;
-    state.placement = answered(&[("web", "n2")], &[]);
-    assert_eq!(place_of(&state), Place::Allocated(name("n2")));
+    state.allocator = answered(&[("web", "n2")], &[]);
+    assert_eq!(start_node_of(&state), StartNode::Allocated(name("n2")));
     // A start on its primary node names no node.
     state.jobs[1] = job(8, JobKind::OwnStart, JobStatus::Failed, "web", None);
     assert!(matches!(reason(&state), NotRecovered::Failed { attempts: 2, job: 8, .. }));
@@ -150,14 +150,14 @@ fn starts_whose_processes_end_wait_ever_longer() {
         ..job(id, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))
     };
     state.jobs = vec![interrupted(7)];
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
     state.jobs.push(interrupted(8));
     assert_eq!(reason(&state), NotRecovered::Refused { job: 8, error: String::new(), left_ms: 6_000 });
     state.jobs.push(interrupted(9));
     assert!(matches!(reason(&state), NotRecovered::Refused { left_ms: 16_000, .. }));
     // The clock of an earlier master was ahead.
     state.jobs[2].ended_ms = Some(NOW + 3_600_000);
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
 }
 
 /// Its new node died while it started there: that shows nothing about the instance.
@@ -167,7 +167,7 @@ fn a_start_on_a_node_that_died_is_not_a_failed_attempt() {
     state.jobs = [7, 8].map(|id| job(id, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))).into();
     assert!(matches!(reason(&state), NotRecovered::Failed { attempts: 2, .. }));
     state.nodes[3] = dead("n4");
-    assert_eq!(place_of(&state), Place::AskAllocator);
+    assert_eq!(start_node_of(&state), StartNode::AskAllocator);
 }
 
 /// An administrator has typed a part of the name, and his job waits for its locks.
@@ -239,7 +239,7 @@ fn a_new_master_goes_on_where_the_last_one_died() {
     state.instances[0].primary = name("n4");
     state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))];
     state.jobs[0].interrupted = true;
-    assert_eq!(place_of(&state), Place::Primary(name("n4")));
+    assert_eq!(start_node_of(&state), StartNode::Primary(name("n4")));
     state.nodes[3].running = RunningReport::from(BTreeSet::from([vm("web")]));
     assert!(decided(&state).starts.is_empty());
     // A start that succeeded, and an instance that ended by itself since, are the watcher's.

@@ -7,8 +7,8 @@ use super::harep::repair_in_tags;
 use super::instance::{AdminState, Instance, InstanceName};
 use super::not_recovered::{NotRecovered, Unfit};
 use super::permission::{RepairTags, permission};
-use super::place::Place;
 use super::queue::{Job, JobKind, JobStatus};
+use super::start_node::StartNode;
 use super::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings, Suspicion};
 use super::template::Mobility;
 use crate::core::grade::Grade;
@@ -28,7 +28,7 @@ const REFUSED_MS: u64 = 10_000;
 const REFUSED_MOST_MS: u64 = 120_000;
 
 /// An instance that is marked up and does not run where it should.
-pub(super) struct Candidate<'a> {
+pub(super) struct DownInstance<'a> {
     pub(super) instance: &'a Instance,
     pub(super) node: Option<&'a RecoveryNode>,
     pub(super) record: NodeRecord,
@@ -50,7 +50,7 @@ fn begun_ms(node: &RecoveryNode) -> u64 {
     node.recorded_ms.map_or(proof.at_ms, |recorded_ms| recorded_ms.min(proof.at_ms)).saturating_sub(CLOCKS_DIFFER_MS)
 }
 
-impl<'a> Candidate<'a> {
+impl<'a> DownInstance<'a> {
     /// Returns the start by gnt-ha that has not ended: of several, one that runs, or else the oldest.
     pub(super) fn own_job(&self) -> Option<&'a Job> {
         let unfinished = |job: &&Job| job.kind == JobKind::OwnStart && job.status.is_unfinished();
@@ -115,7 +115,7 @@ impl<'a> InstanceJudge<'a> {
 
     /// Returns the instance as a candidate; `None` if it is not to be started by gnt-ha: the administrator has stopped
     /// it, or its primary node is online and no start by gnt-ha that failed has moved it there.
-    pub(super) fn candidate(&self, instance: &'a Instance) -> Option<Candidate<'a>> {
+    pub(super) fn down_instance(&self, instance: &'a Instance) -> Option<DownInstance<'a>> {
         if instance.admin_state != AdminState::Up {
             return None;
         }
@@ -144,35 +144,35 @@ impl<'a> InstanceJudge<'a> {
         let later = || own().filter(|job| Some(job.id) > last_failed).filter(is_of_now);
         let refused: Vec<&Job> = later().filter(|job| job.is_refused()).collect();
         let interrupted: Vec<&Job> = later().filter(|job| job.interrupted).collect();
-        let candidate = Candidate { instance, node, record, jobs, failed, refused, interrupted };
-        let is_candidate = match record {
+        let down = DownInstance { instance, node, record, jobs, failed, refused, interrupted };
+        let is_down = match record {
             NodeRecord::Offline | NodeRecord::BeingRecorded => true,
-            NodeRecord::Online => self.is_moved_in_vain(&candidate),
+            NodeRecord::Online => self.is_moved_in_vain(&down),
         };
-        is_candidate.then_some(candidate)
+        is_down.then_some(down)
     }
 
     /// Returns whether a start by gnt-ha has moved the instance to its primary node and has not ended well, nor has a later
     /// one, and the node is not known to run it. After a later job of another program or person, the instance is theirs.
-    fn is_moved_in_vain(&self, candidate: &Candidate<'_>) -> bool {
-        let Instance { name, primary, .. } = candidate.instance;
-        let own = || candidate.jobs.iter().filter(|job| job.kind == JobKind::OwnStart);
+    fn is_moved_in_vain(&self, down: &DownInstance<'_>) -> bool {
+        let Instance { name, primary, .. } = down.instance;
+        let own = || down.jobs.iter().filter(|job| job.kind == JobKind::OwnStart);
         let newest = |job: Option<&&Job>| job.map(|job| job.id);
-        let theirs = newest(candidate.jobs.iter().filter(|job| job.takes_over()).max_by_key(|job| job.id));
+        let theirs = newest(down.jobs.iter().filter(|job| job.takes_over()).max_by_key(|job| job.id));
         let well = newest(own().filter(|job| job.status == JobStatus::Success).max_by_key(|job| job.id));
         let moved = newest(own().filter(|job| job.new_primary.as_ref() == Some(primary)).max_by_key(|job| job.id));
         let in_vain = moved.is_some() && well < moved && theirs < newest(own().max_by_key(|job| job.id));
         let runs = |node: &RecoveryNode| node.running.complete().is_some_and(|running| running.contains(name));
-        in_vain && candidate.node.is_some_and(|node| !runs(node))
+        in_vain && down.node.is_some_and(|node| !runs(node))
     }
 
     /// Decides where the instance starts.
-    pub(super) fn judge(&self, candidate: &Candidate<'_>) -> Result<Place, NotRecovered> {
-        let instance = candidate.instance;
+    pub(super) fn judge(&self, down: &DownInstance<'_>) -> Result<StartNode, NotRecovered> {
+        let instance = down.instance;
         if let Some(node) = self.running_on.get(&instance.name).and_then(|nodes| nodes.first()) {
             return Err(NotRecovered::Runs((*node).clone()));
         }
-        let group = candidate.node.and_then(|node| self.input.group_tags.get(&node.group));
+        let group = down.node.and_then(|node| self.input.group_tags.get(&node.group));
         let tags = RepairTags {
             instance: &instance.tags,
             group: group.map(Vec::as_slice).unwrap_or_default(),
@@ -188,44 +188,39 @@ impl<'a> InstanceJudge<'a> {
             Mobility::Unknown => return Err(NotRecovered::UnknownTemplate(instance.template.clone())),
             Mobility::Secondary | Mobility::Anywhere => {}
         }
-        if candidate.is_moved() {
+        if down.is_moved() {
             // It may have come up there since its node was asked.
-            let suspicion = candidate.node.and_then(|node| node.suspicion);
+            let suspicion = down.node.and_then(|node| node.suspicion);
             if let Some(suspicion) = suspicion {
                 let why = Unfit::Suspect(suspicion);
                 return Err(NotRecovered::Unfit { node: instance.primary.clone(), why });
             }
-            if candidate.node.is_none_or(|node| node.running.complete().is_none()) {
+            if down.node.is_none_or(|node| node.running.complete().is_none()) {
                 return Err(NotRecovered::MovedToSilent(instance.primary.clone()));
             }
         } else {
-            self.host_is_gone(candidate, mobility)?;
+            self.host_is_gone(down, mobility)?;
         }
-        self.no_other_job(candidate)?;
-        if let Some(last) = candidate.failed.last().filter(|_| candidate.failed.len() >= self.settings.attempts) {
+        self.no_other_job(down)?;
+        if let Some(last) = down.failed.last().filter(|_| down.failed.len() >= self.settings.attempts) {
             let error = last.error.clone().unwrap_or_default();
-            let host_is_offline = !candidate.is_moved();
-            return Err(NotRecovered::Failed {
-                attempts: candidate.failed.len(),
-                job: last.id,
-                error,
-                host_is_offline,
-            });
+            let host_is_offline = !down.is_moved();
+            return Err(NotRecovered::Failed { attempts: down.failed.len(), job: last.id, error, host_is_offline });
         }
-        self.has_waited(candidate)?;
-        if candidate.is_moved() && candidate.failed.is_empty() {
+        self.has_waited(down)?;
+        if down.is_moved() && down.failed.is_empty() {
             let node = &instance.primary;
-            return self.fit(node).map(|()| Place::Primary(node.clone()));
+            return self.fit(node).map(|()| StartNode::Primary(node.clone()));
         }
         match mobility {
-            Mobility::Secondary => self.secondary(candidate),
-            _ => Ok(Place::AskAllocator),
+            Mobility::Secondary => self.secondary(down),
+            _ => Ok(StartNode::AskAllocator),
         }
     }
 
     /// Checks the proof that the host of the primary node can do no more harm.
-    fn host_is_gone(&self, candidate: &Candidate<'_>, mobility: Mobility) -> Result<(), NotRecovered> {
-        let Some(node) = candidate.node else { return Err(NotRecovered::NoProof) };
+    fn host_is_gone(&self, down: &DownInstance<'_>, mobility: Mobility) -> Result<(), NotRecovered> {
+        let Some(node) = down.node else { return Err(NotRecovered::NoProof) };
         let Some(proof) = node.proof else { return Err(NotRecovered::NoProof) };
         let least = match mobility {
             // Nothing keeps an isolated node from storage outside the cluster.
@@ -254,12 +249,12 @@ impl<'a> InstanceJudge<'a> {
     /// Checks that no other program or person has the instance, and that no job of theirs or of gnt-ha's has left it
     /// running elsewhere. Ganeti sends a changed record to the other candidates after the operation, and the master's host
     /// may die in between.
-    fn no_other_job(&self, candidate: &Candidate<'_>) -> Result<(), NotRecovered> {
-        let others = || candidate.jobs.iter().filter(|job| job.kind != JobKind::OwnStart);
+    fn no_other_job(&self, down: &DownInstance<'_>) -> Result<(), NotRecovered> {
+        let others = || down.jobs.iter().filter(|job| job.kind != JobKind::OwnStart);
         if let Some(job) = others().find(|job| job.status.is_unfinished()) {
             return Err(NotRecovered::OtherJob { job: job.id, operation: job.operation.clone() });
         }
-        let proof = candidate.node.and_then(|node| node.proof);
+        let proof = down.node.and_then(|node| node.proof);
         let lost_ms = proof.map_or(self.input.now_ms, |proof| proof.lost_ms.unwrap_or(proof.at_ms));
         let is_recent = |job: &&&Job| {
             job.may_have_moved() && job.ended_ms.is_none_or(|ended| ended.saturating_add(MIGRATION_MS) >= lost_ms)
@@ -268,7 +263,7 @@ impl<'a> InstanceJudge<'a> {
             let is_gone = node.proof.is_some_and(|proof| proof.grade >= Grade::Bounded) && !node.runs_again;
             node.running.complete().is_none() && node.vm_capable && !is_gone
         };
-        for job in candidate.jobs.iter().filter(is_recent) {
+        for job in down.jobs.iter().filter(is_recent) {
             // A migration may end on either of its nodes; and which node a job without a target has chosen is unknown.
             let target = job.new_primary.as_ref().filter(|_| job.kind != JobKind::Migration);
             let is_target = |node: &RecoveryNode| target.is_some_and(|target| node::same(target, &node.name, []));
@@ -284,8 +279,8 @@ impl<'a> InstanceJudge<'a> {
 
     /// Checks that the last start which was refused is long enough ago: its reason may last, a record that fails for
     /// example, and then each start is refused again.
-    fn has_waited(&self, candidate: &Candidate<'_>) -> Result<(), NotRecovered> {
-        let Candidate { refused, interrupted, .. } = candidate;
+    fn has_waited(&self, down: &DownInstance<'_>) -> Result<(), NotRecovered> {
+        let DownInstance { refused, interrupted, .. } = down;
         // One start may have ended with the last master.
         let count = refused.len() + interrupted.len().saturating_sub(1);
         let last = refused.iter().chain(interrupted).max_by_key(|job| job.id).filter(|_| count > 0);
@@ -301,19 +296,19 @@ impl<'a> InstanceJudge<'a> {
     }
 
     /// Decides about an instance with DRBD: only its secondary can take it, and only with fresh disks.
-    fn secondary(&self, candidate: &Candidate<'_>) -> Result<Place, NotRecovered> {
-        let instance = candidate.instance;
+    fn secondary(&self, down: &DownInstance<'_>) -> Result<StartNode, NotRecovered> {
+        let instance = down.instance;
         let [secondary] = instance.secondaries.as_slice() else {
             return Err(NotRecovered::Secondaries(instance.secondaries.len()));
         };
-        if candidate.is_moved() {
+        if down.is_moved() {
             // The other half of its disks is on the host that is gone: there is no other place.
-            return self.fit(&instance.primary).map(|()| Place::Primary(instance.primary.clone()));
+            return self.fit(&instance.primary).map(|()| StartNode::Primary(instance.primary.clone()));
         }
-        let lost_ms = candidate.node.and_then(|node| node.proof).and_then(|proof| proof.lost_ms);
+        let lost_ms = down.node.and_then(|node| node.proof).and_then(|proof| proof.lost_ms);
         let sightings = self.input.drbd.get(&instance.name).copied().unwrap_or_default();
         age_before_death(sightings, lost_ms, self.settings.drbd_age_ms).map_err(NotRecovered::NotFresh)?;
-        self.fit(secondary).map(|()| Place::Secondary(secondary.clone()))
+        self.fit(secondary).map(|()| StartNode::Secondary(secondary.clone()))
     }
 
     /// Checks that something may be started on the node.
@@ -341,11 +336,11 @@ impl<'a> InstanceJudge<'a> {
     }
 
     /// Checks the allocator's choice for an instance whose start has failed on the nodes `failed_on`.
-    pub(super) fn allocated(&self, node: &NodeName, failed_on: &BTreeSet<NodeName>) -> Result<Place, NotRecovered> {
+    pub(super) fn allocated(&self, node: &NodeName, failed_on: &BTreeSet<NodeName>) -> Result<StartNode, NotRecovered> {
         self.fit(node)?;
         if failed_on.contains(node) {
             return Err(NotRecovered::Unfit { node: node.clone(), why: Unfit::FailedThere });
         }
-        Ok(Place::Allocated(node.clone()))
+        Ok(StartNode::Allocated(node.clone()))
     }
 }

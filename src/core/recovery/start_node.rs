@@ -7,7 +7,7 @@ use crate::core::node::NodeName;
 
 /// Where an instance starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum StartNode {
     /// On its DRBD secondary.
     Secondary(NodeName),
     /// On the node that the allocator has chosen.
@@ -18,7 +18,7 @@ pub enum Place {
     AskAllocator,
 }
 
-impl Place {
+impl StartNode {
     /// Returns the node; `None` if the allocator has to choose it.
     #[must_use]
     pub const fn node(&self) -> Option<&NodeName> {
@@ -29,9 +29,9 @@ impl Place {
     }
 }
 
-/// One request to the allocator.
+/// Instances that hail places in one run, and the nodes that are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allocation {
+pub struct AllocatorRequest {
     /// The instances to place, the most important first.
     pub instances: Vec<InstanceName>,
     /// Nodes on which the start of these instances has failed before.
@@ -41,14 +41,14 @@ pub struct Allocation {
 /// Groups the instances, which are in their order, by the nodes that are excluded for them. Instances that have not
 /// failed before come first.
 #[must_use]
-pub(super) fn allocations<'a>(
+pub(super) fn allocator_requests<'a>(
     wanted: impl Iterator<Item = (&'a InstanceName, &'a BTreeSet<NodeName>)>,
-) -> Vec<Allocation> {
+) -> Vec<AllocatorRequest> {
     let mut groups: BTreeMap<&BTreeSet<NodeName>, Vec<InstanceName>> = BTreeMap::new();
     for (instance, not_on) in wanted {
         groups.entry(not_on).or_default().push(instance.clone());
     }
-    groups.into_iter().map(|(not_on, instances)| Allocation { instances, not_on: not_on.clone() }).collect()
+    groups.into_iter().map(|(not_on, instances)| AllocatorRequest { instances, not_on: not_on.clone() }).collect()
 }
 
 #[cfg(test)]
@@ -61,12 +61,12 @@ mod tests {
         let failed: BTreeSet<NodeName> = [NodeName::new("n4").unwrap()].into();
         let none = BTreeSet::new();
         let (a, b, c) = (name("a"), name("b"), name("c"));
-        let asked = allocations([(&b, &none), (&c, &failed), (&a, &none)].into_iter());
+        let asked = allocator_requests([(&b, &none), (&c, &failed), (&a, &none)].into_iter());
         assert_eq!(
             asked,
             [
-                Allocation { instances: vec![b.clone(), a.clone()], not_on: none.clone() },
-                Allocation { instances: vec![c.clone()], not_on: failed.clone() },
+                AllocatorRequest { instances: vec![b.clone(), a.clone()], not_on: none.clone() },
+                AllocatorRequest { instances: vec![c.clone()], not_on: failed.clone() },
             ]
         );
     }

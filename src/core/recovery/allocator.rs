@@ -23,13 +23,13 @@ const MESSAGE_LIMIT: usize = 300;
 
 /// Whether the allocator was asked, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placement {
+pub enum AllocatorState {
     /// The allocator was not asked yet.
     NotAsked,
-    /// The allocator has answered.
+    /// The new nodes that hail has chosen, and its reasons where it chose none.
     Answered(HailAnswer),
     /// The allocator cannot be used.
-    Failed(PlacementError),
+    Failed(AllocatorError),
 }
 
 /// hail's answer for all instances of a request.
@@ -41,9 +41,9 @@ pub struct HailAnswer {
     pub failed: BTreeMap<InstanceName, String>,
 }
 
-/// The reason why there is no placement.
+/// The reason why the allocator has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PlacementError {
+pub enum AllocatorError {
     /// The program is not installed.
     #[error("the allocator {HAIL} is not installed (package ganeti-htools)")]
     Missing,
@@ -95,22 +95,22 @@ type RawResult = (Vec<(InstanceName, String, Vec<NodeName>)>, Vec<(InstanceName,
 /// Parses what the program left: its exit code (`None` after a signal), stdout and stderr.
 ///
 /// # Errors
-/// [`PlacementError`] if the program failed or its output is not a complete answer.
-pub fn answer(code: Option<i32>, stdout: &[u8], stderr: &[u8]) -> Result<HailAnswer, PlacementError> {
+/// [`AllocatorError`] if the program failed or its output is not a complete answer.
+pub fn answer(code: Option<i32>, stdout: &[u8], stderr: &[u8]) -> Result<HailAnswer, AllocatorError> {
     if code != Some(0) {
         let text = one_line(&String::from_utf8_lossy(stderr), MESSAGE_LIMIT);
-        return Err(PlacementError::Failed { code, text });
+        return Err(AllocatorError::Failed { code, text });
     }
-    let unreadable = |error: serde_json::Error| PlacementError::Answer(one_line(&error.to_string(), MESSAGE_LIMIT));
+    let unreadable = |error: serde_json::Error| AllocatorError::Answer(one_line(&error.to_string(), MESSAGE_LIMIT));
     let raw: RawAnswer = serde_json::from_slice(stdout).map_err(unreadable)?;
     if !raw.success {
-        return Err(PlacementError::Unsuccessful(one_line(&raw.info, MESSAGE_LIMIT)));
+        return Err(AllocatorError::Unsuccessful(one_line(&raw.info, MESSAGE_LIMIT)));
     }
     let (moved, failed, _): RawResult = serde_json::from_value(raw.result).map_err(unreadable)?;
     let mut answer = HailAnswer::default();
     for (instance, _, nodes) in moved {
         let Some(primary) = nodes.into_iter().next() else {
-            return Err(PlacementError::Answer(format!("{instance} has no node")));
+            return Err(AllocatorError::Answer(format!("{instance} has no node")));
         };
         answer.moved.insert(instance, primary);
     }
@@ -147,7 +147,7 @@ mod tests {
             failed.to_string(),
             "the allocator failed (exit code 1): Error: Wrong number of elems found with name nix; \\u001b[31m"
         );
-        assert!(matches!(answer(None, ANSWER.as_bytes(), b""), Err(PlacementError::Failed { code: None, .. })));
+        assert!(matches!(answer(None, ANSWER.as_bytes(), b""), Err(AllocatorError::Failed { code: None, .. })));
     }
 
     #[test]
@@ -159,9 +159,9 @@ mod tests {
             r#"{"success":true,"result":[]}"#,
             r#"{"success":true,"result":[[["a","g",[]]],[],[]]}"#,
         ] {
-            assert!(matches!(answer(Some(0), bad.as_bytes(), b""), Err(PlacementError::Answer(_))), "{bad}");
+            assert!(matches!(answer(Some(0), bad.as_bytes(), b""), Err(AllocatorError::Answer(_))), "{bad}");
         }
         let no = br#"{"success":false,"info":"no","result":[]}"#;
-        assert_eq!(answer(Some(0), no, b""), Err(PlacementError::Unsuccessful("no".to_owned())));
+        assert_eq!(answer(Some(0), no, b""), Err(AllocatorError::Unsuccessful("no".to_owned())));
     }
 }
