@@ -37,7 +37,7 @@ fn sources(path: &Path, into: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn no_command_that_only_looks_holds_what_changes_something() {
+fn no_command_that_only_reads_contains_what_changes_something() {
     let commands = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
     for name in READ_ONLY {
         let mut files = Vec::new();

@@ -80,7 +80,7 @@ fn a_hostile_receipt_is_shown_and_not_obeyed() {
 
 /// In a trial a name in the shun list renamed the terminal's window in `gnt-ha shun status`.
 #[test]
-fn a_hostile_register_is_shown_and_not_obeyed() {
+fn a_hostile_shun_list_is_shown_and_not_obeyed() {
     let site = Site::new();
     let entry = serde_json::json!({"epoch": 1, "addresses": ["192.0.2.3"], "scope": "all", "grade": "isolated",
         "boot_id": HOSTILE, "since_ms": 1, "by": HOSTILE});

@@ -143,7 +143,7 @@ fn what_is_shunned_is_refused_under_the_units_capabilities() {
 /// A node that shuns every node that could notify it is freed only by an administrator's confirmation; a candidate
 /// never is.
 #[test]
-fn a_host_that_shuns_everybody_is_released_where_it_is_said_so() {
+fn a_host_that_shuns_all_nodes_is_released_by_command() {
     if !can_unshare() {
         return;
     }

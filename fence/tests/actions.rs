@@ -34,7 +34,7 @@ fn what_is_so_already_is_success_without_a_command() {
 
 /// A reboot of a node that is off switches the node on and sends no off.
 #[test]
-fn a_reboot_of_a_dark_node_only_switches_it_on() {
+fn a_reboot_of_a_node_that_is_off_only_switches_it_on() {
     let cluster = Cluster::new();
     cluster.set_power("n2.lab", "off");
     cluster.pacemaker("action=reboot\nplug=n2.lab").succeeded().printed("Success: Rebooted\n");
@@ -82,7 +82,7 @@ fn list_names_every_node_that_can_be_fenced() {
 
 /// `fencing.py`: the third column is ON, OFF or UNKNOWN; a dead device does not hide others.
 #[test]
-fn list_status_tells_each_nodes_power() {
+fn list_status_prints_each_nodes_power() {
     let cluster = Cluster::new();
     cluster.set_power("n2.lab", "off");
     cluster.set_power("n3.lab", "burning");

@@ -7,7 +7,7 @@ use serde_json::json;
 
 /// With a half-written file, a node must never count as missing, nor its program as unset.
 #[test]
-fn a_half_written_configuration_fences_nobody() {
+fn a_half_written_configuration_fences_no_node() {
     let whole = Cluster::new().config().to_string().into_bytes();
     for cut in [0, 1, 20, whole.len() / 4, whole.len() / 2, whole.len() - 2, whole.len() - 1] {
         let cluster = Cluster::new();

@@ -48,7 +48,7 @@ fn it_is_printed_however_it_is_asked_for() {
 /// Pacemaker 2.1 searches for `port`, 3 for `plug` first (`stonith__default_host_arg`): the document has both. `on`
 /// must not be automatic, or Pacemaker would switch nodes on by itself.
 #[test]
-fn pacemaker_finds_what_it_looks_for() {
+fn pacemaker_finds_what_it_searches() {
     let document = document();
     for piece in [
         r#"<parameter name="plug""#,

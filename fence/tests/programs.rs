@@ -65,7 +65,7 @@ fn a_short_deadline_leaves_time_for_the_command() {
 
 /// If only reading hangs, the switch may still work, and must be tried before the time is over.
 #[test]
-fn a_program_whose_status_hangs_once_is_still_told_to_switch_off() {
+fn a_program_whose_status_hangs_once_is_still_asked_to_switch_off() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-status ] && ! grep -q power-off calls && exec sleep 1000"#);
     cluster
         .pacemaker("action=off\nplug=n2.lab\ndisable_timeout=true\ndeadline=3")

@@ -50,7 +50,7 @@ fn the_receipt_holds_the_evidence() {
 
 /// A full disk must not prevent a fencing; but the agent must report that there is no receipt.
 #[test]
-fn a_full_disk_stops_no_fencing_and_is_said() {
+fn a_full_disk_stops_no_fencing_and_is_reported() {
     let cluster = Cluster::new();
     std::fs::create_dir(cluster.path("state")).unwrap();
     symlink("/dev/full", cluster.path("state/receipts.jsonl")).unwrap();
@@ -81,7 +81,7 @@ fn an_impossible_state_dir_stops_no_fencing() {
 
 /// The agent may be killed after the command and before its end, so it reports a missing intent before the command.
 #[test]
-fn a_missing_intent_is_said_before_the_node_is_touched() {
+fn a_missing_intent_is_reported_before_the_node_is_touched() {
     let cluster = Cluster::with_program(r#"[ "$1" = power-status ] && cp stderr stderr-then"#);
     std::fs::create_dir(cluster.path("state")).unwrap();
     symlink("/dev/full", cluster.path("state/receipts.jsonl")).unwrap();
@@ -99,7 +99,7 @@ fn a_missing_intent_is_said_before_the_node_is_touched() {
 
 /// The agent waits for another program's lock on the receipts, but not without end, and fences nevertheless.
 #[test]
-fn a_held_ledger_stops_no_fencing() {
+fn a_locked_receipt_log_stops_no_fencing() {
     let cluster = Cluster::new();
     std::fs::create_dir(cluster.path("state")).unwrap();
     let mut held = Command::new("flock")

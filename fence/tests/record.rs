@@ -65,7 +65,7 @@ fn the_master_records_and_counts_it() {
 
 /// Two programs that record the same node one second apart are one too many; the one with more guards does it.
 #[test]
-fn where_the_agents_look_it_is_left_to_them() {
+fn where_the_agents_check_it_is_left_to_them() {
     let cluster = where_we_are_master("");
     has_run(&cluster, now());
     assert_eq!(
@@ -158,7 +158,7 @@ fn less_than_off_says_nothing_of_the_power() {
 
 /// Fencing must not wait: a reconciliation that holds the lock delays it only for a moment, and never prevents it.
 #[test]
-fn a_look_under_way_is_not_waited_for() {
+fn a_reconciliation_under_way_is_not_waited_for() {
     let cluster = where_we_are_master("");
     std::fs::create_dir_all(cluster.path("state/lock")).unwrap();
     let file = std::fs::File::create(cluster.path("state/lock/reconcile")).unwrap();

@@ -176,7 +176,7 @@ fn no_stdin_at_all_is_a_plain_error() {
 
 /// Bytes that are not text are an error where they matter, and are ignored elsewhere.
 #[test]
-fn bytes_that_are_no_text_reach_no_program() {
+fn bytes_that_are_no_text_get_to_no_program() {
     let cluster = Cluster::new();
     let mut input = cluster.settings().into_bytes();
     input.extend(b"action=off\nplug=n2.lab\xff\n");

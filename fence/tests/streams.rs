@@ -36,7 +36,7 @@ fn closed_and_full_streams_make_no_success() {
 /// `fence_ganeti -v ... 2>&1 | head`: the reader ends in the middle, and the fencing continues. The same holds on a
 /// full disk.
 #[test]
-fn verbose_output_that_nobody_takes_breaks_nothing_off() {
+fn verbose_output_without_a_reader_breaks_nothing_off() {
     for text in [
         r#"exec "$0" < "$1" 2> /dev/full"#,
         r#"exec "$0" < "$1" 2>&-"#,

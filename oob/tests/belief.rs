@@ -103,7 +103,7 @@ fn a_locked_outlet_does_not_hide_a_machine_that_is_off() {
 
 /// A device of an unknown kind counts as the stricter: as a running machine, and as one of several feeds.
 #[test]
-fn what_a_device_sees_is_strict_until_it_is_said() {
+fn what_a_device_sees_is_strict_until_it_is_configured() {
     let site = scripts(&[("one", ""), ("bmc", MACHINE)], r#"[["one"], ["bmc"]]"#);
     site.script("one", LOCKED);
     site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still reads on"]);
@@ -130,7 +130,7 @@ fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
 }
 
 /// A site whose BMC has read "on" in the first call of a fencing, and then an outlet that is not the host's.
-fn bmc_that_said_on(more: &str) -> (Responder, Site) {
+fn bmc_that_reported_on(more: &str) -> (Responder, Site) {
     let (bmc, site) = bmc_and(Behaviour::default(), more, r#"[["bmc"], ["pdu"]]"#, &[("pdu", FEED)]);
     assert_eq!(site.run(&["power-status", NODE], &[FENCING]).answered()["powered"], true);
     (bmc, site)
@@ -140,7 +140,7 @@ fn bmc_that_said_on(more: &str) -> (Responder, Site) {
 /// closed, has power, and an outlet's off is not believed against it.
 #[test]
 fn an_on_survives_into_the_next_process() {
-    let (_bmc, site) = bmc_that_said_on("");
+    let (_bmc, site) = bmc_that_reported_on("");
     site.write("password", "another\n", 0o600);
     let ran = site.run(&["power-off", NODE], &[FENCING, ("GNT_HA_DEADLINE", "5")]);
     ran.failed_for(NODE, &["level 1: bmc", "level 1 reported on before", "confirm that the host is off"]);
@@ -148,7 +148,7 @@ fn an_on_survives_into_the_next_process() {
     site.run(&["power-status", NODE], &[FENCING])
         .failed_for(NODE, &["its power is unknown", "level 1 reported on before"]);
 
-    let (bmc, site) = bmc_that_said_on("");
+    let (bmc, site) = bmc_that_reported_on("");
     drop(bmc);
     let ran = site.run(&["power-off", NODE], &[FENCING, ("GNT_HA_DEADLINE", "5")]);
     ran.failed_for(NODE, &["nothing listens", "level 1 reported on before"]);
@@ -162,7 +162,7 @@ fn only_the_silence_of_a_board_agrees() {
         [("", "6", true), ("shares_power = false", "6", false), ("login_timeout_is_long", "3", false)]
     {
         let long = more == "login_timeout_is_long";
-        let (bmc, site) = bmc_that_said_on(if long { "" } else { more });
+        let (bmc, site) = bmc_that_reported_on(if long { "" } else { more });
         let address = bmc.addr();
         drop(bmc);
         let _silent = UdpSocket::bind(address).unwrap();

@@ -179,7 +179,7 @@ fn a_bmc_that_goes_silent_is_failed_over() {
 
 /// Get Chassis Status (28.2), Get Self Test Results (20.4), Get SEL Info (31.2): each fault is an item of its own.
 #[test]
-fn health_tells_the_faults() {
+fn health_reports_the_faults() {
     let (_bmc, site) = bmc(Behaviour::default());
     for item in
         ["bmc main power fault", "bmc drive fault", "bmc cooling or fan fault", "bmc BMC self test", "bmc event log"]

@@ -104,7 +104,7 @@ fn a_weaker_grade_is_passed_on() {
 /// Ganeti records powered=no at each exit code 0 of power-off. For a node whose power was not read as off it gets a
 /// failure, with what was proven. The receipt is the same for every caller.
 #[test]
-fn ganeti_is_told_no_success_without_an_off() {
+fn ganeti_gets_no_success_without_an_off() {
     for (grade, meaning) in [("bounded", "the power may be on"), ("isolated", "may still run")] {
         let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
         site.configure(&format!("minimum_grade = \"isolated\"\n{}", site.text("config.toml")));
@@ -184,7 +184,7 @@ fn receipts_are_linked_to_the_callers() {
 
 /// A full disk must not prevent a power-off; the exit code stays Ganeti's.
 #[test]
-fn a_full_disk_stops_nothing_and_is_said() {
+fn a_full_disk_stops_nothing_and_is_reported() {
     let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
     std::fs::create_dir(site.path("state")).unwrap();
     std::os::unix::fs::symlink("/dev/full", site.path("state/receipts.jsonl")).unwrap();
@@ -195,7 +195,7 @@ fn a_full_disk_stops_nothing_and_is_said() {
 
 /// `ganeti-oob -v ... 2>&1 | head`: the reader ends in the middle, and the command goes on. The same on a full disk.
 #[test]
-fn verbose_output_that_nobody_takes_breaks_nothing_off() {
+fn verbose_output_without_a_reader_breaks_nothing_off() {
     for redirection in ["2> /dev/full", "2>&-"] {
         let site = Site::with_scripts(&["dev"], r#"[["dev"]]"#);
         let text = format!(r#"exec "$0" -v power-off {NODE} --config "$1" < /dev/null {redirection}"#);

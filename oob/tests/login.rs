@@ -42,7 +42,7 @@ fn a_wrong_password_is_tried_once_although_two_levels_have_the_bmc() {
 
 /// Every form in which a BMC refuses a login: tried once, with its reason, and never an off.
 #[test]
-fn refused_logins_are_said_and_not_repeated() {
+fn refused_logins_are_reported_and_not_repeated() {
     let user = |privilege| vec![User { name: "admin".to_owned(), password: PASSWORD.into(), privilege }];
     // A refused name may also mean a suite that the BMC does not compute: it is tried once with each suite.
     for (behaviour, words, times) in [

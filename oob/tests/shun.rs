@@ -30,7 +30,7 @@ fn a_node_that_is_not_shunned_is_on() {
 }
 
 #[test]
-fn what_was_proven_before_is_not_told_again_unasked() {
+fn what_was_proven_before_is_not_reported_again_unasked() {
     let site = site(&entry(1, "bounded", "all").to_string());
     site.oob("power-status").failed_for(NODE, &["its power is unknown", "config.data"]);
 }
@@ -73,7 +73,7 @@ fn where_another_level_switches_the_power_a_cycle_is_that_one_s() {
 
 /// A host that is not a candidate cannot send a shun entry: a failure, never an off.
 #[test]
-fn without_ganetis_configuration_nobody_is_shunned() {
+fn without_ganetis_configuration_no_node_is_shunned() {
     if std::path::Path::new("/var/lib/ganeti/config.data").exists() {
         return;
     }
@@ -180,7 +180,7 @@ fn a_reader_gives_no_order_and_keeps_nothing() {
 
 /// Only requests of a master candidate of this node's own configuration are applied.
 #[test]
-fn whoever_is_no_candidate_orders_nothing() {
+fn a_regular_node_orders_nothing() {
     for (from, why) in
         [("n4.lab", "n4.lab is not a master candidate"), ("foreign", "foreign is not a master candidate")]
     {
@@ -280,7 +280,7 @@ fn a_full_disk_stops_no_fencing_and_loses_no_receipt() {
 /// A shun list that is larger than one argument of a process, and than the earlier limit of a program's output: it is
 /// sent in parts, and the answer is read completely.
 #[test]
-fn a_large_shun_list_is_told_and_answered_by_ssh() {
+fn a_large_shun_list_is_sent_and_answered_by_ssh() {
     let entry = |n: u32| {
         json!({"epoch": 2, "addresses": [format!("203.0.113.{}", n % 250)], "scope": "tcp", "grade": "unknown", "boot_id": null,
                "since_ms": 1, "by": "x".repeat(300)})
@@ -311,7 +311,7 @@ fn a_node_is_asked_at_its_own_port_of_ssh() {
 /// The receipt of a fencing is on the host that ran it. Another candidate returns its own receipts, and only of the
 /// requested nodes. A node that is not a candidate, does not answer or has an older version returns nothing.
 #[test]
-fn a_candidate_tells_its_receipts() {
+fn a_candidate_reports_its_receipts() {
     let receipt = |id: &str| json!({"id": id, "action": "off", "outcome": "done", "grade": "off", "proven_by": "bmc", "ended_ms": 7, "by_fencer": true});
     let received = |n: u8| {
         let (n, mut reply) = answer(n, json!({}));
@@ -341,7 +341,7 @@ fn entries(id: &str, by: &str, node: &str) -> String {
 
 /// A node returns the receipts of its own fencings to a candidate that asks, and none of actions by hand.
 #[test]
-fn its_own_receipts_are_told_to_a_candidate() {
+fn its_own_receipts_are_reported_to_a_candidate() {
     let config = "[default]\nlevels = [[\"dev\"]]\n[devices.dev]\ndriver = \"exec\"\nprogram = \"{dir}/dev\"\n";
     let question = json!({"version": 1, "from": "n2.lab", "receipts": ["n3.lab", "foreign"]});
     let script = format!(

@@ -345,7 +345,7 @@ mod tests {
 
     /// Only the serving master changes the digest. The line has the reason why this host does not, and the next step.
     #[test]
-    fn a_digest_that_is_left_out_is_told_with_the_reason() {
+    fn a_digest_that_is_left_out_is_reported_with_the_reason() {
         let digest: Digest = "0000000000000000000000000000000a".parse().unwrap();
         let left_out_line = |master: &str, kept: &str| {
             let text = serde_json::json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},

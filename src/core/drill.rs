@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_rehearsed_is_told() {
+    fn what_was_not_rehearsed_is_reported() {
         let (node, new_master, other) = (name("n1.lab"), name("n2.lab"), name("n3.lab"));
         let role = MasterRoleState::ActiveOn(name("n2"));
         let fenced = [name("n1")];

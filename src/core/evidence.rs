@@ -244,7 +244,7 @@ mod tests {
 
     /// A fencing without a receipt is worth the weakest of the devices that may have done it.
     #[test]
-    fn of_several_ways_the_weakest_counts_and_in_one_the_strongest() {
+    fn of_several_options_the_weakest_counts_and_in_one_the_strongest() {
         let ours = FenceDeviceKind::Ours { least: Grade::Bounded };
         let grade = |options: &[&[FenceDeviceKind]], stays_off| {
             let worth = of_options(options.iter().copied(), stays_off);

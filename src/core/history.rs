@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_told_inside_its_whole() {
+    fn a_part_is_shown_inside_its_whole() {
         let entries = vec![
             LogEntry::Intent(intent("a", "n3.lab")),
             LogEntry::Intent(part_of("b", "a")),
@@ -212,13 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn a_part_whose_whole_is_gone_is_told_alone() {
+    fn a_part_whose_whole_is_gone_is_shown_alone() {
         assert_eq!(join_entries(vec![LogEntry::Intent(part_of("b", "rotated away"))], None).len(), 1);
         assert_eq!(join_entries(vec![LogEntry::Intent(part_of("b", "b"))], None).len(), 1);
     }
 
     #[test]
-    fn one_nodes_stories_by_its_short_name() {
+    fn one_nodes_actions_by_its_short_name() {
         let entries = vec![LogEntry::Intent(intent("a", "n3.lab")), LogEntry::Intent(intent("b", "n2.lab"))];
         let found = join_entries(entries, Some(&NodeName::new("n2").unwrap()));
         assert_eq!(found.len(), 1);

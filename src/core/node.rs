@@ -290,7 +290,7 @@ mod tests {
 
     /// With a single node as `names`, any short name that fits would match: no program calls [`find`] that way.
     #[test]
-    fn nobody_looks_a_name_up_among_one() {
+    fn no_caller_searches_a_name_among_one() {
         fn search(dir: &std::path::Path, found: &mut Vec<String>) {
             for entry in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
                 if entry.is_dir() {

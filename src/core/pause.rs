@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_wrote_is_a_pause() {
+    fn what_another_program_wrote_is_a_pause() {
         for text in ["", "true", "false", "{}", "[1]", "{\"reason\": \"\\u001b[31m\", \"by\": \"x\", \"since_ms\": 1}"]
         {
             let pause = Pause::of_property(text);

@@ -125,7 +125,7 @@ mod tests {
 
     /// As in fencing, a level counts if all of its devices have answered, and the next level is asked if one has not.
     #[test]
-    fn the_first_level_that_knows_tells_the_power() {
+    fn the_first_level_that_answers_shows_the_power() {
         let one_feed = [asked(1, Some(Power::Off)), asked(1, Some(Power::On))];
         assert_eq!(power_of(&one_feed), Ok(Power::On));
         let half = [asked(1, Some(Power::Off)), asked(1, None), asked(2, Some(Power::On))];

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_both_know_is_told_once() {
+    fn what_both_have_is_reported_once() {
         for completed in [1_000, 1_300, 6_000] {
             let events = joined(ours(), vec![fence("n3", "n1.lab", completed)], None, None);
             assert_eq!(events.len(), 1, "{completed}");
@@ -133,7 +133,7 @@ mod tests {
 
     /// Another host may have fenced, or this one with another device: the entry must be reported all the same.
     #[test]
-    fn what_pacemaker_alone_knows_is_told_in_its_place() {
+    fn what_pacemaker_alone_has_is_shown_in_its_place() {
         let mut by_hand = fence("n3.lab", "n1.lab", 1_300);
         by_hand.1.delegate = Delegate::Human;
         let mut off = fence("n3.lab", "n1.lab", 1_300);

@@ -150,7 +150,7 @@ mod tests {
     /// A comment changes the file and not its effect. For a file that is not a valid configuration, the effect is
     /// unknown.
     #[test]
-    fn a_host_tells_its_file_and_what_it_decides() {
+    fn a_host_reports_its_file_and_what_it_decides() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         let of = |text: &str| {

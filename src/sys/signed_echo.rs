@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_somebody_has_is_said_and_taken_later() {
+    fn a_port_that_is_in_use_is_reported_and_taken_later() {
         let place: SocketAddr = "127.14.10.1:1817".parse().unwrap();
         let other = UdpSocket::bind(place).unwrap();
         let mut responder = Responder::new(place);

@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_told_by_their_names_and_none_is_forgotten() {
+    fn files_are_sorted_by_their_names_and_none_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let simulate = dir.path().join(DIR);
         assert!(present(&simulate).is_empty() && unknown(&simulate).is_empty());

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_is_for_everybody_and_follows_no_link() {
+    fn what_is_published_is_for_all_users_and_follows_no_link() {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("gnt-ha.prom"), dir.path().join("other"));
         fs::write(&other, "theirs").unwrap();

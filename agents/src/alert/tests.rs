@@ -76,7 +76,7 @@ fn one_host_reports() {
 }
 
 #[test]
-fn of_resources_failures_are_told_and_who_is_promoted() {
+fn of_resources_failures_are_reported_and_who_is_promoted() {
     let operation = |task: &str, interval: &str, rc: &str, status: &str, description: &str| {
         let event = event(&[
             ("kind", "resource"),

@@ -105,7 +105,7 @@ fn confd(socket: &UdpSocket, claim: &Claim) {
 /// keeps its role in full mode. A newer configuration is a disagreement, unless it comes from a node that is shunned
 /// here.
 #[test]
-fn a_returned_masters_old_claim_demotes_nobody() {
+fn a_returned_masters_old_claim_demotes_no_node() {
     let cluster = Cluster::new(&[("n1.lab", 150), ("n2.lab", 100)]);
     cluster.serves_in_full_mode();
     assert_eq!(cluster.monitor(), (8, String::new()));

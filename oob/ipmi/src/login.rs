@@ -12,7 +12,7 @@ use crate::handshake::{Attempt, Choice, Established, Stage, Step};
 use crate::ignored::IgnoredTally;
 use crate::lan_message::{LanReply, LanRequest};
 use crate::rmcp::{decode_plain, decode_v15, encode_v15};
-use crate::timers::{ATTEMPTS_HEARD, OPEN_SENDS, Pace, RAKP1_SENDS, RAKP3_SENDS, REFUSAL_DOUBT, bounded};
+use crate::timers::{ATTEMPTS_ANSWERED, OPEN_SENDS, Pace, RAKP1_SENDS, RAKP3_SENDS, REFUSAL_DOUBT, bounded};
 use crate::transport::Transport;
 use crate::{CipherSuite, Error, Ignored, Privilege, Target};
 
@@ -196,7 +196,7 @@ impl Login<'_> {
         let choice = random_choice()?;
         let suite = self.suites().get(self.suite).copied().unwrap_or(CipherSuite::Suite17);
         self.attempts.push(Attempt::new(self.target, suite, choice));
-        if self.attempts.len() > ATTEMPTS_HEARD {
+        if self.attempts.len() > ATTEMPTS_ANSWERED {
             self.attempts.remove(0);
         }
         self.rounds += 1;

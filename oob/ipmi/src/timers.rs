@@ -13,7 +13,7 @@ pub(crate) const RAKP1_SENDS: u32 = 1;
 /// Number of sends of RAKP 3 in one attempt.
 pub(crate) const RAKP3_SENDS: u32 = 3;
 /// Number of attempts whose answers count at the same time, so that a slow BMC's late answers still count.
-pub(crate) const ATTEMPTS_HEARD: usize = 8;
+pub(crate) const ATTEMPTS_ANSWERED: usize = 8;
 /// The least wait before a refusal counts. Before the session is open nothing proves that the BMC sent it, and the
 /// BMC may need as long for its own answer.
 pub(crate) const REFUSAL_DOUBT: Duration = Duration::from_millis(500);

@@ -93,7 +93,7 @@ fn user_level_cannot_control() {
 
 /// Each fault of the chassis status has its own flag.
 #[test]
-fn faults_are_told_apart() {
+fn faults_are_distinguished() {
     let healthy = ChassisStatus { power_on: true, ..ChassisStatus::default() };
     for chassis in [
         ChassisStatus { power_overload: true, ..healthy },

@@ -168,12 +168,12 @@ fn status_request() -> LanRequest {
 
 /// IPMI 2.0 sections 13.28.4, 13.29: encrypt first, then sign all but the RMCP header.
 #[test]
-fn sealed_requests() {
+fn protected_requests() {
     for (suite, with_kg, pinned) in [
-        (CipherSuite::Suite3, false, packet!("sealed_request_3")),
-        (CipherSuite::Suite17, false, packet!("sealed_request_17")),
-        (CipherSuite::Suite3, true, packet!("sealed_request_3_kg")),
-        (CipherSuite::Suite17, true, packet!("sealed_request_17_kg")),
+        (CipherSuite::Suite3, false, packet!("protected_request_3")),
+        (CipherSuite::Suite17, false, packet!("protected_request_17")),
+        (CipherSuite::Suite3, true, packet!("protected_request_3_kg")),
+        (CipherSuite::Suite17, true, packet!("protected_request_17_kg")),
     ] {
         let keys = keys(suite, with_kg);
         let protected = protect(&keys, MANAGED, 7, range(0x60), &status_request().encode()).unwrap();
@@ -185,12 +185,12 @@ fn sealed_requests() {
 
 /// A wrong parser of replies would report a wrong power state.
 #[test]
-fn sealed_replies() {
+fn protected_replies() {
     for (suite, with_kg, pinned) in [
-        (CipherSuite::Suite3, false, packet!("sealed_reply_3")),
-        (CipherSuite::Suite17, false, packet!("sealed_reply_17")),
-        (CipherSuite::Suite3, true, packet!("sealed_reply_3_kg")),
-        (CipherSuite::Suite17, true, packet!("sealed_reply_17_kg")),
+        (CipherSuite::Suite3, false, packet!("protected_reply_3")),
+        (CipherSuite::Suite17, false, packet!("protected_reply_17")),
+        (CipherSuite::Suite3, true, packet!("protected_reply_3_kg")),
+        (CipherSuite::Suite17, true, packet!("protected_reply_17_kg")),
     ] {
         let keys = keys(suite, with_kg);
         let reply = status_request().reply(0, vec![0x21, 0x10, 0x40]);

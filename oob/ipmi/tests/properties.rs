@@ -76,7 +76,7 @@ proptest! {
 
     /// Each length needs its own pads (IPMI 2.0 section 13.29).
     #[test]
-    fn sealed_messages_open(
+    fn protected_messages_open(
         message in vec(any::<u8>(), 0..200),
         sequence in any::<u32>(),
         iv in any::<[u8; 16]>(),

@@ -67,13 +67,13 @@ pub(crate) fn with_config(config: &str, answers: &[(u8, Value)], script: &str) -
 }
 
 pub(crate) fn answer(n: u8, shun_list: Value) -> (u8, Value) {
-    let refuses: serde_json::Map<_, _> = shun_list
+    let shunned: serde_json::Map<_, _> = shun_list
         .as_object()
         .unwrap()
         .iter()
         .map(|(node, entry): (&String, &Value)| (node.clone(), entry["epoch"].clone()))
         .collect();
-    let answer = json!({"version": 1, "node": format!("n{n}.lab"), "boot_id": format!("b{n}"), "uptime_ms": 1, "shunned": refuses,
+    let answer = json!({"version": 1, "node": format!("n{n}.lab"), "boot_id": format!("b{n}"), "uptime_ms": 1, "shunned": shunned,
                         "shun_list": shun_list, "ruleset_id": format!("b{n} 1"), "instances": 0, "drbd_primaries": 0});
     (n, answer)
 }

@@ -191,7 +191,7 @@ mod tests {
 
     /// The rules are Ganeti's `EXT_PLUGIN_MASK` and `RunParts`.
     #[test]
-    fn a_hook_that_ganeti_does_not_run_is_told_with_the_reason() {
+    fn a_hook_that_ganeti_does_not_run_is_reported_with_the_reason() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(hooks(dir.path()).len(), DIRS.len());
         for name in DIRS {

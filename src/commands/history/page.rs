@@ -116,12 +116,12 @@ fn drawing(steps: &[TimedStep<'_>], action: &ActionRecord) -> String {
         "<svg width=\"100%\" height=\"{bottom}\" role=\"img\" aria-label=\"time line, {:.1} seconds\">\n",
         seconds(end_ms)
     );
-    let places = if end_ms < 4_000 { 2 } else { 1 };
+    let digits = if end_ms < 4_000 { 2 } else { 1 };
     for (tick, anchor) in ["start", "middle", "middle", "middle", "end"].into_iter().enumerate() {
         let at_ms = end_ms * tick as u64 / 4;
         svg.push_str(&format!(
             "<line x1=\"{x:.2}%\" y1=\"{TOP}\" x2=\"{x:.2}%\" y2=\"{bottom}\"/><text x=\"{x:.2}%\" y=\"18\" text-anchor=\"{anchor}\">\
-             {:.places$} s</text>\n",
+             {:.digits$} s</text>\n",
             seconds(at_ms),
             x = x(at_ms),
         ));

@@ -166,7 +166,7 @@ mod tests {
 
     /// The text has the figure that counts, and the next step if the watchdog is late.
     #[test]
-    fn a_late_watchdog_is_told_with_the_wait_that_follows() {
+    fn a_late_watchdog_is_reported_with_the_wait_that_follows() {
         let lease_times = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
         let late = Measured {
             driver: "iTCO_wdt".into(),

@@ -41,8 +41,8 @@ pub(super) fn apply(
     again: impl Fn(&Resources) -> Vec<Part>,
     deadline: Deadline,
 ) -> Result<(), SetupError> {
-    let tells_ganeti = parts.iter().any(|part| part.section == GANETI && part.state.is_open());
-    if tells_ganeti && !is_master(ganeti) {
+    let changes_ganeti = parts.iter().any(|part| part.section == GANETI && part.state.is_open());
+    if changes_ganeti && !is_master(ganeti) {
         return Err(CopyCheckError::NotMaster { master: ganeti.master().cloned() }.into());
     }
     check_on_copy(cib, parts, deadline)?;

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_crmsh_does_not_do_is_said_at_the_head() {
+    fn what_crmsh_does_not_do_is_stated_at_the_head() {
         let property = "property stonith-enabled=true\n";
         assert_eq!(crm(property), property);
         let both = format!("# crm_attribute --name x --delete\n{property}");

@@ -157,7 +157,7 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
 /// A host may reset later than the configuration has it, because of its watchdog. It is waited for longer, and the
 /// fencing must have that time.
 #[test]
-fn the_slowest_self_fencing_that_a_node_attests_counts() {
+fn the_slowest_self_fencing_that_a_node_reports_counts() {
     let resources = resources("stonith-timeout=72s", "");
     let config = config(r#"[["bmc"], ["refuse"]]"#, "");
     let own = config.self_fence.lease_times();
@@ -188,7 +188,7 @@ fn a_short_deadline_of_the_device_counts_for_the_levels() {
 
 /// `TIMEOUT_MULTIPLY_FACTOR` of Pacemaker's fencer.
 #[test]
-fn whoever_asks_for_a_fencing_waits_longer_than_it_is_given() {
+fn the_caller_of_a_fencing_waits_longer_than_it_is_given() {
     let seconds = Duration::from_secs;
     assert_eq!(pacemaker::waited(seconds(120), Duration::ZERO), seconds(144));
     assert_eq!(pacemaker::waited(seconds(60), seconds(10)), seconds(84));
@@ -235,7 +235,7 @@ fn the_loss_is_seen_after_token_and_consensus() {
 
 /// Measured with Pacemaker 2.1.5 and 5 s for both: 5.5 s and 9 s after two deaths.
 #[test]
-fn a_remote_node_dies_between_two_looks_at_its_connection() {
+fn a_remote_node_dies_between_two_monitors_of_its_connection() {
     let seen = Detection::by_monitor(5_000, 5_000);
     assert_eq!((seen.after.as_millis(), seen.latest.as_millis()), (7_500, 10_000));
 }

@@ -71,8 +71,8 @@ const SHARED_FIX: &str = "a second level: a PDU, or driver \"shun\" and self-fen
 pub fn notes(view: &CheckInput) -> Vec<Note> {
     let Ok(ganeti) = &view.ganeti else { return Vec::new() };
     let mut groups: BTreeMap<AchievableGrade, Vec<NodeName>> = BTreeMap::new();
-    for (node, reach) in all(view, ganeti) {
-        groups.entry(reach).or_default().push(node);
+    for (node, achievable) in all(view, ganeti) {
+        groups.entry(achievable).or_default().push(node);
     }
     let mut shared: Vec<NodeName> = Vec::new();
     let mut found: Vec<Note> = Vec::new();
@@ -155,7 +155,7 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
 /// Returns each online node whose OOB program was asked, with its best grade.
 fn all(view: &CheckInput, ganeti: &GanetiConfig) -> Vec<(NodeName, AchievableGrade)> {
     let online = ganeti.nodes().iter().filter(|node| !node.offline);
-    let reach = |node: &crate::core::ganeti::config::Node| {
+    let achievable = |node: &crate::core::ganeti::config::Node| {
         let program = node.oob_program.as_ref()?;
         let power = view.power.get(&node.name)?;
         let found = if is_ours(program) {
@@ -167,7 +167,7 @@ fn all(view: &CheckInput, ganeti: &GanetiConfig) -> Vec<(NodeName, AchievableGra
         };
         Some((node.name.clone(), found))
     };
-    online.filter_map(reach).collect()
+    online.filter_map(achievable).collect()
 }
 
 fn levels_of(view: &CheckInput, node: &NodeName) -> Option<Vec<Level>> {

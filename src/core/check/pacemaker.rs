@@ -109,13 +109,13 @@ fn check_devices(resources: &Resources, view: &CheckInput, findings: &mut Findin
         }
     }
     if let Ok(ganeti) = &view.ganeti {
-        check_reach(resources, &ours, ganeti, view, findings);
+        check_host_lists(resources, &ours, ganeti, view, findings);
         check_kinds(resources, ganeti, view, findings);
     }
 }
 
 /// Checks which nodes a device may fence, and on which nodes it may run.
-fn check_reach(
+fn check_host_lists(
     resources: &Resources,
     ours: &[&Primitive],
     ganeti: &GanetiConfig,
@@ -125,10 +125,10 @@ fn check_reach(
     // Devices of other agents that list no hosts count as reaching every node.
     let all_nodes = ganeti.names();
     let all = resources.devices().map(targets);
-    let reaches: Vec<Option<Vec<&str>>> = all.collect();
-    for node in ganeti.nodes().iter().filter(|node| !node.offline && !reaches.is_empty()) {
+    let host_lists: Vec<Option<Vec<&str>>> = all.collect();
+    for node in ganeti.nodes().iter().filter(|node| !node.offline && !host_lists.is_empty()) {
         let is_it = |name: &&str| NodeName::new(name).is_ok_and(|name| node::means(&name, &node.name, &all_nodes));
-        if !reaches.iter().any(|reach| reach.as_ref().is_none_or(|names| names.iter().any(&is_it))) {
+        if !host_lists.iter().any(|list| list.as_ref().is_none_or(|names| names.iter().any(&is_it))) {
             findings.add("device-misses-node", &node.name, "it is in no device's pcmk_host_list or pcmk_host_map");
         }
     }

@@ -166,7 +166,7 @@ fn the_fix_names_what_it_is_about() {
 
 /// A newer configuration keeps the role only from a candidate that still does not have it.
 #[test]
-fn what_was_heard_is_found_where_it_keeps_the_role_away() {
+fn what_was_received_is_found_where_it_keeps_the_role_away() {
     let found = |serial: u64, missed: bool, plant: &dyn Fn(&mut Scene)| {
         let mut scene = Scene::healthy();
         scene.view.host.newer_config = Ok(Some(NewerConfig { serial, master: "n4.lab".into(), missed }));

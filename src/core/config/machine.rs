@@ -353,7 +353,7 @@ mod tests {
 
     /// A program receives the node's name, and two devices of one node may be one machine.
     #[test]
-    fn what_is_told_the_node_belongs_to_it() {
+    fn what_the_node_gets_belongs_to_it() {
         let text = "[devices.one]\ndriver = \"exec\"\nprogram = \"/p\"\n".to_owned()
             + &bmc("bmc", "{short}-bmc")
             + &agent("agent", "fence_ipmilan", "ip = \"{short}-bmc\"")

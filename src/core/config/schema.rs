@@ -168,7 +168,7 @@ impl Reader<'_> {
         let record = document.record.unwrap_or_else(|| Spanned::new(0..0, Record::default()));
         record.get_ref().check().map_err(|why| self.error(record.span().start, format!("record: {why}")))?;
         let mut nodes: Vec<NodeRule> = Vec::new();
-        let mut places = Vec::new();
+        let mut offsets = Vec::new();
         for (name, rule) in document.nodes {
             let at = name.span().start;
             let pattern = Pattern::new(name.get_ref()).map_err(|error| self.error(at, error.to_string()))?;
@@ -181,7 +181,7 @@ impl Reader<'_> {
             let many = pattern.exact().is_none();
             let levels = rule.levels.map(|levels| self.levels(levels, &devices, many)).transpose()?;
             nodes.push(NodeRule { pattern, levels, values: rule.values });
-            places.push(at);
+            offsets.push(at);
         }
         let default = document.default.map(|default| self.levels(default.levels, &devices, true)).transpose()?;
         let config = Config {
@@ -201,7 +201,7 @@ impl Reader<'_> {
             nodes,
             default,
         };
-        self.no_machine_twice(&config, &places)?;
+        self.no_machine_twice(&config, &offsets)?;
         Ok(config)
     }
 
@@ -234,11 +234,11 @@ impl Reader<'_> {
 
     /// Checks that no machine has two nodes: it would be switched off for both, and proven off for the wrong one. Names
     /// that have to be resolved, and nodes that no rule names, are compared when a node is switched or checked.
-    fn no_machine_twice(&self, config: &Config, places: &[usize]) -> Result<(), ConfigError> {
+    fn no_machine_twice(&self, config: &Config, offsets: &[usize]) -> Result<(), ConfigError> {
         let named: Vec<_> = config
             .nodes
             .iter()
-            .zip(places)
+            .zip(offsets)
             .filter_map(|(rule, at)| {
                 let node = rule.pattern.exact()?;
                 // A rule that cannot be filled in is an error of its own when the node is switched.
@@ -246,10 +246,10 @@ impl Reader<'_> {
                 Some(((node, levels), *at))
             })
             .collect();
-        let (nodes, places): (Vec<_>, Vec<usize>) = named.into_iter().unzip();
+        let (nodes, offsets): (Vec<_>, Vec<usize>) = named.into_iter().unzip();
         let Some(found) = shared(&nodes, &Resolved::new()).into_iter().next() else { return Ok(()) };
         let [_, second] = &found.nodes;
-        let at = nodes.iter().zip(places).find(|((node, _), _)| node == second).map_or(0, |(_, at)| at);
+        let at = nodes.iter().zip(offsets).find(|((node, _), _)| node == second).map_or(0, |(_, at)| at);
         Err(self.error(at, found.to_string()))
     }
 

@@ -118,7 +118,7 @@ mod tests {
 
     /// That a boot has ended, or is shunned, does not show that the power is off: no power state is recorded then.
     #[test]
-    fn what_nobody_saw_of_the_power_is_not_recorded() {
+    fn what_was_not_seen_of_the_power_is_not_recorded() {
         let OfflinePlan::Submit(job) = planned_of("n2.lab", "n1.lab", None) else { panic!("no job") };
         assert_eq!(job.powered, None);
         assert_eq!(planned_of("n3.lab", "n1.lab", None), OfflinePlan::AlreadyRecorded);
@@ -146,7 +146,7 @@ mod tests {
 
     /// The next master records the dead master, never a job that cannot run.
     #[test]
-    fn nobody_records_the_master_and_only_the_master_records() {
+    fn no_node_records_the_master_and_only_the_master_records() {
         assert!(matches!(planned("n1.lab", "n1.lab"), OfflinePlan::NotFromHere(_)));
         assert!(matches!(planned("n2.lab", "n3.lab"), OfflinePlan::NotFromHere(_)));
     }

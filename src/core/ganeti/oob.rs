@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_of_somebody_else_names_no_grade_and_is_taken_at_its_word() {
+    fn a_foreign_program_names_no_grade_and_is_believed() {
         let off = parse_status(br#"{"powered": false}"#);
         assert_eq!(off, status(Power::Off, None));
         assert_eq!(off.unwrap().proves(), Grade::Off);

@@ -88,7 +88,7 @@ fn pacemaker(members: &[(&str, Membership)]) -> CrmMon {
 }
 
 /// The node n3 was just recorded offline, and has this state in Pacemaker.
-fn offlined_while(member: Membership) -> HookInput {
+fn recorded_offline_while(member: Membership) -> HookInput {
     let seen = pacemaker(&[("n1.lab", Membership::Online), ("n2.lab", Membership::Online), ("n3.lab", member)]);
     HookInput { offline: [name("n3.lab")].into(), seen: Some(seen), ..well() }
 }
@@ -126,7 +126,7 @@ fn every_hook_has_its_steps() {
 fn where_nothing_of_ours_is_configured_nothing_is_done() {
     for is_master in [true, false] {
         for runs in [true, false] {
-            let state = HookInput { in_use: false, is_master, runs, ..offlined_while(Membership::Online) };
+            let state = HookInput { in_use: false, is_master, runs, ..recorded_offline_while(Membership::Online) };
             for hook in ALL {
                 assert_eq!(steps(&event(hook, "post", &[]), &state), "||", "{hook}");
                 assert_eq!(steps(&event(hook, "pre", &[]), &state), "||", "{hook}");
@@ -151,7 +151,7 @@ fn a_hook_of_others_is_none() {
 /// A node that is recorded offline by hand is shunned, too, and Pacemaker puts it on standby or fences it, by the tag.
 #[test]
 fn who_is_offline_by_hand_is_shunned_and_pacemaker_is_notified() {
-    let running = offlined_while(Membership::Online);
+    let running = recorded_offline_while(Membership::Online);
     assert_eq!(steps(&offlining(), &running), "shun=n3.lab standby=n3.lab update-setup||");
     let fence = HookInput { by_hand: OfflineByHand::Fence, ..running.clone() };
     assert_eq!(steps(&offlining(), &fence), "shun=n3.lab update-setup|fence=n3.lab|");
@@ -168,32 +168,34 @@ fn who_is_offline_by_hand_is_shunned_and_pacemaker_is_notified() {
 
 /// A dead node that is recorded offline needs no standby, and an administrator's own standby stays.
 #[test]
-fn pacemaker_is_told_of_running_nodes_only() {
+fn pacemaker_is_notified_of_running_nodes_only() {
     for member in [Membership::Absent, Membership::Unclean, Membership::Unknown] {
         for by_hand in [OfflineByHand::Standby, OfflineByHand::Fence] {
-            let state = HookInput { by_hand, ..offlined_while(member) };
+            let state = HookInput { by_hand, ..recorded_offline_while(member) };
             assert_eq!(steps(&offlining(), &state), "shun=n3.lab update-setup||", "{member:?} {by_hand:?}");
         }
     }
-    let his = offlined_while(Membership::Standby);
+    let his = recorded_offline_while(Membership::Standby);
     assert_eq!(steps(&offlining(), &his), "shun=n3.lab update-setup||");
     // A late record does not undo a readmission by the administrator; a record by the administrator does.
-    let readmitted = HookInput { readmitted: [name("n3.lab")].into(), ..offlined_while(Membership::Absent) };
+    let readmitted = HookInput { readmitted: [name("n3.lab")].into(), ..recorded_offline_while(Membership::Absent) };
     assert_eq!(steps(&offlining(), &HookInput { is_our_record: true, ..readmitted.clone() }), "update-setup||");
     assert_eq!(steps(&offlining(), &readmitted), "shun=n3.lab update-setup||");
     // The node was fenced, and is back before Ganeti had recorded it: no administrator has changed the record.
-    let ours = HookInput { is_our_record: true, by_hand: OfflineByHand::Fence, ..offlined_while(Membership::Online) };
+    let ours =
+        HookInput { is_our_record: true, by_hand: OfflineByHand::Fence, ..recorded_offline_while(Membership::Online) };
     assert_eq!(steps(&offlining(), &ours), "shun=n3.lab update-setup||");
 }
 
 /// A fenced node takes its vote with it: the other nodes must keep quorum.
 #[test]
-fn nobody_is_fenced_by_hand_at_the_others_cost() {
+fn no_node_is_fenced_by_hand_at_the_others_cost() {
     let fence = |seen: CrmMon| {
-        let state = HookInput { by_hand: OfflineByHand::Fence, seen: Some(seen), ..offlined_while(Membership::Online) };
+        let state =
+            HookInput { by_hand: OfflineByHand::Fence, seen: Some(seen), ..recorded_offline_while(Membership::Online) };
         steps(&offlining(), &state)
     };
-    let three = offlined_while(Membership::Online).seen.unwrap();
+    let three = recorded_offline_while(Membership::Online).seen.unwrap();
     let without_quorum = CrmMon { quorum: false, ..three.clone() };
     let in_maintenance = CrmMon { maintenance: true, ..three };
     let one_is_dead =
@@ -224,8 +226,13 @@ fn who_has_quorum_without_a_node_is_counted_by_votes() {
     let fence = |quorum: Option<Quorum>| {
         let seen = Some(two.clone());
         let ids = [(PacemakerName::of_test("n3.lab"), 2)].into();
-        let state =
-            HookInput { by_hand: OfflineByHand::Fence, seen, quorum, ids, ..offlined_while(Membership::Online) };
+        let state = HookInput {
+            by_hand: OfflineByHand::Fence,
+            seen,
+            quorum,
+            ids,
+            ..recorded_offline_while(Membership::Online)
+        };
         steps(&offlining(), &state)
     };
     let stays = "shun=n3.lab standby=n3.lab update-setup||n3.lab: is not fenced, but on standby: ";
@@ -310,8 +317,8 @@ fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
 
 /// Unknown is never success: a host that cannot ask Pacemaker reports what is left to do.
 #[test]
-fn what_pacemaker_was_not_told_is_said() {
-    let state = HookInput { seen: None, ..offlined_while(Membership::Online) };
+fn what_pacemaker_was_not_notified_of_is_reported() {
+    let state = HookInput { seen: None, ..recorded_offline_while(Membership::Online) };
     let text = steps(&offlining(), &state);
     assert!(
         text.starts_with("shun=n3.lab update-setup||n3.lab: whether Pacemaker has it running is unknown"),
@@ -323,7 +330,7 @@ fn what_pacemaker_was_not_told_is_said() {
 fn the_master_itself_is_never_touched() {
     let mut event = offlining();
     event.target = Some(name("n1.lab"));
-    let state = HookInput { offline: [name("n1.lab")].into(), ..offlined_while(Membership::Online) };
+    let state = HookInput { offline: [name("n1.lab")].into(), ..recorded_offline_while(Membership::Online) };
     assert_eq!(steps(&event, &state), "update-setup||");
     event.target = None;
     assert_eq!(steps(&event, &state), "update-setup||", "no node is named");

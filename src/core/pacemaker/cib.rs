@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn maintenance_is_on_unless_it_is_said_to_be_off() {
+    fn maintenance_is_on_unless_it_is_set_off() {
         let on = |value: &str| parse(&cib(&set("maintenance-mode", value), "")).unwrap().maintenance;
         assert!(on("true") && on("1") && on("perhaps"));
         assert!(!on("false") && !on("0") && !parse(&cib("", "")).unwrap().maintenance);

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_said_that_it_lacks_something_is_known() {
+    fn who_has_reported_that_it_lacks_something_is_known() {
         assert_eq!(lacking(CIB), BTreeSet::from([PacemakerName::of_test("n2")]));
         assert!(lacking("").is_empty() && lacking(&CIB.replace("-INFINITY", "100")).is_empty());
     }

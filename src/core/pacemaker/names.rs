@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_refused_learns_which_names_there_are() {
+    fn an_unknown_name_is_answered_with_those_that_there_are() {
         let why = |ganeti: &[&str], pacemaker: &[&str]| {
             let all = names(ganeti);
             let theirs: Vec<PacemakerName> = pacemaker.iter().map(|text| PacemakerName::of_test(text)).collect();
@@ -162,7 +162,7 @@ mod tests {
 
     /// Pacemaker passes its own name of the node to an agent.
     #[test]
-    fn an_agent_is_told_the_name() {
+    fn an_agent_gets_the_name() {
         let of =
             |value: &str| PacemakerName::of_agent(|name| (name == "OCF_RESKEY_CRM_meta_on_node").then(|| value.into()));
         assert_eq!(of("n1"), Some(PacemakerName::of_test("n1")));

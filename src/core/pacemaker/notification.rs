@@ -50,7 +50,7 @@ mod tests {
 
     /// `pe_notif.c`: a fencing and a graceful stop differ in `key_operation` alone.
     #[test]
-    fn a_fencing_is_told_from_a_graceful_leave() {
+    fn a_fencing_differs_from_a_graceful_leave() {
         let notice = Notification {
             kind: "post".into(),
             operation: "stop".into(),
@@ -70,7 +70,7 @@ mod tests {
 
     /// A node that was drained because it had left is un-drained when its instance has started, not at a later monitor.
     #[test]
-    fn who_comes_is_told_when_its_instance_has_started() {
+    fn who_comes_is_notified_when_its_instance_has_started() {
         let notice = Notification {
             kind: "post".into(),
             operation: "start".into(),

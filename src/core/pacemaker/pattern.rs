@@ -136,7 +136,7 @@ mod tests {
 
     /// For a pattern that is not understood it is unknown whether it matches.
     #[test]
-    fn what_is_not_understood_cannot_be_told() {
+    fn what_is_not_understood_cannot_be_reported() {
         for pattern in ["(n1|n2)", "n{2}", "[[:alpha:]]", "\\w", "*n", "n**", "[a", "^*"] {
             assert_eq!(matches(pattern, "n1"), None, "{pattern}");
         }

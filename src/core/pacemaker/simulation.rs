@@ -191,7 +191,7 @@ mod tests {
         <rsc_action resource="gnt-ha-master" op="promote" node="n3.lab"/></transition><status code="0" message="OK"/></pacemaker-result>"#;
 
     #[test]
-    fn the_dead_are_fenced_and_nobody_else() {
+    fn the_dead_are_fenced_and_no_other() {
         let simulation = Simulation::parse(DEATH).unwrap();
         let dead = simulation.fenced();
         assert_eq!(simulation.steps.len(), 2, "a monitor changes nothing");

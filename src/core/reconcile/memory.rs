@@ -318,7 +318,7 @@ mod tests {
     /// The memory is flushed to disk when it has changed. A later time alone is not a change; that the cluster became
     /// whole is one.
     #[test]
-    fn a_later_look_at_the_same_is_no_change() {
+    fn a_later_reading_of_the_same_is_no_change() {
         let seen = |whole, s: u64| {
             let mut memory = Memory { last_run: Timestamp { wall_ms: s, boottime_ms: s }, ..Memory::default() };
             memory.breaker.observe(true, Timestamp::default());

@@ -46,7 +46,7 @@ fn a_healthy_cluster_in_each_way_to_run_it() {
 
 /// A returned master whose peers are silent at the probe would otherwise have Pacemaker stop both, the healthy one too.
 #[test]
-fn nobody_is_believed_at_a_first_look_alone() {
+fn no_node_is_believed_after_a_first_round_alone() {
     let alone = MasterView { alone: true, served: Served::Never, ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(code(&alone), 7);
     assert_eq!(code(&MasterView { run_as: NEW_CLONE, ..alone }), 7);
@@ -54,7 +54,7 @@ fn nobody_is_believed_at_a_first_look_alone() {
 
 /// An administrator who restarts luxid by hand must not cause a failover in partial mode.
 #[test]
-fn partial_mode_does_not_look_at_daemons() {
+fn partial_mode_does_not_check_daemons() {
     for served in [Served::ThisBoot, Served::Never] {
         assert_eq!(code(&MasterView { served, ..view(NodeRole::Master, RunAs::Primitive) }), 0);
     }
@@ -70,7 +70,7 @@ fn what_was_stopped_on_purpose_is_not_running_until_it_serves_again() {
 }
 
 #[test]
-fn full_mode_tells_failed_from_not_running() {
+fn full_mode_distinguishes_failed_from_not_running() {
     let failures = Some(vec![Failure { check: "luxid", found: "no answer within 2 s".to_owned() }]);
     let failed = MasterView { failures, ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(monitor_master(&failed).reason.as_deref(), Some("luxid: no answer within 2 s"));
@@ -102,7 +102,7 @@ fn a_stale_master_is_not_running() {
 
 /// A doubt that does not overrule a node is reported, and ends no role that was served here since the boot.
 #[test]
-fn a_doubt_is_said_and_ends_no_role() {
+fn a_doubt_is_reported_and_ends_no_role() {
     for doubt in [
         MasterStanding::Unconfirmed("n2.lab names n2.lab".into()),
         MasterStanding::Disputed("n2.lab names n2.lab".into()),

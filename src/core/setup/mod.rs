@@ -32,7 +32,7 @@ use roles::{master, nodes};
 
 /// The elements to be removed from the configuration, for `cibadmin --delete`.
 pub fn outdated(parts: &[Part]) -> impl Iterator<Item = &str> {
-    parts.iter().filter(|part| part.state.is_removal()).map(|part| part.xml.trim())
+    parts.iter().filter(|part| part.state.removes()).map(|part| part.xml.trim())
 }
 
 /// Returns whether gnt-ha has made an element of this configuration.
@@ -130,7 +130,7 @@ pub fn fragment(parts: &[Part]) -> String {
     for section in ["crm_config", "resources", "constraints", "alerts"] {
         let open: Vec<&str> = parts
             .iter()
-            .filter(|part| part.section == section && part.state.is_open() && !part.state.is_removal())
+            .filter(|part| part.section == section && part.state.is_open() && !part.state.removes())
             .map(|part| part.xml.as_str())
             .collect();
         if open.is_empty() {

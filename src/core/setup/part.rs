@@ -84,7 +84,7 @@ impl PartState {
 
     /// Whether something is to be taken away.
     #[must_use]
-    pub const fn is_removal(&self) -> bool {
+    pub const fn removes(&self) -> bool {
         matches!(self, Self::Remove(_))
     }
 }

@@ -74,7 +74,7 @@ fn what_was_typed_is_the_same_afterwards() {
 
 /// An element that gnt-ha has not made is not changed.
 #[test]
-fn what_somebody_else_made_is_left() {
+fn what_another_program_made_is_left() {
     let theirs = EMPTY
         .replace("<crm_config/>", "<crm_config><cluster_property_set id=\"x\"><nvpair id=\"y\" name=\"stonith-timeout\" value=\"120s\"/></cluster_property_set></crm_config>")
         .replace("<resources/>", "<resources><primitive id=\"fence-ganeti\" class=\"stonith\" type=\"fence_ganeti\"/><primitive id=\"master\" class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"/></resources>");
@@ -93,7 +93,7 @@ fn what_somebody_else_made_is_left() {
 }
 
 #[test]
-fn what_was_changed_by_hand_is_said() {
+fn what_was_changed_by_hand_is_reported() {
     let empty = Resources::parse(EMPTY).unwrap();
     let parts = plan(&empty, &ganeti(3, 3), SetupOptions { primitive: true, ..SetupOptions::default() });
     let changed = format!("<cib>{}</cib>", fragment(&parts)).replace("timeout=\"300s\"", "timeout=\"20s\"");
@@ -128,7 +128,7 @@ fn all_of_it_can_be_taken_away() {
 
 /// A node without a program cannot be fenced.
 #[test]
-fn ganeti_is_told_of_the_program_where_a_node_has_none() {
+fn ganeti_gets_the_program_where_a_node_has_none() {
     let empty = Resources::parse(EMPTY).unwrap();
     let with = ganeti(3, 3);
     assert_eq!(plan(&empty, &with, SetupOptions::default())[0].state, PartState::Unchanged);
@@ -208,7 +208,7 @@ fn the_copy_of_the_programs_follows_ganeti() {
     // A path that the property cannot hold leaves no partial copy.
     let gone = of_nodes(&made, "/y z");
     assert_eq!(gone.xml.trim(), "<nvpair id=\"gnt-ha-options-gnt-ha-oob-programs\"/>");
-    assert!(gone.state.is_removal());
+    assert!(gone.state.removes());
     let elsewhere = made.replace("gnt-ha-options-gnt-ha-oob-programs", "cib-bootstrap-options-x");
     assert!(of_nodes(&elsewhere, "/y/oob").state.is_by_hand());
     assert_eq!(of_nodes(&elsewhere, "/x/oob").state, PartState::Unchanged);

@@ -41,7 +41,7 @@ pub const FIRST_STEPS: u64 = 100_000;
 
 /// The largest epoch that is taken from another node. Between it and [`Epoch::MOST`] there is room for this node's own
 /// steps, so that it can always shun and readmit.
-pub const HEARD_MOST: Epoch = Epoch(1 << 31);
+pub const RECEIVED_MOST: Epoch = Epoch(1 << 31);
 
 /// The largest number of instances, and of DRBD devices, that a node can report.
 const COUNT_MOST: u32 = 100_000;
@@ -50,7 +50,7 @@ const COUNT_MOST: u32 = 100_000;
 const CANDIDATES_MOST: usize = 1_024;
 
 /// The largest size of a ruleset id, in bytes.
-const SEAL_MOST: usize = 4_096;
+const RULESET_ID_MOST: usize = 4_096;
 
 /// The longest promise of self-fencing, and the longest age of a statement, in milliseconds.
 const AGE_MOST_MS: u64 = 86_400_000;
@@ -185,7 +185,7 @@ fn believed(entry: &ShunEntry) -> Grade {
 /// Checks that a stated epoch can follow the one that is remembered.
 ///
 /// # Errors
-/// [`EntryError::EpochBeyond`] if the epoch is above [`HEARD_MOST`], and [`EntryError::EpochAhead`] if it is too many
+/// [`EntryError::EpochBeyond`] if the epoch is above [`RECEIVED_MOST`], and [`EntryError::EpochAhead`] if it is too many
 /// steps ahead ([`STEPS`], [`FIRST_STEPS`]).
 pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), EntryError> {
     let most = match own {
@@ -193,8 +193,8 @@ pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), EntryError> {
         Some(Epoch(0 | 1)) | None => FIRST_STEPS,
         Some(own) => own.0.saturating_add(STEPS),
     };
-    if stated > HEARD_MOST {
-        return Err(EntryError::EpochBeyond { stated, most: HEARD_MOST });
+    if stated > RECEIVED_MOST {
+        return Err(EntryError::EpochBeyond { stated, most: RECEIVED_MOST });
     }
     if stated.0 > most {
         return Err(EntryError::EpochAhead { stated, own: own.unwrap_or_default() });
@@ -235,7 +235,7 @@ pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, Answer
     if !is_boot_id(&report.boot_id) {
         return Err(AnswerError::BootId(plain(&report.boot_id)));
     }
-    if report.ruleset_id.len() > SEAL_MOST || report.ruleset_id.chars().any(char::is_control) {
+    if report.ruleset_id.len() > RULESET_ID_MOST || report.ruleset_id.chars().any(char::is_control) {
         return Err(AnswerError::RulesetId);
     }
     let most = |count: Option<u32>| count.is_none_or(|count| count <= COUNT_MOST);

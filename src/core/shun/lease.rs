@@ -221,7 +221,7 @@ mod tests {
 
     /// If all confds stop for an upgrade while all hosts run, no host is reset.
     #[test]
-    fn a_fault_of_confd_everywhere_ends_nobody() {
+    fn a_fault_of_confd_everywhere_ends_no_role() {
         let mut lease = lease(&[1, 2, 3]);
         lease.round(S(1), &list(&[1, 2, 3]), &answers(&[(1, CandidateAnswer::Granted), (2, CandidateAnswer::Granted)]));
         lease.round(S(5), &list(&[1, 2, 3]), &answers(&[(1, CandidateAnswer::Alive), (2, CandidateAnswer::Alive)]));
@@ -272,7 +272,7 @@ mod tests {
 
     /// Of an unknown list it is unknown that no majority of it can grant.
     #[test]
-    fn an_empty_list_is_blocked_by_nobody() {
+    fn an_empty_list_is_never_blocked() {
         assert!(!blocks(&list(&[]), &list(&[1, 2])));
         assert!(blocks(&list(&[1]), &list(&[1, 2])));
     }

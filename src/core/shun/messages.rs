@@ -246,7 +246,7 @@ mod tests {
 
     /// A shun list that is larger than one argument of a process is sent in several requests, without a loss.
     #[test]
-    fn a_list_beyond_one_argument_is_told_in_parts() {
+    fn a_list_beyond_one_argument_is_sent_in_parts() {
         let entry = json!({"epoch": 1, "addresses": ["192.0.2.1", "2001:db8::1"], "scope": "tcp", "grade": "off", "boot_id": null,
                            "since_ms": 1, "by": "x".repeat(200)});
         let all: serde_json::Map<_, _> = (0..1_000).map(|n| (format!("n{n}.lab"), entry.clone())).collect();

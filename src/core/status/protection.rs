@@ -200,7 +200,7 @@ mod tests {
 
     /// A host that is off while Ganeti uses its node needs attention.
     #[test]
-    fn a_node_that_is_seen_off_needs_a_look() {
+    fn a_node_that_is_seen_off_needs_attention() {
         let seen = |power| Protection { power_reading: Some(PowerReading::Power(power)), ..Protection::default() };
         let of = |offline, power: bool| line(Membership::Online, offline).protected(seen(power.into())).level;
         assert_eq!((of(false, true), of(false, false), of(true, false)), (Level::Ok, Level::Attention, Level::Ok));

@@ -56,7 +56,7 @@ fn the_worst_counts_and_nothing_is_not_well() {
 
 /// One member without the vote is enough: it may be the one that is left.
 #[test]
-fn a_quorum_device_that_does_not_vote_is_told() {
+fn a_quorum_device_that_does_not_vote_is_reported() {
     use crate::core::quorum::tests::{CMAP, TOOL};
     let of = |cmap: &str, tool: &str| DeviceVote::of(&Quorum::parse(cmap, tool).unwrap());
     assert_eq!(of(CMAP, TOOL).unwrap().note().level, Level::Ok);

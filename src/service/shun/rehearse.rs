@@ -88,7 +88,7 @@ mod tests {
 
     /// The check reports a failure where the fencing would not accept the proof.
     #[test]
-    fn a_proof_that_is_too_weak_is_told_before_it_is_needed() {
+    fn a_proof_that_is_too_weak_is_reported_before_it_is_needed() {
         let lease_times = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
         let self_fence = |driver: &str, nowayout| SelfFenceReport {
             boot_id: "b".to_owned(),

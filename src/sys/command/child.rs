@@ -163,7 +163,7 @@ impl ChildProcess<'_> {
         // SAFETY: between fork and exec only async-signal-safe calls are made (see `guard`).
         #[allow(unsafe_code, reason = "the guard must stand before the program runs")]
         unsafe {
-            command.pre_exec(move || guard::stand(post));
+            command.pre_exec(move || guard::start(post));
         }
         Ok((command.spawn()?, Some(guard)))
     }

@@ -28,7 +28,7 @@ impl Guard {
         Ok(Self { ours: Some(ours), its })
     }
 
-    /// Returns the descriptor at which the guard waits, for [`stand`].
+    /// Returns the descriptor at which the guard waits, for [`start`].
     pub(super) fn post(&self) -> RawFd {
         self.its.as_raw_fd()
     }
@@ -45,7 +45,7 @@ impl Guard {
 /// Adds a guard to the calling process's group. Called in the child, between fork and exec.
 ///
 /// The guard is the child of a process that has already ended, so the program that is started has no unknown child.
-pub(super) fn stand(post: RawFd) -> io::Result<()> {
+pub(super) fn start(post: RawFd) -> io::Result<()> {
     // SAFETY: we are in a forked child already, which is single-threaded; only async-signal-safe calls follow.
     #[allow(unsafe_code, reason = "a guard must not cost an exec for each call")]
     match unsafe { fork() }? {

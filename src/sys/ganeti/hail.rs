@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_and_a_failing_allocator_are_told_apart() {
+    fn a_missing_and_a_failing_allocator_are_distinguished() {
         let missing = run(Path::new("/nonexistent/hail"), "{}", Deadline::after(Duration::from_secs(10)));
         assert_eq!(missing, Err(AllocatorError::Missing));
         let failed = ran("echo 'Error: no' >&2; exit 1");

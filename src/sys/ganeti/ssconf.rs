@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn no_master_is_nobody() {
+    fn no_master_is_no_node() {
         let (_dir, no_master) = ssconf("master_node", b"NO MASTER\n");
         assert_eq!(no_master.master().unwrap(), None);
         let (_dir, hostile) = ssconf("master_node", b"$(reboot)\n");

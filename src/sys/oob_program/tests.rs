@@ -107,7 +107,7 @@ fn output_of_a_command_that_acts_is_an_error() {
 }
 
 #[test]
-fn missing_and_unusable_programs_are_told_apart() {
+fn missing_and_unusable_programs_are_distinguished() {
     let found = |path: &str| OobProgram::find(Path::new(path)).unwrap_err();
     assert!(matches!(found("/nonexistent/oob"), OobError::Missing(_)));
     assert!(matches!(found("/etc/passwd"), OobError::NotExecutable(_)));

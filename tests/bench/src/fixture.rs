@@ -99,7 +99,7 @@ impl Fixture {
         fs::set_permissions(fixture.password_file(), Permissions::from_mode(0o600))?;
         fixture.configure()?;
         fixture.write_clusters()?;
-        fixture.write_ledger()?;
+        fixture.write_receipts()?;
         Ok(fixture)
     }
 
@@ -226,7 +226,7 @@ impl Fixture {
     }
 
     /// Writes a full receipt log: as many receipts as are kept.
-    fn write_ledger(&self) -> Result<()> {
+    fn write_receipts(&self) -> Result<()> {
         let receipt_log = ReceiptLog::new(&self.state_dir());
         for number in 0..FENCINGS {
             let (id, node) = (format!("{number:032x}"), NodeName::new(&many_node((number % 200 + 1) as u8))?);

@@ -97,7 +97,7 @@ fn kill(lab: &Lab, old: &Host) -> Result<Takeover> {
     let begun = Instant::now();
     old.power_off()?;
     let mut takeover = Takeover { serves: None, recorded: None, touched: BTreeSet::new() };
-    let mut looked = begun;
+    let mut last_watched = begun;
     while begun.elapsed() < TIME_LIMIT && takeover.recorded.is_none() && takeover.touched.is_empty() {
         std::thread::sleep(OFTEN);
         if let Some((host, since)) = observer.serving(old.name()) {
@@ -106,9 +106,9 @@ fn kill(lab: &Lab, old: &Host) -> Result<Takeover> {
             let recorded = master.is_some_and(|master| roles::has_offline(master, &old.fqdn()));
             takeover.recorded = recorded.then(|| begun.elapsed());
         }
-        if looked.elapsed() > RARELY {
+        if last_watched.elapsed() > RARELY {
             takeover.touched = touched(lab, old, &others);
-            looked = Instant::now();
+            last_watched = Instant::now();
         }
     }
     drop(observer.end());

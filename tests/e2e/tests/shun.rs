@@ -136,7 +136,7 @@ fn connected(scene: &Scene, address: &str, port: u16) -> (TcpStream, TcpStream) 
 /// Its established TCP and UDP flows to every peer end, in both directions and both families. A new connection to it is
 /// refused at once. Other hosts on the same socket are not affected: corosync has one for all its peers.
 #[test]
-fn flows_die_in_both_directions_and_nobody_else_is_touched() {
+fn flows_die_in_both_directions_and_no_other_is_touched() {
     let scene = Scene::new();
     let mut flows: Vec<(TcpStream, TcpStream)> =
         TARGET_ADDRESSES.iter().map(|address| connected(&scene, address, 7000)).collect();
@@ -196,7 +196,7 @@ fn of_a_node_that_was_seen_off_only_tcp_is_shunned() {
 
 /// Rules that were deleted for a moment are restored, and the deletion can be seen. Existing rules are not made again.
 #[test]
-fn after_a_flush_the_rules_are_there_again_with_another_seal() {
+fn after_a_flush_the_rules_are_there_again_with_another_ruleset_id() {
     let scene = Scene::new();
     let first = scene.tell(1, ShunScope::All);
     assert!(matches!(scene.apply(), Applied::Unchanged(_)));

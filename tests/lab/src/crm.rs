@@ -200,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_resources_and_fencing_are_told_apart() {
+    fn nodes_resources_and_fencing_are_distinguished() {
         let xml = r#"<pacemaker-result><summary><current_dc present="true" name="n1.lab" with_quorum="true"/></summary>
             <nodes><node name="n1.lab" online="true" unclean="false" is_dc="true"/>
             <node name="n2.lab" online="false" unclean="true"/></nodes>

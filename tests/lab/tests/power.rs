@@ -39,10 +39,10 @@ fn a_dead_host_is_fenced_and_comes_back() {
         assert!(lab.crm_mon().unwrap().fencing.iter().any(|e| e.target == "n3.lab"));
 
         n1.cut(Network::Secondary).unwrap();
-        let reach = ["timeout", "1", "bash", "-c", ": </dev/tcp/198.51.100.1/22"];
-        assert!(!n3.run(&reach).unwrap().success());
+        let connect = ["timeout", "1", "bash", "-c", ": </dev/tcp/198.51.100.1/22"];
+        assert!(!n3.run(&connect).unwrap().success());
         n1.heal(Network::Secondary).unwrap();
-        lab.wait_until("n1 is reached again", Duration::from_secs(10), || Ok(n3.run(&reach)?.success())).unwrap();
+        lab.wait_until("n1 is reached again", Duration::from_secs(10), || Ok(n3.run(&connect)?.success())).unwrap();
         // A second lab of this name is rejected and does no harm.
         Lab::up(Options { name: name.into(), ..Options::default() }).unwrap_err();
     }

@@ -161,11 +161,11 @@ impl Rules {
     fn peers(&self, state: &State, asker: &Asker, lies: bool) -> Vec<Peer> {
         let state_of = |number: &u8| {
             let candidate = &state.candidates[number];
-            let is_told = self.without == Without::ReadBack && state.orders.contains(&(asker.asked, false));
+            let is_ordered = self.without == Without::ReadBack && state.orders.contains(&(asker.asked, false));
             // Read back: at least the scope of the shun list.
             let read_back = candidate.rules.filter(|rules| Some(*rules) >= candidate.wanted());
             match (candidate.up, read_back) {
-                _ if is_told => (asker.asked, ShunScope::All),
+                _ if is_ordered => (asker.asked, ShunScope::All),
                 (Up::Talks, Some(_)) if self.without == Without::Scope => (candidate.epoch, ShunScope::All),
                 (Up::Talks, Some(rules)) if candidate.epoch.is_shunned() => (candidate.epoch, rules),
                 _ => return PeerState::Unconfirmed("does not shun it".to_owned()),

@@ -145,8 +145,9 @@ fn settles(world: &World, here: Host, state: &ReconcileInput, plan: &Plan) -> Re
     }
     let again = reconcile(state, settings, plan.memory.clone());
     for (first, second) in plan.decisions.iter().zip(sorted_as(plan, &again)) {
-        let told_once = matches!(first.decision, Decision::Blocked(BlockReason::Returned) | Decision::Powered { .. });
-        if acts(&first.decision) && !told_once && first.decision != second.decision {
+        let reported_once =
+            matches!(first.decision, Decision::Blocked(BlockReason::Returned) | Decision::Powered { .. });
+        if acts(&first.decision) && !reported_once && first.decision != second.decision {
             return Err(format!("I6: {} then {}", first.decision, second.decision));
         }
     }

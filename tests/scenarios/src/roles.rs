@@ -96,8 +96,8 @@ impl World {
         let copy = (self.hosts[master].role.serial, self.current_candidates());
         for host in 0..self.hosts.len() {
             let state = &self.hosts[host];
-            let is_told = host == master || state.up && state.linked && !state.ganeti.offline;
-            if is_told && !self.is_refused(host, master) {
+            let gets_files = host == master || state.up && state.linked && !state.ganeti.offline;
+            if gets_files && !self.is_refused(host, master) {
                 self.hosts[host].believes_master = master;
                 (self.hosts[host].role.serial, self.hosts[host].role.candidates) = copy.clone();
             }

@@ -74,8 +74,8 @@ impl Login<'_> {
         }
         // A BMC may have answered with a worse suite than the one that is proposed.
         if self.place(suite) >= self.suite {
-            let tells_more = self.earlier.take().filter(|_| matches!(failure, Error::CipherSuiteRefused { .. }));
-            self.fail(tells_more.unwrap_or(failure));
+            let explains_more = self.earlier.take().filter(|_| matches!(failure, Error::CipherSuiteRefused { .. }));
+            self.fail(explains_more.unwrap_or(failure));
         }
         Ok(())
     }

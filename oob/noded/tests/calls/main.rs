@@ -114,7 +114,7 @@ fn an_answer_that_is_too_large_is_none() {
 
 /// A node's answer is data: no control character of it, and no more than one line, is in our errors.
 #[test]
-fn an_error_with_what_a_node_said_is_one_short_line() {
+fn an_error_with_the_answer_of_a_node_is_one_short_line() {
     let bench = Bench::new();
     let nodes = [56, 57, 58];
     for answer in lines(&run(&bench.request(&nodes), &[]), &nodes) {
@@ -184,7 +184,7 @@ fn a_hundred_nodes_have_a_hundred_lines() {
 }
 
 #[test]
-fn what_is_no_request_is_an_error_and_calls_nobody() {
+fn what_is_no_request_is_an_error_and_calls_no_node() {
     let bench = Bench::new();
     let good = bench.request(&[1]);
     let changed = |key: &str, value: Value| {

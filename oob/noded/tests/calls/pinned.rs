@@ -114,7 +114,7 @@ fn a_renewed_certificate_is_believed_as_soon_as_it_is_in_the_file_and_the_old_no
 
 /// While it is copied the file may be empty or short. Then no node is asked: without a key no host can be trusted.
 #[test]
-fn without_the_clusters_certificate_nobody_is_asked() {
+fn without_the_clusters_certificate_no_node_is_asked() {
     let bench = Bench::new();
     let whole = std::fs::read(bench.pki.server()).unwrap();
     let key_only = whole.len() / 2;

@@ -33,14 +33,14 @@ fn levels(status: &Status, about: &str) -> Vec<Level> {
 }
 
 #[test]
-fn a_host_of_no_cluster_is_told_so() {
+fn a_host_of_no_cluster_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let error = collect(&paths(dir.path()), false).unwrap_err().to_string();
     assert!(error.starts_with("this host has neither Ganeti (no ") && error.contains("nor Pacemaker"), "{error}");
 }
 
 #[test]
-fn a_node_without_the_configuration_tells_what_it_knows() {
+fn a_node_without_the_configuration_reports_what_it_has() {
     let dir = tempfile::tempdir().unwrap();
     let status = node(dir.path(), &[]);
     let roles: Vec<(DisplayedRole, bool)> =
@@ -58,7 +58,7 @@ fn a_node_without_the_configuration_tells_what_it_knows() {
 
 /// Simulated conditions are listed, so that an administrator does not forget them.
 #[test]
-fn what_is_in_the_way_is_told() {
+fn what_blocks_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let open = r#"{"since_ms": 1, "blocked": ["n3.lab"], "down": [], "limit": 2}"#;
     let memory = format!(

@@ -106,7 +106,7 @@ impl Device {
         };
         let checks = says("pcmk_host_check", &|check| check != "static-list").is_some();
         let (list, map) = (values("pcmk_host_list"), values("pcmk_host_map"));
-        let is_told = !(is_open || checks || list.is_empty() && map.is_empty());
+        let is_set = !(is_open || checks || list.is_empty() && map.is_empty());
         let names = |list: &&str| targets(list, [' ', ',', ';']);
         let of_list = list.iter().flatten().flat_map(names);
         let map: Vec<(String, Vec<String>)> = map.iter().flatten().flat_map(|map| mapped(map)).collect();
@@ -116,7 +116,7 @@ impl Device {
             kind,
             reboots_for_off,
             is_odd,
-            only: is_told.then(|| of_list.chain(map.iter().map(|(name, _)| name.clone())).collect()),
+            only: is_set.then(|| of_list.chain(map.iter().map(|(name, _)| name.clone())).collect()),
             machine: if refers { None } else { Machine::of(&sets, map) },
         })
     }

@@ -79,7 +79,7 @@ fn recorded(state: &ReconcileInput) -> (Grade, Option<bool>) {
 /// If a device without a receipt decides and another node has run it, that node is asked. Its receipt counts; without
 /// it the weakest device did.
 #[test]
-fn the_receipt_of_whoever_fenced_is_asked_for_and_counts() {
+fn the_receipt_of_the_host_that_fenced_is_asked_for_and_counts() {
     let mut state = state("n2");
     assert_eq!(to_ask(&decided(&state), &state.here, &all()), [(name("n2.lab"), vec![name("n3.lab")])].into());
     assert_eq!(recorded(&state), (Grade::Bounded, None));
@@ -150,7 +150,7 @@ fn the_power_of_a_node_that_is_offline_already_is_asked_for_too() {
 
 /// The dead node itself is not asked, nor this host, a host outside Ganeti, or a name that may mean two nodes.
 #[test]
-fn nobody_else_is_asked() {
+fn no_other_is_asked() {
     for delegate in ["n1", "n3", "n9", "n3.lab"] {
         let state = state(delegate);
         assert!(to_ask(&decided(&state), &state.here, &all()).is_empty(), "{delegate}");
@@ -247,7 +247,7 @@ fn who_leaves_again_during_our_undrain_is_drained_again() {
 /// An action that left no receipt may have switched the node on since it began. It counts on this host only: other
 /// hosts are sent receipts alone.
 #[test]
-fn what_left_no_receipt_is_known_here_and_told_to_nobody() {
+fn what_left_no_receipt_is_remembered_here_and_reported_to_no_node() {
     let intent = Intent { action: Action::On, at: Timestamp { wall_ms: NOW, boottime_ms: 1 }, ..intent("a", "n3.lab") };
     let actions = join_entries(vec![LogEntry::Intent(intent)], None);
     let own = PowerReceipt::all_of(&actions, &name("n3.lab"), &all());

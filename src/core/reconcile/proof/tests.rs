@@ -86,7 +86,7 @@ fn a_weaker_receipt_nearby_lowers_a_fencing_without_one() {
 
 /// An action by hand a moment before a fabric device fenced is not a receipt of that fencing.
 #[test]
-fn a_receipt_of_somebody_else_is_not_of_the_fencing() {
+fn a_receipt_of_another_program_is_not_of_the_fencing() {
     let by_hand = PowerReceipt { by_fencer: false, action: Action::Cycle, ..receipt("a", 99_000, Grade::Off) };
     let proofs = proven(&[fence(100_000)], &[by_hand], &[FenceDeviceKind::Fabric]);
     let of_fence = proofs.iter().find(|proof| proof.keys == keys(&["fence off 100"])).unwrap();
@@ -129,7 +129,7 @@ fn a_later_power_on_takes_the_off_away() {
 /// A power-on that was sent and not seen may have worked. Its cycle may have failed half-way, ended after its off, or
 /// been interrupted. The power was not read since, so it is recorded neither as off nor as on.
 #[test]
-fn a_later_power_on_that_was_not_seen_takes_the_off_away_and_tells_nothing_of_the_power() {
+fn a_later_power_on_that_was_not_seen_takes_the_off_away_and_leaves_the_power_unknown() {
     let by_hand =
         |action, outcome, grade| PowerReceipt { action, outcome, by_fencer: false, ..receipt("b", 400_000, grade) };
     let unfinished = |later: PowerReceipt| PowerReceipt { unfinished: true, ..later };

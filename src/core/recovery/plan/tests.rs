@@ -193,7 +193,7 @@ fn the_record_is_read_back_and_not_believed_from_the_job() {
 }
 
 #[test]
-fn a_job_of_somebody_else_is_waited_for() {
+fn a_job_of_another_program_is_waited_for() {
     let mut state = one();
     state.jobs = vec![job(9, JobKind::Other, JobStatus::Running, "web", None)];
     assert_eq!(reason(&state), NotRecovered::OtherJob { job: 9, operation: "OP_X".to_owned() });
@@ -206,7 +206,7 @@ fn a_job_of_somebody_else_is_waited_for() {
 
 /// The host died in the middle of a migration: the instance may run on any node that has not reported.
 #[test]
-fn a_migrated_instance_is_looked_for_on_every_node() {
+fn a_migrated_instance_is_searched_on_every_node() {
     let mut state = one();
     state.jobs = vec![job(9, JobKind::Migration, JobStatus::Failed, "web", Some("n4"))];
     state.nodes[3].running = RunningReport::default();
@@ -227,7 +227,7 @@ fn a_migrated_instance_is_looked_for_on_every_node() {
 /// The master starts the instance on n4, and dies before its changed record has reached the next master. noded on n4
 /// hangs. A failover or a move by an administrator is the same.
 #[test]
-fn an_instance_that_was_started_elsewhere_is_looked_for_there() {
+fn an_instance_that_was_started_elsewhere_is_searched_there() {
     let mut state = one();
     state.nodes[3].running = RunningReport::default();
     let mut started = job(7, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"));

@@ -12,7 +12,7 @@ fn name(text: &str) -> InstanceName {
 }
 
 #[test]
-fn our_starts_are_told_from_other_jobs() {
+fn our_starts_differ_from_other_jobs() {
     let ours = json!([[REASON_SOURCE, "recover", 5]]);
     let start = json!([{"OP_ID": "OP_INSTANCE_SET_PARAMS", "instance_name": "web", "pnode": "n4.lab", "reason": ours},
                        {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": ours}]);

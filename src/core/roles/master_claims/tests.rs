@@ -123,7 +123,7 @@ fn a_fork_is_not_promoted_before_it_serves() {
 /// A host that receives no claim that counts may be shunned, or its shun list is old. It is promoted only if it has
 /// served, or is the only candidate.
 #[test]
-fn a_host_that_hears_nobody_is_not_promoted_before_it_serves() {
+fn a_host_without_answers_is_not_promoted_before_it_serves() {
     for claims in [vec![], vec![own(160)], vec![own(160), shunned(claims_itself("n2.lab", 162))]] {
         let alone = standing(&here(), &claims, Served::Never);
         assert!(matches!(alone, MasterStanding::Unconfirmed(_)), "{alone:?}");

@@ -66,7 +66,7 @@ fn health_counts_where_it_is_wished_for() {
 
 /// A quorum device decides a tie: no node is preferred, and what was made for that is removed, whichever tool made it.
 #[test]
-fn with_a_quorum_device_nobody_of_two_is_preferred() {
+fn with_a_quorum_device_none_of_two_is_preferred() {
     let empty = Resources::parse(EMPTY).unwrap();
     for primitive in [false, true] {
         let without = SetupOptions { primitive, ..SetupOptions::default() };
@@ -83,7 +83,7 @@ fn with_a_quorum_device_nobody_of_two_is_preferred() {
             let id = if to.is_empty() { "gnt-ha-master-priority" } else { to };
             let delay = "<nvpair id=\"gnt-ha-options-priority-fencing-delay\"/>";
             assert_eq!(gone, [format!("<nvpair id=\"{id}\"/>").as_str(), delay]);
-            let open = parts.iter().filter(|part| part.state.is_open() && !part.state.is_removal());
+            let open = parts.iter().filter(|part| part.state.is_open() && !part.state.removes());
             assert_eq!(open.count(), 0, "nothing else changes");
         }
         // The administrator's own property stays, and `gnt-ha check` reports it.

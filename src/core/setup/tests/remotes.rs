@@ -80,8 +80,8 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     assert!(one.pcs[0].starts_with("pcs cluster node add-remote n17.lab n17.lab reconnect_interval="), "{:?}", one.pcs);
     assert!(one.crm[0].starts_with("primitive n17.lab ocf:pacemaker:remote params server="), "{:?}", one.crm);
     // A connection that migrates can have a node fenced that is well.
-    let is_said = |line: &str| line.ends_with("meta resource-stickiness=INFINITY allow-migrate=false");
-    assert!(is_said(&one.pcs[0]) && is_said(&one.crm[0]), "{one:?}");
+    let has_stickiness = |line: &str| line.ends_with("meta resource-stickiness=INFINITY allow-migrate=false");
+    assert!(has_stickiness(&one.pcs[0]) && has_stickiness(&one.crm[0]), "{one:?}");
     let made = merged(&parts);
     assert!(made.remotes().all(|remote| remote.meta_is_true("allow-migrate") == Some(false)), "{made:?}");
     let by_earlier = fragment(&parts).replace("name=\"allow-migrate\"", "name=\"x\"");

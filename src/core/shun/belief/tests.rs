@@ -145,7 +145,7 @@ fn a_candidate_is_believed_within_limits() {
         ("n3", 3, &["192.0.2.100"], "192.0.2.100 is not an address of it"),
         ("n3", 2 + STEPS + 1, &["192.0.2.3"], "too far ahead of 2"),
         ("n4", FIRST_STEPS + 1, &["192.0.2.4"], "too far ahead of 0"),
-        ("n3", HEARD_MOST.0 + 1, &["192.0.2.3"], "the largest that is taken"),
+        ("n3", RECEIVED_MOST.0 + 1, &["192.0.2.3"], "the largest that is taken"),
         ("n3", u64::MAX, &["192.0.2.3"], "the largest that is taken"),
     ] {
         let error = says(node, entry(epoch, Grade::Off, all)).unwrap_err();
@@ -158,7 +158,7 @@ fn a_candidate_is_believed_within_limits() {
 
 /// A node in the scope `all` was never read as off. In the scope `tcp` an `off` is taken: the list proves no off by it.
 #[test]
-fn nobody_is_off_at_a_candidates_word() {
+fn no_node_is_off_by_a_candidates_report() {
     for (scope, stated, taken) in [
         (ShunScope::All, Grade::Off, Grade::Bounded),
         (ShunScope::All, Grade::Bounded, Grade::Bounded),
@@ -183,7 +183,7 @@ fn a_shunned_node_orders_nothing() {
 
 /// A host that returns may have an older list of candidates; the root login of a new candidate counts.
 #[test]
-fn a_root_login_of_a_node_is_heard() {
+fn a_root_login_of_a_node_is_believed() {
     members().believe(&name("n4"), Channel::Root, &ShunList::default(), &ShunList::default()).unwrap();
     ClusterMembers::default().believe(&name("n4"), Channel::Root, &ShunList::default(), &ShunList::default()).unwrap();
     assert!(
@@ -231,7 +231,7 @@ fn an_answer_outside_of_what_a_node_can_say_is_none() {
 
 /// The claims of the node that is waited for, about clocks and disks, do not shorten the wait.
 #[test]
-fn self_fencing_is_heard_with_our_own_floors() {
+fn self_fencing_is_believed_with_our_own_floors() {
     let bare = LeaseTimes { drift_ppm: 0, stop_ms: 0, ..OWN };
     let mut answer = report("n3");
     answer.self_fence = Some(SelfFenceReport {
@@ -259,7 +259,7 @@ fn self_fencing_is_heard_with_our_own_floors() {
 }
 
 fn any_entry() -> impl Strategy<Value = ShunEntry> {
-    let epoch = prop_oneof![0u64..6, Just(HEARD_MOST.0), Just(Epoch::MOST), Just(u64::MAX), any::<u64>()];
+    let epoch = prop_oneof![0u64..6, Just(RECEIVED_MOST.0), Just(Epoch::MOST), Just(u64::MAX), any::<u64>()];
     let all = proptest::collection::btree_set((1u8..=255).prop_map(|n| IpAddr::from([192, 0, 2, n])), 0..4);
     let grade = prop_oneof![Just(Grade::Unknown), Just(Grade::Isolated), Just(Grade::Bounded), Just(Grade::Off)];
     (epoch, all, grade).prop_map(|(epoch, addresses, grade)| ShunEntry { addresses, ..entry(epoch, grade, &[]) })

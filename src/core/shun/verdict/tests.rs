@@ -104,7 +104,7 @@ fn who_is_lost_together_counts_when_every_survivor_shuns_it() {
 }
 
 #[test]
-fn bounded_is_said_after_the_wait_and_not_before() {
+fn bounded_is_proven_after_the_wait_and_not_before() {
     let all = |at| seen(&[shuns(1), shuns(2), shuns(3), shuns(4)], at).unwrap();
     let until = S(50) + self_fence().self_fence.lease_times.wait_time();
     assert_eq!(judged(&all(50), &all(50), 9, Some(&self_fence())), ProofVerdict::Waiting { until });

@@ -247,7 +247,7 @@ fn without_the_tag_of_recovery_nothing_happens() {
 /// The host of the last master died after it had submitted a start. Its reason has passed, and this host remembers
 /// nothing: it looks into the queue once for each luxid.
 #[test]
-fn a_new_master_looks_once_for_the_starts_of_the_last_one() {
+fn a_new_master_asks_once_for_the_starts_of_the_last_one() {
     let scene = Scene::new(TAG);
     let reason = json!([["gnt:extern:gnt-ha", "recover web", 5]]);
     let start = json!([{"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": reason}]);

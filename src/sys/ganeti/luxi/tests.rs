@@ -60,7 +60,7 @@ fn each_job_of_a_request_has_its_answer() {
 }
 
 #[test]
-fn refusals_and_broken_answers_are_told_apart() {
+fn refusals_and_broken_answers_are_distinguished() {
     let refused = served(b"{\"success\": false, \"result\": [\"GenericError\", [\"Queue drained\"]]}\x03");
     assert!(matches!(refused, Err(LuxiError::Refused(why)) if why.contains("Queue drained")));
     assert!(matches!(served(b"{\"success\": tr\x03"), Err(LuxiError::Answer(_))));
@@ -70,7 +70,7 @@ fn refusals_and_broken_answers_are_told_apart() {
 
 /// The answers are those of luxid 3.0.2.
 #[test]
-fn what_became_of_a_job_is_told() {
+fn what_became_of_a_job_is_reported() {
     let state = |row: Value| JobState::read(&json!({"fields": [], "data": [row]}));
     let failed = json!([[0, "error"], [0, [["OpPrereqError", ["Node n9 not known", "unknown_entity"]], null]]]);
     assert_eq!(state(failed), Some(JobState::Failed("Node n9 not known".to_owned())));
@@ -86,7 +86,7 @@ fn what_became_of_a_job_is_told() {
 }
 
 #[test]
-fn nobody_there_is_an_error_at_once() {
+fn no_listener_is_an_error_at_once() {
     let gone = Luxi::connect(Path::new("/nonexistent/luxi"), Deadline::after(Duration::from_secs(60)));
     assert!(matches!(gone, Err(LuxiError::Connect { .. })));
 }

@@ -181,7 +181,7 @@ fn only_what_names_machines_is_compared_and_only_on_regular_hosts() {
 
 /// A candidate that fences by another configuration reports it; if the files cannot be compared, there is no report.
 #[test]
-fn another_configuration_is_told_from_one_that_is_not_known() {
+fn another_configuration_differs_from_one_that_is_not_known() {
     let host = Host::regular();
     let contradicts = || Copy::read(host.0.path(), &host.path("cib.xml")).contradicts(&host.path("config.toml"));
     assert!(!contradicts());

@@ -49,7 +49,7 @@ pub(super) const MUTANTS: &[Mutant] = &[
         LEASE,
         "!candidates.is_empty() && could_grant",
         "could_grant",
-        Unit("lease::tests::an_empty_list_is_blocked_by_nobody"),
+        Unit("lease::tests::an_empty_list_is_never_blocked"),
     ),
     of(
         "the-last-round-alone-decides-who-shuns",

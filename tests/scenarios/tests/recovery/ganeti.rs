@@ -43,7 +43,7 @@ impl World {
     }
 
     /// The jobs that name the instance, one line each, for a failed test.
-    pub(crate) fn story_of(&self, vm: usize) -> String {
+    pub(crate) fn jobs_of(&self, vm: usize) -> String {
         let is_its = |job: &&QueuedJob| index_of(&job.ops[0], "instance_name", "vm") == Some(vm);
         let line = |job: &QueuedJob| {
             let ops: Vec<&str> = job.ops.iter().filter_map(|op| op["OP_ID"].as_str()).collect();

@@ -54,12 +54,12 @@ fn nothing_runs_twice_and_nothing_is_lost() {
             let is_of_dead = world.hosts[vm.primary].is_offline;
             let is_to_run = vm.is_up && (is_of_dead || world.is_moved_in_vain(number));
             if seeds() == 1 {
-                eprintln!("vm{number}, runs: {runs}{}", world.story_of(number));
+                eprintln!("vm{number}, runs: {runs}{}", world.jobs_of(number));
             }
             assert!(
                 runs || is_named || !is_to_run,
                 "seed {seed}: vm{number} is lost: {plan:?}{}",
-                world.story_of(number)
+                world.jobs_of(number)
             );
         }
     }

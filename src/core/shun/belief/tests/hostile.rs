@@ -122,7 +122,7 @@ fn no_question_changes_more_than_a_candidate_may() {
         assert!(!merged.0.contains_key(&name("n1")) && !merged.0.contains_key(&name("foreign")), "{}", shown());
         for (node, entry) in &merged.0 {
             let before = own.epoch(node);
-            assert!(entry.epoch >= before && entry.epoch <= HEARD_MOST, "{}", shown());
+            assert!(entry.epoch >= before && entry.epoch <= RECEIVED_MOST, "{}", shown());
             assert!(entry.epoch.0 <= before.0 + FIRST_STEPS, "{}", shown());
             let known = &members.members[node];
             let all = own.0.get(node).map(|own| own.addresses.clone()).unwrap_or_default();

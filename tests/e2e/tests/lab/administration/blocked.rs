@@ -32,7 +32,7 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
     other.cut(Network::Primary).unwrap();
     scene.wait("quorum is lost", 30, || Ok(!host.crm_mon()?.quorum));
     // Pacemaker then stops all resources, including those that would log the reason: the command still reports it.
-    scene.wait_told(master, dead.name(), "Pacemaker has no quorum here");
+    scene.wait_reported(master, dead.name(), "Pacemaker has no quorum here");
     scene.wait("who has no quorum runs nothing", 60, || Ok(scene.serving().is_empty()));
     scene.nothing_happens();
     assert_eq!((scene.serving(), scene.with_master_ip()), (vec![], vec![]), "no node has taken the role");
@@ -44,7 +44,7 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
 
     scene.maintenance(true);
     host.check(&["gnt-ha", "resume"]).unwrap();
-    scene.wait_told(master, dead.name(), "Pacemaker is in maintenance mode");
+    scene.wait_reported(master, dead.name(), "Pacemaker is in maintenance mode");
     scene.settle();
     scene.assert_end(&held);
     scene.maintenance(false);
@@ -55,7 +55,7 @@ fn one_reason_after_the_other(scene: &Scene, master: &str) {
 impl Scene {
     /// Waits until a node's record is blocked for this reason: in the command's output, and in Pacemaker's log.
     pub(crate) fn wait_blocked(&self, master: &str, node: &str, reason: &str) {
-        self.wait_told(master, node, reason);
+        self.wait_reported(master, node, reason);
         let host = self.host(master);
         self.wait(&format!("the log has: {node}: {reason}"), 60, || {
             Ok(is_blocked(&host.read_file("/var/log/pacemaker/pacemaker.log")?, node, reason))
@@ -63,7 +63,7 @@ impl Scene {
     }
 
     /// Waits until `gnt-ha reconcile` reports a node's record as blocked for this reason.
-    fn wait_told(&self, master: &str, node: &str, reason: &str) {
+    fn wait_reported(&self, master: &str, node: &str, reason: &str) {
         let host = self.host(master);
         self.wait(&format!("the record of {node} is blocked: {reason}"), 60, || {
             Ok(is_blocked(&host.check(&["gnt-ha", "reconcile", "--dry-run"])?.stdout, node, reason))

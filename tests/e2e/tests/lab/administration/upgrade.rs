@@ -64,7 +64,7 @@ impl Upgrade {
         assert_eq!(now, boots, "{step}: another host than {target} was booted");
         assert_eq!(scene.serving(), [self.master.as_str()], "{step}");
         assert_eq!(scene.with_master_ip(), [self.master.as_str()], "{step}");
-        scene.assert_nobody_banned();
+        scene.assert_no_node_banned();
     }
 
     /// A host that is not the master leaves gracefully and boots the newer system. It is a candidate again, and no node

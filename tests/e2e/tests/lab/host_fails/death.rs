@@ -60,7 +60,7 @@ fn of_three_hosts_in_a_clone_a_regular_node_dies_then_the_master() {
     assert_eq!(scene.promotable(), ["n1", "n2"]);
     assert_eq!(the_master_dies_and_returns(&scene, &["n1", "n3"]), "n2");
     assert_eq!(scene.flags()["n3"].role, "C", "the pool of two is filled");
-    scene.assert_nobody_banned();
+    scene.assert_no_node_banned();
 }
 
 /// One after the other: a node that can never be a candidate, a candidate, the master by its network. Then the new
@@ -90,6 +90,6 @@ fn of_five_hosts_each_kind_dies_then_two_at_once() {
     let fenced: BTreeSet<&str> = dead.into_iter().chain(["n1", "n4", "n5"]).collect();
     let fenced: Vec<&str> = fenced.into_iter().collect();
     scene.assert_end(&End { master: &third, fenced: &fenced, offline: &dead, ..End::default() });
-    scene.assert_nobody_banned();
+    scene.assert_no_node_banned();
     assert!(dead.iter().all(|name| scene.host(name).power_status() == Power::Off));
 }

@@ -74,7 +74,7 @@ impl Scene {
     }
 
     /// Checks that no resource has failed on any host, and that no node is banned for one.
-    pub(crate) fn assert_nobody_banned(&self) {
+    pub(crate) fn assert_no_node_banned(&self) {
         let words = ["crm_mon", "--one-shot", "--output-as=xml"];
         let running = self.lab.hosts().into_iter().find(|host| host.power_status() == Power::On).unwrap();
         let status = running.check(&words).unwrap().stdout;
