@@ -8,7 +8,7 @@ use crate::core::config::{Config, Level};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::reading::{Life, Observed};
-use crate::core::power::walk::{Task, Walk, WalkStep, WalkVerdict};
+use crate::core::power::walk::{Task, Walk, WalkResult, WalkStep};
 use crate::sys::clock::Deadline;
 
 use crate::power::device::{self, Named, OpenShun, Use, observed};
@@ -118,14 +118,13 @@ impl Levels<'_> {
                     }
                     failed.push(of_level(level, PowerError::Doubt(doubt)));
                 }
-                WalkStep::End(WalkVerdict::Unknown) => return Err(PowerError::All(failed)),
-                WalkStep::End(verdict @ (WalkVerdict::Off(level, _) | WalkVerdict::On(level))) => {
+                WalkStep::End(WalkResult::Unknown) => return Err(PowerError::All(failed)),
+                WalkStep::End(result @ (WalkResult::Off(level, _) | WalkResult::On(level))) => {
                     let Some(at) = values.iter().position(|(index, _)| *index == level) else {
                         return Err(PowerError::All(failed));
                     };
                     // The end of a boot alone leaves the power as it was.
-                    if matches!((task, verdict), (Task::On, WalkVerdict::On(_)) | (_, WalkVerdict::Off(_, Grade::Off)))
-                    {
+                    if matches!((task, result), (Task::On, WalkResult::On(_)) | (_, WalkResult::Off(_, Grade::Off))) {
                         watch.forget();
                     }
                     let (_, value) = values.swap_remove(at);

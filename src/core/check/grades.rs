@@ -18,10 +18,10 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
 use crate::core::power::reading::Sees;
+use crate::core::shun::evaluation::{ProofInput, ProofResult, Round, evaluate_proof};
 use crate::core::shun::last_state::LastStateError;
 use crate::core::shun::list::Epoch;
 use crate::core::shun::messages::DatedSelfFenceReport;
-use crate::core::shun::verdict::{ProofInput, ProofVerdict, Round, evaluate_proof};
 use crate::core::survey::{DeviceAnswer, NodeSurvey, level_power, levels};
 
 /// Information that is not a problem, and good to know before a host dies.
@@ -275,11 +275,11 @@ fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &N
         accepted: config.shun.accepted(),
     };
     match evaluate_proof(&round, &round, known) {
-        ProofVerdict::Isolated { why_not_bounded } => match view.not_isolated.get(target) {
+        ProofResult::Isolated { why_not_bounded } => match view.not_isolated.get(target) {
             Some(why) => (Grade::Unknown, Some(format!("{why_not_bounded}: nothing would be proven, as {why}"))),
             None => (Grade::Isolated, Some(why_not_bounded)),
         },
-        ProofVerdict::Waiting { .. } | ProofVerdict::Bounded => (Grade::Bounded, None),
+        ProofResult::Waiting { .. } | ProofResult::Bounded => (Grade::Bounded, None),
     }
 }
 

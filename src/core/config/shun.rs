@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use super::setting_error::SettingError;
-use crate::core::shun::verdict::Accepted;
+use crate::core::shun::evaluation::Accepted;
 
 /// The settings of shunning (`[shun]`): what is shunned, and which watchdogs count.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -41,12 +41,12 @@ pub enum WalkStep {
     /// The "off" of that level does not count; another level may follow.
     Doubt(usize, Doubt),
     /// The walk has ended, with this result.
-    End(WalkVerdict),
+    End(WalkResult),
 }
 
 /// The result of a walk. Levels count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WalkVerdict {
+pub enum WalkResult {
     /// The host is off, with the level that proves it and the grade.
     Off(usize, Grade),
     /// The host is on, by this level.
@@ -111,7 +111,7 @@ enum At {
     Before(usize),
     In(usize),
     Claims(usize, Claim, Asked),
-    End(WalkVerdict),
+    End(WalkResult),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,12 +160,12 @@ impl Walk {
     #[allow(clippy::should_implement_trait, reason = "it is not an iterator: it may return the same again")]
     pub fn next(&mut self) -> WalkStep {
         match self.at {
-            At::End(verdict) => WalkStep::End(verdict),
+            At::End(result) => WalkStep::End(result),
             At::Before(level) if level < self.levels.len() => {
                 self.at = At::In(level);
                 WalkStep::Level(level)
             }
-            At::Before(_) => self.end(self.on.map_or(WalkVerdict::Unknown, WalkVerdict::On)),
+            At::Before(_) => self.end(self.on.map_or(WalkResult::Unknown, WalkResult::On)),
             // The caller did not report the end of the level, so the level has not succeeded.
             At::In(_) => {
                 self.over(None);
@@ -181,7 +181,7 @@ impl Walk {
                 if names.is_empty() { self.next() } else { WalkStep::Ask(level, names) }
             }
             At::Claims(level, claim, Asked::Done) => match self.doubt(level, claim) {
-                None => self.end(WalkVerdict::Off(level, claim.grade)),
+                None => self.end(WalkResult::Off(level, claim.grade)),
                 Some(doubt) => {
                     self.at = At::Before(level + 1);
                     WalkStep::Doubt(level, doubt)
@@ -238,7 +238,7 @@ impl Walk {
             }
         }
         if self.task == Task::Read && runs {
-            self.at = At::End(WalkVerdict::On(level));
+            self.at = At::End(WalkResult::On(level));
         }
     }
 
@@ -265,7 +265,7 @@ impl Walk {
                 self.on = Some(level);
                 At::Before(later)
             }
-            _ => At::End(WalkVerdict::On(level)),
+            _ => At::End(WalkResult::On(level)),
         };
     }
 
@@ -282,9 +282,9 @@ impl Walk {
         on.map(|device| Remembered { device: device.name.clone(), given_up: device.given_up }).collect()
     }
 
-    fn end(&mut self, verdict: WalkVerdict) -> WalkStep {
-        self.at = At::End(verdict);
-        WalkStep::End(verdict)
+    fn end(&mut self, result: WalkResult) -> WalkStep {
+        self.at = At::End(result);
+        WalkStep::End(result)
     }
 
     /// Returns the devices of other levels whose "on" contradicts this "off".

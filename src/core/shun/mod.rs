@@ -8,7 +8,7 @@
 //! - [`lease`]: whether an armed node may go on; [`lease_times`]: the times of a lease, and the wait time.
 //! - [`peer_state`]: the state of each peer towards the target; [`last_state`]: what is known of the target's
 //!   self-fencing.
-//! - [`verdict`]: what is proven of the target, on the side that shuns.
+//! - [`evaluation`]: what is proven of the target, on the side that shuns.
 //! - [`memory`]: for how long a proof may be remembered.
 //! - [`readmission`]: when a shunned node may be readmitted; [`readiness`]: when a boot may start instances.
 //! - [`expiry`]: within which time a watchdog resets its host; [`measurement`]: how that time is measured.
@@ -16,6 +16,7 @@
 //! The argument is in `docs/shunning.md`. The model that checks it (`tests/model`) runs these functions.
 
 pub mod belief;
+pub mod evaluation;
 pub mod expiry;
 pub mod last_state;
 pub mod lease;
@@ -27,4 +28,3 @@ pub mod messages;
 pub mod peer_state;
 pub mod readiness;
 pub mod readmission;
-pub mod verdict;

@@ -1,8 +1,8 @@
 //! Decides the state of a peer towards the node that is shunned: by its answer, by what is remembered of it, and by
 //! whether it serves the node. It touches nothing.
 
+use super::evaluation::PeerState;
 use super::list::{Epoch, ShunScope};
-use super::verdict::PeerState;
 use crate::core::grade::Grade;
 
 /// The facts that are known of a peer.

@@ -10,8 +10,8 @@ use crate::core::ganeti::oob::{Health, HealthItem};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
+use crate::core::shun::evaluation::ProofResult;
 use crate::core::shun::list::{ShunEntry, ShunScope};
-use crate::core::shun::verdict::ProofVerdict;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files;
 use crate::sys::identity;
@@ -96,10 +96,10 @@ impl Device for Shun {
         coordinator.entry().map_err(DeviceError::transient)?.as_ref().map_or(Ok(()), tcp_only)?;
         match coordinator.judge(&seen) {
             None => Err(DeviceError::transient(missing(&seen))),
-            Some(ProofVerdict::Isolated { why_not_bounded }) => {
+            Some(ProofResult::Isolated { why_not_bounded }) => {
                 isolated(&seen, coordinator.target(), &format!("; {why_not_bounded}"))
             }
-            Some(ProofVerdict::Waiting { until }) if self.least(&seen, coordinator.target()) > Grade::Isolated => {
+            Some(ProofResult::Waiting { until }) if self.least(&seen, coordinator.target()) > Grade::Isolated => {
                 let left = until.saturating_sub(Duration::from_millis(now().boottime_ms));
                 Err(DeviceError::transient(format!(
                     "shunned by {}; the wait time for its self-fencing ends in {:.0} s",
@@ -107,8 +107,8 @@ impl Device for Shun {
                     left.as_secs_f64()
                 )))
             }
-            Some(ProofVerdict::Waiting { .. }) => isolated(&seen, coordinator.target(), ""),
-            Some(ProofVerdict::Bounded) => {
+            Some(ProofResult::Waiting { .. }) => isolated(&seen, coordinator.target(), ""),
+            Some(ProofResult::Bounded) => {
                 self.bounded(&coordinator, &seen, deadline)?;
                 off(Grade::Bounded, format!("off, bounded: shunned by {}, and its lease has ended", confirmed(&seen)))
             }
@@ -129,7 +129,7 @@ impl Device for Shun {
             })
             .map_err(DeviceError::transient)?;
         match seen {
-            (seen, Some(ProofVerdict::Bounded)) => self.bounded(&coordinator, &seen, deadline),
+            (seen, Some(ProofResult::Bounded)) => self.bounded(&coordinator, &seen, deadline),
             (seen, None) => Err(DeviceError::transient(missing(&seen))),
             (_, Some(_)) => Ok(()),
         }

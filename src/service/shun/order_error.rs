@@ -2,9 +2,9 @@
 
 use crate::core::grade::Grade;
 use crate::core::node::{NoSuchNode, NodeName};
+use crate::core::shun::evaluation::Missing;
 use crate::core::shun::list::{Epoch, EpochError};
 use crate::core::shun::memory::MemoryError;
-use crate::core::shun::verdict::Missing;
 use crate::sys::command::ProgramError;
 use crate::sys::ganeti::network::NetworkError;
 use crate::sys::ganeti::peer_channel::PeerError;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
+use crate::core::shun::evaluation::{ProofInput, ProofResult, Round, evaluate_proof, first_of};
 use crate::core::shun::last_state::KeptReports;
 use crate::core::shun::list::Epoch;
 use crate::core::shun::messages::DatedSelfFenceReport;
-use crate::core::shun::verdict::{ProofInput, ProofVerdict, Round, evaluate_proof, first_of};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::lock::Lock;
 use crate::sys::state_file;
@@ -40,7 +40,7 @@ impl ShunCoordinator<'_> {
     /// Evaluates a round together with the first one of this epoch. The first round is kept: an attempt after one that
     /// was killed goes on where that was. `None` if not every node confirmed.
     #[must_use]
-    pub fn judge(&self, seen: &RoundResult) -> Option<ProofVerdict> {
+    pub fn judge(&self, seen: &RoundResult) -> Option<ProofResult> {
         let last = seen.round.as_ref().ok()?;
         let path = rounds_file(&self.config.run);
         // Two evaluations at the same time must not lose each other's first round; without the lock the later one
@@ -100,18 +100,18 @@ impl ShunCoordinator<'_> {
         mut seen: RoundResult,
         least: Grade,
         deadline: Deadline,
-    ) -> Result<(RoundResult, Option<ProofVerdict>), OrderError> {
+    ) -> Result<(RoundResult, Option<ProofResult>), OrderError> {
         loop {
-            let verdict = self.judge(&seen);
-            let pause = match &verdict {
-                Some(ProofVerdict::Waiting { until }) if least > Grade::Isolated => {
+            let result = self.judge(&seen);
+            let pause = match &result {
+                Some(ProofResult::Waiting { until }) if least > Grade::Isolated => {
                     until.saturating_sub(Duration::from_millis(now().boottime_ms)) + Duration::from_millis(20)
                 }
-                Some(_) => return Ok((seen, verdict)),
+                Some(_) => return Ok((seen, result)),
                 None => ROUND_INTERVAL,
             };
             if deadline.left() <= pause {
-                return Ok((seen, verdict));
+                return Ok((seen, result));
             }
             deadline.sleep(pause);
             seen = self.round(deadline)?;

@@ -2,8 +2,8 @@
 
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
+use crate::core::shun::evaluation::{Accepted, watchdog_objection};
 use crate::core::shun::messages::{PeerRequest, SelfFenceReport};
-use crate::core::shun::verdict::{Accepted, watchdog_objection};
 use crate::power::device::Rehearsed;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::peer_channel::PeerError;
@@ -82,8 +82,8 @@ fn bounded(self_fence: &SelfFenceReport) -> String {
 mod tests {
     use super::*;
     use crate::core::ganeti::network::ClusterNetwork;
+    use crate::core::shun::evaluation::SOFTDOG;
     use crate::core::shun::lease_times::LeaseTimes;
-    use crate::core::shun::verdict::SOFTDOG;
     use serde_json::json;
 
     /// The check reports a failure where the fencing would not accept the proof.

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use crate::core::ganeti::network::ClusterNetwork;
 use crate::core::node::NodeName;
+use crate::core::shun::evaluation::{Missing, Round};
 use crate::core::shun::last_state::KeptReports;
 use crate::core::shun::list::Epoch;
 use crate::core::shun::memory::{self, MemoryError};
 use crate::core::shun::messages::PeerReport;
-use crate::core::shun::verdict::{Missing, Round};
 use crate::sys::ganeti::peer_channel::{Answers, PeerError};
 
 /// The answers of one round, and what they prove of the target.

@@ -9,13 +9,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
+use gnt_ha::core::shun::evaluation::{Peer, ProofInput, ProofResult, Round, evaluate_proof, evaluate_round, first_of};
 use gnt_ha::core::shun::last_state::KeptReports;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::{Epoch, ShunScope};
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, Denial};
 use gnt_ha::core::shun::peer_state::{Answer, Facts, peer_state};
 use gnt_ha::core::shun::readiness::{Boot, may_serve};
-use gnt_ha::core::shun::verdict::{Peer, ProofInput, ProofVerdict, Round, evaluate_proof, evaluate_round, first_of};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, name, self_fence};
@@ -154,7 +154,7 @@ impl Boots {
         [ASKER, OTHER, MASTER].map(peer).into()
     }
 
-    fn verdict(state: &State, first: &Round, last: &Round) -> ProofVerdict {
+    fn proof_result(state: &State, first: &Round, last: &Round) -> ProofResult {
         let since = u64::try_from((last.at - first.at).as_millis()).unwrap_or(u64::MAX);
         let newest = state.kept().newest();
         let newest = newest.map(|one| DatedSelfFenceReport { age_ms: one.age_ms.saturating_sub(since), ..one });
@@ -183,7 +183,7 @@ impl Boots {
         if Some(first) != kept.as_ref() {
             let is_master = last.shunning.contains(&address(MASTER));
             state.first = Some((state.step, is_master, last.lost.contains(&name(MASTER))));
-        } else if Self::verdict(state, first, &last) == ProofVerdict::Bounded {
+        } else if Self::proof_result(state, first, &last) == ProofResult::Bounded {
             state.is_proven = true;
         }
         Some(())

@@ -16,10 +16,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use gnt_ha::core::node::NodeName;
+use gnt_ha::core::shun::evaluation::{Accepted, ProofInput};
 use gnt_ha::core::shun::last_state::LastStateError;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, SelfFenceReport};
-use gnt_ha::core::shun::verdict::{Accepted, ProofInput};
 
 /// The index of the node that is shunned.
 pub const TARGET: u8 = 9;

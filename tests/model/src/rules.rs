@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use gnt_ha::core::grade::Grade;
+use gnt_ha::core::shun::evaluation::{Peer, PeerState, ProofResult, Round, evaluate_proof, evaluate_round, first_of};
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
 use gnt_ha::core::shun::messages::DatedSelfFenceReport;
-use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, evaluate_proof, evaluate_round, first_of};
 use stateright::{Model, Property};
 
 use crate::{TARGET, address, known, name, self_fence};
@@ -182,7 +182,7 @@ impl Rules {
         PEERS.iter().map(|number| peer(*number, state_of(number))).chain([peer(LIAR, lie)]).collect()
     }
 
-    fn verdict(first: &Round, last: &Round) -> ProofVerdict {
+    fn proof_result(first: &Round, last: &Round) -> ProofResult {
         let lease_times = LeaseTimes { lease_ms: 10, watchdog_ms: 5, drift_ppm: 0, stop_ms: 0 };
         let candidates = PEERS.map(address).into();
         let self_fence = DatedSelfFenceReport {
@@ -219,7 +219,7 @@ impl Rules {
             let opened = PEERS.into_iter().filter(|number| state.candidates[number].may_grant()).collect();
             let own = &mut state.askers[asker];
             (own.first, own.opened) = (Some((own.asked, ruleset_ids)), opened);
-        } else if Self::verdict(first, &last) == ProofVerdict::Bounded {
+        } else if Self::proof_result(first, &last) == ProofResult::Bounded {
             state.askers[asker].is_proven = true;
         }
         Some(())

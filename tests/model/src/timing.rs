@@ -12,12 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use gnt_ha::core::shun::evaluation::{Peer, PeerState, ProofResult, Round, evaluate_proof, evaluate_round, first_of};
 use gnt_ha::core::shun::expiry::reset_within_ms;
 use gnt_ha::core::shun::lease::{CandidateAnswer, Lease};
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::{Epoch, ShunScope};
 use gnt_ha::core::shun::messages::DatedSelfFenceReport;
-use gnt_ha::core::shun::verdict::{Peer, PeerState, ProofVerdict, Round, evaluate_proof, evaluate_round, first_of};
 
 use crate::{TARGET, address, known, name, self_fence};
 
@@ -260,7 +260,7 @@ impl Timing {
         evaluate_round(&name(TARGET), (EPOCH, ShunScope::All), &self.peers(state), at, at, "boot").ok()
     }
 
-    fn verdict(&self, first: &Round, last: &Round) -> ProofVerdict {
+    fn proof_result(&self, first: &Round, last: &Round) -> ProofResult {
         let guaranteed_for_ms = if self.without == Without::AgeOfPromise { 1_000_000 } else { self.promise };
         let list = self.list();
         let mut report = self_fence("old", self.reported(), &list, guaranteed_for_ms);
@@ -304,7 +304,7 @@ impl Timing {
                 self.others().filter(|number| last.lost.contains(&name(*number))).collect(),
             );
             state.first = Some(First { at: state.asker_clock(), shunning, lost });
-        } else if self.verdict(first, &last) == ProofVerdict::Bounded {
+        } else if self.proof_result(first, &last) == ProofResult::Bounded {
             state.is_proven = true;
         }
         Some(())

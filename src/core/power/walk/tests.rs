@@ -1,7 +1,7 @@
 //! Tests each kind of device in each state, with each other one, in one level and in two.
 
 use super::super::reading::{Life, Observed, PowerDeviceKind, Sees};
-use super::{Remembered, Task, Walk, WalkStep, WalkVerdict};
+use super::{Remembered, Task, Walk, WalkResult, WalkStep};
 use crate::core::grade::Grade;
 
 mod levels;
@@ -58,7 +58,7 @@ fn name(index: usize) -> String {
 }
 
 /// Runs a walk on model devices as `ganeti-oob` runs it on real ones.
-fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &[Remembered]) -> (WalkVerdict, Walk) {
+fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &[Remembered]) -> (WalkResult, Walk) {
     let named: Vec<Vec<(String, PowerDeviceKind)>> =
         levels.iter().map(|level| level.iter().map(|index| (name(*index), devices[*index].kind)).collect()).collect();
     let mut walk = Walk::new(task, &named, remembered);
@@ -95,20 +95,20 @@ fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &
                 }
             }
             WalkStep::Doubt(..) => {}
-            WalkStep::End(verdict) => return (verdict, walk),
+            WalkStep::End(result) => return (result, walk),
         }
     }
 }
 
-fn letter(verdict: WalkVerdict) -> char {
-    match verdict {
-        WalkVerdict::Off(0, Grade::Off) => '1',
-        WalkVerdict::Off(_, Grade::Off) => '2',
-        WalkVerdict::Off(0, _) => 'b',
-        WalkVerdict::Off(..) => 'c',
-        WalkVerdict::On(0) => 'n',
-        WalkVerdict::On(_) => 'm',
-        WalkVerdict::Unknown => '.',
+fn letter(result: WalkResult) -> char {
+    match result {
+        WalkResult::Off(0, Grade::Off) => '1',
+        WalkResult::Off(_, Grade::Off) => '2',
+        WalkResult::Off(0, _) => 'b',
+        WalkResult::Off(..) => 'c',
+        WalkResult::On(0) => 'n',
+        WalkResult::On(_) => 'm',
+        WalkResult::Unknown => '.',
     }
 }
 
@@ -128,9 +128,9 @@ fn table(task: Task, levels: &[Vec<usize>]) -> String {
             if column % STATES.len() == 0 {
                 cells.push(' ');
             }
-            let (verdict, _) = walk(task, &mut [*first, *second], levels, &[]);
+            let (result, _) = walk(task, &mut [*first, *second], levels, &[]);
             // A power-off that fails reports no state.
-            cells.push(if task == Task::Off && matches!(verdict, WalkVerdict::On(_)) { '.' } else { letter(verdict) });
+            cells.push(if task == Task::Off && matches!(result, WalkResult::On(_)) { '.' } else { letter(result) });
         }
         lines.push_str(&format!("{kind}{state}{cells}\n"));
     }
@@ -307,12 +307,8 @@ fn what_an_earlier_device_says_after_the_off_decides() {
                 Device { kind: kind(letter), state: Stuck, then: Some(then) },
                 Device { kind: kind(later), state: State::On, then: None },
             ];
-            let (verdict, _) = walk(Task::Off, &mut devices, &[vec![0], vec![1]], &[]);
-            assert_eq!(
-                verdict == WalkVerdict::Off(1, Grade::Off),
-                right,
-                "{letter} {then:?}, then {later}: {verdict:?}"
-            );
+            let (result, _) = walk(Task::Off, &mut devices, &[vec![0], vec![1]], &[]);
+            assert_eq!(result == WalkResult::Off(1, Grade::Off), right, "{letter} {then:?}, then {later}: {result:?}");
         }
     }
 }
@@ -326,15 +322,15 @@ fn an_on_of_an_earlier_call_is_not_forgotten() {
     let on = |device: usize| [Remembered { device: name(device), given_up: false }];
     for (task, state) in [Task::Off, Task::Read].into_iter().flat_map(|task| STATES.map(|(_, state)| (task, state))) {
         let outlet = Device { state: if task == Task::Read { State::Off } else { outlet.state }, ..outlet };
-        let (verdict, _) = walk(task, &mut [bmc(state), outlet], &[vec![0], vec![1]], &on(0));
+        let (result, _) = walk(task, &mut [bmc(state), outlet], &[vec![0], vec![1]], &on(0));
         let right = match (task, state) {
-            (_, State::Silent) => WalkVerdict::Off(1, Grade::Off),
-            (_, State::Off) | (Task::Off, State::On) => WalkVerdict::Off(0, Grade::Off),
-            (Task::Read, State::On | State::Stuck) => WalkVerdict::On(0),
-            _ => WalkVerdict::Unknown,
+            (_, State::Silent) => WalkResult::Off(1, Grade::Off),
+            (_, State::Off) | (Task::Off, State::On) => WalkResult::Off(0, Grade::Off),
+            (Task::Read, State::On | State::Stuck) => WalkResult::On(0),
+            _ => WalkResult::Unknown,
         };
-        assert_eq!(verdict, right, "{task:?} {state:?}");
+        assert_eq!(result, right, "{task:?} {state:?}");
     }
-    let (verdict, _) = walk(Task::Off, &mut [outlet, bmc(State::Stuck)], &[vec![0], vec![1]], &on(1));
-    assert_eq!(verdict, WalkVerdict::Unknown, "the outlet of another host");
+    let (result, _) = walk(Task::Off, &mut [outlet, bmc(State::Stuck)], &[vec![0], vec![1]], &on(1));
+    assert_eq!(result, WalkResult::Unknown, "the outlet of another host");
 }

@@ -9,9 +9,9 @@ fn the_rest_of_a_level_that_fails_counts() {
     let levels = [vec![0, 1], vec![2]];
     for silent in [State::Silent, State::Alive] {
         let mut devices = [device(2, silent), device(2, State::Stuck), device(2, State::On)];
-        assert_eq!(walk(Task::Off, &mut devices, &levels, &[]).0, WalkVerdict::Unknown);
+        assert_eq!(walk(Task::Off, &mut devices, &levels, &[]).0, WalkResult::Unknown);
         let mut devices = [device(2, silent), device(2, State::Stuck), device(0, State::On)];
-        assert_eq!(walk(Task::Off, &mut devices, &levels, &[]).0, WalkVerdict::Off(2 - 1, Grade::Off));
+        assert_eq!(walk(Task::Off, &mut devices, &levels, &[]).0, WalkResult::Off(2 - 1, Grade::Off));
     }
 }
 
@@ -27,12 +27,12 @@ fn bounded_is_reached_behind_a_bmc_that_cannot_switch() {
     };
     let levels = [vec![0], vec![1]];
     let mut devices = site();
-    let (verdict, after) = walk(Task::Off, &mut devices, &levels, &[]);
-    assert_eq!(verdict, WalkVerdict::Off(1, Grade::Bounded));
+    let (result, after) = walk(Task::Off, &mut devices, &levels, &[]);
+    assert_eq!(result, WalkResult::Off(1, Grade::Bounded));
     let remembered = after.to_remember();
     assert!(remembered.iter().all(|known| known.given_up), "{remembered:?}");
-    assert_eq!(walk(Task::Read, &mut devices, &levels, &remembered).0, WalkVerdict::Off(1, Grade::Bounded));
-    assert_eq!(walk(Task::Read, &mut devices, &levels, &[]).0, WalkVerdict::On(0));
+    assert_eq!(walk(Task::Read, &mut devices, &levels, &remembered).0, WalkResult::Off(1, Grade::Bounded));
+    assert_eq!(walk(Task::Read, &mut devices, &levels, &[]).0, WalkResult::On(0));
 }
 
 /// With any devices, order and memory: an `off` never counts against a machine that reports "on", nor that of an outlet
@@ -51,8 +51,8 @@ fn no_off_against_a_running_machine() {
     {
         for levels in &shapes {
             let mut devices = [first, second, third];
-            let (verdict, after) = walk(Task::Off, &mut devices, levels, &[]);
-            let WalkVerdict::Off(level, Grade::Off) = verdict else { continue };
+            let (result, after) = walk(Task::Off, &mut devices, levels, &[]);
+            let WalkResult::Off(level, Grade::Off) = result else { continue };
             let seen = after.to_remember();
             let members = &levels[level];
             assert!(members.iter().all(|index| devices[*index].state == State::Off));
@@ -82,7 +82,7 @@ fn on_goes_by_the_machine_where_a_level_sees_it() {
         walk.next()
     };
     assert_eq!(on(&[2, 0], true), WalkStep::Level(1));
-    assert_eq!(on(&[2, 0], false), WalkStep::End(WalkVerdict::On(0)), "its BMC has only now been given power");
-    assert_eq!(on(&[0, 2], true), WalkStep::End(WalkVerdict::On(0)));
-    assert_eq!(on(&[2, 4], true), WalkStep::End(WalkVerdict::On(0)), "no node is readmitted on the way");
+    assert_eq!(on(&[2, 0], false), WalkStep::End(WalkResult::On(0)), "its BMC has only now been given power");
+    assert_eq!(on(&[0, 2], true), WalkStep::End(WalkResult::On(0)));
+    assert_eq!(on(&[2, 4], true), WalkStep::End(WalkResult::On(0)), "no node is readmitted on the way");
 }

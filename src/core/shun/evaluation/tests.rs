@@ -45,7 +45,7 @@ fn self_fence() -> DatedSelfFenceReport {
     DatedSelfFenceReport { self_fence, age_ms: 100_000, uptime_ms: None }
 }
 
-fn judged(first: &Round, last: &Round, target: u8, self_fence: Option<&DatedSelfFenceReport>) -> ProofVerdict {
+fn judged(first: &Round, last: &Round, target: u8, self_fence: Option<&DatedSelfFenceReport>) -> ProofResult {
     judged_by(first, last, target, self_fence, |_| {})
 }
 
@@ -55,7 +55,7 @@ fn judged_by(
     target: u8,
     self_fence: Option<&DatedSelfFenceReport>,
     change: fn(&mut ProofInput<'_>),
-) -> ProofVerdict {
+) -> ProofResult {
     let candidates = [1, 2, 3].map(address).into();
     let addresses = [target, 9].map(address).into();
     let mut known = ProofInput {
@@ -72,9 +72,9 @@ fn judged_by(
     evaluate_proof(first, last, known)
 }
 
-fn why(verdict: ProofVerdict) -> String {
-    match verdict {
-        ProofVerdict::Isolated { why_not_bounded } => why_not_bounded,
+fn why(result: ProofResult) -> String {
+    match result {
+        ProofResult::Isolated { why_not_bounded } => why_not_bounded,
         other => panic!("{other:?}"),
     }
 }
@@ -107,9 +107,9 @@ fn who_is_lost_together_counts_when_every_survivor_shuns_it() {
 fn bounded_is_proven_after_the_wait_and_not_before() {
     let all = |at| seen(&[shuns(1), shuns(2), shuns(3), shuns(4)], at).unwrap();
     let until = S(50) + self_fence().self_fence.lease_times.wait_time();
-    assert_eq!(judged(&all(50), &all(50), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
-    assert_eq!(judged(&all(50), &all(75), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
-    assert_eq!(judged(&all(50), &all(76), 9, Some(&self_fence())), ProofVerdict::Bounded);
+    assert_eq!(judged(&all(50), &all(50), 9, Some(&self_fence())), ProofResult::Waiting { until });
+    assert_eq!(judged(&all(50), &all(75), 9, Some(&self_fence())), ProofResult::Waiting { until });
+    assert_eq!(judged(&all(50), &all(76), 9, Some(&self_fence())), ProofResult::Bounded);
 }
 
 /// Without self-fencing that counts the node stays `isolated`, with the reason.
@@ -142,8 +142,8 @@ fn without_a_self_fence_that_can_be_believed_it_is_isolated() {
 #[test]
 fn enough_candidates_have_to_shun() {
     let two = |at| seen(&[shuns(1), shuns(2), peer(3, PeerState::ProvenOff("fenced".into()))], at).unwrap();
-    assert_eq!(judged(&two(0), &two(90), 9, Some(&self_fence())), ProofVerdict::Bounded);
-    assert_eq!(judged(&two(0), &two(90), 3, Some(&self_fence())), ProofVerdict::Bounded, "itself a candidate");
+    assert_eq!(judged(&two(0), &two(90), 9, Some(&self_fence())), ProofResult::Bounded);
+    assert_eq!(judged(&two(0), &two(90), 3, Some(&self_fence())), ProofResult::Bounded, "itself a candidate");
     let one = |at| seen(&[shuns(1), peer(2, PeerState::ProvenOff("fenced".into())), shuns(4)], at).unwrap();
     let proof = why(judged(&one(0), &one(90), 3, Some(&self_fence())));
     assert!(proof.contains("1 of the 3 candidates") && proof.contains("itself one of them"), "{proof}");
@@ -162,7 +162,7 @@ fn what_did_not_hold_all_the_time_proves_nothing() {
     for last in [flushed, readmitted, booted] {
         assert!(must_restart_wait(&all(0), &last));
         let until = S(90) + self_fence().self_fence.lease_times.wait_time();
-        assert_eq!(judged(&all(0), &last, 9, Some(&self_fence())), ProofVerdict::Waiting { until });
+        assert_eq!(judged(&all(0), &last, 9, Some(&self_fence())), ProofResult::Waiting { until });
     }
     assert!(!must_restart_wait(&all(0), &all(90)));
     let fewer = seen(&[shuns(1), peer(2, PeerState::ProvenOff("fenced".into())), shuns(3)], 90).unwrap();
@@ -176,9 +176,9 @@ fn the_last_round_is_asked_after_the_wait() {
     let all = [shuns(1), shuns(2), shuns(3)];
     let first = seen(&all, 100).unwrap();
     let last = seen(&all, 200).unwrap();
-    assert_eq!(judged(&first, &last, 9, Some(&self_fence())), ProofVerdict::Bounded);
+    assert_eq!(judged(&first, &last, 9, Some(&self_fence())), ProofResult::Bounded);
     let astride = Round { asked: S(101), ..last };
-    assert!(matches!(judged(&first, &astride, 9, Some(&self_fence())), ProofVerdict::Waiting { .. }));
+    assert!(matches!(judged(&first, &astride, 9, Some(&self_fence())), ProofResult::Waiting { .. }));
 }
 
 /// A softdog, or the watchdog of a host that can be paused, counts only where the configuration accepts it.
@@ -193,7 +193,7 @@ fn weaker_watchdogs_count_by_name_only() {
     };
     assert_eq!(
         judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| known.accepted = Accepted::default()),
-        ProofVerdict::Bounded
+        ProofResult::Bounded
     );
     for softdog in [false, true] {
         for virtual_host in [false, true] {
@@ -226,19 +226,16 @@ fn a_master_that_is_lost_too_is_waited_for() {
     let with =
         |four: Peer, at| seen(&[shuns(1), shuns(2), peer(3, PeerState::ProvenOff("fenced".into())), four], at).unwrap();
     let of = |four: Peer| judged_by(&with(lost.clone(), 0), &with(four, 90), 9, Some(&self_fence()), MASTER);
-    assert_eq!(of(lost.clone()), ProofVerdict::Waiting { until: S(91) });
+    assert_eq!(of(lost.clone()), ProofResult::Waiting { until: S(91) });
     let ended = || peer(4, PeerState::ProvenOff("bounded".into()));
-    assert_eq!(of(ended()), ProofVerdict::Bounded);
+    assert_eq!(of(ended()), ProofResult::Bounded);
     // Reported 100 s before the first round, for 600 s: after that the next boot serves without self-fencing.
     let late = judged_by(&with(lost.clone(), 0), &with(ended(), 495), 9, Some(&self_fence()), MASTER);
     assert!(why(late).contains("lost together with it"));
-    assert_eq!(
-        judged_by(&with(ended(), 0), &with(ended(), 495), 9, Some(&self_fence()), MASTER),
-        ProofVerdict::Bounded
-    );
+    assert_eq!(judged_by(&with(ended(), 0), &with(ended(), 495), 9, Some(&self_fence()), MASTER), ProofResult::Bounded);
     assert_eq!(
         judged(&with(lost.clone(), 0), &with(lost, 90), 9, Some(&self_fence())),
-        ProofVerdict::Bounded,
+        ProofResult::Bounded,
         "it is not the master"
     );
 }
@@ -283,7 +280,7 @@ fn the_wait_counts_from_the_last_answer_of_the_first_round() {
     let all = [shuns(1), shuns(2), shuns(3)];
     let first = Round { asked: S(0), ..seen(&all, 40).unwrap() };
     let until = S(40) + self_fence().self_fence.lease_times.wait_time();
-    assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&self_fence())), ProofVerdict::Waiting { until });
+    assert_eq!(judged(&first, &seen(&all, 60).unwrap(), 9, Some(&self_fence())), ProofResult::Waiting { until });
 }
 
 /// Neither an earlier nor a later epoch counts: the node was readmitted in between.

@@ -89,7 +89,7 @@ pub struct Round {
 
 /// What two rounds together prove of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ProofVerdict {
+pub enum ProofResult {
     /// Every survivor shuns the node, and it may still run (grade `isolated`).
     Isolated {
         /// The reason why it is not `bounded`, and what to do about it.
@@ -225,8 +225,8 @@ const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 /// The wait counts from the first. Both rounds must have the same epoch: epochs only grow, so no host has readmitted
 /// the node in between. Both must have the same ruleset ids: the kernel numbers rules anew when they are made again.
 #[must_use]
-pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofVerdict {
-    let isolated = |why: String| ProofVerdict::Isolated { why_not_bounded: why };
+pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> ProofResult {
+    let isolated = |why: String| ProofResult::Isolated { why_not_bounded: why };
     let DatedSelfFenceReport { self_fence, age_ms, .. } = match known.self_fence {
         Ok(report) => report,
         Err(error) => return isolated(error.to_string()),
@@ -275,13 +275,13 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
         }
     }
     if must_restart_wait(first, last) {
-        return ProofVerdict::Waiting { until: last.at + self_fence.lease_times.wait_time() };
+        return ProofResult::Waiting { until: last.at + self_fence.lease_times.wait_time() };
     }
     let until = first.at + self_fence.lease_times.wait_time();
     // The node's next boot asks for no lease before it is armed, and nothing ends it. A master that is lost with the
     // node, and runs on, could start instances there.
     if known.master.is_some_and(|master| last.lost.contains(master)) {
-        return ProofVerdict::Waiting { until: until.max(last.at + ROUND_INTERVAL) };
+        return ProofResult::Waiting { until: until.max(last.at + ROUND_INTERVAL) };
     }
     // A master that has ended since may have started instances before. Once the promise is over, the next boot serves
     // without self-fencing.
@@ -296,7 +296,7 @@ pub fn evaluate_proof(first: &Round, last: &Round, known: ProofInput<'_>) -> Pro
     }
     // An answer may be much older than the last one of its round. Only a question that was sent after the wait proves
     // its end.
-    if last.asked >= until { ProofVerdict::Bounded } else { ProofVerdict::Waiting { until } }
+    if last.asked >= until { ProofResult::Bounded } else { ProofResult::Waiting { until } }
 }
 
 /// Returns the round that the wait counts from: `kept`, or `last` if a condition of `kept` did not hold all the time.
