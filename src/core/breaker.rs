@@ -254,4 +254,14 @@ mod tests {
             assert!(breaker.open_state().is_some(), "{second:?}");
         }
     }
+
+    /// A breaker that was open under an older key must not read as closed.
+    #[test]
+    fn an_older_key_is_an_error() {
+        let reads = |open: &str| {
+            let text = format!(r#"{{"{open}": null, "down": [], "excused": [], "whole": null}}"#);
+            serde_json::from_str::<Breaker>(&text).is_ok()
+        };
+        assert!(reads("open") && !reads("latched")); // gnt:allow-word
+    }
 }

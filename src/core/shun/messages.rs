@@ -264,4 +264,20 @@ mod tests {
         assert_eq!(small.parts(LIMIT).unwrap(), std::slice::from_ref(&small));
         assert!(small.parts(10).is_err());
     }
+
+    /// Keys of before 0.2.0 are an error, never a default: an empty shun list or a closed scope would pass for a proof.
+    #[test]
+    fn older_keys_are_an_error() {
+        let entry = |scope: &str| json!({"epoch": 1, "addresses": [], scope: "all", "grade": "isolated", "boot_id": null, "since_ms": 1, "by": "x"});
+        let request = |list: &str, entry| json!({"version": VERSION, "from": "n1", list: {"n3": entry}});
+        let reads = |value| serde_json::from_value::<PeerRequest>(value).is_ok();
+        assert!(reads(request("shun_list", entry("scope"))));
+        let older = [request("register", entry("scope")), request("shun_list", entry("reach"))]; // gnt:allow-word
+        assert!(older.into_iter().all(|request| !reads(request)));
+        let report = |list: &str, shunned: &str| json!({"version": VERSION, "node": "n2", "boot_id": "b", list: {}, shunned: {}, "ruleset_id": "b 1"});
+        let reads = |value| serde_json::from_value::<PeerReport>(value).is_ok();
+        assert!(reads(report("shun_list", "shunned")));
+        let older = [report("register", "shunned"), report("shun_list", "refuses")]; // gnt:allow-word
+        assert!(older.into_iter().all(|report| !reads(report)));
+    }
 }
