@@ -13,7 +13,7 @@ use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
 use crate::core::receipt::{Action, Outcome};
 use crate::core::reconcile::Membership;
-use crate::service::shun::own::{Own, OwnRefusals};
+use crate::service::shun::own::{AddressState, OwnRules};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
@@ -122,7 +122,7 @@ fn seen(
     };
     let addresses = ssconf.name_addresses("node_primary_ips")?;
     let address = addresses.into_iter().find(|(name, _)| name == node).map(|(_, address)| address);
-    let refusals = OwnRefusals::read(&paths.state_dir, deadline.at_most(CONNECT_TIMEOUT));
+    let refusals = OwnRules::read(&paths.state_dir, deadline.at_most(CONNECT_TIMEOUT));
     let (answers, was_asked) = address.map_or((false, false), |address| {
         let deadline = deadline.at_most(CONNECT_TIMEOUT);
         let is_there = || tcp_check::is_there(address, NODED_PORT, deadline);
@@ -140,10 +140,10 @@ fn seen(
 
 /// Returns whether a node answers, and whether its silence is its own. This host's own kernel resets connections to a
 /// node that it shuns, or may shun. Only an accepted connection counts for such a node.
-fn asked(own: Own, is_there: impl FnOnce() -> bool, accepts: impl FnOnce() -> bool) -> (bool, bool) {
+fn asked(own: AddressState, is_there: impl FnOnce() -> bool, accepts: impl FnOnce() -> bool) -> (bool, bool) {
     match own {
-        Own::Open => (is_there(), true),
-        Own::Doubtful | Own::Shunned => (accepts(), false),
+        AddressState::Open => (is_there(), true),
+        AddressState::Doubtful | AddressState::Shunned => (accepts(), false),
     }
 }
 
@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn a_connection_that_the_own_kernel_refuses_speaks_against_no_word() {
         let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));
-        let known = OwnRefusals::of_test(&[both, list], Some(&[both, kernel]));
-        let unknown = OwnRefusals::of_test(&[both, list], None);
-        let of = |own: &OwnRefusals, is_there: bool, accepts: bool| {
+        let known = OwnRules::of_test(&[both, list], Some(&[both, kernel]));
+        let unknown = OwnRules::of_test(&[both, list], None);
+        let of = |own: &OwnRules, is_there: bool, accepts: bool| {
             [both, list, kernel, none].map(|address| asked(own.of(address), || is_there, || accepts))
         };
         let (by_itself, by_the_kernel) = ((true, true), (false, false));

@@ -9,7 +9,7 @@ use nix::sys::socket::SockaddrStorage;
 
 /// A place of an address on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct AddressDevice {
     /// The name of the network device.
     pub device: String,
     /// The length of the address's prefix, in bits.
@@ -20,9 +20,9 @@ pub struct Found {
 ///
 /// # Errors
 /// The error of the system.
-pub fn find(address: IpAddr) -> io::Result<Vec<Found>> {
+pub fn find(address: IpAddr) -> io::Result<Vec<AddressDevice>> {
     let here = getifaddrs()?.filter(|interface| interface.address.as_ref().and_then(ip) == Some(address));
-    let found = here.map(|interface| Found {
+    let found = here.map(|interface| AddressDevice {
         // Labels such as `eth0:0` belong to addresses of `eth0`.
         device: interface.interface_name.split(':').next().unwrap_or_default().to_owned(),
         prefix: interface.netmask.as_ref().and_then(ip).map_or(if address.is_ipv4() { 32 } else { 128 }, ones),
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn device_and_prefix_are_those_of_the_address() {
         let found = find("127.0.0.1".parse().unwrap()).unwrap();
-        assert_eq!(found, [Found { device: "lo".to_owned(), prefix: 8 }]);
+        assert_eq!(found, [AddressDevice { device: "lo".to_owned(), prefix: 8 }]);
         assert_eq!(ones("ffff:ffff::".parse().unwrap()), 32);
     }
 }

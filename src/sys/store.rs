@@ -49,14 +49,14 @@ impl Race {
 /// The place where a value was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "the caller must report a value that is not on the disk"]
-pub enum Kept {
+pub enum StoredAt {
     /// On the disk, flushed unless the caller asked for an unflushed write.
     OnDisk,
     /// In memory only, with the error of the disk.
     UntilBoot(String),
 }
 
-impl Kept {
+impl StoredAt {
     /// Returns the error of the disk, if the value is not on the disk.
     #[must_use]
     pub fn not_on_disk_reason(self) -> Option<String> {
@@ -86,7 +86,7 @@ impl Store {
     ///
     /// # Errors
     /// The error of the disk, if memory does not accept the file either.
-    pub fn write(&self, name: &str, value: &impl Serialize, limit: Duration) -> io::Result<Kept> {
+    pub fn write(&self, name: &str, value: &impl Serialize, limit: Duration) -> io::Result<StoredAt> {
         let bytes = serde_json::to_vec(value)?;
         let path = self.dir.join(name);
         let write = move |race: &Race| state_file::write_bytes(&path, &bytes, || race.may_show());
@@ -98,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// The error of the disk, if memory does not accept the file either.
-    pub fn write_unflushed(&self, name: &str, value: &impl Serialize) -> io::Result<Kept> {
+    pub fn write_unflushed(&self, name: &str, value: &impl Serialize) -> io::Result<StoredAt> {
         let bytes = serde_json::to_vec(value)?;
         let path = self.dir.join(name);
         let write = move |race: &Race| state_file::write_bytes_unflushed(&path, &bytes, || race.may_show());
@@ -106,16 +106,16 @@ impl Store {
         self.settled(name, value, written)
     }
 
-    fn settled(&self, name: &str, value: &impl Serialize, written: io::Result<()>) -> io::Result<Kept> {
+    fn settled(&self, name: &str, value: &impl Serialize, written: io::Result<()>) -> io::Result<StoredAt> {
         let memory = self.until_boot.join(name);
         match written {
             Ok(()) => {
                 // The disk now has the newer value, and is read again.
                 absent(&memory)?;
-                Ok(Kept::OnDisk)
+                Ok(StoredAt::OnDisk)
             }
             Err(error) => match state_file::write_unflushed(&memory, value) {
-                Ok(()) => Ok(Kept::UntilBoot(error.to_string())),
+                Ok(()) => Ok(StoredAt::UntilBoot(error.to_string())),
                 Err(_) => Err(error),
             },
         }
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn what_the_disk_does_not_take_is_kept_until_the_next_boot() {
         let (dir, store) = broken();
-        for write in [Store::write_flushed as fn(&Store, u8) -> io::Result<Kept>, |store, value| {
+        for write in [Store::write_flushed as fn(&Store, u8) -> io::Result<StoredAt>, |store, value| {
             store.write_unflushed("file", &value)
         }] {
             assert!(write(&store, 1).unwrap().not_on_disk_reason().is_some());
@@ -246,7 +246,7 @@ mod tests {
         store.lock("record", Deadline::after(DISK_LIMIT)).unwrap();
         // The disk accepts writes again, and the value in memory ends.
         std::fs::remove_file(dir.path().join("state")).unwrap();
-        assert_eq!(store.write("file", &2, DISK_LIMIT).unwrap(), Kept::OnDisk);
+        assert_eq!(store.write("file", &2, DISK_LIMIT).unwrap(), StoredAt::OnDisk);
         assert!(!store.is_until_boot("file"));
         assert_eq!(store.read::<u8>("file").unwrap(), Some(2));
         store.remove("file").unwrap();
@@ -307,14 +307,14 @@ mod tests {
             Ok(())
         });
         assert_eq!(late.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert!(matches!(store.write("file", &1, DISK_LIMIT).unwrap(), Kept::UntilBoot(_)));
-        assert!(matches!(store.write_unflushed("other", &1).unwrap(), Kept::UntilBoot(_)));
+        assert!(matches!(store.write("file", &1, DISK_LIMIT).unwrap(), StoredAt::UntilBoot(_)));
+        assert!(matches!(store.write_unflushed("other", &1).unwrap(), StoredAt::UntilBoot(_)));
         assert_eq!(store.read::<u8>("file").unwrap(), Some(1));
         drop(go_on);
     }
 
     impl Store {
-        fn write_flushed(&self, value: u8) -> io::Result<Kept> {
+        fn write_flushed(&self, value: u8) -> io::Result<StoredAt> {
             self.write("file", &value, DISK_LIMIT)
         }
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::roles::gone::{Other, must_be_gone, names_old_master};
+use gnt_ha::core::roles::gone::{OtherNode, must_be_gone, names_old_master};
 use gnt_ha::core::roles::master_claims::{MasterStanding, Served, disagreement, newer_copy, standing};
 use gnt_ha::core::roles::{NodeRole, OcfCode, OcfResult, Takeover, TakeoverView, take_over};
-use gnt_ha::service::shun::own::{Own, OwnRefusals};
+use gnt_ha::service::shun::own::{AddressState, OwnRules};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::command::{ProgramError, run};
 use gnt_ha::sys::ganeti::daemon_util;
@@ -179,9 +179,9 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, 
     let addresses: Vec<_> = others.iter().filter_map(|node| ganeti.address(node)).collect();
     // A node that this host's kernel shuns cannot be asked. Where that is in doubt it is asked: a refused connection
     // counts neither as a vote nor as silence.
-    let refusals = OwnRefusals::read(&paths.state_dir, call.deadline.at_most(VOTE_LIMIT));
+    let refusals = OwnRules::read(&paths.state_dir, call.deadline.at_most(VOTE_LIMIT));
     let (refused, addresses): (Vec<IpAddr>, Vec<IpAddr>) =
-        addresses.into_iter().partition(|address| refusals.of(*address) == Own::Shunned);
+        addresses.into_iter().partition(|address| refusals.of(*address) == AddressState::Shunned);
     let enough = ganeti.nodes.len() / 2;
     // An address that could not be asked counts as in use.
     let (voting, served_elsewhere, silent, claims) = std::thread::scope(|scope| {
@@ -205,7 +205,7 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, 
     let among = |found: &BTreeSet<IpAddr>, node: &NodeName| ganeti.address(node).is_some_and(|at| found.contains(&at));
     let names_same_master =
         |node: &NodeName| claims.iter().any(|claim| names_old_master(claim, node, ganeti.master.as_ref()));
-    let known = |node: &NodeName, evidence: Option<&Evidence>| Other {
+    let known = |node: &NodeName, evidence: Option<&Evidence>| OtherNode {
         name: node.clone(),
         is_candidate: ganeti.candidates.contains(node),
         votes: among(&voting, node),
@@ -218,7 +218,7 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, 
     let is_outvoted = 2 * voters <= ganeti.nodes.len();
     let proof_by = call.deadline.at_most(PROOF_LIMIT);
     let mut evidence = (!silent.is_empty() || is_outvoted).then(|| Evidence::collect(paths, ganeti, proof_by));
-    let others: Vec<Other> = nodes.iter().map(|node| known(node, evidence.as_ref())).collect();
+    let others: Vec<OtherNode> = nodes.iter().map(|node| known(node, evidence.as_ref())).collect();
     let needed: Vec<NodeName> = match &ganeti.master {
         Some(master) if is_outvoted => must_be_gone(ganeti.rank, master, &others).into_iter().cloned().collect(),
         _ => Vec::new(),

@@ -18,7 +18,7 @@ pub const OURS: &str = "true";
 
 /// What gnt-ha has set on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnMarks {
     /// Whether the node has gnt-ha's mark.
     pub mark: bool,
     /// Whether the standby is gnt-ha's, and was not set again by another program.
@@ -27,9 +27,9 @@ pub struct Own {
 
 /// Returns what gnt-ha has set among a node's permanent attributes.
 #[must_use]
-pub fn own(attributes: &Pairs) -> Own {
+pub fn own(attributes: &Pairs) -> OwnMarks {
     let mark = attributes.contains_key(MARK);
-    Own { mark, standby: mark && attributes.get(STANDBY).is_some_and(|value| value == OURS) }
+    OwnMarks { mark, standby: mark && attributes.get(STANDBY).is_some_and(|value| value == OURS) }
 }
 
 #[cfg(test)]
@@ -40,11 +40,11 @@ mod tests {
     #[test]
     fn only_what_we_have_set_is_ours() {
         let of = |pairs: &[(&str, &str)]| own(&pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());
-        assert_eq!(of(&[(MARK, MARKED), (STANDBY, OURS)]), Own { mark: true, standby: true });
-        assert_eq!(of(&[(STANDBY, OURS)]), Own::default(), "no mark");
+        assert_eq!(of(&[(MARK, MARKED), (STANDBY, OURS)]), OwnMarks { mark: true, standby: true });
+        assert_eq!(of(&[(STANDBY, OURS)]), OwnMarks::default(), "no mark");
         for his in ["on", "off"] {
-            assert_eq!(of(&[(MARK, MARKED), (STANDBY, his)]), Own { mark: true, standby: false }, "{his}");
+            assert_eq!(of(&[(MARK, MARKED), (STANDBY, his)]), OwnMarks { mark: true, standby: false }, "{his}");
         }
-        assert_eq!(of(&[(MARK, MARKED)]), Own { mark: true, standby: false });
+        assert_eq!(of(&[(MARK, MARKED)]), OwnMarks { mark: true, standby: false });
     }
 }

@@ -49,7 +49,7 @@ fn last_that_counts(member: Option<Membership>, written: &FencingEvidence<'_>, n
 
 /// Another node, when the role is to be taken without a majority of votes.
 #[derive(Clone, Debug)]
-pub struct Other {
+pub struct OtherNode {
     /// The node's name in Ganeti.
     pub name: NodeName,
     /// Whether the node is a master candidate, by this node's files.
@@ -62,7 +62,7 @@ pub struct Other {
     pub member: Option<Membership>,
 }
 
-impl Other {
+impl OtherNode {
     /// Returns whether Pacemaker keeps the role from the node: it gives the role to one of the members, each of which
     /// has been asked.
     const fn is_kept_from_the_role(&self) -> bool {
@@ -86,8 +86,8 @@ pub fn names_old_master(claim: &MasterClaim, node: &NodeName, old_master: Option
 /// from it. It may have taken the role while this node was away, and this node's configuration still names the master
 /// before it.
 #[must_use]
-pub fn must_be_gone<'a>(rank: NodeRole, old_master: &'a NodeName, others: &'a [Other]) -> Vec<&'a NodeName> {
-    let may_hold_it = |other: &&Other| match rank {
+pub fn must_be_gone<'a>(rank: NodeRole, old_master: &'a NodeName, others: &'a [OtherNode]) -> Vec<&'a NodeName> {
+    let may_hold_it = |other: &&OtherNode| match rank {
         NodeRole::Master => !other.votes,
         NodeRole::Candidate | NodeRole::Other => {
             other.is_candidate && !other.names_same_master && !other.is_kept_from_the_role()
@@ -107,35 +107,35 @@ mod tests {
 
     const NOW: u64 = 1_700_000_000_000;
 
-    fn other(name: &str) -> Other {
+    fn other(name: &str) -> OtherNode {
         let name = name.parse().unwrap();
-        Other { name, is_candidate: true, votes: false, names_same_master: false, member: Some(Membership::Absent) }
+        OtherNode { name, is_candidate: true, votes: false, names_same_master: false, member: Some(Membership::Absent) }
     }
 
     /// A candidate that this node cannot reach may have taken the role from the master in this node's files.
     #[test]
     fn a_candidate_of_which_nothing_is_known_must_be_gone_too() {
         let old = "n1.lab".parse().unwrap();
-        let names = |rank, others: &[Other]| -> Vec<String> {
+        let names = |rank, others: &[OtherNode]| -> Vec<String> {
             must_be_gone(rank, &old, others).into_iter().map(ToString::to_string).collect()
         };
         let candidate = NodeRole::Candidate;
         assert_eq!(names(candidate, &[other("n1.lab"), other("n3.lab")]), ["n1.lab", "n3.lab"]);
         let fine = [
-            Other { is_candidate: false, ..other("n3.lab") },
-            Other { names_same_master: true, ..other("n4.lab") },
-            Other { member: Some(Membership::Online), ..other("n5.lab") },
-            Other { member: Some(Membership::Standby), ..other("n6.lab") },
+            OtherNode { is_candidate: false, ..other("n3.lab") },
+            OtherNode { names_same_master: true, ..other("n4.lab") },
+            OtherNode { member: Some(Membership::Online), ..other("n5.lab") },
+            OtherNode { member: Some(Membership::Standby), ..other("n6.lab") },
         ];
         assert_eq!(names(candidate, &fine), ["n1.lab"]);
         for member in [Membership::Unknown, Membership::Unclean, Membership::Pending, Membership::ShuttingDown] {
-            let doubtful = [Other { member: Some(member), ..other("n3.lab") }];
+            let doubtful = [OtherNode { member: Some(member), ..other("n3.lab") }];
             assert_eq!(names(candidate, &doubtful), ["n1.lab", "n3.lab"], "{member:?}");
         }
-        assert_eq!(names(candidate, &[Other { member: None, ..other("n3.lab") }]), ["n1.lab", "n3.lab"]);
+        assert_eq!(names(candidate, &[OtherNode { member: None, ..other("n3.lab") }]), ["n1.lab", "n3.lab"]);
         // The master itself is not one of the other nodes.
         let here = "n2.lab".parse().unwrap();
-        let voting = Other { votes: true, ..other("n3.lab") };
+        let voting = OtherNode { votes: true, ..other("n3.lab") };
         assert_eq!(
             must_be_gone(NodeRole::Master, &here, &[voting, fine[0].clone()]).len(),
             1,

@@ -67,7 +67,7 @@ pub fn other_key(
 /// Returns the addresses of the wanted connections that do not exist yet.
 #[must_use]
 pub fn to_connect(resources: &Resources, ganeti: &GanetiConfig, members: usize) -> BTreeSet<IpAddr> {
-    let there = There::of(resources, ganeti);
+    let there = PacemakerNodes::of(resources, ganeti);
     let is_wanted = |node: &&Node| !node.master_candidate && !node.offline && !there.is_there(node);
     let wanted = ganeti.nodes().iter().filter(is_wanted);
     let addresses = wanted.filter_map(|node| ganeti.notes(&node.name).primary_ip);
@@ -78,7 +78,7 @@ pub fn to_connect(resources: &Resources, ganeti: &GanetiConfig, members: usize) 
 /// `members` nodes all of them may be.
 #[must_use]
 pub fn full_members(resources: &Resources, ganeti: &GanetiConfig, members: usize) -> usize {
-    let there = There::of(resources, ganeti);
+    let there = PacemakerNodes::of(resources, ganeti);
     let fit = ganeti.nodes().len() <= members;
     let is_full =
         |node: &&Node| there.connection(node).is_none() && (node.master_candidate || fit || there.is_member(node));
@@ -87,14 +87,14 @@ pub fn full_members(resources: &Resources, ganeti: &GanetiConfig, members: usize
 
 /// Ganeti's nodes as Pacemaker has them. Pacemaker keeps an entry among its nodes for a remote node whose connection
 /// was removed: that is neither a member nor a connection.
-struct There<'a> {
+struct PacemakerNodes<'a> {
     members: &'a [PacemakerName],
     all: Vec<NodeName>,
     /// Each connection, with the node to which it leads.
     connections: Vec<(&'a Primitive, Option<&'a Node>)>,
 }
 
-impl<'a> There<'a> {
+impl<'a> PacemakerNodes<'a> {
     fn of(resources: &'a Resources, ganeti: &'a GanetiConfig) -> Self {
         let node = |primitive: &Primitive| {
             let name = NodeName::new(&primitive.id).ok()?;
@@ -139,7 +139,7 @@ pub(super) fn remotes(
     members: usize,
     reached: Option<&Reached>,
 ) -> Vec<Part> {
-    let there = There::of(resources, ganeti);
+    let there = PacemakerNodes::of(resources, ganeti);
     let mut parts = Vec::new();
     for node in ganeti.nodes() {
         let part = match there.connection(node) {

@@ -204,7 +204,7 @@ pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), EntryError> {
 
 /// The request that an answer belongs to, as far as the answer is checked against it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Asked<'a> {
+pub struct SentRequest<'a> {
     /// The node that the request was sent to: an answer in another name does not count.
     pub node: &'a NodeName,
     /// Whether it is a master candidate, by the configuration of this node.
@@ -225,7 +225,7 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// [`AnswerError`] if the answer is that of another node or version, or holds what a node cannot report.
-pub fn answer(report: PeerReport, asked: Asked<'_>) -> Result<PeerReport, AnswerError> {
+pub fn answer(report: PeerReport, asked: SentRequest<'_>) -> Result<PeerReport, AnswerError> {
     if report.version != VERSION {
         return Err(AnswerError::Version(report.version));
     }

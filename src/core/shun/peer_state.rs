@@ -7,7 +7,7 @@ use crate::core::grade::Grade;
 
 /// The facts that are known of a peer.
 #[derive(Clone, Debug)]
-pub struct Facts<'a> {
+pub struct PeerFacts<'a> {
     /// Its answer; as an error why it did not answer.
     pub answer: Result<Answer<'a>, &'a str>,
     /// The grade of the proof that it has stopped, and the source, if that memory still holds ([`super::memory`]).
@@ -34,7 +34,7 @@ pub struct Answer<'a> {
 /// Returns the state of the peer. A peer that answers is never taken as proven off, nor left out as one that serves
 /// nothing.
 #[must_use]
-pub fn peer_state(facts: &Facts<'_>) -> PeerState {
+pub fn peer_state(facts: &PeerFacts<'_>) -> PeerState {
     match (&facts.answer, facts.proven) {
         (Ok(answer), _) => match answer.shuns {
             Some(epoch) => PeerState::Shuns { epoch, ruleset_id: answer.ruleset_id.to_owned(), scope: answer.scope },
@@ -55,13 +55,13 @@ mod tests {
     const ANSWER: Answer<'static> =
         Answer { shuns: Some(Epoch(1)), scope: ShunScope::All, ruleset_id: "a", objection: "it is readmitted" };
 
-    fn silent() -> Facts<'static> {
-        Facts { answer: Err("no answer"), proven: None, recorded_offline: false, serves: true }
+    fn silent() -> PeerFacts<'static> {
+        PeerFacts { answer: Err("no answer"), proven: None, recorded_offline: false, serves: true }
     }
 
     #[test]
     fn who_answers_is_taken_by_the_answer_alone() {
-        let facts = |shuns| Facts {
+        let facts = |shuns| PeerFacts {
             answer: Ok(Answer { shuns, ..ANSWER }),
             proven: Some((Grade::Off, "x")),
             recorded_offline: true,
@@ -76,17 +76,17 @@ mod tests {
         assert!(matches!(peer_state(&silent()), PeerState::Unconfirmed(_)));
         for grade in [Grade::Unknown, Grade::Isolated] {
             assert!(
-                matches!(peer_state(&Facts { proven: Some((grade, "x")), ..silent() }), PeerState::Unconfirmed(_)),
+                matches!(peer_state(&PeerFacts { proven: Some((grade, "x")), ..silent() }), PeerState::Unconfirmed(_)),
                 "{grade}"
             );
         }
         for grade in [Grade::Bounded, Grade::Off] {
             assert!(
-                matches!(peer_state(&Facts { proven: Some((grade, "x")), ..silent() }), PeerState::ProvenOff(_)),
+                matches!(peer_state(&PeerFacts { proven: Some((grade, "x")), ..silent() }), PeerState::ProvenOff(_)),
                 "{grade}"
             );
         }
-        assert!(matches!(peer_state(&Facts { recorded_offline: true, ..silent() }), PeerState::ProvenOff(_)));
-        assert_eq!(peer_state(&Facts { serves: false, ..silent() }), PeerState::ServesNothing);
+        assert!(matches!(peer_state(&PeerFacts { recorded_offline: true, ..silent() }), PeerState::ProvenOff(_)));
+        assert_eq!(peer_state(&PeerFacts { serves: false, ..silent() }), PeerState::ServesNothing);
     }
 }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::core::node::NodeName;
-use crate::service::shun::own::{Own, OwnRefusals};
+use crate::service::shun::own::{AddressState, OwnRules};
 use crate::sys::clock::Deadline;
 use crate::sys::nft::unreachable::{is_made_unreachable, make_reachable};
 
@@ -50,15 +50,15 @@ pub(crate) fn check_nodeds(
 /// asks all other nodes.
 pub(crate) fn answers(
     nodes: Addresses,
-    own: &OwnRefusals,
+    own: &OwnRules,
     ask: impl FnOnce(&Addresses) -> BTreeMap<NodeName, bool>,
 ) -> BTreeMap<NodeName, bool> {
-    let of = |wanted: Own| {
+    let of = |wanted: AddressState| {
         let is_so = nodes.iter().filter(move |(_, address)| own.of(**address) == wanted);
         is_so.map(|(node, address)| (node.clone(), *address)).collect::<Addresses>()
     };
-    let mut answers = ask(&of(Own::Open));
-    answers.extend(of(Own::Shunned).into_keys().map(|node| (node, false)));
+    let mut answers = ask(&of(AddressState::Open));
+    answers.extend(of(AddressState::Shunned).into_keys().map(|node| (node, false)));
     answers
 }
 
@@ -134,7 +134,7 @@ mod tests {
         let node = |n: u8| NodeName::new(&format!("n{n}.lab")).unwrap();
         let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));
         let nodes: Addresses = [(node(1), both), (node(2), list), (node(3), kernel), (node(4), none)].into();
-        let of = |own: &OwnRefusals| {
+        let of = |own: &OwnRules| {
             let asked = Cell::new(Vec::new());
             let ask = |open: &Addresses| {
                 asked.set(open.keys().map(ToString::to_string).collect());
@@ -143,9 +143,9 @@ mod tests {
             let answers = answers(nodes.clone(), own, ask);
             (asked.take(), [1, 2, 3, 4].map(|n| answers.get(&node(n)).copied()))
         };
-        let known = OwnRefusals::of_test(&[both, list], Some(&[both, kernel]));
+        let known = OwnRules::of_test(&[both, list], Some(&[both, kernel]));
         assert_eq!(of(&known), (vec!["n2.lab".into(), "n4.lab".into()], [Some(false), Some(true), None, Some(true)]));
-        let unknown = OwnRefusals::of_test(&[both, list], None);
+        let unknown = OwnRules::of_test(&[both, list], None);
         assert_eq!(of(&unknown), (vec!["n3.lab".into(), "n4.lab".into()], [None, None, Some(true), Some(true)]));
     }
 

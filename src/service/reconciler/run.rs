@@ -20,7 +20,7 @@ use crate::core::reconcile::{
     BlockReason, Decision, Memory, Pause, Plan, ReconcileInput, Settings, peer_receipts, reconcile,
 };
 use crate::core::recovery::allocator::HAIL;
-use crate::service::shun::own::OwnRefusals;
+use crate::service::shun::own::OwnRules;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::config_file;
 use crate::sys::ganeti::files::GanetiFilesError;
@@ -217,7 +217,7 @@ impl Reconciler {
         let answers = if asked.is_empty() {
             BTreeMap::new()
         } else {
-            let refusals = OwnRefusals::read(&self.state_dir, deadline);
+            let refusals = OwnRules::read(&self.state_dir, deadline);
             noded_check::answers(asked, &refusals, |open| check_nodeds(open, NODED_PORT, own, deadline))
         };
         for node in &mut state.nodes {

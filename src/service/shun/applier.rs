@@ -27,7 +27,7 @@ use crate::sys::identity;
 use crate::sys::lock::Lock;
 use crate::sys::nft::shun_table::{self, Applied, AppliedRules, ShunnedAddresses};
 use crate::sys::nft::unreachable::make_unreachable;
-use crate::sys::store::{Kept, Store};
+use crate::sys::store::{Store, StoredAt};
 
 /// For how long the master IP of a master that has stopped is made unreachable.
 const GONE_MASTER: Duration = Duration::from_secs(60);
@@ -263,7 +263,7 @@ impl<'a> ShunApplier<'a> {
         let mut shun_list = self.shun_list()?;
         shun_list.0.retain(|node, _| !nodes.contains(node));
         let kept = Store::new(&self.config.state).write(FILE, &shun_list, deadline.left() / 2);
-        let why = kept.map_or_else(|error| Some(error.to_string()), Kept::not_on_disk_reason);
+        let why = kept.map_or_else(|error| Some(error.to_string()), StoredAt::not_on_disk_reason);
         if let Some(why) = why {
             return Err(ShunError::NotForgotten { path: self.file(), why });
         }
@@ -292,7 +292,7 @@ impl<'a> ShunApplier<'a> {
             shun_list.check()?;
             // The other half of the time is for the kernel, and for the answer.
             let kept = store.write(FILE, shun_list, deadline.left() / 2);
-            let why = kept.map_or_else(|error| Some(error.to_string()), Kept::not_on_disk_reason);
+            let why = kept.map_or_else(|error| Some(error.to_string()), StoredAt::not_on_disk_reason);
             not_durable = why.map(|why| format!("{}: {why}", self.file().display()));
             if let Some(why) = &not_durable {
                 tracing::warn!(why, "the shun list is lost at the next boot");

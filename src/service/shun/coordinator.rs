@@ -15,7 +15,7 @@ use crate::core::shun::last_state::KeptReports;
 use crate::core::shun::list::{Epoch, EpochError, ShunEntry, ShunList, ShunScope};
 use crate::core::shun::memory;
 use crate::core::shun::messages::{PeerReport, PeerRequest};
-use crate::core::shun::peer_state::{Answer, Facts, peer_state};
+use crate::core::shun::peer_state::{Answer, PeerFacts, peer_state};
 use crate::service::shun::applier::{self, ShunApplier};
 use crate::service::shun::error::ShunError;
 use crate::service::shun::order_error::OrderError;
@@ -302,7 +302,7 @@ impl<'a> ShunCoordinator<'a> {
         answer: Result<&'b PeerReport, &'b str>,
         answers: &Answers,
         shun_list: &'b ShunList,
-    ) -> Facts<'b> {
+    ) -> PeerFacts<'b> {
         let answer = answer.map(|report| Answer {
             shuns: report.shunned.get(&self.target).copied(),
             scope: report.scopes.get(&self.target).copied().unwrap_or(ShunScope::Tcp),
@@ -315,7 +315,7 @@ impl<'a> ShunCoordinator<'a> {
             memory::still_holds(entry.epoch, &answered, &electorate(network, name)).is_ok()
         };
         let shunned = shun_list.0.get(name).filter(|entry| entry.epoch.is_shunned());
-        Facts {
+        PeerFacts {
             answer,
             proven: shunned.filter(holds).map(|entry| (entry.grade, entry.by.as_str())),
             recorded_offline: member.offline && !is_readmitted(shun_list, name),

@@ -15,7 +15,7 @@ const KERNEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What this host does to packets from and to its peers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OwnRefusals {
+pub struct OwnRules {
     listed: BTreeSet<IpAddr>,
     /// What the kernel drops; `None` if it could not be read, or has damaged rules: then it is unknown.
     kernel: Option<BTreeSet<IpAddr>>,
@@ -23,7 +23,7 @@ pub struct OwnRefusals {
 
 /// The state of this host towards one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Own {
+pub enum AddressState {
     /// No rule of this host stops an answer. A host that answers runs, and a missing answer has its cause there.
     Open,
     /// A refused connection may come from this host's rules. Only an accepted connection is an answer, and a missing
@@ -33,7 +33,7 @@ pub enum Own {
     Shunned,
 }
 
-impl OwnRefusals {
+impl OwnRules {
     /// Reads the shun list in the state directory and the kernel's rules.
     #[must_use]
     pub fn read(state: &Path, deadline: Deadline) -> Self {
@@ -54,14 +54,14 @@ impl OwnRefusals {
     /// Returns the state of this host towards `address`. A list alone drops nothing: its rules may be absent, or leave
     /// this address out.
     #[must_use]
-    pub fn of(&self, address: IpAddr) -> Own {
+    pub fn of(&self, address: IpAddr) -> AddressState {
         let is_listed = self.listed.contains(&address);
         match self.kernel.as_ref().map(|kernel| kernel.contains(&address)) {
-            Some(true) if is_listed => Own::Shunned,
+            Some(true) if is_listed => AddressState::Shunned,
             // The rules are those from before a readmission.
-            Some(true) => Own::Doubtful,
-            None if is_listed => Own::Doubtful,
-            Some(false) | None => Own::Open,
+            Some(true) => AddressState::Doubtful,
+            None if is_listed => AddressState::Doubtful,
+            Some(false) | None => AddressState::Open,
         }
     }
 }
@@ -83,10 +83,13 @@ mod tests {
     #[test]
     fn the_kernel_decides_and_the_list_only_if_the_kernel_is_unknown() {
         let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));
-        let own = OwnRefusals { listed: [both, list].into(), kernel: Some([both, kernel].into()) };
-        let of = |own: &OwnRefusals| [both, list, kernel, none].map(|address| own.of(address));
-        assert_eq!(of(&own), [Own::Shunned, Own::Open, Own::Doubtful, Own::Open]);
-        let unknown = OwnRefusals { kernel: None, ..own };
-        assert_eq!(of(&unknown), [Own::Doubtful, Own::Doubtful, Own::Open, Own::Open]);
+        let own = OwnRules { listed: [both, list].into(), kernel: Some([both, kernel].into()) };
+        let of = |own: &OwnRules| [both, list, kernel, none].map(|address| own.of(address));
+        assert_eq!(of(&own), [AddressState::Shunned, AddressState::Open, AddressState::Doubtful, AddressState::Open]);
+        let unknown = OwnRules { kernel: None, ..own };
+        assert_eq!(
+            of(&unknown),
+            [AddressState::Doubtful, AddressState::Doubtful, AddressState::Open, AddressState::Open]
+        );
     }
 }

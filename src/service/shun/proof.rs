@@ -23,7 +23,7 @@ const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The first round of an epoch, and what was known of the target's self-fencing then.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-struct Kept {
+struct FirstRound {
     round: Round,
     self_fence: KeptReports,
 }
@@ -47,13 +47,13 @@ impl ShunCoordinator<'_> {
         // starts its wait again.
         let take = || Lock::take(&self.config.run.join("shun-rounds.lock"), Deadline::after(LOCK_WAIT)).ok();
         let _lock = if self.is_reading { None } else { take() };
-        let mut kept: BTreeMap<NodeName, Kept> = state_file::read(&path).ok().flatten().unwrap_or_default();
+        let mut kept: BTreeMap<NodeName, FirstRound> = state_file::read(&path).ok().flatten().unwrap_or_default();
         let before = kept.get(self.target());
         let first = first_of(before.map(|kept| &kept.round), last);
         let first = match before.filter(|kept| kept.round == *first) {
             Some(kept) => kept.clone(),
             None => {
-                let new = Kept { round: last.clone(), self_fence: seen.self_fence.clone() };
+                let new = FirstRound { round: last.clone(), self_fence: seen.self_fence.clone() };
                 if !self.is_reading {
                     kept.insert(self.target().clone(), new.clone());
                     // If the round cannot be kept, a later attempt starts its wait again.
@@ -129,7 +129,7 @@ impl ShunCoordinator<'_> {
         }
         entry.grade = entry.grade.max(Grade::Bounded);
         if entry.boot_id.is_none() {
-            let kept: BTreeMap<NodeName, Kept> =
+            let kept: BTreeMap<NodeName, FirstRound> =
                 state_file::read(&rounds_file(&self.config.run)).ok().flatten().unwrap_or_default();
             let report = kept.get(self.target()).and_then(|kept| kept.self_fence.newest().ok());
             entry.boot_id = report.map(|report| report.self_fence.boot_id);

@@ -9,7 +9,7 @@ use crate::core::budget::levels::NODED_ANSWERS;
 use crate::core::config::Config;
 use crate::core::ganeti::network::ClusterNetwork;
 use crate::core::node::NodeName;
-use crate::core::shun::belief::{self, Asked};
+use crate::core::shun::belief::{self, SentRequest};
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, PeerReport, PeerRequest};
 use crate::sys::clock::Deadline;
@@ -109,7 +109,7 @@ impl PeerChannel {
         let is_candidate = self.candidates.contains(node);
         belief::answer(
             report,
-            Asked {
+            SentRequest {
                 node,
                 is_candidate,
                 about: &question.about,

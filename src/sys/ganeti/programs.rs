@@ -79,12 +79,12 @@ pub struct Copy {
     pub nodes: Vec<NodeName>,
     node_list: PathBuf,
     /// The copy in Pacemaker's configuration, or the reason why it cannot be read.
-    kept: Result<Kept, Lacks>,
+    kept: Result<StoredPrograms, Lacks>,
 }
 
 /// What Pacemaker's configuration holds for hosts that are not master candidates.
 #[derive(Clone, Debug)]
-struct Kept {
+struct StoredPrograms {
     /// From the cluster property [`PROPERTY`].
     programs: Option<Programs>,
     /// From the cluster property [`DIGEST_PROPERTY`].
@@ -97,14 +97,14 @@ impl Copy {
     #[must_use]
     pub fn read(data_dir: &Path, cib: &Path) -> Self {
         let kept = match cib::resources(cib) {
-            Ok(Some(resources)) => Ok(Kept::of(&resources)),
+            Ok(Some(resources)) => Ok(StoredPrograms::of(&resources)),
             Ok(None) => Err(Lacks::Cib(format!("there is no {}", cib.display()))),
             Err(error) => Err(Lacks::Cib(error.reason())),
         };
         Self::of(data_dir, kept)
     }
 
-    fn of(data_dir: &Path, kept: Result<Kept, Lacks>) -> Self {
+    fn of(data_dir: &Path, kept: Result<StoredPrograms, Lacks>) -> Self {
         let nodes = Ssconf::new(data_dir).names("node_list").unwrap_or_default();
         Self { nodes, node_list: data_dir.join("ssconf_node_list"), kept }
     }
@@ -171,12 +171,12 @@ impl Copy {
         identity::node_among(&ganeti.names()).is_some_and(|here| !programs.is_candidate(&here))
     }
 
-    fn kept(&self) -> Result<&Kept, Lacks> {
+    fn kept(&self) -> Result<&StoredPrograms, Lacks> {
         self.kept.as_ref().map_err(Clone::clone)
     }
 }
 
-impl Kept {
+impl StoredPrograms {
     fn of(resources: &Resources) -> Self {
         let property = |name| resources.property(&[name]);
         Self {
@@ -200,7 +200,7 @@ pub fn may_fence(data_dir: &Path, cib: &Path, config: &Path) -> Option<MayFence>
     let resources = cib::resources(cib).ok().flatten()?;
     let device = resources.devices().find(|device| device.kind == "fence_ganeti")?;
     let by_option = device.parameters.get("oob_program").map(Path::new);
-    let copy = Copy::of(data_dir, Ok(Kept::of(&resources)));
+    let copy = Copy::of(data_dir, Ok(StoredPrograms::of(&resources)));
     let (may, able) = match files::read_config(data_dir) {
         Ok(ganeti) if !copy.denies(&ganeti) => {
             let of = |program: &Option<PathBuf>| by_option.map(Path::to_owned).or_else(|| program.clone());

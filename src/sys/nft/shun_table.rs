@@ -70,30 +70,30 @@ pub fn apply(
 ) -> Result<Applied, ProgramError> {
     let bridged = has_bridge();
     let found = read(bridged, deadline)?;
-    if wanted.is_empty() && found == Found::Nothing {
+    if wanted.is_empty() && found == TableState::Nothing {
         return Ok(Applied::Unchanged(AppliedRules::default()));
     }
     let commands = match &found {
-        Found::Whole(rules) if rules.addresses == *wanted => return Ok(Applied::Unchanged(rules.clone())),
+        TableState::Whole(rules) if rules.addresses == *wanted => return Ok(Applied::Unchanged(rules.clone())),
         _ if wanted.is_empty() => remove(),
-        Found::Whole(rules) if rules.addresses == *before => change(&rules.addresses, wanted, bridged),
-        Found::Nothing | Found::Damaged | Found::Whole(_) => {
+        TableState::Whole(rules) if rules.addresses == *before => change(&rules.addresses, wanted, bridged),
+        TableState::Nothing | TableState::Damaged | TableState::Whole(_) => {
             remove().into_iter().chain(make(wanted, bridged)).collect()
         }
     };
     nft::apply(&commands, deadline)?;
     match read(bridged, deadline)? {
-        Found::Whole(rules) if rules.addresses == *wanted => Ok(Applied::Done(rules)),
-        Found::Nothing if wanted.is_empty() => Ok(Applied::Done(AppliedRules::default())),
+        TableState::Whole(rules) if rules.addresses == *wanted => Ok(Applied::Done(rules)),
+        TableState::Nothing if wanted.is_empty() => Ok(Applied::Done(AppliedRules::default())),
         found => Err(ProgramError::Failed {
             what: format!("nft: reading back the table {TABLE}"),
             code: 0,
             output: match found {
-                Found::Whole(_) => {
+                TableState::Whole(_) => {
                     "it has other addresses than were applied: does another program change it?".to_owned()
                 }
-                Found::Nothing => "it is absent: does another program flush all rules?".to_owned(),
-                Found::Damaged => "its rules are not those that were made: does another program change it, or is /etc/protocols missing \
+                TableState::Nothing => "it is absent: does another program flush all rules?".to_owned(),
+                TableState::Damaged => "its rules are not those that were made: does another program change it, or is /etc/protocols missing \
                      (Debian: netbase)?"
                         .to_owned(),
             },
@@ -115,9 +115,9 @@ pub fn applied_rules(deadline: Deadline) -> Result<AppliedRules, ProgramError> {
 /// [`ProgramError`] if `nft` fails.
 pub fn applied_rules_if_known(deadline: Deadline) -> Result<Option<AppliedRules>, ProgramError> {
     Ok(match read(has_bridge(), deadline)? {
-        Found::Whole(rules) => Some(rules),
-        Found::Nothing => Some(AppliedRules::default()),
-        Found::Damaged => None,
+        TableState::Whole(rules) => Some(rules),
+        TableState::Nothing => Some(AppliedRules::default()),
+        TableState::Damaged => None,
     })
 }
 
@@ -131,7 +131,7 @@ pub fn allow_noded(address: IpAddr, seconds: u64, deadline: Deadline) -> Result<
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
+enum TableState {
     Nothing,
     /// The table differs from what was made: a chain was flushed, or a rule was deleted.
     Damaged,
@@ -140,17 +140,17 @@ enum Found {
 
 const SCOPES: [(&str, ShunScope); 2] = [("all", ShunScope::All), ("tcp", ShunScope::Tcp)];
 
-fn read(bridged: bool, deadline: Deadline) -> Result<Found, ProgramError> {
-    let Some(listing) = nft::list("inet", TABLE, deadline)? else { return Ok(Found::Nothing) };
-    let Some(mut whole) = whole(&listing, &chains()) else { return Ok(Found::Damaged) };
+fn read(bridged: bool, deadline: Deadline) -> Result<TableState, ProgramError> {
+    let Some(listing) = nft::list("inet", TABLE, deadline)? else { return Ok(TableState::Nothing) };
+    let Some(mut whole) = whole(&listing, &chains()) else { return Ok(TableState::Damaged) };
     if bridged {
-        let Some(listing) = nft::list("bridge", TABLE, deadline)? else { return Ok(Found::Damaged) };
+        let Some(listing) = nft::list("bridge", TABLE, deadline)? else { return Ok(TableState::Damaged) };
         match self::whole(&listing, &bridge_chains()) {
             Some(bridge) if bridge.addresses == whole.addresses => whole.ruleset_id.push_str(&bridge.ruleset_id),
-            _ => return Ok(Found::Damaged),
+            _ => return Ok(TableState::Damaged),
         }
     }
-    Ok(Found::Whole(whole))
+    Ok(TableState::Whole(whole))
 }
 
 /// Returns the shunned addresses in a listing, if its chains and rules are those that were made.

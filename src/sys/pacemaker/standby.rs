@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::core::pacemaker::names::PacemakerName;
-use crate::core::pacemaker::standby::{MARK, MARKED, OURS, Own, STANDBY};
+use crate::core::pacemaker::standby::{MARK, MARKED, OURS, OwnMarks, STANDBY};
 use crate::sys::clock::Deadline;
 use crate::sys::command::{ProgramError, run};
 
@@ -20,7 +20,7 @@ pub fn set(node: &PacemakerName, deadline: Deadline) -> Result<(), ProgramError>
 ///
 /// # Errors
 /// [`ProgramError`] if `crm_attribute` cannot be started, fails or times out.
-pub fn end(node: &PacemakerName, own: Own, deadline: Deadline) -> Result<(), ProgramError> {
+pub fn end(node: &PacemakerName, own: OwnMarks, deadline: Deadline) -> Result<(), ProgramError> {
     if own.standby {
         attribute(node, STANDBY, &["--delete"], deadline)?;
     }

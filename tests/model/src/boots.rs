@@ -14,7 +14,7 @@ use gnt_ha::core::shun::last_state::KeptReports;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::list::{Epoch, ShunScope};
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, Denial};
-use gnt_ha::core::shun::peer_state::{Answer, Facts, peer_state};
+use gnt_ha::core::shun::peer_state::{Answer, PeerFacts, peer_state};
 use gnt_ha::core::shun::readiness::{Boot, may_serve};
 use stateright::{Model, Property};
 
@@ -142,7 +142,7 @@ impl Boots {
         let peer = |number: u8| {
             let is_lost = number == MASTER && state.is_master_lost;
             let shuns = Answer { shuns: Some(EPOCH), scope: ShunScope::All, ruleset_id: "ruleset", objection: "" };
-            let facts = Facts {
+            let facts = PeerFacts {
                 answer: if is_lost { Err("does not answer") } else { Ok(shuns) },
                 proven: (is_lost && state.has_master_ended).then_some((Grade::Bounded, "the model")),
                 recorded_offline: false,

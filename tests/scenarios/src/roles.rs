@@ -7,7 +7,7 @@ use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
-use gnt_ha::core::roles::gone::{Other, must_be_gone, names_old_master};
+use gnt_ha::core::roles::gone::{OtherNode, must_be_gone, names_old_master};
 use gnt_ha::core::roles::master_claims::{
     MasterClaim, MasterStanding, Served, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
 };
@@ -195,9 +195,9 @@ impl World {
             let node = &self.hosts[node];
             !node.is_connected() && node.truly_fenced.last().is_some_and(|(_, grade)| *grade >= Grade::Bounded)
         };
-        let known: Vec<Other> = others
+        let known: Vec<OtherNode> = others
             .iter()
-            .map(|other| Other {
+            .map(|other| OtherNode {
                 name: self.hosts[*other].name.clone(),
                 is_candidate: state.role.candidates.contains(other),
                 votes: votes(*other),

@@ -71,7 +71,7 @@ fn accept(report: PeerReport, is_candidate: bool) -> Result<PeerReport, AnswerEr
     let node = name("n3");
     answer(
         report,
-        Asked {
+        SentRequest {
             node: &node,
             is_candidate,
             about: &[name("n4")],

@@ -56,7 +56,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
         let bytes = if number % 2 == 0 { mutated(&mut dice, &valid) } else { reworded(&mut dice, &valid) };
         let Ok(sent) = serde_json::from_slice::<PeerReport>(&bytes) else { continue };
         read += 1;
-        let asked = Asked {
+        let asked = SentRequest {
             node: &node,
             is_candidate: false,
             about: &about,
@@ -79,7 +79,7 @@ fn no_answer_of_a_regular_node_changes_what_is_remembered() {
             );
         }
         // The receipts of a candidate that lies are taken: only those that were requested, bounded, and of fencings.
-        let of_candidate = Asked { is_candidate: true, ..asked };
+        let of_candidate = SentRequest { is_candidate: true, ..asked };
         for (node, receipts) in answer(sent.clone(), of_candidate).into_iter().flat_map(|accepted| accepted.receipts) {
             assert!(about.contains(&node) && receipts.len() <= power_receipt::EACH_MOST, "{}", shown());
             assert!(receipts.iter().all(|receipt| receipt.by_fencer && receipt.proven_by.len() <= 200), "{}", shown());
