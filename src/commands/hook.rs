@@ -203,7 +203,7 @@ fn collect(event: &Event, paths: &Paths, config_path: &Path) -> Result<Option<Ho
         runs: resources.is_some() && pacemaker::started_ms().is_some(),
         offline: BTreeSet::new(),
         nodes: names.into_iter().collect(),
-        refused: shun_list.shunned().map(|(node, _)| node.clone()).collect(),
+        shunned: shun_list.shunned().map(|(node, _)| node.clone()).collect(),
         readmitted: shun_list
             .0
             .iter()

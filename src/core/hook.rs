@@ -131,7 +131,7 @@ pub struct HookInput {
     /// All nodes of Ganeti.
     pub nodes: BTreeSet<NodeName>,
     /// The nodes that this host shuns.
-    pub refused: BTreeSet<NodeName>,
+    pub shunned: BTreeSet<NodeName>,
     /// The nodes that this host shunned, and that were readmitted since.
     pub readmitted: BTreeSet<NodeName>,
     /// The nodes with gnt-ha's standby, by Pacemaker's names.
@@ -241,7 +241,7 @@ fn may_be_done(event: &Event, state: &HookInput) -> Result<(), ChangeError> {
         return name.map_or(Ok(()), |name| Err(fenced(name)));
     }
     let is_among = |nodes: &BTreeSet<NodeName>| node::find(target, nodes).is_ok();
-    if event.hook == Hook::NodeModify && event.comes_back && is_among(&state.offline) && is_among(&state.refused) {
+    if event.hook == Hook::NodeModify && event.comes_back && is_among(&state.offline) && is_among(&state.shunned) {
         return Err(ChangeError::Shunned(target.clone()));
     }
     Ok(())
@@ -292,11 +292,11 @@ fn plan_offline(event: &Event, state: &HookInput) -> Plan {
     let Some(target) = found.filter(|target| **target != state.here && state.in_use) else { return plan };
     // A node that is shunned already, as after a fencing, is kept shunned by other steps. Asking all nodes again would
     // delay Ganeti's job while a second dead node does not answer.
-    let is_refused = node::find(target, &state.refused).is_ok();
+    let is_shunned = node::find(target, &state.shunned).is_ok();
     // The reconciler's own record after a readmission by the administrator: a node that is shunned again could not be
     // added again.
     let is_let_in = state.is_our_record && node::find(target, &state.readmitted).is_ok();
-    plan.now.extend((state.may_shun && !is_refused && !is_let_in).then(|| HookStep::Shun(target.clone())));
+    plan.now.extend((state.may_shun && !is_shunned && !is_let_in).then(|| HookStep::Shun(target.clone())));
     if state.by_hand == OfflineByHand::Leave || state.is_our_record {
         return plan;
     }

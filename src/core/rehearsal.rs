@@ -208,8 +208,9 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     // role.
     let is_role = |resource: &str| known.role.is_some_and(|role| resource.split(':').next() == Some(role));
     let taken = ends.iter().filter(|(resource, _)| is_role(resource)).map(|(_, end)| *end).max();
-    let looks = known.resources.agents("ganeti-master-role").find_map(|role| interval(&role.id, known.resources));
-    let recorded = taken.unwrap_or_else(|| times.proven()) + looks.unwrap_or_default();
+    let interval_of_monitor =
+        known.resources.agents("ganeti-master-role").find_map(|role| interval(&role.id, known.resources));
+    let recorded = taken.unwrap_or_else(|| times.proven()) + interval_of_monitor.unwrap_or_default();
     steps.push(match &known.record {
         Ok(decision @ Decision::Offline { proof, .. }) if proven => {
             // The proof does not exist yet, so its source is left out.

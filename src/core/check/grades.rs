@@ -199,7 +199,7 @@ fn of_levels(view: &CheckInput, ganeti: &GanetiConfig, node: &NodeName) -> Achie
             let (proves, objection) = match device.driver.proves() {
                 Some(proves) if answered => (proves, None),
                 Some(_) => (Grade::Unknown, None),
-                None => refused(view, ganeti, config, node),
+                None => of_shunning(view, ganeti, config, node),
             };
             grade = grade.min(proves);
             why = why.or(objection);
@@ -220,7 +220,12 @@ fn of_levels(view: &CheckInput, ganeti: &GanetiConfig, node: &NodeName) -> Achie
 
 /// Returns the grade that shunning could prove of a node, and why it is not higher. The nodes that would have to shun
 /// it have just answered. Its self-fencing is judged as if they all shunned it.
-fn refused(view: &CheckInput, ganeti: &GanetiConfig, config: &Config, target: &NodeName) -> (Grade, Option<String>) {
+fn of_shunning(
+    view: &CheckInput,
+    ganeti: &GanetiConfig,
+    config: &Config,
+    target: &NodeName,
+) -> (Grade, Option<String>) {
     let Some(Ok(survey)) = &view.survey else { return (Grade::Unknown, None) };
     let is_silent =
         |(name, found): &(&NodeName, &NodeSurvey)| *name != target && matches!(found, NodeSurvey::NoAnswer(_));

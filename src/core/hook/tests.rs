@@ -64,7 +64,7 @@ fn well() -> HookInput {
         runs: true,
         offline: BTreeSet::new(),
         nodes: ["n1.lab", "n2.lab", "n3.lab"].map(name).into(),
-        refused: BTreeSet::new(),
+        shunned: BTreeSet::new(),
         readmitted: BTreeSet::new(),
         standby: BTreeSet::new(),
         is_our_record: false,
@@ -158,8 +158,8 @@ fn who_is_offline_by_hand_is_shunned_and_pacemaker_is_notified() {
     let leave = HookInput { by_hand: OfflineByHand::Leave, ..running.clone() };
     assert_eq!(steps(&offlining(), &leave), "shun=n3.lab update-setup||");
     // A fenced node is shunned since its fencing, and its record must not wait for nodes that do not answer.
-    let refused = HookInput { refused: [name("n3.lab")].into(), ..running.clone() };
-    assert_eq!(steps(&offlining(), &refused), "standby=n3.lab update-setup||");
+    let shunned = HookInput { shunned: [name("n3.lab")].into(), ..running.clone() };
+    assert_eq!(steps(&offlining(), &shunned), "standby=n3.lab update-setup||");
     let not_shunned = HookInput { may_shun: false, ..running.clone() };
     assert_eq!(steps(&offlining(), &not_shunned), "standby=n3.lab update-setup||");
     let elsewhere = HookInput { is_master: false, ..running };
@@ -288,28 +288,28 @@ fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
         seen.fences = fences.iter().map(fence).collect();
         HookInput { seen: Some(seen), wanted: [remote].into(), offline: BTreeSet::new(), ..well() }
     };
-    let refused = |state: &HookInput| plan(&before, state).is_err();
+    let fails = |state: &HookInput| plan(&before, state).is_err();
     let (off, fenced) = (FenceAction::Off, [(FenceAction::Off, FenceStatus::Success)]);
     for member in [Membership::Online, Membership::Unclean, Membership::Absent, Membership::Unknown] {
         let unfenced = [&[][..], &[(off, FenceStatus::Failed), fenced[0]], &[(off, FenceStatus::Pending), fenced[0]]];
         for fences in unfenced {
             let state = with(member, fences);
-            assert!(refused(&state), "{member:?} {fences:?}");
+            assert!(fails(&state), "{member:?} {fences:?}");
             let stopped = HookInput { wanted: BTreeSet::new(), ..state.clone() };
-            assert_eq!(refused(&stopped), member == Membership::Online, "{member:?}: its connection is stopped");
-            assert!(!refused(&HookInput { may_shun: false, ..state.clone() }));
-            assert!(!refused(&HookInput { is_our_record: true, ..state.clone() }));
-            assert!(!refused(&HookInput { by_hand: OfflineByHand::Fence, ..state.clone() }));
+            assert_eq!(fails(&stopped), member == Membership::Online, "{member:?}: its connection is stopped");
+            assert!(!fails(&HookInput { may_shun: false, ..state.clone() }));
+            assert!(!fails(&HookInput { is_our_record: true, ..state.clone() }));
+            assert!(!fails(&HookInput { by_hand: OfflineByHand::Fence, ..state.clone() }));
             let silent = HookInput { seen: None, ..state };
-            assert!(refused(&silent), "Pacemaker did not answer");
-            assert!(!refused(&HookInput { in_use: false, ..silent.clone() }), "no node shuns it");
-            assert!(!refused(&HookInput { is_master: false, ..silent }), "the master decides");
+            assert!(fails(&silent), "Pacemaker did not answer");
+            assert!(!fails(&HookInput { in_use: false, ..silent.clone() }), "no node shuns it");
+            assert!(!fails(&HookInput { is_master: false, ..silent }), "the master decides");
         }
         let connected = matches!(member, Membership::Online | Membership::Unclean);
-        assert_eq!(refused(&with(member, &fenced)), connected, "{member:?}: it was fenced, and lost with that");
+        assert_eq!(fails(&with(member, &fenced)), connected, "{member:?}: it was fenced, and lost with that");
         // The node was switched on after that, and is not connected yet.
         let on = [(FenceAction::On, FenceStatus::Success), fenced[0]];
-        assert_eq!(refused(&with(member, &on)), connected, "{member:?}");
+        assert_eq!(fails(&with(member, &on)), connected, "{member:?}");
     }
     let why = plan(&before, &with(Membership::Absent, &[])).unwrap_err().to_string();
     assert!(why.contains("crm_resource --resource n3.lab --meta --set-parameter target-role"), "{why}");
@@ -365,22 +365,22 @@ fn our_standby_ends_when_ganeti_has_the_node_again() {
 fn a_shunned_node_is_not_added_again() {
     let before =
         |variable: &str, value: &str| event("node-modify", "pre", &[("GANETI_OP_TARGET", "n3.lab"), (variable, value)]);
-    let refused =
-        HookInput { refused: [name("n3.lab")].into(), offline: [name("n3.lab")].into(), shuns: true, ..well() };
+    let shunned =
+        HookInput { shunned: [name("n3.lab")].into(), offline: [name("n3.lab")].into(), shuns: true, ..well() };
     for (variable, value) in
         [("GANETI_OFFLINE", "False"), ("GANETI_DRAINED", "True"), ("GANETI_MASTER_CANDIDATE", "True")]
     {
-        let why = plan(&before(variable, value), &refused).unwrap_err().to_string();
+        let why = plan(&before(variable, value), &shunned).unwrap_err().to_string();
         assert!(why.contains("gnt-ha readmit n3.lab"), "{why}");
         for fine in [
-            HookInput { refused: BTreeSet::new(), ..refused.clone() },
-            HookInput { offline: BTreeSet::new(), ..refused.clone() },
+            HookInput { shunned: BTreeSet::new(), ..shunned.clone() },
+            HookInput { offline: BTreeSet::new(), ..shunned.clone() },
         ] {
             assert_eq!(steps(&before(variable, value), &fine), "||", "{variable}");
         }
     }
     for (variable, value) in [("GANETI_OFFLINE", "True"), ("GANETI_OFFLINE", "None"), ("GANETI_DRAINED", "False")] {
-        assert_eq!(steps(&before(variable, value), &refused), "||", "{variable}={value}");
+        assert_eq!(steps(&before(variable, value), &shunned), "||", "{variable}={value}");
     }
 }
 

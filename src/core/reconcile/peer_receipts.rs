@@ -56,7 +56,11 @@ pub fn add(
 
 /// Returns a host's own receipts of fencings of the nodes in `asked`, the newest [`EACH_MOST`] of each.
 #[must_use]
-pub fn tell(actions: &[ActionRecord], asked: &[NodeName], all: &[NodeName]) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
+pub fn reported(
+    actions: &[ActionRecord],
+    asked: &[NodeName],
+    all: &[NodeName],
+) -> BTreeMap<NodeName, Vec<PowerReceipt>> {
     let of = |node: &NodeName| {
         let mut own = PowerReceipt::all_of(actions, node, all);
         own.retain(|receipt| receipt.by_fencer && !receipt.unfinished);

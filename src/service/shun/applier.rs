@@ -104,7 +104,11 @@ impl<'a> ShunApplier<'a> {
     ///
     /// # Errors
     /// [`ShunError`] as for [`ShunApplier::merge_and_apply`].
-    pub fn learn(&self, lists: &BTreeMap<NodeName, ShunList>, deadline: Deadline) -> Result<Vec<String>, ShunError> {
+    pub fn merge_lists(
+        &self,
+        lists: &BTreeMap<NodeName, ShunList>,
+        deadline: Deadline,
+    ) -> Result<Vec<String>, ShunError> {
         let members = self.members();
         let mut lines = Vec::new();
         let report = self.take(&PeerRequest::requested_by(self.here.clone()), deadline, |own| {

@@ -174,7 +174,7 @@ impl<'a> ShunCoordinator<'a> {
                 since_ms: if is_new { now().wall_ms } else { before.as_ref().map_or(0, |entry| entry.since_ms) },
                 by: before.as_ref().filter(|_| !is_new).map_or_else(|| by.to_owned(), |entry| entry.by.clone()),
             };
-            let seen = self.tell(entry, deadline)?;
+            let seen = self.send(entry, deadline)?;
             // Another node readmitted the target meanwhile, or knew of a readmission that this host had missed. The
             // channel removes the list from a regular node's answer, so such a node moves no epoch.
             let ahead = seen.answers.values().flatten().map(|report| report.shun_list.epoch(&self.target));
@@ -196,7 +196,7 @@ impl<'a> ShunCoordinator<'a> {
     ///
     /// # Errors
     /// [`OrderError`] if this host itself does not apply it.
-    pub fn tell(&self, entry: ShunEntry, deadline: Deadline) -> Result<RoundResult, OrderError> {
+    pub fn send(&self, entry: ShunEntry, deadline: Deadline) -> Result<RoundResult, OrderError> {
         let gone = self.network.master.as_ref() == Some(&self.target)
             && entry.grade >= Grade::Bounded
             && entry.epoch.is_shunned();
@@ -218,7 +218,7 @@ impl<'a> ShunCoordinator<'a> {
     pub fn round(&self, deadline: Deadline) -> Result<RoundResult, OrderError> {
         let entry = self.entry()?.ok_or(OrderError::NotShunned)?;
         if !self.is_reading {
-            return self.tell(entry, deadline);
+            return self.send(entry, deadline);
         }
         let question =
             PeerRequest { about: vec![self.target.clone()], ..PeerRequest::requested_by(self.applier.here().clone()) };

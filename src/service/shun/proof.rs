@@ -134,6 +134,6 @@ impl ShunCoordinator<'_> {
             let report = kept.get(self.target()).and_then(|kept| kept.self_fence.newest().ok());
             entry.boot_id = report.map(|report| report.self_fence.boot_id);
         }
-        self.tell(entry, deadline).map(drop)
+        self.send(entry, deadline).map(drop)
     }
 }

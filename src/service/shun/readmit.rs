@@ -135,7 +135,7 @@ fn known_to_enough(
     deadline: Deadline,
 ) -> Result<Answers, OrderError> {
     let epoch = entry.epoch;
-    let seen = coordinator.tell(entry, deadline)?;
+    let seen = coordinator.send(entry, deadline)?;
     seen.is_known_to_enough(coordinator.target(), epoch).map_err(OrderError::TooFew)?;
     Ok(seen.answers)
 }

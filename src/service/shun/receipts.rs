@@ -55,7 +55,7 @@ pub fn of_here(config: &Config, data_dir: &Path, asked: &[NodeName]) -> Receipts
     }
     let all = Ssconf::new(data_dir).names("node_list").unwrap_or_default();
     let entries = ReceiptLog::new(&config.state).read().map(|contents| contents.entries).unwrap_or_default();
-    peer_receipts::tell(&join_entries(entries, None), asked, &all)
+    peer_receipts::reported(&join_entries(entries, None), asked, &all)
 }
 
 /// Asks `host` for its receipts of `nodes`.

@@ -70,7 +70,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
     let channel = PeerChannel::new(config, &network, data_dir);
     let asked_boottime_ms = now().boottime_ms;
     let answers = channel.ask(&peers, &question(shun_list.clone()), deadline);
-    let mut learnt: BTreeMap<NodeName, ShunList> = BTreeMap::new();
+    let mut lists: BTreeMap<NodeName, ShunList> = BTreeMap::new();
     let mut reports = BTreeMap::from([(applier.here().clone(), own)]);
     let mut synced = SyncResult::default();
     let mut received = Peers::new();
@@ -84,7 +84,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
                 // Only a candidate is trusted about other nodes: the channel removes the list from a regular node's
                 // answer.
                 if network.members.get(&node).is_some_and(|member| member.candidate) {
-                    learnt.insert(node.clone(), report.shun_list.clone());
+                    lists.insert(node.clone(), report.shun_list.clone());
                 }
                 reports.insert(node.clone(), report.clone());
                 received.insert(node, StoredPeerReport { asked_boottime_ms, boot_id: identity::incarnation(), report });
@@ -93,7 +93,7 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
         }
     }
     synced.notes.extend(reports.iter().filter_map(|(node, report)| not_durable(node, report)));
-    synced.notes.extend(applier.learn(&learnt, deadline)?);
+    synced.notes.extend(applier.merge_lists(&lists, deadline)?);
     if let Err(error) =
         peer_reports::keep_peers(&config.state, received, |node| network.members.contains_key(node), deadline)
     {

@@ -81,7 +81,7 @@ impl Scene {
         Config::parse(&text, Path::new("config.toml")).unwrap()
     }
 
-    fn tell(&self, epoch: u64, scope: ShunScope) -> PeerReport {
+    fn send(&self, epoch: u64, scope: ShunScope) -> PeerReport {
         let config = self.config();
         let applier = ShunApplier::new(&config, self.dir.path()).unwrap();
         let entry = ShunEntry {
@@ -148,7 +148,7 @@ fn flows_die_in_both_directions_and_no_other_is_touched() {
     udp.send_to(b"a", (TARGET_ADDRESSES[0], 5405)).unwrap();
     udp_there.recv_from(&mut [0; 9]).unwrap();
 
-    let report = scene.tell(1, ShunScope::All);
+    let report = scene.send(1, ShunScope::All);
     assert_eq!(report.shunned, BTreeMap::from([(node("n3"), Epoch(1))]));
     for (here, there) in &mut flows {
         // The kernel has ended our end. Packets of the other end get no answer, and packets to it do not arrive.
@@ -174,7 +174,7 @@ fn flows_die_in_both_directions_and_no_other_is_touched() {
     with_other.write_all(b"x").unwrap();
     others_end.read_exact(&mut [0]).unwrap();
 
-    assert_eq!(scene.tell(2, ShunScope::All).shunned, BTreeMap::new());
+    assert_eq!(scene.send(2, ShunScope::All).shunned, BTreeMap::new());
     connected(&scene, TARGET_ADDRESSES[0], 7002);
     udp.send_to(b"e", (TARGET_ADDRESSES[0], 5405)).unwrap();
 }
@@ -183,7 +183,7 @@ fn flows_die_in_both_directions_and_no_other_is_touched() {
 #[test]
 fn of_a_node_that_was_seen_off_only_tcp_is_shunned() {
     let scene = Scene::new();
-    scene.tell(1, ShunScope::Tcp);
+    scene.send(1, ShunScope::Tcp);
     assert_eq!(connect(TARGET_ADDRESSES[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
     let udp = UdpSocket::bind((HERE[0], 5405)).unwrap();
     udp.set_read_timeout(Some(CONNECT_TIMEOUT)).unwrap();
@@ -198,9 +198,9 @@ fn of_a_node_that_was_seen_off_only_tcp_is_shunned() {
 #[test]
 fn after_a_flush_the_rules_are_there_again_with_another_ruleset_id() {
     let scene = Scene::new();
-    let first = scene.tell(1, ShunScope::All);
+    let first = scene.send(1, ShunScope::All);
     assert!(matches!(scene.apply(), Applied::Unchanged(_)));
-    assert_eq!(scene.tell(1, ShunScope::All).ruleset_id, first.ruleset_id);
+    assert_eq!(scene.send(1, ShunScope::All).ruleset_id, first.ruleset_id);
     for damage in [
         "nft flush ruleset",
         "nft flush chain inet gnt-ha-shunned output",
@@ -210,14 +210,14 @@ fn after_a_flush_the_rules_are_there_again_with_another_ruleset_id() {
         run(damage);
         assert!(matches!(scene.apply(), Applied::Done(_)), "{damage}");
         assert_eq!(connect(TARGET_ADDRESSES[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused, "{damage}");
-        let after = scene.tell(1, ShunScope::All);
+        let after = scene.send(1, ShunScope::All);
         assert_ne!(after.ruleset_id, first.ruleset_id, "{damage}");
         assert_eq!(after.shunned, first.shunned, "{damage}");
     }
-    let before = scene.tell(1, ShunScope::All);
+    let before = scene.send(1, ShunScope::All);
     run("nft delete element inet gnt-ha-shunned all4 { 192.0.2.2 }");
     assert!(matches!(scene.apply(), Applied::Done(_)));
-    assert_ne!(scene.tell(1, ShunScope::All).ruleset_id, before.ruleset_id, "an address was let through for a moment");
+    assert_ne!(scene.send(1, ShunScope::All).ruleset_id, before.ruleset_id, "an address was let through for a moment");
     assert_eq!(connect(TARGET_ADDRESSES[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }
 
@@ -225,12 +225,12 @@ fn after_a_flush_the_rules_are_there_again_with_another_ruleset_id() {
 #[test]
 fn old_orders_and_own_addresses_change_nothing() {
     let scene = Scene::new();
-    scene.tell(1, ShunScope::All);
-    scene.tell(2, ShunScope::All);
-    assert_eq!(scene.tell(1, ShunScope::All).shunned, BTreeMap::new(), "readmitted since");
-    assert_eq!(scene.tell(3, ShunScope::All).shunned, BTreeMap::from([(node("n3"), Epoch(3))]));
+    scene.send(1, ShunScope::All);
+    scene.send(2, ShunScope::All);
+    assert_eq!(scene.send(1, ShunScope::All).shunned, BTreeMap::new(), "readmitted since");
+    assert_eq!(scene.send(3, ShunScope::All).shunned, BTreeMap::from([(node("n3"), Epoch(3))]));
     run("ip addr add 192.0.2.2/32 dev lo");
-    let report = scene.tell(5, ShunScope::All);
+    let report = scene.send(5, ShunScope::All);
     assert!(report.not_applied[&node("n3")].contains("an address of this host"), "{:?}", report.not_applied);
     assert_eq!(report.shun_list.epoch(&node("n3")), Epoch(3));
 }
@@ -239,12 +239,12 @@ fn old_orders_and_own_addresses_change_nothing() {
 #[test]
 fn an_address_of_another_node_by_now_is_shunned_no_more() {
     let scene = Scene::new();
-    scene.tell(1, ShunScope::All);
+    scene.send(1, ShunScope::All);
     let ganeti = format!("n3 {}\nn4 {}\n", TARGET_ADDRESSES[1], TARGET_ADDRESSES[0]);
     std::fs::write(scene.dir.path().join("ssconf_node_primary_ips"), ganeti).unwrap();
     let refused = || scene.apply().rules().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(refused(), [TARGET_ADDRESSES[1]]);
-    let report = scene.tell(1, ShunScope::All);
+    let report = scene.send(1, ShunScope::All);
     assert!(
         !report.shunned.contains_key(&node("n3")) && report.not_applied[&node("n3")].contains("n4's"),
         "{report:?}"
@@ -257,7 +257,7 @@ fn an_address_of_another_node_by_now_is_shunned_no_more() {
 #[test]
 fn a_damaged_list_readmits_no_node() {
     let scene = Scene::new();
-    scene.tell(1, ShunScope::All);
+    scene.send(1, ShunScope::All);
     std::fs::write(scene.dir.path().join("state/shun-list.json"), "{\"n3\":").unwrap();
     let config = scene.config();
     let applier = ShunApplier::new(&config, scene.dir.path()).unwrap();
@@ -298,7 +298,7 @@ fn what_is_forwarded_is_shunned_too() {
     scene.there(|| run("ip route add 198.51.100.0/24 via 192.0.2.1"));
     let _listener = scene.there(|| TcpListener::bind((TARGET_ADDRESSES[0], 7000)).unwrap());
     in_instance(|| drop(connect("192.0.2.2", 7000).unwrap()));
-    scene.tell(1, ShunScope::All);
+    scene.send(1, ShunScope::All);
     in_instance(|| assert_eq!(connect("192.0.2.2", 7000).unwrap_err(), ErrorKind::ConnectionRefused));
 }
 
@@ -336,9 +336,9 @@ fn what_is_bridged_is_shunned_too() {
     // The kernel lets a new port of a bridge forward only after it has seen the carrier, up to a second later: the first
     // packet may be lost, and TCP sends it again after 1 s and after 3 s.
     assert_eq!(connects(CONNECT_TIMEOUT * 20), Ok(()));
-    scene.tell(1, ShunScope::All);
+    scene.send(1, ShunScope::All);
     // By a reset, if the kernel passes bridged packets to the other tables as well (br_netfilter).
     assert!(connects(CONNECT_TIMEOUT).is_err());
-    scene.tell(2, ShunScope::All);
+    scene.send(2, ShunScope::All);
     assert_eq!(connects(CONNECT_TIMEOUT * 20), Ok(()));
 }

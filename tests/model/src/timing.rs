@@ -271,7 +271,7 @@ impl Timing {
         evaluate_proof(first, last, known(&[address(TARGET)].into(), &list, Ok(&reported), "old"))
     }
 
-    fn hear(&self, state: &mut State, sent: u64) {
+    fn receive(&self, state: &mut State, sent: u64) {
         let answer = |is_confd: bool| if is_confd { CandidateAnswer::Granted } else { CandidateAnswer::Alive };
         let received = state.received.get(&sent).into_iter().flatten();
         let answers: BTreeMap<IpAddr, CandidateAnswer> =

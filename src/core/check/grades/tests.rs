@@ -14,8 +14,8 @@ use crate::core::survey::NodeSurvey;
 /// Returns each note with the numbers of its nodes.
 fn findings_of(scene: Scene) -> Vec<(&'static str, String, String)> {
     let number = |node: &crate::core::node::NodeName| node.short().trim_start_matches('n').to_owned();
-    let tell = |note: Note| (note.name, note.nodes.iter().map(number).collect::<String>(), note.text);
-    notes(&scene.read()).into_iter().map(tell).collect()
+    let shown = |note: Note| (note.name, note.nodes.iter().map(number).collect::<String>(), note.text);
+    notes(&scene.read()).into_iter().map(shown).collect()
 }
 
 fn self_fence(node: u8) -> DatedSelfFenceReport {

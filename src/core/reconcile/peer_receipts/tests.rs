@@ -255,5 +255,5 @@ fn what_left_no_receipt_is_remembered_here_and_reported_to_no_node() {
     let begun =
         PowerReceipt { action: Action::On, outcome: Outcome::Unknown, proven_by, ..receipt("a", NOW, Grade::Unknown) };
     assert_eq!(own, [PowerReceipt { unfinished: true, ..begun }]);
-    assert!(tell(&actions, &[name("n3.lab")], &all())[&name("n3.lab")].is_empty());
+    assert!(reported(&actions, &[name("n3.lab")], &all())[&name("n3.lab")].is_empty());
 }

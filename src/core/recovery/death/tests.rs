@@ -158,21 +158,21 @@ fn an_old_fencing_is_no_proof_of_a_record_by_hand() {
     let blocked =
         NodeState { member: Membership::Absent, fences: offline.fences.clone(), changed_ms: None, ..online(&offline) };
     for master in ["n1.lab", "n2.lab"] {
-        let look = |memory: Memory, at_ms: u64, node: &NodeState| {
+        let decide = |memory: Memory, at_ms: u64, node: &NodeState| {
             let master = Some(NodeName::new(master).unwrap());
             let pause = Some(crate::core::pause::Pause::new("a fan", "root", 1).unwrap());
             let state = ReconcileInput { master, pause, ..input(at_ms, vec![node.clone()]) };
             reconcile(&state, &Settings::default(), memory).memory
         };
-        let memory = look(Memory::default(), fenced_ms - 5_000, &online(&offline));
+        let memory = decide(Memory::default(), fenced_ms - 5_000, &online(&offline));
         let paused = |to_ms: u64| {
             (fenced_ms + 5_000..=to_ms)
                 .step_by(60_000)
-                .fold(memory.clone(), |memory, at_ms| look(memory, at_ms, &blocked))
+                .fold(memory.clone(), |memory, at_ms| decide(memory, at_ms, &blocked))
         };
-        assert_eq!(proven(&offline, &look(paused(NOW), NOW + 10_000, &offline)), None, "{master}");
+        assert_eq!(proven(&offline, &decide(paused(NOW), NOW + 10_000, &offline)), None, "{master}");
         let soon = NodeState { changed_ms: Some(fenced_ms + 90_000), ..offline.clone() };
-        let memory = look(paused(fenced_ms + 80_000), fenced_ms + 95_000, &soon);
+        let memory = decide(paused(fenced_ms + 80_000), fenced_ms + 95_000, &soon);
         assert_eq!(proven(&soon, &memory), Some(fenced_ms), "{master}");
     }
 }

@@ -11,17 +11,17 @@ fn here() -> NodeName {
 
 /// The own claim of n1.
 fn own(serial: u64) -> MasterClaim {
-    MasterClaim { own: true, ..says("n1.lab", "n1.lab", serial) }
+    MasterClaim { own: true, ..claim_of("n1.lab", "n1.lab", serial) }
 }
 
 /// A claim of another candidate.
-fn says(from: &str, master: &str, serial: u64) -> MasterClaim {
+fn claim_of(from: &str, master: &str, serial: u64) -> MasterClaim {
     MasterClaim { own: false, from: from.to_owned(), master: master.to_owned(), serial, shunned: false }
 }
 
 /// A claim of a candidate that names itself.
 fn claims_itself(master: &str, serial: u64) -> MasterClaim {
-    says(master, master, serial)
+    claim_of(master, master, serial)
 }
 
 fn shunned(claim: MasterClaim) -> MasterClaim {
@@ -46,7 +46,7 @@ fn seen_by(node: &str, claims: &[MasterClaim]) -> (NodeName, Vec<MasterClaim>) {
 /// Ganeti issue 1018: the old master returns and still takes itself for the master.
 #[test]
 fn a_stale_master_is_found() {
-    let newer = [own(20), claims_itself("n2.lab", 25), says("n3.lab", "n2.lab", 25)];
+    let newer = [own(20), claims_itself("n2.lab", 25), claim_of("n3.lab", "n2.lab", 25)];
     for served in ALL {
         assert_eq!(standing(&here(), &newer, served), outdated("n2.lab"), "{served:?}");
     }
@@ -58,10 +58,10 @@ fn a_stale_master_is_found() {
         );
     }
     // A failover to n1 has just ended, and the confd of the others has not read its file yet.
-    let late = [own(30), claims_itself("n2.lab", 29), says("n3.lab", "n2.lab", 29)];
+    let late = [own(30), claims_itself("n2.lab", 29), claim_of("n3.lab", "n2.lab", 29)];
     assert_eq!(standing(&here(), &late, Served::Now), MasterStanding::Undisputed);
     for served in ALL {
-        let confirmed = [own(30), says("n3.lab", "n1.lab", 30), claims_itself("n2.lab", 12)];
+        let confirmed = [own(30), claim_of("n3.lab", "n1.lab", 30), claims_itself("n2.lab", 12)];
         assert_eq!(standing(&here(), &confirmed, served), MasterStanding::Undisputed);
     }
 }
@@ -72,8 +72,8 @@ fn a_stale_master_is_found() {
 #[test]
 fn an_older_configuration_never_overrules_a_newer_one() {
     let two = [own(150), claims_itself("n2.lab", 100)];
-    let five = [own(150), claims_itself("n2.lab", 100), says("n3.lab", "n2.lab", 90)];
-    let all_five = [&five[..], &[says("n4.lab", "n2.lab", 149), says("n5.lab", "n2.lab", 149)]].concat();
+    let five = [own(150), claims_itself("n2.lab", 100), claim_of("n3.lab", "n2.lab", 90)];
+    let all_five = [&five[..], &[claim_of("n4.lab", "n2.lab", 149), claim_of("n5.lab", "n2.lab", 149)]].concat();
     for claims in [&two[..], &five, &all_five] {
         for served in [Served::Now, Served::ThisBoot] {
             assert_eq!(standing(&here(), claims, served), MasterStanding::Undisputed, "{claims:?}");
@@ -111,7 +111,7 @@ fn of_nodes_that_do_not_serve_one_may_take_the_role() {
 /// role. It takes nothing from the one that serves, and does not report that it is promoted.
 #[test]
 fn a_fork_is_not_promoted_before_it_serves() {
-    let forked = [own(30), claims_itself("n2.lab", 25), says("n3.lab", "n2.lab", 25)];
+    let forked = [own(30), claims_itself("n2.lab", 25), claim_of("n3.lab", "n2.lab", 25)];
     let unconfirmed = standing(&here(), &forked, Served::Never);
     let who = "n2.lab names n2.lab (serial 25), this node names n1.lab (serial 30)";
     assert_eq!(unconfirmed, MasterStanding::Unconfirmed(who.to_owned()));
@@ -147,7 +147,7 @@ fn a_host_without_answers_is_not_promoted_before_it_serves() {
 /// must not end a master that serves.
 #[test]
 fn one_voice_does_not_end_a_master() {
-    let returned = [own(110), claims_itself("n3.lab", 130), says("n2.lab", "n1.lab", 110)];
+    let returned = [own(110), claims_itself("n3.lab", 130), claim_of("n2.lab", "n1.lab", 110)];
     assert_eq!(standing(&here(), &returned, Served::Now), MasterStanding::Undisputed);
     assert_eq!(disagreement(&here(), &returned), None);
     let of_two = [own(110), claims_itself("n2.lab", 130)];
@@ -157,14 +157,15 @@ fn one_voice_does_not_end_a_master() {
         "of two nodes, the one that serves"
     );
     // A second forked configuration does not change the result.
-    let two_forks = [own(20), claims_itself("n2.lab", 30), claims_itself("n4.lab", 25), says("n3.lab", "n4.lab", 25)];
+    let two_forks =
+        [own(20), claims_itself("n2.lab", 30), claims_itself("n4.lab", 25), claim_of("n3.lab", "n4.lab", 25)];
     assert_eq!(standing(&here(), &two_forks, Served::Now), outdated("n4.lab"));
 }
 
 /// A node that was fenced may return with the newest serial of all; its claims do not count before it is readmitted.
 #[test]
 fn the_word_of_a_shunned_node_never_counts() {
-    let returned = [own(110), shunned(claims_itself("n2.lab", 130)), shunned(says("n3.lab", "n2.lab", 130))];
+    let returned = [own(110), shunned(claims_itself("n2.lab", 130)), shunned(claim_of("n3.lab", "n2.lab", 130))];
     for served in [Served::Now, Served::ThisBoot] {
         assert_eq!(standing(&here(), &returned, served), MasterStanding::Undisputed, "{served:?}");
     }
@@ -198,16 +199,16 @@ fn equal_serials_with_different_masters_name_both() {
         assert_eq!(disputed.new_master(), None, "no candidate is overruled");
     }
     assert_eq!(disagreement(&here(), &tie), None, "full mode ends no master for it");
-    let for_us = [own(101), says("n3.lab", "n1.lab", 101), claims_itself("n2.lab", 101)];
+    let for_us = [own(101), claim_of("n3.lab", "n1.lab", 101), claims_itself("n2.lab", 101)];
     assert_eq!(standing(&here(), &for_us, Served::Never), MasterStanding::Undisputed);
-    let against = [own(101), says("n3.lab", "n2.lab", 101), claims_itself("n2.lab", 101)];
+    let against = [own(101), claim_of("n3.lab", "n2.lab", 101), claims_itself("n2.lab", 101)];
     assert_eq!(standing(&here(), &against, Served::Never), outdated("n2.lab"));
 }
 
 /// Restored from a backup: the other candidates have a newer configuration that names this node.
 #[test]
 fn a_master_that_is_behind_does_not_lead_with_its_old_copy() {
-    let restored = [own(50), says("n2.lab", "n1.lab", 150), says("n3.lab", "n1.lab", 149)];
+    let restored = [own(50), claim_of("n2.lab", "n1.lab", 150), claim_of("n3.lab", "n1.lab", 149)];
     for served in IDLE {
         assert_eq!(standing(&here(), &restored, served), MasterStanding::Behind);
     }
@@ -224,9 +225,10 @@ fn a_master_that_is_behind_does_not_lead_with_its_old_copy() {
 fn a_majority_of_newer_configurations_is_a_disagreement() {
     let found = |claims: &[MasterClaim]| disagreement(&here(), claims).map(|failure| failure.found);
     assert_eq!(found(&[own(5)]), None);
-    assert_eq!(found(&[own(5), says("n2.lab", "N1.lab", 5)]), None);
-    assert_eq!(found(&[own(5), claims_itself("n2.lab", 6), says("n3.lab", "n1.lab", 5)]), None);
-    let against = [own(5), claims_itself("n2.lab", 6), says("n3.lab", "n2.lab", 6), says("n4.lab", "n1.lab", 5)];
+    assert_eq!(found(&[own(5), claim_of("n2.lab", "N1.lab", 5)]), None);
+    assert_eq!(found(&[own(5), claims_itself("n2.lab", 6), claim_of("n3.lab", "n1.lab", 5)]), None);
+    let against =
+        [own(5), claims_itself("n2.lab", 6), claim_of("n3.lab", "n2.lab", 6), claim_of("n4.lab", "n1.lab", 5)];
     let text = "2 of 3 candidates name n2.lab in a newer configuration (serial 6, here 5)";
     assert_eq!(found(&against).as_deref(), Some(text));
 }
@@ -236,10 +238,10 @@ fn a_majority_of_newer_configurations_is_a_disagreement() {
 fn the_most_recent_candidate_is_preferred() {
     let score =
         |claims: &[MasterClaim]| promotion_score(NodeRole::Candidate, &MasterStanding::Undisputed, claims, None);
-    assert_eq!(score(&[own(40), says("n2.lab", "n1.lab", 40)]), Some(1000));
-    assert_eq!(score(&[own(37), says("n2.lab", "n1.lab", 40)]), Some(997));
-    assert_eq!(score(&[own(0), says("n2.lab", "x", u64::MAX)]), Some(1));
-    assert_eq!(score(&[says("n2.lab", "n1.lab", 40)]), Some(1), "an own copy of unknown age: after all others");
+    assert_eq!(score(&[own(40), claim_of("n2.lab", "n1.lab", 40)]), Some(1000));
+    assert_eq!(score(&[own(37), claim_of("n2.lab", "n1.lab", 40)]), Some(997));
+    assert_eq!(score(&[own(0), claim_of("n2.lab", "x", u64::MAX)]), Some(1));
+    assert_eq!(score(&[claim_of("n2.lab", "n1.lab", 40)]), Some(1), "an own copy of unknown age: after all others");
     assert_eq!(score(&[]), Some(1));
     assert_eq!(promotion_score(NodeRole::Other, &MasterStanding::Undisputed, &[own(40)], None), None);
     assert_eq!(
@@ -247,9 +249,9 @@ fn the_most_recent_candidate_is_preferred() {
         None,
         "a stale master is not chosen"
     );
-    assert_eq!(newer_copy(Some(37), &[says("n2.lab", "n1.lab", 40)]), Some((37, 40)));
-    assert_eq!(newer_copy(Some(41), &[says("n2.lab", "n1.lab", 40)]), None);
-    let unknown = newer_copy(None, &[says("n2.lab", "n1.lab", 40)]);
+    assert_eq!(newer_copy(Some(37), &[claim_of("n2.lab", "n1.lab", 40)]), Some((37, 40)));
+    assert_eq!(newer_copy(Some(41), &[claim_of("n2.lab", "n1.lab", 40)]), None);
+    let unknown = newer_copy(None, &[claim_of("n2.lab", "n1.lab", 40)]);
     assert_eq!(unknown, Some((0, 40)), "a copy of unknown age is not the newest");
 }
 
@@ -294,19 +296,19 @@ fn a_newer_configuration_that_was_missed_twice_is_remembered() {
 fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
     let far = 100 + AHEAD_MOST + 1;
     for serial in [far, 1 << 60, u64::MAX] {
-        let lie = [own(100), says("n3.lab", "n4.lab", serial)];
+        let lie = [own(100), claim_of("n3.lab", "n4.lab", serial)];
         assert_eq!(update_newer_config(None, 100, &lie), None, "{serial}");
         assert_eq!(unlikely(100, &lie), Some(&lie[1]), "it is reported");
         assert_eq!(newer_copy(Some(100), &lie), Some((100, serial)), "it may be true");
-        let beside = [own(100), says("n3.lab", "n4.lab", serial), claims_itself("n2.lab", 150)];
+        let beside = [own(100), claim_of("n3.lab", "n4.lab", serial), claims_itself("n2.lab", 150)];
         assert_eq!(
             update_newer_config(None, 100, &beside),
             Some(NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false })
         );
-        let two = [own(100), says("n3.lab", "n2.lab", serial), claims_itself("n2.lab", serial)];
+        let two = [own(100), claim_of("n3.lab", "n2.lab", serial), claims_itself("n2.lab", serial)];
         assert_eq!(update_newer_config(None, 100, &two).map(|newer| newer.serial), Some(serial), "away for years");
         assert_eq!(unlikely(100, &two), None);
-        let shunned = [own(100), says("n3.lab", "n2.lab", serial), shunned(claims_itself("n2.lab", serial))];
+        let shunned = [own(100), claim_of("n3.lab", "n2.lab", serial), shunned(claims_itself("n2.lab", serial))];
         assert_eq!(update_newer_config(None, 100, &shunned), None, "a shunned node confirms nothing");
     }
     let near = [own(100), claims_itself("n2.lab", far - 1)];

@@ -123,7 +123,7 @@ impl Model for Timing {
                 let received = state.received.entry(sent).or_default().entry(number).or_insert(is_confd);
                 // A signed answer counts more, whichever comes first.
                 *received |= is_confd;
-                self.hear(&mut state, sent);
+                self.receive(&mut state, sent);
             }
             Action::Check => {
                 state.has_checked =
