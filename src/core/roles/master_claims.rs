@@ -249,7 +249,7 @@ pub const MASTER_SCORE: i32 = 10_000;
 /// Returns the score with which this node offers itself for promotion, by how recent its configuration is; `None` if it
 /// cannot become master. `offered` is the score that it published last.
 ///
-/// A master that is [outdated](Standing::Outdated) has old files: it cannot take the role before Ganeti has sent it new
+/// A master that is [outdated](MasterStanding::Outdated) has old files: it cannot take the role before Ganeti has sent it new
 /// ones. A master whose standing is in doubt comes after every master that serves. If two nodes take themselves for the
 /// master, the later one has the higher score, until the first one has run its monitor.
 ///
