@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
-use std::fs::File;
+use std::env;
+use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
@@ -73,6 +77,27 @@ fn a_part_that_fails_ends_those_beside_it() {
     let (output, text) = run(&["--beside", "exec sleep 600", "exit 5", "echo never"]);
     assert_eq!(output.status.code(), Some(5));
     assert!(text.ends_with("ended  exec sleep 600 (beside)\n"), "{text}");
+}
+
+/// A part that was not yet a process group was left behind: it ran for ever on a loaded machine.
+#[test]
+fn a_part_that_has_just_begun_is_ended() {
+    let dir = TempDir::new().unwrap();
+    let slow = dir.path().join("setsid");
+    let pid = dir.path().join("pid");
+    let text = format!("#!/bin/sh\necho $$ >{}\nsleep 0.3\nexec /usr/bin/setsid \"$@\"\n", pid.display());
+    fs::write(&slow, text).unwrap();
+    fs::set_permissions(&slow, Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", dir.path().display(), env::var("PATH").unwrap());
+    let fail = format!("until [ -s {} ]; do sleep 0.01; done; exit 5", pid.display());
+    let output = Command::new(SCRIPT).args(["--beside", "exec sleep 600", &fail]).env("PATH", path).output().unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    let process = Path::new("/proc").join(fs::read_to_string(&pid).unwrap().trim());
+    let end = Instant::now() + Duration::from_secs(10);
+    while process.exists() {
+        assert!(Instant::now() < end, "{} runs on", process.display());
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Sends a signal to the foreground's process group, as Ctrl-C does. A shell's background processes ignore it by
