@@ -12,6 +12,7 @@ use super::paths::Paths;
 use super::{check, setup};
 use crate::core::check::Severity;
 use crate::core::config::Config;
+use crate::core::ganeti::config::Node;
 use crate::core::ganeti::tags::{OfflineByHand, Tags};
 use crate::core::hook::{Event, Hook, HookInput, HookStep, Plan, fencing_objection, plan};
 use crate::core::node::{self, NodeName};
@@ -19,7 +20,8 @@ use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::{Pairs, Resources};
 use crate::core::pacemaker::standby::own;
 use crate::core::reconcile::{BlockReason, Decision, Fence, FenceStatus};
-use crate::core::recovery::guard::LockedInstance;
+use crate::core::recovery::guard::{GuardError, LockedInstance};
+use crate::core::recovery::role_job;
 use crate::core::setup::is_in_use;
 use crate::core::shun::list::ShunScope;
 use crate::core::shun::readiness::may_serve;
@@ -170,8 +172,17 @@ fn guard_start(locked: &LockedInstance, master: Option<NodeName>, paths: &Paths)
         return Ok(());
     }
     let ganeti = files::read_config(&paths.data_dir).map_err(|error| unknown(error.into()))?;
-    let offline = ganeti.nodes().iter().filter(|node| node.offline).map(|node| node.name.clone()).collect();
-    Ok(locked.check(&answer, &offline, reconciler.start_block()).map_err(|error| unknown(error.into()))??)
+    let version = |node: &Node| (node.name.clone(), ganeti.notes(&node.name).version);
+    let offline = ganeti.nodes().iter().filter(|node| node.offline).map(version).collect();
+    let checked = locked.check(&answer, &offline, reconciler.start_block()).map_err(|error| unknown(error.into()))?;
+    let Err(GuardError::OnlineSince { off, .. }) = &checked else { return Ok(checked?) };
+    // Its record may have changed in other ways: the queue shows that.
+    let asked =
+        Luxi::connect(luxi, Deadline::after(STEP_TIMEOUT)).and_then(|mut luxi| luxi.query_large(&role_job::query()));
+    let answer = asked.map_err(|error| unknown(error.into()))?;
+    let uuid = |node: &Node| (node.name.clone(), ganeti.notes(&node.name).version.map(|version| version.uuid));
+    let nodes = ganeti.nodes().iter().map(uuid).collect();
+    if role_job::recorded_by_us(&answer, &nodes, role_job::COLUMNS).contains(off) { Ok(()) } else { Ok(checked?) }
 }
 
 fn nothing_failed(failed: Vec<CommandError>, is_well: bool) -> Result<bool, CommandError> {

@@ -110,6 +110,7 @@ mod tests {
             moves_again: false,
             starts_per_host: 4,
             failed_on: BTreeSet::new(),
+            off_version: None,
         };
         let plan = RecoveryPlan {
             starts: vec![start],

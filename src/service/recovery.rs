@@ -15,6 +15,7 @@ use crate::core::recovery::instance_breaker::InstanceBreaker;
 use crate::core::recovery::live::{DESCRIBE, LIST, LiveInstances, Question};
 use crate::core::recovery::plan::{RecoveryPlan, plan};
 use crate::core::recovery::queue::{BadQueue, Job, JobKind, record_jobs};
+use crate::core::recovery::role_job::own_records;
 use crate::core::recovery::start_node::AllocatorRequest;
 use crate::core::recovery::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings};
 use crate::sys::clock::Deadline;
@@ -101,7 +102,9 @@ pub fn collect(sources: Sources<'_>, deadline: Deadline) -> Result<Collected, Re
     let has_starts = jobs.iter().any(|job| job.kind == JobKind::OwnStart && job.status.is_unfinished());
     let sources = Sources { may_except: sources.may_except && has_starts, ..sources };
     let (live, calls) = ask_nodes(sources, &config, deadline.at_most(NODES_ANSWER));
-    let input = input(sources, jobs, &config, &live)?;
+    let nodes = config.nodes();
+    let uuids = nodes.into_iter().map(|node| (node.name, node.version.map(|version| version.uuid))).collect();
+    let input = input(sources, jobs, &config, &live, &own_records(&answer, &uuids))?;
     let (luxi, hail) = (sources.luxi.to_owned(), sources.hail.to_owned());
     let data_dir = sources.data_dir.to_owned();
     Ok(Collected { input, records: record_jobs(&answer), config, live, calls, data_dir, luxi, hail })
@@ -157,6 +160,7 @@ fn input(
     jobs: Vec<Job>,
     config: &RecoveryConfig,
     live: &LiveInstances,
+    recorded_by_us: &BTreeSet<NodeName>,
 ) -> Result<RecoveryInput, RecoveryError> {
     let Sources { state, decided, addresses, shunned, .. } = sources;
     let mut nodes = Vec::new();
@@ -164,7 +168,8 @@ fn input(
         // A node that was added in this moment is seen at the next time.
         let Some(seen) = state.nodes.iter().find(|seen| seen.ganeti.name == node.name) else { continue };
         let is_shunned = addresses.get(&node.name).is_some_and(|address| shunned.contains(address));
-        let live = LiveNodeState { running: live.running.get(&node.name).cloned(), is_shunned };
+        let running = live.running.get(&node.name).cloned();
+        let live = LiveNodeState { running, is_shunned, is_recorded_by_us: recorded_by_us.contains(&node.name) };
         let decision = decision(decided, &node.name);
         nodes.push(recovery_node(node, seen, decision, &decided.memory, live));
     }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::record_version::RecordVersion;
 use crate::core::node::{self, NoSuchNode, NodeName};
 
 /// The values of `version` that are understood: Ganeti 3.x writes 3000000 and up (`CONFIG_VERSION`).
@@ -36,13 +37,15 @@ pub enum Owner {
     Group(String),
 }
 
-/// Tags, times and addresses of a node.
+/// Tags, times, version and addresses of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     /// The tags of the node.
     pub tags: Vec<String>,
     /// When its record was last written (`mtime`), in milliseconds since 1970.
     pub changed_ms: Option<u64>,
+    /// The version of its record.
+    pub version: Option<RecordVersion>,
     /// Its address in the primary network, where its noded listens.
     pub primary_ip: Option<IpAddr>,
 }
@@ -126,6 +129,8 @@ struct RawNode {
     #[serde(default)]
     mtime: Option<f64>,
     #[serde(default)]
+    serial_no: Option<u64>,
+    #[serde(default)]
     primary_ip: Option<String>,
 }
 
@@ -161,13 +166,14 @@ const fn yes() -> bool {
 }
 
 impl RawNode {
-    fn notes(&self) -> Notes {
+    fn notes(&self, uuid: &str) -> Notes {
         let milliseconds = self.mtime.filter(|mtime| mtime.is_finite() && *mtime >= 0.0).map(|mtime| mtime * 1000.0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
         let changed_ms = milliseconds.map(|milliseconds| milliseconds as u64);
         Notes {
             tags: self.tags.clone(),
             changed_ms,
+            version: self.serial_no.map(|serial| RecordVersion { uuid: uuid.to_owned(), serial }),
             primary_ip: self.primary_ip.as_deref().and_then(|ip| ip.parse().ok()),
         }
     }
@@ -189,7 +195,7 @@ impl GanetiConfig {
         }
         let master = raw.nodes.get(&raw.cluster.master_node).map(|node| node.name.clone());
         let cluster_program = raw.cluster.ndparams.oob_program.as_deref();
-        let notes = raw.nodes.values().map(|node| (node.name.clone(), node.notes())).collect();
+        let notes = raw.nodes.iter().map(|(uuid, node)| (node.name.clone(), node.notes(uuid))).collect();
         let mut nodes: Vec<Node> = raw
             .nodes
             .into_values()

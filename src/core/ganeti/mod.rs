@@ -8,5 +8,6 @@ pub mod network;
 pub mod offline_job;
 pub mod oob;
 pub mod programs;
+pub mod record_version;
 pub mod ssconf;
 pub mod tags;

@@ -112,7 +112,8 @@ impl<'a> NodeJudge<'a> {
             if open.iter().any(|proof| !proof.is_planned) && known.offline != Some(true) {
                 self.memory.breaker.recorded(name);
             }
-            known.note_record((seen.as_slice(), counting.as_slice()), node.changed_ms, self.watched, self.state.now);
+            let is_shortly_before = |proof: &Proof| is_shortly_before_record(node, proof);
+            known.note_record((&seen, &counting), node, is_shortly_before, (self.watched, self.state.now));
             // Only the newest fencing shows the power: if its time is out of bounds, an older one is all the more out of date.
             let newest_ms = seen.iter().map(|proof| proof.at_ms).max();
             let of_power: Vec<Proof> = seen
@@ -138,6 +139,7 @@ impl<'a> NodeJudge<'a> {
             wish
         };
         known.offline = Some(node.ganeti.offline);
+        known.version.clone_from(&node.version);
         known.had_tag = node.drained_by_us;
         known.un_drained &= known.had_tag && !node.ganeti.offline;
         // A node that is readmitted and does not join has not left.

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::block_reason::BlockReason;
 use super::proof::{First, Proof, ProofSource};
+use super::state::NodeState;
 use crate::core::breaker::{Breaker, Limits};
+use crate::core::ganeti::record_version::{RecordVersion, stayed_offline};
 use crate::core::node::NodeName;
 use crate::core::receipt::Timestamp;
 
@@ -58,6 +60,9 @@ pub(super) struct NodeMemory {
     record: Option<OfflineRecord>,
     /// Ganeti's `offline` flag at the last reconciliation; `None` before the first.
     pub(super) offline: Option<bool>,
+    /// The version of Ganeti's record of the node at the last reconciliation, if it was known.
+    #[serde(default)]
+    pub(super) version: Option<RecordVersion>,
     /// Whether the node was seen in Pacemaker's membership since it was last recorded offline: only then can it leave.
     pub(super) was_member: bool,
     /// Whether another program or the administrator undid gnt-ha's drain: a drain of now is not gnt-ha's.
@@ -76,6 +81,9 @@ struct OfflineRecord {
     /// Keys of the fencings on which it rests, with the time when each was first seen here, in milliseconds since 1970. None
     /// of them was settled when the node was first seen recorded offline, or it was first seen later.
     keys: BTreeMap<String, u64>,
+    /// Those of the keys after which the node may have been online in Ganeti, for all that was seen here.
+    #[serde(default)]
+    uncertain: BTreeSet<String>,
     /// When Ganeti last wrote the node's record, in milliseconds since 1970, at the last reconciliation.
     changed_ms: Option<u64>,
 }
@@ -136,6 +144,13 @@ impl Memory {
         self.nodes.get(node).is_some_and(|known| known.rests_on(proof))
     }
 
+    /// Returns whether the node was certainly not online in Ganeti between this fencing and the last reconciliation. If not,
+    /// it may have been readmitted, have started its instances, and have been recorded offline by hand while it runs.
+    #[must_use]
+    pub fn is_certain(&self, node: &NodeName, proof: &Proof) -> bool {
+        self.nodes.get(node).is_some_and(|known| known.is_certain(proof))
+    }
+
     /// Returns when the fencing was first seen here, in milliseconds since 1970 (wall clock of this host); `None` if it is
     /// unknown. The proof itself is dated by the clock of another host.
     #[must_use]
@@ -194,28 +209,43 @@ impl NodeMemory {
     /// If the last reconciliation was not a moment ago (`watched` is false), the node may have been fenced, readmitted and
     /// recorded offline by hand since: no new fencing counts then, and those of before only if Ganeti has not written
     /// the record since.
+    ///
+    /// Between two reconciliations, a node may be readmitted and recorded offline again, too. Unless the version of its
+    /// record excludes that, the fencings are uncertain. `is_shortly_before` returns whether the record was written so
+    /// shortly after a fencing that nothing was started in between.
     pub(super) fn note_record(
         &mut self,
         (seen, counting): (&[Proof], &[Proof]),
-        changed_ms: Option<u64>,
-        watched: bool,
-        now: Timestamp,
+        node: &NodeState,
+        is_shortly_before: impl Fn(&Proof) -> bool,
+        (watched, now): (bool, Timestamp),
     ) {
+        let changed_ms = node.changed_ms;
+        let stayed = stayed_offline(self.version.as_ref(), self.offline == Some(true), node.version.as_ref());
         let before = self.record.take().filter(|_| self.offline == Some(true));
         let is_same = |before: &OfflineRecord| watched || changed_ms.is_some() && before.changed_ms == changed_ms;
-        let mut keys = before.filter(is_same).map(|before| before.keys).unwrap_or_default();
+        let OfflineRecord { mut keys, mut uncertain, .. } = before.filter(is_same).unwrap_or_default();
+        if !stayed {
+            uncertain.extend(keys.keys().cloned());
+        }
         if watched && self.offline.is_some() {
             for proof in counting.iter().filter(|proof| !proof.is_planned) {
                 let noticed_ms = self.noticed_ms(proof, now).unwrap_or(now.wall_ms);
                 keys.extend(proof.keys.iter().map(|key| (key.clone(), noticed_ms)));
+                if !(stayed && is_shortly_before(proof)) {
+                    uncertain.extend(proof.keys.iter().cloned());
+                }
             }
         }
         for proof in seen {
             if let Some(noticed_ms) = proof.keys.iter().filter_map(|key| keys.get(key)).min().copied() {
                 keys.extend(proof.keys.iter().map(|key| (key.clone(), noticed_ms)));
             }
+            if proof.keys.iter().any(|key| uncertain.contains(key)) {
+                uncertain.extend(proof.keys.iter().cloned());
+            }
         }
-        self.record = Some(OfflineRecord { keys, changed_ms });
+        self.record = Some(OfflineRecord { keys, uncertain, changed_ms });
     }
 
     /// Notes that the node is online.
@@ -225,6 +255,11 @@ impl NodeMemory {
 
     fn rests_on(&self, proof: &Proof) -> bool {
         self.record.as_ref().is_some_and(|record| proof.keys.iter().any(|key| record.keys.contains_key(key)))
+    }
+
+    fn is_certain(&self, proof: &Proof) -> bool {
+        self.rests_on(proof)
+            && self.record.as_ref().is_some_and(|record| proof.keys.iter().all(|key| !record.uncertain.contains(key)))
     }
 
     fn noticed_ms(&self, proof: &Proof, now: Timestamp) -> Option<u64> {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::core::breaker::Limits;
 use crate::core::ganeti::config::Node;
+use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::ganeti::tags::Tags;
 use crate::core::grade::Grade;
 use crate::core::history::ActionRecord;
@@ -148,6 +149,8 @@ pub struct NodeState {
     pub ganeti: Node,
     /// When Ganeti last wrote this node's record (`mtime`), in milliseconds since 1970: no readmission is later.
     pub changed_ms: Option<u64>,
+    /// The version of this node's record, if Ganeti's configuration has it.
+    pub version: Option<RecordVersion>,
     /// Whether the node has gnt-ha's drain tag ([`DRAINED_BY_US`](super::jobs::DRAINED_BY_US)). The tag is set after
     /// the drain, in the same job.
     pub drained_by_us: bool,

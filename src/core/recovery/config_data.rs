@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::instance::{AdminState, Instance, InstanceName};
 use super::template::DiskTemplate;
+use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::ganeti::tags::RECOVER;
 use crate::core::node::NodeName;
 
@@ -79,6 +80,8 @@ pub(super) struct RawNode {
     #[serde(default)]
     pub(super) tags: Vec<String>,
     #[serde(default)]
+    serial_no: Option<u64>,
+    #[serde(default)]
     ndparams: Parameters,
 }
 
@@ -147,6 +150,8 @@ pub struct ConfigNode {
     pub drained: bool,
     /// Whether the node may run instances.
     pub vm_capable: bool,
+    /// The version of its record; `None` if it is unknown.
+    pub version: Option<RecordVersion>,
 }
 
 /// The DRBD disks of an instance.
@@ -235,13 +240,14 @@ impl RecoveryConfig {
         let group = |uuid: &String| self.nodegroups.get(uuid).map(|group| group.name.clone()).unwrap_or_default();
         let mut nodes: Vec<ConfigNode> = self
             .nodes
-            .values()
-            .map(|node| ConfigNode {
+            .iter()
+            .map(|(uuid, node)| ConfigNode {
                 name: node.name.clone(),
                 group: group(&node.group),
                 offline: node.offline,
                 drained: node.drained,
                 vm_capable: node.vm_capable,
+                version: node.serial_no.map(|serial| RecordVersion { uuid: uuid.clone(), serial }),
             })
             .collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));

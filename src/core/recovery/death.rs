@@ -6,6 +6,7 @@ use super::config_data::ConfigNode;
 use super::instance::InstanceName;
 use super::report::RunningReport;
 use super::state::{DeathProof, NodeRecord, RecoveryInput, RecoveryNode, Suspicion};
+use crate::core::ganeti::record_version::stayed_offline;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::state::{FenceStatus, Membership};
@@ -19,6 +20,8 @@ pub struct LiveNodeState {
     pub running: Option<BTreeSet<InstanceName>>,
     /// Whether this host has the node on its shun list.
     pub is_shunned: bool,
+    /// Whether gnt-ha's own record is the last operation of the job queue that may have put the node offline or online.
+    pub is_recorded_by_us: bool,
 }
 
 /// Returns the state of a node: its record as `config` has it, its proof and suspicion as the reconciliation's state
@@ -33,23 +36,32 @@ pub fn recovery_node(
 ) -> RecoveryNode {
     // The record of this moment is not in `seen`.
     let recorded_ms = seen.changed_ms.filter(|_| config.offline && !matches!(decision, Some(Decision::Offline { .. })));
-    let (record, proof) = match decision {
+    let LiveNodeState { running, is_shunned, is_recorded_by_us } = live;
+    // The configuration is newer than `seen`.
+    let stayed = stayed_offline(seen.version.as_ref(), seen.ganeti.offline, config.version.as_ref());
+    let (record, proof, is_certain) = match decision {
         // The job of this decision has ended since: `seen` is older than its record.
-        Some(Decision::Offline { proof, .. }) if config.offline => (NodeRecord::Offline, Some(proof.clone())),
-        Some(Decision::Offline { proof, .. }) => (NodeRecord::BeingRecorded, Some(proof.clone())),
-        _ if config.offline => (NodeRecord::Offline, proof_of_record(seen, memory)),
-        _ => (NodeRecord::Online, None),
+        Some(Decision::Offline { proof, .. }) if config.offline => (NodeRecord::Offline, Some(proof.clone()), stayed),
+        Some(Decision::Offline { proof, .. }) => (NodeRecord::BeingRecorded, Some(proof.clone()), true),
+        _ if config.offline => {
+            let found = proof_of_record(seen, memory, is_recorded_by_us);
+            let is_certain = found.as_ref().is_some_and(|proof| stayed && memory.is_certain(&seen.ganeti.name, proof));
+            (NodeRecord::Offline, found, is_certain)
+        }
+        _ => (NodeRecord::Online, None, false),
     };
-    let LiveNodeState { running, is_shunned } = live;
+    // gnt-ha recorded it on a proof, and it was not put online since.
+    let is_of_record = is_certain || is_recorded_by_us;
     let answers = seen.answers == Some(true) || running.is_some();
     RecoveryNode {
         name: config.name,
         group: config.group,
         record,
         recorded_ms,
+        version: config.version,
         drained: config.drained,
         vm_capable: config.vm_capable,
-        proof: proof.map(|proof| death(&proof, memory.noticed_ms(&seen.ganeti.name, &proof))),
+        proof: proof.map(|proof| death(&proof, memory.noticed_ms(&seen.ganeti.name, &proof), is_of_record)),
         // A node that Pacemaker does not have may run unseen.
         runs_again: answers || !matches!(seen.member, Membership::Absent | Membership::Unclean),
         suspicion: suspicion(seen).or(is_shunned.then_some(Suspicion::Shunned)),
@@ -60,9 +72,9 @@ pub fn recovery_node(
 /// The host was lost before its end was proven; when exactly is unknown. The latest time is the one that permits least:
 /// what was seen of its disks until then counts. The proof has the clock of the host that fenced it; `noticed_ms` has the
 /// clock of this host, and no death is later.
-fn death(proof: &Proof, noticed_ms: Option<u64>) -> DeathProof {
+fn death(proof: &Proof, noticed_ms: Option<u64>, is_of_record: bool) -> DeathProof {
     let lost_ms = noticed_ms.unwrap_or(proof.at_ms);
-    DeathProof { grade: proof.grade, at_ms: proof.at_ms, lost_ms: Some(lost_ms) }
+    DeathProof { grade: proof.grade, at_ms: proof.at_ms, lost_ms: Some(lost_ms), is_of_record }
 }
 
 /// Returns when the end of each node that is out, or is about to be recorded, was proven, in milliseconds since 1970.
@@ -70,7 +82,7 @@ fn death(proof: &Proof, noticed_ms: Option<u64>) -> DeathProof {
 pub fn proven_ms(seen: &NodeState, decision: Option<&Decision>, memory: &Memory) -> Option<u64> {
     match decision {
         Some(Decision::Offline { proof, .. }) => Some(proof.at_ms),
-        _ if seen.ganeti.offline => proof_of_record(seen, memory).map(|proof| proof.at_ms),
+        _ if seen.ganeti.offline => proof_of_record(seen, memory, false).map(|proof| proof.at_ms),
         _ => None,
     }
 }
@@ -83,17 +95,18 @@ pub fn receipts_to_ask(state: &ReconcileInput, memory: &Memory, least: Grade) ->
     let mut asked = BTreeMap::new();
     for node in state.nodes.iter().filter(|node| node.ganeti.offline) {
         let name = &node.ganeti.name;
-        if let Some(proof) = proof_of_record(node, memory).filter(|proof| proof.grade < least) {
+        if let Some(proof) = proof_of_record(node, memory, false).filter(|proof| proof.grade < least) {
             add(&mut asked, name, &proof.source, &state.here, &all);
         }
     }
     asked
 }
 
-/// Returns the proof on which an offline record rests: the strongest of the fencings that no readmission has settled. How
-/// old it is does not matter: a breaker or a pause may have delayed the record, and a later change of the record, such as a
-/// tag, makes it no weaker.
-fn proof_of_record(seen: &NodeState, memory: &Memory) -> Option<Proof> {
+/// Returns the proof on which an offline record rests: the strongest of the fencings that no readmission has settled. One
+/// after which the node may have been online is returned only if there is no other, unless gnt-ha has recorded the node
+/// last. How old it is does not matter: a breaker or a pause may have delayed the record, and a later change of the
+/// record, such as a tag, makes it no weaker.
+fn proof_of_record(seen: &NodeState, memory: &Memory, is_recorded_by_us: bool) -> Option<Proof> {
     let name = &seen.ganeti.name;
     let first = memory.first(name);
     let evidence =
@@ -101,7 +114,7 @@ fn proof_of_record(seen: &NodeState, memory: &Memory) -> Option<Proof> {
     proofs(&evidence)
         .into_iter()
         .filter(|proof| !proof.is_planned && memory.rests_on(name, proof))
-        .max_by_key(|proof| (proof.grade, proof.at_ms))
+        .max_by_key(|proof| (is_recorded_by_us || memory.is_certain(name, proof), proof.grade, proof.at_ms))
 }
 
 fn suspicion(seen: &NodeState) -> Option<Suspicion> {
@@ -124,7 +137,7 @@ impl RecoveryInput {
         for node in self.nodes.iter_mut().filter(|node| node.name == *died) {
             node.record = NodeRecord::Offline;
             node.recorded_ms = Some(at_ms);
-            node.proof = Some(DeathProof { grade: Grade::Off, at_ms, lost_ms: Some(at_ms) });
+            node.proof = Some(DeathProof { grade: Grade::Off, at_ms, lost_ms: Some(at_ms), is_of_record: true });
             node.runs_again = false;
             node.suspicion = Some(Suspicion::Lost);
             node.running = RunningReport::default();

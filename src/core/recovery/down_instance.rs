@@ -222,6 +222,9 @@ impl<'a> InstanceJudge<'a> {
     fn host_is_gone(&self, down: &DownInstance<'_>, mobility: Mobility) -> Result<(), NotRecovered> {
         let Some(node) = down.node else { return Err(NotRecovered::NoProof) };
         let Some(proof) = node.proof else { return Err(NotRecovered::NoProof) };
+        if !proof.is_of_record {
+            return Err(NotRecovered::OnlineSince);
+        }
         let least = match mobility {
             // Nothing keeps an isolated node from storage outside the cluster.
             Mobility::Anywhere => self.settings.least_grade.max(Grade::Bounded),

@@ -8,13 +8,15 @@
 //! `instance_set_params.py`). A failover starts only what is marked up, but would stop and move an instance of a host that
 //! was readmitted (`_ExecFailover` in `lib/cmdlib/instance_migration.py`).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Value, json};
 
 use super::instance::{AdminState, InstanceName};
 use super::queue::{REASON_SOURCE, REFUSED, sources};
+use super::record_limit::RecordLimit;
+use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::node::{self, NodeName};
 
 /// The beginning of the entry in the reason trail that names the node off which the instance is moved.
@@ -22,6 +24,9 @@ pub const ONLY_OFF: &str = "only-off:";
 
 /// The beginning of the entry that names the node from which the instance is moved again, which is online.
 pub const ONLY_FROM: &str = "only-from:";
+
+/// The nodes that Ganeti has offline, with the versions of their records, if these are known.
+pub type OfflineNodes = BTreeMap<NodeName, Option<RecordVersion>>;
 
 /// An operation that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +129,14 @@ pub enum GuardError {
         /// The node off which it was to be moved.
         off: NodeName,
     },
+    /// The host may have been readmitted, have started the instance, and have been recorded offline again.
+    #[error("{REFUSED}{instance}: the record of {off} was changed since: it may have been online")]
+    OnlineSince {
+        /// The instance that was to be started.
+        instance: InstanceName,
+        /// The node off which it was to be moved.
+        off: NodeName,
+    },
 }
 
 /// luxid's answer about the running jobs cannot be parsed.
@@ -182,14 +195,16 @@ impl LockedInstance {
     }
 
     /// Checks the operation, if it is one of gnt-ha's own starts. `answer` is luxid's to [`LockedInstance::query`],
-    /// `offline` are the nodes that Ganeti has offline, and `block` is the reason why no start may go on.
+    /// `offline` are the nodes that Ganeti has offline, and `block` is the reason why no start may go on. A start that is
+    /// refused with [`GuardError::OnlineSince`] may go on if the queue shows that gnt-ha has recorded the node last
+    /// ([`recorded_by_us`](super::role_job::recorded_by_us)).
     ///
     /// # Errors
     /// [`BadRunningJobs`] if the answer has another shape. The inner error is [`GuardError`] if the start must not go on.
     pub fn check(
         &self,
         answer: &Value,
-        offline: &BTreeSet<NodeName>,
+        offline: &OfflineNodes,
         block: Option<StartBlock>,
     ) -> Result<Result<(), GuardError>, BadRunningJobs> {
         let rows = answer.get("data").and_then(Value::as_array).ok_or(BadRunningJobs)?;
@@ -213,7 +228,7 @@ impl LockedInstance {
             && sources(std::slice::from_ref(op)).any(|source| source == REASON_SOURCE)
     }
 
-    fn check_own(&self, op: &Value, offline: &BTreeSet<NodeName>, block: Option<StartBlock>) -> Result<(), GuardError> {
+    fn check_own(&self, op: &Value, offline: &OfflineNodes, block: Option<StartBlock>) -> Result<(), GuardError> {
         if let Some(why) = block {
             return Err(GuardError::Blocked { instance: self.name.clone(), why });
         }
@@ -229,8 +244,11 @@ impl LockedInstance {
             return Err(GuardError::Moved { instance: self.name.clone(), off: named.clone() });
         }
         let Some(off) = off else { return Ok(()) };
-        if !offline.contains(&off) {
+        let Some(version) = offline.get(&off) else {
             return Err(GuardError::Online { instance: self.name.clone(), off });
+        };
+        if ours(op).find_map(RecordLimit::parse).is_some_and(|limit| !limit.holds(version.as_ref())) {
+            return Err(GuardError::OnlineSince { instance: self.name.clone(), off });
         }
         Ok(())
     }
@@ -238,132 +256,15 @@ impl LockedInstance {
 
 /// Returns the node that an entry of gnt-ha's in the reason trail of an opcode names after `beginning`.
 fn entry(op: &Value, beginning: &str) -> Option<NodeName> {
-    let trail = op.get("reason")?.as_array()?;
-    let mut ours = trail.iter().filter(|entry| entry.get(0).and_then(Value::as_str) == Some(REASON_SOURCE));
-    NodeName::new(ours.find_map(|entry| entry.get(1)?.as_str()?.strip_prefix(beginning))?).ok()
+    NodeName::new(ours(op).find_map(|entry| entry.strip_prefix(beginning))?).ok()
+}
+
+/// Returns the texts of gnt-ha's entries in the reason trail of an opcode.
+fn ours(op: &Value) -> impl Iterator<Item = &str> {
+    let trail = op.get("reason").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let is_ours = |entry: &&Value| entry.get(0).and_then(Value::as_str) == Some(REASON_SOURCE);
+    trail.iter().filter(is_ours).filter_map(|entry| entry.get(1)?.as_str())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(text: &str) -> NodeName {
-        NodeName::new(text).unwrap()
-    }
-
-    fn locked(path: &str, status: &str, primary: &str) -> LockedInstance {
-        let variables = [
-            ("GANETI_HOOKS_PATH", path),
-            ("GANETI_INSTANCE_NAME", "web"),
-            ("GANETI_INSTANCE_STATUS", status),
-            ("GANETI_INSTANCE_PRIMARY", primary),
-        ];
-        let variable =
-            |wanted: &str| variables.iter().find(|(key, _)| *key == wanted).map(|(_, value)| (*value).into());
-        LockedInstance::read(variable).unwrap()
-    }
-
-    /// The running jobs, one of which moves web off n3 and starts it.
-    fn running(source: &str) -> Value {
-        let reason = json!([[source, "recover web", 5], [source, "only-off:n3.lab", 5]]);
-        let ops = json!([{"OP_ID": "OP_INSTANCE_SET_PARAMS", "instance_name": "web", "pnode": "n4.lab", "reason": reason},
-                         {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": reason},
-                         {"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": "web", "reason": reason}]);
-        json!({"data": [[[0, 3], [0, [{"OP_ID": "OP_CLUSTER_VERIFY"}]]], [[0, 7], [0, ops]], [[0, 8], [3, null]]]})
-    }
-
-    fn checked(locked: &LockedInstance, offline: &[&str]) -> Result<(), GuardError> {
-        let offline = offline.iter().map(|text| name(text)).collect();
-        locked.check(&running(REASON_SOURCE), &offline, None).unwrap()
-    }
-
-    #[test]
-    fn a_start_goes_on_only_if_nothing_has_changed_since_its_plan() {
-        let set = |status: &str, primary: &str| locked("instance-modify", status, primary);
-        assert_eq!(checked(&set("up", "n3.lab"), &["n3.lab"]), Ok(()));
-        assert!(matches!(checked(&set("down", "n3.lab"), &["n3.lab"]), Err(GuardError::Stopped(_))));
-        assert!(matches!(checked(&set("up", "n4.lab"), &["n3.lab"]), Err(GuardError::Moved { .. })), "a duplicate");
-        assert!(matches!(checked(&set("up", "n3.lab"), &[]), Err(GuardError::Online { .. })), "readmitted");
-        let failover = locked("instance-failover", "up", "n3.lab");
-        assert_eq!(checked(&failover, &["n3.lab"]), Ok(()));
-        assert!(
-            matches!(checked(&failover, &[]), Err(GuardError::Online { .. })),
-            "it runs on a host that was readmitted"
-        );
-        let start = |status: &str| locked("instance-start", status, "n4.lab");
-        assert_eq!(checked(&start("up"), &["n3.lab"]), Ok(()));
-        let stopped = checked(&start("down"), &["n3.lab"]).unwrap_err();
-        assert!(stopped.to_string().starts_with(REFUSED), "{stopped}");
-        assert!(matches!(checked(&start("?"), &["n3.lab"]), Err(GuardError::Stopped(_))), "unknown");
-    }
-
-    /// A start that failed on n4 is to be tried on n5. n4 is online.
-    #[test]
-    fn a_start_that_is_moved_again_leaves_the_node_on_which_it_failed() {
-        let reason = json!([[REASON_SOURCE, "recover", 1], [REASON_SOURCE, "only-from:n4.lab", 1]]);
-        let op = json!({"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": "web", "reason": reason});
-        let answer = json!({"data": [[[0, 8], [0, [op]]]]});
-        let of =
-            |primary: &str| locked("instance-failover", "up", primary).check(&answer, &BTreeSet::new(), None).unwrap();
-        assert_eq!(of("n4.lab"), Ok(()));
-        let off = name("n4.lab");
-        assert_eq!(of("n6.lab"), Err(GuardError::Moved { instance: InstanceName::new("web").unwrap(), off }));
-    }
-
-    /// For the jobs of others nothing more is read.
-    #[test]
-    fn the_operation_of_another_is_known_by_the_queue_alone() {
-        let locked = locked("instance-modify", "up", "n3.lab");
-        assert_eq!(locked.may_be_own(&running(REASON_SOURCE)), Ok(true));
-        assert_eq!(locked.may_be_own(&running("gnt:client")), Ok(false));
-        assert_eq!(locked.may_be_own(&json!({"data": [[]]})), Err(BadRunningJobs));
-    }
-
-    /// What an administrator does while starts wait for their locks: he removes the tag, pauses, or has a maintenance.
-    #[test]
-    fn no_own_start_goes_on_while_gnt_ha_may_start_nothing() {
-        let offline = BTreeSet::from([name("n3.lab")]);
-        for why in [StartBlock::Off, StartBlock::Paused, StartBlock::Maintenance, StartBlock::Unknown] {
-            for path in ["instance-modify", "instance-start", "instance-failover"] {
-                let locked = locked(path, "up", "n3.lab");
-                let refused = locked.check(&running(REASON_SOURCE), &offline, Some(why)).unwrap().unwrap_err();
-                assert_eq!(refused, GuardError::Blocked { instance: locked.name.clone(), why });
-                assert_eq!(refused.to_string(), format!("{REFUSED}web: {why}"));
-                assert_eq!(locked.check(&running("gnt:client"), &offline, Some(why)), Ok(Ok(())), "of others");
-            }
-        }
-    }
-
-    /// Starts may wait although the tag is gone, and a new master has not seen yet what waits in its queue. Otherwise
-    /// no operation waits for luxid.
-    #[test]
-    fn luxid_is_asked_only_if_a_start_may_be_under_way() {
-        let modify = locked("instance-modify", "up", "n4.lab");
-        let known = |is_on, has_starts, queue_is_known| StartsKnown { is_on, has_starts, queue_is_known };
-        assert!(modify.is_to_check(known(false, true, true)), "the tag was removed");
-        assert!(modify.is_to_check(known(true, false, false)), "a new master");
-        assert!(!modify.is_to_check(known(true, false, true)));
-        assert!(!modify.is_to_check(known(false, false, false)));
-        let start = locked("instance-start", "up", "n4.lab");
-        assert!(start.is_to_check(known(true, true, true)) && !start.is_to_check(known(true, false, false)));
-    }
-
-    /// An administrator starts a stopped instance, or changes one: gnt-ha does not stop that.
-    #[test]
-    fn what_others_do_is_not_checked() {
-        for (path, status) in [("instance-start", "down"), ("instance-modify", "down")] {
-            let locked = locked(path, status, "n4.lab");
-            assert_eq!(locked.check(&running("gnt:client"), &BTreeSet::new(), None), Ok(Ok(())));
-            let other = LockedInstance { name: InstanceName::new("db").unwrap(), ..locked };
-            assert_eq!(other.check(&running(REASON_SOURCE), &BTreeSet::new(), None), Ok(Ok(())));
-        }
-        assert!(LockedInstance::read(|_| Some("instance-reboot".to_owned())).is_none());
-    }
-
-    #[test]
-    fn an_answer_of_another_shape_is_an_error() {
-        let locked = locked("instance-start", "down", "n4.lab");
-        assert_eq!(locked.check(&json!([]), &BTreeSet::new(), None), Err(BadRunningJobs));
-        assert_eq!(locked.check(&json!({"data": [[]]}), &BTreeSet::new(), None), Err(BadRunningJobs));
-    }
-}
+mod tests;

@@ -226,6 +226,7 @@ mod tests {
             moves_again: false,
             starts_per_host: 4,
             failed_on: BTreeSet::new(),
+            off_version: None,
         }
     }
 

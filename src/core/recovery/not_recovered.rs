@@ -46,6 +46,8 @@ pub enum NotRecovered {
     },
     /// No proof shows that the node, which is recorded offline, can do no more harm.
     NoProof,
+    /// The node may have been put online after the proof, and recorded offline again, not by gnt-ha.
+    OnlineSince,
     /// The proof is too weak for this template.
     Grade {
         /// The grade of the proof.
@@ -164,6 +166,7 @@ impl NotRecovered {
             | Self::NodeBreaker(_)
             | Self::InstanceBreaker { .. }
             | Self::NoProof
+            | Self::OnlineSince
             | Self::Grade { .. }
             | Self::HostRunsAgain
             | Self::NotPermitted(_)
@@ -227,6 +230,10 @@ impl fmt::Display for NotRecovered {
             Self::NoProof => f.write_str(
                 "its host is recorded offline without a proof (once it is certain that it is off: gnt-ha confirm-off NODE \
                  --reason TEXT)",
+            ),
+            Self::OnlineSince => f.write_str(
+                "its host may have been online again after it was fenced, and its record offline is not gnt-ha's (once it is \
+                 certain that it is off: gnt-ha confirm-off NODE --reason TEXT)",
             ),
             Self::Grade { grade, least } => {
                 write!(f, "its host is only proven {grade}, and {least} is needed for its disks")

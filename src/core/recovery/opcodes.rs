@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::guard::{ONLY_FROM, ONLY_OFF};
 use super::plan::Start;
 use super::queue::REASON_SOURCE;
+use super::record_limit::RecordLimit;
 use super::start_node::StartNode;
 use crate::core::node::NodeName;
 use crate::core::reconcile::jobs::Job;
@@ -82,13 +83,17 @@ pub fn jobs<'a>(starts: &'a [Start], form: Form, records: &BTreeMap<NodeName, u6
 }
 
 fn opcodes(start: &Start, node: &NodeName, form: Form, now: u64) -> Job {
-    let Start { instance, off, starts_per_host, .. } = start;
+    let Start { instance, off, starts_per_host, off_version, .. } = start;
     let why = format!("recover {instance} off {off} on {node}");
     // Ganeti runs at most this number of jobs with the same reason at once (design-optables, "Ad-Hoc Rate Limiting").
     let limit = format!("rate-limit:{starts_per_host}:gnt-ha start on {node}");
     let mut reason = vec![json!([REASON_SOURCE, why, now]), json!([REASON_SOURCE, limit, now])];
     let only = if start.moves_again { ONLY_FROM } else { ONLY_OFF };
     reason.push(json!([REASON_SOURCE, format!("{only}{off}"), now]));
+    if let Some(version) = off_version.as_ref().filter(|_| !start.moves_again) {
+        let limit = RecordLimit::of(version, !start.after_record);
+        reason.push(json!([REASON_SOURCE, limit.to_string(), now]));
+    }
     let opcode = |mut opcode: Value| {
         opcode["instance_name"] = json!(instance.as_str());
         opcode["priority"] = json!(HIGH_PRIORITY);
@@ -130,6 +135,7 @@ mod tests {
             moves_again: false,
             starts_per_host: 4,
             failed_on: BTreeSet::new(),
+            off_version: None,
         }
     }
 

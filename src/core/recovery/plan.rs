@@ -17,6 +17,7 @@ use super::priority::{BadPriority, Priority, priority};
 use super::queue::{Job, JobKind, JobStatus};
 use super::start_node::{AllocatorRequest, StartNode, allocator_requests};
 use super::state::{NodeRecord, RecoveryInput, RecoverySettings};
+use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::node::NodeName;
 
 /// The next steps of recovery.
@@ -55,6 +56,8 @@ pub struct Start {
     pub starts_per_host: u32,
     /// The nodes on which it was started in this incident and failed.
     pub failed_on: BTreeSet<NodeName>,
+    /// The version of the record of `off`; `None` if it is unknown.
+    pub off_version: Option<RecordVersion>,
 }
 
 /// A start that is submitted and has not ended.
@@ -199,6 +202,7 @@ fn start(down: &DownInstance<'_>, on: StartNode, priority: Priority, settings: &
         moves_again: down.record == NodeRecord::Online,
         starts_per_host: settings.starts_per_host.max(1),
         failed_on: down.failed.iter().filter_map(|job| job.new_primary.clone()).collect(),
+        off_version: down.node.and_then(|node| node.version.clone()),
     }
 }
 
@@ -234,6 +238,7 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::HostRunsAgain
         // The plan that submitted the start knew more: a host has not answered this time, or this one is a new master.
         | NotRecovered::NoProof
+        | NotRecovered::OnlineSince
         | NotRecovered::Grade { .. }
         | NotRecovered::Migrated { .. }
         | NotRecovered::NotFresh(_)

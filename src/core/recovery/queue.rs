@@ -25,7 +25,10 @@ pub const TOO_EARLY: &str = "no instance may start yet";
 pub const STARTER_UNKNOWN: &str = "cannot find out whether gnt-ha starts it";
 
 /// The fields of a job that [`Job::parse_all`] expects, in its order.
-const FIELDS: [&str; 6] = ["id", "status", "ops", "opresult", "received_ts", "end_ts"];
+const FIELDS: [&str; 7] = ["id", "status", "ops", "opresult", "received_ts", "end_ts", "opstatus"];
+
+/// The places of the number of a job, its operations and their states among the fields of [`Job::query`].
+pub(super) const ROLE_COLUMNS: [usize; 3] = [0, 2, 6];
 
 /// The state of a job (`JOB_STATUS_ALL` in `src/Ganeti/Constants.hs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +218,7 @@ fn parse(row: &Value) -> Option<Option<Job>> {
         // Result status 0 is a value (`RSNormal`).
         .map(|cell| cell.get(1).filter(|_| cell.get(0).and_then(Value::as_u64) == Some(0)))
         .collect();
-    let [id, status, ops, results, received, ended] = cells.as_slice() else { return None };
+    let [id, status, ops, results, received, ended, ..] = cells.as_slice() else { return None };
     // A job that ended while the query ran has no values any more: it was archived.
     let (Some(id), Some(status), Some(ops)) = (id, status, ops) else { return Some(None) };
     let id = number(id)?;
@@ -268,7 +271,7 @@ fn parse(row: &Value) -> Option<Option<Job>> {
 }
 
 /// Parses a job number; newer versions of Ganeti send it as text.
-fn number(value: &Value) -> Option<u64> {
+pub(super) fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 

@@ -9,6 +9,7 @@ use super::instance_breaker::{InstanceBreaker, InstanceLimits};
 use super::queue::Job;
 use super::report::RunningReport;
 use crate::core::breaker::OpenState;
+use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pause::Pause;
@@ -54,6 +55,9 @@ pub struct DeathProof {
     pub at_ms: u64,
     /// When the host was lost, at the latest, in milliseconds since 1970; `None` if it is unknown.
     pub lost_ms: Option<u64>,
+    /// Whether the node was certainly not online in Ganeti since the proof. Otherwise it may have been readmitted, have
+    /// started its instances, and have been recorded offline again while it runs.
+    pub is_of_record: bool,
 }
 
 /// Ganeti's record of a node, read back just now.
@@ -92,6 +96,8 @@ pub struct RecoveryNode {
     /// When Ganeti last wrote the record of a node that is offline, in milliseconds since 1970 (wall clock of the master);
     /// `None` if it is unknown.
     pub recorded_ms: Option<u64>,
+    /// The version of the record; `None` if it is unknown.
+    pub version: Option<RecordVersion>,
     /// Whether Ganeti puts no new instances on the node.
     pub drained: bool,
     /// Whether the node may run instances.

@@ -58,6 +58,7 @@ impl Reconciler {
                 .map(|node| NodeState {
                     ganeti: node.clone(),
                     changed_ms: config.notes(&node.name).changed_ms,
+                    version: config.notes(&node.name).version,
                     drained_by_us: config.notes(&node.name).tags.iter().any(|tag| tag == DRAINED_BY_US),
                     member: match pacemaker.membership(&node.name, &all) {
                         // The node did not leave: an administrator has it on standby, or takes it back at this moment.

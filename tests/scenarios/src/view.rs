@@ -71,6 +71,7 @@ impl World {
         NodeState {
             ganeti: state.ganeti.clone(),
             changed_ms: Some(self.wall_ms(self.master, state.changed)),
+            version: None,
             drained_by_us: state.marked,
             member,
             is_remote: false,

@@ -20,6 +20,7 @@ fn node(of: &str, member: Membership, is_remote: bool) -> NodeState {
     NodeState {
         ganeti,
         changed_ms: None,
+        version: None,
         drained_by_us: false,
         member,
         is_remote,

@@ -35,6 +35,7 @@ fn node(of: &str, fences: Vec<Fence>) -> NodeState {
     NodeState {
         ganeti,
         changed_ms: None,
+        version: None,
         drained_by_us: false,
         is_remote: false,
         member: if fences.is_empty() { Membership::Online } else { Membership::Absent },

@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::ganeti::config::Node;
+use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::pacemaker::fencing::FencingOptions;
 use crate::core::pacemaker::state::{Delegate, Fence, FenceAction};
 use crate::core::receipt::Timestamp;
@@ -26,6 +27,7 @@ fn seen(fenced_ms: Option<u64>, recorded_ms: u64) -> NodeState {
             master_capable: true,
         },
         changed_ms: Some(recorded_ms),
+        version: version(9),
         drained_by_us: false,
         member: Membership::Absent,
         is_remote: false,
@@ -37,6 +39,10 @@ fn seen(fenced_ms: Option<u64>, recorded_ms: u64) -> NodeState {
     }
 }
 
+fn version(serial: u64) -> Option<RecordVersion> {
+    Some(RecordVersion { uuid: "u3".to_owned(), serial })
+}
+
 fn made(seen: &NodeState, offline: bool) -> RecoveryNode {
     let config = ConfigNode {
         name: seen.ganeti.name.clone(),
@@ -44,6 +50,7 @@ fn made(seen: &NodeState, offline: bool) -> RecoveryNode {
         offline,
         drained: false,
         vm_capable: true,
+        version: seen.version.clone(),
     };
     recovery_node(config, seen, None, &watched(seen), LiveNodeState::default())
 }
@@ -77,7 +84,7 @@ fn each_minute(memory: Memory, from_ms: u64, to_ms: u64, node: &NodeState) -> Me
 /// The node while it is online, before it is fenced.
 fn online(node: &NodeState) -> NodeState {
     let ganeti = Node { offline: false, ..node.ganeti.clone() };
-    NodeState { ganeti, member: Membership::Online, fences: Vec::new(), ..node.clone() }
+    NodeState { ganeti, version: version(7), member: Membership::Online, fences: Vec::new(), ..node.clone() }
 }
 
 /// The memory of a host that has seen the node online a moment before.
@@ -93,6 +100,7 @@ fn proven(node: &NodeState, memory: &Memory) -> Option<u64> {
         offline: true,
         drained: false,
         vm_capable: true,
+        version: node.version.clone(),
     };
     recovery_node(config, node, None, memory, LiveNodeState::default()).proof.map(|proof| proof.at_ms)
 }
@@ -100,7 +108,8 @@ fn proven(node: &NodeState, memory: &Memory) -> Option<u64> {
 #[test]
 fn an_offline_record_rests_on_a_fencing() {
     let proof = made(&seen(Some(NOW - 5_000), NOW), true).proof;
-    assert_eq!(proof, Some(DeathProof { grade: Grade::Off, at_ms: NOW - 5_000, lost_ms: Some(NOW) }), "first seen now");
+    let wanted = DeathProof { grade: Grade::Off, at_ms: NOW - 5_000, lost_ms: Some(NOW), is_of_record: true };
+    assert_eq!(proof, Some(wanted), "first seen now");
     assert_eq!(made(&seen(None, NOW), true).proof, None);
     assert_eq!(made(&seen(Some(NOW - 5_000), NOW), false).proof, None, "online in Ganeti");
 }
@@ -190,6 +199,7 @@ fn a_death_is_not_dated_before_it_was_seen_here() {
             offline: true,
             drained: false,
             vm_capable: true,
+            version: None,
         };
         recovery_node(config, &offline, None, memory, live).proof.and_then(|proof| proof.lost_ms)
     };
@@ -254,6 +264,7 @@ fn a_record_of_this_moment_rests_on_the_proof_that_led_to_it() {
         offline,
         drained: false,
         vm_capable: true,
+        version: None,
     };
     let proof = proofs(&FencingEvidence {
         fences: &state.fences,
@@ -290,12 +301,13 @@ fn what_a_node_reports_and_the_shun_list_count() {
         offline,
         drained: false,
         vm_capable: true,
+        version: None,
     };
-    let live = LiveNodeState { running: Some(BTreeSet::new()), is_shunned: false };
+    let live = LiveNodeState { running: Some(BTreeSet::new()), is_shunned: false, is_recorded_by_us: false };
     let reports = recovery_node(config(true), &state, None, &Memory::default(), live);
     assert!(reports.runs_again && reports.running.complete().is_some());
     let online = NodeState { member: Membership::Online, fences: Vec::new(), ..state.clone() };
-    let live = LiveNodeState { running: Some(BTreeSet::new()), is_shunned: true };
+    let live = LiveNodeState { running: Some(BTreeSet::new()), is_shunned: true, is_recorded_by_us: false };
     let shunned = recovery_node(config(false), &online, None, &Memory::default(), live);
     assert_eq!((shunned.suspicion, shunned.running.complete()), (Some(Suspicion::Shunned), None));
 }
@@ -319,4 +331,104 @@ fn only_what_may_prove_more_is_asked_for() {
     let asked = |least| receipts_to_ask(&state, &memory, least);
     assert_eq!(asked(Grade::Bounded), BTreeMap::from([(name("n2.lab"), vec![name("n3.lab")])]));
     assert_eq!(asked(Grade::Isolated), BTreeMap::new());
+}
+
+/// Whether the record of the node, as Ganeti has it now, follows the proof; `None` without a proof.
+fn is_of_record(node: &NodeState, memory: &Memory, is_recorded_by_us: bool) -> Option<bool> {
+    let config = ConfigNode {
+        name: node.ganeti.name.clone(),
+        group: "default".to_owned(),
+        offline: true,
+        drained: false,
+        vm_capable: true,
+        version: node.version.clone(),
+    };
+    let live = LiveNodeState { is_recorded_by_us, ..LiveNodeState::default() };
+    recovery_node(config, node, None, memory, live).proof.map(|proof| proof.is_of_record)
+}
+
+/// The host is fenced and recorded; its power is recorded, and tags of it change.
+#[test]
+fn a_record_that_follows_its_proof_is_known_by_its_versions() {
+    let recorded = seen(Some(NOW - 5_000), NOW - 1_000);
+    let mut memory = after(Memory::default(), NOW - 10_000, &online(&recorded));
+    let waits = NodeState { member: Membership::Absent, fences: recorded.fences.clone(), ..online(&recorded) };
+    memory = after(memory, NOW - 4_000, &waits);
+    for (serial, at_ms) in [(9, NOW), (10, NOW + 5_000), (10, NOW + 15_000), (11, NOW + 25_000)] {
+        let later = NodeState { version: version(serial), ..recorded.clone() };
+        memory = after(memory, at_ms, &later);
+        assert_eq!(is_of_record(&later, &memory, false), Some(true), "{serial}");
+    }
+}
+
+/// Between two reconciliations, the node is readmitted, added again, and set offline by hand while it runs its instances:
+/// the record takes 2 updates, `gnt-node add --readd` 1, and the record by hand 2.
+#[test]
+fn a_node_that_may_have_been_online_since_its_fencing_is_not_proven() {
+    let recorded = seen(Some(NOW - 5_000), NOW - 1_000);
+    let by_hand = |serial| NodeState { version: version(serial), changed_ms: Some(NOW + 25_000), ..recorded.clone() };
+    let watching = after(Memory::default(), NOW - 10_000, &online(&recorded));
+    let waits = NodeState { member: Membership::Absent, fences: recorded.fences.clone(), ..online(&recorded) };
+    let before_record = after(watching, NOW - 4_000, &waits);
+    let after_record = after(before_record.clone(), NOW, &recorded);
+    for memory in [before_record, after_record] {
+        let memory = after(memory, NOW + 30_000, &by_hand(12));
+        assert_eq!(is_of_record(&by_hand(12), &memory, false), Some(false));
+        // gnt-ha has recorded it: the queue shows that it was not by hand. Other updates came between.
+        assert_eq!(is_of_record(&by_hand(12), &memory, true), Some(true));
+        let memory = after(memory, NOW + 40_000, &by_hand(13));
+        assert_eq!(is_of_record(&by_hand(13), &memory, false), Some(false), "it stays so");
+        // The administrator confirms that it is off.
+        let mut confirmed = by_hand(13);
+        confirmed.fences.extend(seen(Some(NOW + 50_000), NOW).fences);
+        let memory = after(memory, NOW + 55_000, &confirmed);
+        assert_eq!(
+            (proven(&confirmed, &memory), is_of_record(&confirmed, &memory, false)),
+            (Some(NOW + 50_000), Some(true))
+        );
+    }
+}
+
+/// It is readmitted and recorded again between the reconciliation and the recovery, or the node was removed and is another.
+#[test]
+fn the_configuration_of_the_recovery_is_newer_than_that_of_the_reconciliation() {
+    let recorded = seen(Some(NOW - 5_000), NOW - 1_000);
+    let memory = watched(&recorded);
+    for (now, wanted) in [(version(10), true), (version(12), false), (version(8), false), (None, false)] {
+        let config = ConfigNode {
+            name: recorded.ganeti.name.clone(),
+            group: "default".to_owned(),
+            offline: true,
+            drained: false,
+            vm_capable: true,
+            version: now.clone(),
+        };
+        let proof = recovery_node(config, &recorded, None, &memory, LiveNodeState::default()).proof;
+        assert_eq!(proof.map(|proof| proof.is_of_record), Some(wanted), "{now:?}");
+    }
+    let anew = Some(RecordVersion { uuid: "u9".to_owned(), serial: 9 });
+    let other = NodeState { version: anew, ..recorded };
+    assert_eq!(is_of_record(&other, &after(memory, NOW + 10_000, &other), false), Some(false));
+}
+
+/// A host that knew no versions, of an earlier version of gnt-ha, or a record that followed its proof after long: the queue
+/// shows whether it is gnt-ha's.
+#[test]
+fn without_a_known_version_the_queue_decides() {
+    let recorded = seen(Some(NOW - 5_000), NOW - 1_000);
+    let before = NodeState { version: None, ..online(&recorded) };
+    let memory = after(after(Memory::default(), NOW - 10_000, &before), NOW, &recorded);
+    assert_eq!(is_of_record(&recorded, &memory, false), Some(false));
+    assert_eq!(is_of_record(&recorded, &memory, true), Some(true));
+    let late = seen(Some(NOW - 600_000), NOW + 5_000);
+    let waits = NodeState {
+        member: Membership::Absent,
+        fences: late.fences.clone(),
+        answers: Some(false),
+        changed_ms: None,
+        ..online(&late)
+    };
+    let memory = each_minute(after(Memory::default(), NOW - 610_000, &online(&late)), NOW - 595_000, NOW, &waits);
+    let memory = after(memory, NOW + 10_000, &late);
+    assert_eq!((is_of_record(&late, &memory, false), is_of_record(&late, &memory, true)), (Some(false), Some(true)));
 }

@@ -30,6 +30,7 @@ fn node(text: &str) -> RecoveryNode {
         group: "default".to_owned(),
         record: NodeRecord::Online,
         recorded_ms: None,
+        version: None,
         drained: false,
         vm_capable: true,
         proof: None,
@@ -40,7 +41,7 @@ fn node(text: &str) -> RecoveryNode {
 }
 
 fn dead(text: &str) -> RecoveryNode {
-    let proof = DeathProof { grade: Grade::Off, at_ms: NOW - 5_000, lost_ms: Some(NOW - 9_000) };
+    let proof = DeathProof { grade: Grade::Off, at_ms: NOW - 5_000, lost_ms: Some(NOW - 9_000), is_of_record: true };
     RecoveryNode { record: NodeRecord::Offline, proof: Some(proof), running: RunningReport::default(), ..node(text) }
 }
 

@@ -12,12 +12,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::core::ganeti::config::Node;
 use crate::core::ganeti::offline_job::OfflineJob;
+use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::pacemaker::fencing::FencingOptions;
 use crate::core::receipt::Timestamp;
 use crate::core::reconcile::{
     MasterRoleState, Membership, NodeDecision, NodeState, Pause, PowerAction, Proof, ProofSource,
 };
 use crate::core::recovery::guard::{StartBlock, StartsKnown};
+use crate::core::recovery::queue::REASON_SOURCE;
 
 const TAG: &str = "ocf:recover:on";
 
@@ -95,7 +97,14 @@ impl Scene {
     }
 
     fn write_config(&self, tag: &str, is_offline: bool) {
-        let node = |name: &str, offline: bool| json!({"name": name, "group": "g", "offline": offline});
+        let serial = if is_offline { 9 } else { 7 };
+        self.write_config_with(tag, is_offline, serial);
+    }
+
+    /// `serial` is the version of the record of n3.
+    fn write_config_with(&self, tag: &str, is_offline: bool, serial: u64) {
+        let node =
+            |name: &str, offline: bool| json!({"name": name, "group": "g", "offline": offline, "serial_no": serial});
         let instance = |name: &str| json!({"name": name, "primary_node": "u3", "admin_state": "up"});
         let config = json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1", "tags": [tag, "ganeti:watcher:autorepair:failover"]},
             "nodegroups": {"g": {"name": "default"}},
@@ -129,6 +138,7 @@ fn lost(at: Timestamp) -> (ReconcileInput, Plan) {
             master_capable: true,
         },
         changed_ms: None,
+        version: Some(RecordVersion { uuid: text.replace('n', "u").replace(".lab", ""), serial: 7 }),
         drained_by_us: false,
         member,
         is_remote: false,
@@ -220,6 +230,34 @@ fn without_its_record_nothing_starts() {
     scene.recover();
     let changes = scene.luxid.changes();
     assert_eq!(changes[0].1[0][0][0].get("depends"), None, "{changes:?}");
+}
+
+/// After the record, the host is readmitted, added again, and set offline by hand while it runs: its fencing proves nothing
+/// about that. Where only gnt-ha has changed the role of the node, the queue shows it.
+#[test]
+fn a_host_that_may_have_been_online_since_its_fencing_keeps_its_instances() {
+    let scene = Scene::new(TAG);
+    scene.write_config_with(TAG, true, 12);
+    let set = |id: u64, source: &str, offline: bool| {
+        let reason = json!([[source, "", 5]]);
+        let ops = json!([{"OP_ID": "OP_NODE_SET_PARAMS", "node_name": "n3.lab", "offline": offline, "reason": reason}]);
+        let mut row = job(id, "success", ops);
+        row.as_array_mut().unwrap().push(json!([0, ["success"]]));
+        row
+    };
+    let ours = set(42, REASON_SOURCE, true);
+    *scene.luxid.jobs.lock().unwrap() = vec![ours.clone(), set(43, "gnt:client", false), set(44, "gnt:client", true)];
+    let lines = scene.recover().lines;
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines.iter().all(|line| line.contains("may have been online again after it was fenced")), "{lines:?}");
+    assert!(scene.luxid.changes().is_empty());
+    *scene.luxid.jobs.lock().unwrap() = vec![ours];
+    scene.recover();
+    let changes = scene.luxid.changes();
+    let [(method, arguments)] = changes.as_slice() else { panic!("{changes:?}") };
+    assert_eq!((method.as_str(), arguments[0].as_array().unwrap().len()), ("SubmitManyJobs", 2));
+    let trail = arguments[0][0][0]["reason"].as_array().unwrap();
+    assert_eq!(trail.last().unwrap()[1], "only-record:12:offline:u3");
 }
 
 /// Recovery is off, although the tag of harep permits each start: neither luxid nor the large configuration is read, and

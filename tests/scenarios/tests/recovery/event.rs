@@ -11,6 +11,8 @@ pub(crate) enum Event {
     Cut(usize),
     PowerOn(usize),
     Readmit(usize),
+    /// The host is readmitted, added again, starts its instances, and is set offline by hand; then it is cut off.
+    BackUnseen(usize),
     MasterDies,
     Stop(usize),
     StartByHand(usize),
@@ -43,10 +45,12 @@ impl World {
             Event::Readmit(host)
                 if self.hosts[host].is_offline && self.answers(host) && self.hosts[host].running.is_empty() =>
             {
-                let starts_fail = self.hosts[host].starts_fail;
-                self.hosts[host] = Host { starts_fail, ..Host::default() };
+                let Host { starts_fail, serial, seen, .. } = self.hosts[host];
+                self.hosts[host] = Host { starts_fail, serial: serial + 1, seen, ..Host::default() };
                 self.records.remove(&host);
+                self.by_hand(json!({"OP_ID": "OP_NODE_ADD", "node_name": host_name(host), "readd": true}));
             }
+            Event::BackUnseen(host) if self.hosts[host].is_offline => self.back_unseen(host),
             Event::MasterDies => {
                 self.interrupt();
                 self.memory = RecoveryMemory::default();
@@ -88,7 +92,7 @@ impl World {
                 _ => Event::Nothing,
             };
         }
-        match self.chance(34) {
+        match self.chance(36) {
             0..4 => Event::Die(host),
             4..8 => Event::Cut(host),
             8..10 => Event::PowerOn(host),
@@ -102,6 +106,7 @@ impl World {
             26 => Event::Paused(is_so),
             27 => Event::HailFails(is_so),
             28..32 => Event::AnswerLost,
+            32..34 => Event::BackUnseen(host),
             _ => Event::Nothing,
         }
     }

@@ -6,6 +6,7 @@
 
 mod event;
 mod ganeti;
+mod record;
 mod world;
 
 use event::Event;
@@ -68,11 +69,12 @@ fn nothing_runs_twice_and_nothing_is_lost() {
 /// The simulation finds the fault that each guard prevents: a search that finds nothing shows nothing.
 #[test]
 fn without_a_guard_the_fault_is_found() {
-    let cases: [(&[Guard], Broken); 4] = [
+    let cases: [(&[Guard], Broken); 5] = [
         (&[Guard::Hook], Broken::Stopped),
         (&[Guard::Hook, Guard::Memory], Broken::Twice),
         (&[Guard::Running], Broken::Twice),
         (&[Guard::Proof], Broken::Twice),
+        (&[Guard::Record], Broken::Twice),
     ];
     for (without, fault) in cases {
         let is_found = |seed: &u64| ran(*seed, without).broken.iter().any(|(broken, _)| *broken == fault);
@@ -137,6 +139,41 @@ fn a_host_that_starts_nothing_is_left_out() {
         let on = (0..HOSTS).find(|host| world.hosts[*host].running.contains(&0));
         assert!(on.is_some_and(|host| host > 2), "seed {seed}: {on:?}");
     }
+}
+
+/// After its record, the host is readmitted, added again, starts its instances, is set offline by hand, and does not answer:
+/// before a plan, and while starts wait in the queue. gnt-ha names its instances. Without the guard it starts them.
+#[test]
+fn a_host_that_was_back_between_two_reconciliations_keeps_its_instances() {
+    let ran = |seed: u64, without: &[Guard]| {
+        let mut world = World::new(seed);
+        world.without = without.to_vec();
+        world.step(&Event::Die(1));
+        while !world.hosts[1].is_offline {
+            world.step(&Event::Nothing);
+        }
+        for _ in 0..world.chance(2) {
+            world.step(&Event::Nothing);
+        }
+        world.step(&Event::BackUnseen(1));
+        for _ in 0..20 {
+            world.step(&Event::Nothing);
+        }
+        world
+    };
+    let mut stayed = 0;
+    for seed in 0..200 {
+        let mut world = ran(seed, &[]);
+        assert_eq!(world.broken, [], "seed {seed}");
+        let plan = world.planned();
+        for vm in world.hosts[1].running.clone() {
+            stayed += 1;
+            let is_named = plan.not_recovered.iter().any(|(name, _)| *name == vm_name(vm));
+            assert!(is_named, "seed {seed}: vm{vm}: {plan:?}");
+        }
+    }
+    assert!(stayed > 20, "{stayed}");
+    assert!((0..200).any(|seed| !ran(seed, &[Guard::Record]).broken.is_empty()));
 }
 
 /// A stop by hand at any step of the recovery: before the death, while the start waits for the record, and after.

@@ -13,7 +13,7 @@ use gnt_ha::core::recovery::instance_breaker::InstanceBreaker;
 use gnt_ha::core::recovery::memory::RecoveryMemory;
 use gnt_ha::core::recovery::opcodes::{Form, jobs};
 use gnt_ha::core::recovery::plan::{RecoveryPlan, plan};
-use gnt_ha::core::recovery::queue::Job;
+use gnt_ha::core::recovery::queue::{Job, REASON_SOURCE};
 use gnt_ha::core::recovery::report::RunningReport;
 use gnt_ha::core::recovery::start_node::StartNode;
 use gnt_ha::core::recovery::state::{DeathProof, NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings, Suspicion};
@@ -44,6 +44,8 @@ pub(crate) enum Guard {
     Running,
     /// The proof before the record.
     Proof,
+    /// That the record follows the proof.
+    Record,
 }
 
 /// What must never happen.
@@ -64,6 +66,11 @@ pub(crate) struct Host {
     pub(crate) is_offline: bool,
     pub(crate) starts_fail: bool,
     pub(crate) running: BTreeSet<usize>,
+    /// The version of its record, that of the last reconciliation, and whether it was offline then.
+    pub(crate) serial: u64,
+    pub(crate) seen: (u64, bool),
+    /// Whether the versions of its record show that it was not online since its fencing.
+    pub(crate) is_certain: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -167,6 +174,8 @@ impl World {
     }
 
     fn input(&self) -> RecoveryInput {
+        let own = self.own_records();
+        let believes_record = self.without.contains(&Guard::Record);
         let is_blind = self.without.contains(&Guard::Running);
         let nodes = self.hosts.iter().enumerate().map(|(number, host)| RecoveryNode {
             name: host_name(number),
@@ -177,12 +186,17 @@ impl World {
                 (false, None) => NodeRecord::Online,
             },
             recorded_ms: None,
+            version: Some(Self::version(host.serial)),
             drained: false,
             vm_capable: number != 0,
             proof: host.proof_at.map(|at| DeathProof {
                 grade: Grade::Off,
                 at_ms: self.ms(at),
                 lost_ms: host.lost_at.map(|lost| self.ms(lost)),
+                is_of_record: believes_record
+                    || !host.is_offline
+                    || host.is_certain
+                    || own.contains(&host_name(number)),
             }),
             runs_again: host.proof_at.is_some() && self.answers(number),
             suspicion: host.lost_at.map(|_| Suspicion::Lost),
@@ -226,8 +240,19 @@ impl World {
     }
 
     fn jobs_seen(&self) -> Vec<Job> {
+        Job::parse_all(&self.queue_seen()).unwrap()
+    }
+
+    /// luxid's answer about the queue.
+    pub(crate) fn queue_seen(&self) -> Value {
         let row = |job: &QueuedJob| {
             let seconds = |step: u64| json!([0, [self.ms(step) / 1_000, 0]]);
+            let state = |at: usize| match (at < job.done, job.status) {
+                (true, "error") if at + 1 == job.done => "error",
+                (true, _) => "success",
+                (false, _) => "queued",
+            };
+            let states: Vec<&str> = (0..job.ops.len()).map(state).collect();
             let results = job.error.as_ref().map(|error| json!([["OpExecError", [error]]]));
             json!([
                 [0, job.id],
@@ -235,11 +260,12 @@ impl World {
                 [0, job.ops],
                 [0, results],
                 seconds(job.received),
-                job.ended.map_or(json!([0, null]), seconds)
+                job.ended.map_or(json!([0, null]), seconds),
+                [0, states]
             ])
         };
         let rows: Vec<Value> = self.queue.iter().filter(|job| !job.is_unseen).map(row).collect();
-        Job::parse_all(&json!({"data": rows})).unwrap()
+        json!({ "data": rows })
     }
 
     /// Plans, asks the simulated allocator, and plans again.
@@ -283,10 +309,12 @@ impl World {
     }
 
     fn reconcile(&mut self) {
+        self.watch();
         for host in 0..HOSTS {
             if self.hosts[host].proof_at.is_some() && !self.hosts[host].is_offline && !self.records.contains_key(&host)
             {
-                let op = json!({"OP_ID": "OP_NODE_SET_PARAMS", "node_name": host_name(host), "offline": true});
+                let op = json!({"OP_ID": "OP_NODE_SET_PARAMS", "node_name": host_name(host), "offline": true,
+                                "reason": [[REASON_SOURCE, "offline", 5]]});
                 let id = self.submit(vec![op]);
                 self.records.insert(host, id);
             }
