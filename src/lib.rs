@@ -52,7 +52,7 @@
 //! # Documents
 //!
 //! `ARCHITECTURE.md` follows a fencing, a record and a device through the code. `docs/design.md` has what must stay
-//! true, and `docs/shunning.md` the argument for shunning and self-fencing.
+//! true, and `docs/shunning.md` and `docs/self-fencing.md` the argument for shunning and self-fencing.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -13,7 +13,7 @@
 //! - [`readmission`]: when a shunned node may be readmitted; [`readiness`]: when a boot may start instances.
 //! - [`expiry`]: within which time a watchdog resets its host; [`measurement`]: how that time is measured.
 //!
-//! The argument is in `docs/shunning.md`. The model that checks it (`tests/model`) runs these functions.
+//! The argument is in `docs/shunning.md` and `docs/self-fencing.md`. The model that checks it (`tests/model`) runs these functions.
 
 pub mod belief;
 pub mod evaluation;

@@ -1,4 +1,4 @@
-//! Models of shunning and self-fencing (docs/shunning.md). They run the real decisions of [`gnt_ha::core::shun`] in a
+//! Models of shunning and self-fencing (docs/shunning.md, docs/self-fencing.md). They run the real decisions of [`gnt_ha::core::shun`] in a
 //! world that loses, delays and repeats messages, stops processes, flushes rules, boots hosts and lets clocks run
 //! wrong.
 //!

@@ -146,7 +146,7 @@ fn rules(without: rules::Without) -> Rules {
     Rules { without, faults: 2, askers: 1, epochs: 3, powered: false }
 }
 
-/// docs/shunning.md: from the first round to the report no majority of the candidates can have granted.
+/// docs/self-fencing.md: from the first round to the report no majority of the candidates can have granted.
 #[test]
 fn rules_of_one_asker() {
     checked("rules", rules(rules::Without::Nothing)).assert_properties();
@@ -174,7 +174,7 @@ fn without_any_condition_of_the_rules_a_majority_may_grant() {
     broken("rules without Scope", world, "no majority can have granted");
 }
 
-/// docs/shunning.md: nothing runs on the node's next boot either.
+/// docs/self-fencing.md: nothing runs on the node's next boot either.
 #[test]
 fn boots_of_the_node() {
     checked("boots", Boots { without: boots::Without::Nothing }).assert_properties();
