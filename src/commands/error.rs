@@ -14,7 +14,7 @@ use crate::core::pacemaker::tree::BadCib;
 use crate::core::pause::BadReason;
 use crate::core::recovery::guard::{BadRunningJobs, GuardError};
 use crate::core::recovery::instance::InstanceName;
-use crate::core::recovery::queue::{STARTER_UNKNOWN, TOO_EARLY};
+use crate::core::recovery::queue::STOPPED_BY_HOOK;
 use crate::service::reconciler::run::ReconcileError;
 use crate::service::recovery::RecoveryError;
 use crate::service::self_fence::error::{MeasureError, SelfFenceError};
@@ -109,7 +109,9 @@ pub enum CommandError {
     #[error(transparent)]
     RunningJobs(#[from] BadRunningJobs),
     /// It is unknown whether gnt-ha starts the instance: nothing may change it.
-    #[error("{instance}: {STARTER_UNKNOWN}, and so it is not changed: {error}; try again")]
+    #[error(
+        "{instance}: cannot find out whether gnt-ha starts it, and so it is not changed: {error}; try again {STOPPED_BY_HOOK}"
+    )]
     StarterUnknown { instance: InstanceName, error: Box<CommandError> },
     /// Pacemaker's configuration was not changed by `setup`, or not as planned.
     #[error(transparent)]
@@ -182,8 +184,8 @@ pub enum CommandError {
     StepsNotStarted { steps: String, error: io::Error },
     /// An instance must not start before the promise of self-fencing is over.
     #[error(
-        "{here}: {TOO_EARLY}: its self-fencing is not armed since it has booted, and other nodes may rely on it for \
-         {left_s} s more; see gnt-ha self-fence status on {here}"
+        "{here}: no instance may start yet: its self-fencing is not armed since it has booted, and other nodes may rely on it \
+         for {left_s} s more; see gnt-ha self-fence status on {here} {STOPPED_BY_HOOK}"
     )]
     InstanceTooEarly { here: NodeName, left_s: u64 },
     /// A node's change was not passed on to Pacemaker.

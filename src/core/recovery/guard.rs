@@ -14,7 +14,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::instance::{AdminState, InstanceName};
-use super::queue::{REASON_SOURCE, REFUSED, sources};
+use super::queue::{REASON_SOURCE, STOPPED_BY_HOOK, sources};
 use super::record_limit::RecordLimit;
 use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::node::{self, NodeName};
@@ -103,10 +103,10 @@ pub struct LockedInstance {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GuardError {
     /// The administrator has stopped the instance.
-    #[error("{REFUSED}{0}: it is not marked up any more")]
+    #[error("gnt-ha does not start {0}: it is not marked up any more {STOPPED_BY_HOOK}")]
     Stopped(InstanceName),
     /// No start of gnt-ha's may go on.
-    #[error("{REFUSED}{instance}: {why}")]
+    #[error("gnt-ha does not start {instance}: {why} {STOPPED_BY_HOOK}")]
     Blocked {
         /// The instance that was to be started.
         instance: InstanceName,
@@ -114,7 +114,7 @@ pub enum GuardError {
         why: StartBlock,
     },
     /// Another job has moved the instance.
-    #[error("{REFUSED}{instance}: its primary node is not {off} any more")]
+    #[error("gnt-ha does not start {instance}: its primary node is not {off} any more {STOPPED_BY_HOOK}")]
     Moved {
         /// The instance that was to be started.
         instance: InstanceName,
@@ -122,7 +122,7 @@ pub enum GuardError {
         off: NodeName,
     },
     /// The host was readmitted.
-    #[error("{REFUSED}{instance}: {off} is not recorded offline any more")]
+    #[error("gnt-ha does not start {instance}: {off} is not recorded offline any more {STOPPED_BY_HOOK}")]
     Online {
         /// The instance that was to be started.
         instance: InstanceName,
@@ -130,7 +130,7 @@ pub enum GuardError {
         off: NodeName,
     },
     /// The host may have been readmitted, have started the instance, and have been recorded offline again.
-    #[error("{REFUSED}{instance}: the record of {off} was changed since: it may have been online")]
+    #[error("gnt-ha does not start {instance}: the record of {off} was changed since: it may have been online {STOPPED_BY_HOOK}")]
     OnlineSince {
         /// The instance that was to be started.
         instance: InstanceName,

@@ -14,15 +14,9 @@ use crate::core::node::NodeName;
 /// The source in the reason trail of gnt-ha's jobs.
 pub const REASON_SOURCE: &str = "gnt:extern:gnt-ha";
 
-/// The beginning of the text with which the [guard](super::guard) refuses a start. A refused start is not one that
-/// failed.
-pub const REFUSED: &str = "gnt-ha does not start ";
-
-/// Part of the error of gnt-ha's hook on a host whose self-fencing is not armed yet.
-pub const TOO_EARLY: &str = "no instance may start yet";
-
-/// Part of the error of gnt-ha's hook on a master whose luxid does not report whose job this is.
-pub const STARTER_UNKNOWN: &str = "cannot find out whether gnt-ha starts it";
+/// The mark at the end of each error with which a hook of gnt-ha's stops a job. A start that was stopped is not one that
+/// failed. Hosts of two versions read each other's errors, so the mark stays as it is when a text is reworded.
+pub const STOPPED_BY_HOOK: &str = "[gnt-ha:blocked]";
 
 /// The fields of a job that [`Job::parse_all`] expects, in its order.
 const FIELDS: [&str; 7] = ["id", "status", "ops", "opresult", "received_ts", "end_ts", "opstatus"];
@@ -179,8 +173,7 @@ impl Job {
     /// failed, or a hook of gnt-ha's has stopped it.
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        let is_of_hook = |error: &String| [REFUSED, TOO_EARLY, STARTER_UNKNOWN].iter().any(|part| error.contains(part));
-        let is_no_attempt = |error: &String| error.starts_with(DEPENDENCY) || is_of_hook(error);
+        let is_no_attempt = |error: &String| error.starts_with(DEPENDENCY) || error.contains(STOPPED_BY_HOOK);
         self.status == JobStatus::Failed && self.error.as_ref().is_some_and(is_no_attempt)
     }
 }

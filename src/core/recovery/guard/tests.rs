@@ -42,7 +42,7 @@ fn a_start_goes_on_only_if_nothing_has_changed_since_its_plan() {
     let start = |status: &str| locked("instance-start", status, "n4.lab");
     assert_eq!(checked(&start("up"), &["n3.lab"]), Ok(()));
     let stopped = checked(&start("down"), &["n3.lab"]).unwrap_err();
-    assert!(stopped.to_string().starts_with(REFUSED), "{stopped}");
+    assert!(stopped.to_string().ends_with(STOPPED_BY_HOOK), "{stopped}");
     assert!(matches!(checked(&start("?"), &["n3.lab"]), Err(GuardError::Stopped(_))), "unknown");
 }
 
@@ -100,7 +100,7 @@ fn no_own_start_goes_on_while_gnt_ha_may_start_nothing() {
             let locked = locked(path, "up", "n3.lab");
             let refused = locked.check(&running(REASON_SOURCE), &offline, Some(why)).unwrap().unwrap_err();
             assert_eq!(refused, GuardError::Blocked { instance: locked.name.clone(), why });
-            assert_eq!(refused.to_string(), format!("{REFUSED}web: {why}"));
+            assert_eq!(refused.to_string(), format!("gnt-ha does not start web: {why} {STOPPED_BY_HOOK}"));
             assert_eq!(locked.check(&running("gnt:client"), &offline, Some(why)), Ok(Ok(())), "of others");
         }
     }

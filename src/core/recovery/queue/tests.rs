@@ -70,7 +70,12 @@ fn an_interrupted_job_is_no_failed_attempt() {
             error("Dependency job 1 finished with status 'error', not one of 'success' as required"),
         ),
         (3, "error", start("x"), error("no bridge")),
-        (4, "error", start("x"), json!([["HooksAbort", [[["n1.lab", "gnt-ha", format!("{REFUSED}web: stopped")]]]]])),
+        (
+            4,
+            "error",
+            start("x"),
+            json!([["HooksAbort", [[["n1.lab", "gnt-ha", format!("web: stopped {STOPPED_BY_HOOK}")]]]]]),
+        ),
         (5, "error", start("x"), json!([["HooksAbort", [[["n1.lab", "x", "no licence"]]]]])),
         (
             6,
@@ -78,14 +83,14 @@ fn an_interrupted_job_is_no_failed_attempt() {
             start("x"),
             json!([[
                 "HooksAbort",
-                [[["n4.lab", "x", ""], ["n4.lab", "gnt-ha", format!("n4.lab: {TOO_EARLY}: wait")]]]
+                [[["n4.lab", "x", ""], ["n4.lab", "gnt-ha", format!("n4.lab: wait {STOPPED_BY_HOOK}")]]]
             ]]),
         ),
         (
             7,
             "error",
             start("x"),
-            json!([["HooksAbort", [[["n1.lab", "gnt-ha", format!("web: {STARTER_UNKNOWN}: luxid")]]]]]),
+            json!([["HooksAbort", [[["n1.lab", "gnt-ha", format!("web: luxid {STOPPED_BY_HOOK}")]]]]]),
         ),
     ]))
     .unwrap();
@@ -94,7 +99,7 @@ fn an_interrupted_job_is_no_failed_attempt() {
     let refused: Vec<bool> = jobs.iter().map(Job::is_refused).collect();
     assert_eq!(refused, [false, true, false, true, false, true, true]);
     assert_eq!(jobs[4].error.as_deref(), Some("no licence"));
-    let both = "the hook x on n4.lab failed and printed nothing; n4.lab: no instance may start yet: wait";
+    let both = "the hook x on n4.lab failed and printed nothing; n4.lab: wait [gnt-ha:blocked]";
     assert_eq!(jobs[5].error.as_deref(), Some(both));
     let silent = json!([["HooksAbort", [[["n1.lab", "10-x", ""]]]]]);
     assert_eq!(error_of(&silent), "the hook 10-x on n1.lab failed and printed nothing");

@@ -72,14 +72,14 @@ fn a_failed_start_is_tried_elsewhere_once() {
 /// The record fails each time, or gnt-ha's own hook stops the start: it was not attempted, and the next start waits.
 #[test]
 fn a_refused_start_is_tried_again_after_a_wait() {
-    use crate::core::recovery::queue::{STARTER_UNKNOWN, TOO_EARLY};
+    use crate::core::recovery::queue::STOPPED_BY_HOOK;
     let refused = |id: u64, error: &str, age_ms: u64| Job {
         error: Some(error.to_owned()),
         ended_ms: Some(NOW - age_ms),
         ..job(id, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))
     };
     let dependency = "Dependency job 1 finished with status 'error', not one of 'success' as required";
-    let (early, unknown) = (format!("n4.lab: {TOO_EARLY}: wait"), format!("web: {STARTER_UNKNOWN}: luxid"));
+    let (early, unknown) = (format!("n4.lab: wait {STOPPED_BY_HOOK}"), format!("web: luxid {STOPPED_BY_HOOK}"));
     for error in [dependency, &early, &unknown] {
         let mut state = one();
         state.jobs = vec![refused(7, error, 4_000)];
