@@ -34,10 +34,10 @@ fn the_receipt_holds_the_evidence() {
     assert_eq!((&intent["program"], &intent["requested_by"]["program"]), (&"fence_ganeti".into(), &"timeout".into()));
     let receipt = cluster.receipt();
     assert_eq!((&receipt["outcome"], &receipt["grade"]), (&"done".into(), &"off".into()));
-    let word = receipt["proven_by"].as_str().unwrap();
+    let proven_by = receipt["proven_by"].as_str().unwrap();
     assert!(
-        word.starts_with(&cluster.path("oob").display().to_string()) && word.contains("reports no grade"),
-        "{word}"
+        proven_by.starts_with(&cluster.path("oob").display().to_string()) && proven_by.contains("reports no grade"),
+        "{proven_by}"
     );
     let steps: Vec<&str> =
         receipt["steps"].as_array().unwrap().iter().map(|step| step["request"].as_str().unwrap()).collect();

@@ -51,7 +51,7 @@ fn every_other_exit_code_is_unknown() {
 
 /// An agent's success at `off` is an acknowledgement. Its status is the proof, also against its error.
 #[test]
-fn an_agents_word_is_read_back() {
+fn an_agents_answer_is_read_back() {
     let site = Site::with_agent(r#"[ "$action" = off ] && exit 0"#, "");
     site.oob_within("1.5", "power-off").failed_for(NODE, &["pdu", "not proven off"]);
     let site = Site::with_agent(r#"[ "$action" = off ] && { echo off > power-fence_fake; exit 1; }"#, "");

@@ -89,7 +89,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let warnings = action.finish(ActionResult {
         outcome: if is_accepted { Outcome::Done } else { Outcome::Unknown },
         grade: if is_accepted { Grade::Off } else { Grade::Unknown },
-        proven_by: format!("{user}, who says: {}", arguments.reason),
+        proven_by: format!("{user}: {}", arguments.reason),
         reason: confirmed.as_ref().err().map(ToString::to_string),
         record: None,
     });
@@ -122,12 +122,12 @@ fn seen(
     };
     let addresses = ssconf.name_addresses("node_primary_ips")?;
     let address = addresses.into_iter().find(|(name, _)| name == node).map(|(_, address)| address);
-    let refusals = OwnRules::read(&paths.state_dir, deadline.at_most(CONNECT_TIMEOUT));
+    let own_rules = OwnRules::read(&paths.state_dir, deadline.at_most(CONNECT_TIMEOUT));
     let (answers, was_asked) = address.map_or((false, false), |address| {
         let deadline = deadline.at_most(CONNECT_TIMEOUT);
         let is_there = || tcp_check::is_there(address, NODED_PORT, deadline);
         let accepts = || !tcp_check::accepting(&[address], NODED_PORT, 1, deadline).is_empty();
-        asked(refusals.of(address), is_there, accepts)
+        asked(own_rules.of(address), is_there, accepts)
     });
     let seen = NodeEvidence {
         is_here: identity::node_among([node]).is_some(),
@@ -156,7 +156,7 @@ mod tests {
     /// A reset by this host's own kernel does not show that the node runs. If the kernel
     /// does not apply the shun list, the answer of a node on that list counts.
     #[test]
-    fn a_connection_that_the_own_kernel_refuses_speaks_against_no_word() {
+    fn a_connection_that_this_hosts_rules_drop_prevents_no_confirmation() {
         let [both, list, kernel, none] = [1, 2, 3, 4].map(|n| IpAddr::from([192, 0, 2, n]));
         let known = OwnRules::of_test(&[both, list], Some(&[both, kernel]));
         let unknown = OwnRules::of_test(&[both, list], None);

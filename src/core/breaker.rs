@@ -110,7 +110,7 @@ impl Breaker {
         }
     }
 
-    /// Returns whether the cluster is not whole without this node, although Ganeti has it offline.
+    /// Returns whether the cluster is not whole without this node, although it is recorded offline.
     pub(super) fn misses(&self, node: &NodeName) -> bool {
         self.down.contains(node)
             || self.excused.contains(node)

@@ -41,7 +41,7 @@ mod tests {
 
     /// A misspelt name: a node that is seen running cannot be confirmed as off.
     #[test]
-    fn no_word_stands_against_what_is_seen() {
+    fn a_node_that_is_seen_running_cannot_be_confirmed_off() {
         let dead = NodeEvidence { is_here: false, member: Membership::Unclean, answers: false, was_asked: false };
         assert_eq!(objection(dead), None);
         assert_eq!(objection(NodeEvidence { member: Membership::Absent, ..dead }), None);
@@ -55,7 +55,7 @@ mod tests {
     /// A node that was removed from Pacemaker, and not yet from Ganeti, kept the master role from all nodes: nothing
     /// could prove it off.
     #[test]
-    fn a_node_that_pacemaker_does_not_know_is_off_at_a_word_if_it_was_asked_and_is_silent() {
+    fn a_node_unknown_to_pacemaker_can_be_confirmed_off_if_it_was_asked_and_is_silent() {
         let unknown = NodeEvidence { is_here: false, member: Membership::Unknown, answers: false, was_asked: true };
         assert_eq!(objection(unknown), None);
         assert!(objection(NodeEvidence { answers: true, ..unknown }).is_some());

@@ -126,7 +126,7 @@ pub struct HookInput {
     pub may_shun: bool,
     /// Whether Pacemaker runs on this host.
     pub runs: bool,
-    /// The nodes that Ganeti has offline, if this host has the configuration.
+    /// The nodes that are recorded offline, if this host has the configuration.
     pub offline: BTreeSet<NodeName>,
     /// All nodes of Ganeti.
     pub nodes: BTreeSet<NodeName>,

@@ -121,7 +121,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
     let is_master = state.master.as_ref() == Some(&state.here);
     let general = general_block(state);
     if is_master && general.is_none() {
-        hold_back(&mut wishes, state, settings, &mut memory);
+        block_all(&mut wishes, state, settings, &mut memory);
     }
     // Nodes that are not candidates come first: with `auto_promote`, Ganeti would choose among them, dead or not. Then
     // drains.
@@ -214,7 +214,7 @@ fn names(state: &ReconcileInput) -> impl Iterator<Item = &NodeName> {
 }
 
 /// Asks the breaker about the nodes that are to be recorded offline. While it is open, drains are blocked too.
-fn hold_back(wishes: &mut [(&NodeState, Intention)], state: &ReconcileInput, settings: &Settings, memory: &mut Memory) {
+fn block_all(wishes: &mut [(&NodeState, Intention)], state: &ReconcileInput, settings: &Settings, memory: &mut Memory) {
     let offline: BTreeSet<NodeName> = wishes
         .iter()
         .filter(|(_, wish)| matches!(wish, Intention::Offline(_)))

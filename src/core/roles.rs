@@ -201,7 +201,7 @@ pub enum Takeover {
         no_voting: Option<String>,
     },
     /// This node cannot take the role, for this reason.
-    Refused(OcfResult),
+    Blocked(OcfResult),
     /// This node cannot take the role yet; the obstacle may disappear by itself.
     NotYet(OcfResult),
 }
@@ -237,23 +237,23 @@ pub struct TakeoverView {
 /// Decides how the role comes to this node.
 #[must_use]
 pub fn take_over(view: &TakeoverView) -> Takeover {
-    let refuse = |code, reason: String| Takeover::Refused(OcfResult::because(code, reason));
+    let block = |code, reason: String| Takeover::Blocked(OcfResult::because(code, reason));
     if view.rank == NodeRole::Other {
-        return refuse(OcfCode::ErrInstalled, "this node is not a master candidate".to_owned());
+        return block(OcfCode::ErrInstalled, "this node is not a master candidate".to_owned());
     }
     if let Some(new_master) = view.standing.new_master() {
         let reason = format!(
             "this node's configuration names it the master, its peers name {new_master}: Ganeti's files here are out of date \
              (on the master: gnt-cluster redist-conf)"
         );
-        return refuse(OcfCode::ErrGeneric, reason);
+        return block(OcfCode::ErrGeneric, reason);
     }
     if let Some(dispute) = view.standing.dispute().filter(|_| !view.any_serial) {
         let reason = format!(
             "two configurations have one serial number and different masters: {dispute} (on the right master: gnt-cluster \
              redist-conf; a cluster with the tag ocf:failover:any-serial does not ask)"
         );
-        return refuse(OcfCode::ErrGeneric, reason);
+        return block(OcfCode::ErrGeneric, reason);
     }
     if let Some((own, newer)) = view.missed.as_ref().filter(|_| !view.any_serial) {
         let NewerConfig { serial, master, .. } = newer;
@@ -261,7 +261,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
             "the configuration here has the serial {own}, {master} had {serial}, which would be lost (bring {master} \
              back; or, if that cannot be, remove /var/lib/gnt-ha/newer-config.json here)"
         );
-        return refuse(OcfCode::ErrGeneric, reason);
+        return block(OcfCode::ErrGeneric, reason);
     }
     if view.served_elsewhere {
         let reason = "the master IP answers and is not on this host: the role is held elsewhere".to_owned();
@@ -272,7 +272,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
             "another candidate has a newer configuration (serial {newest}, here {own}), which would be lost (let it \
              take the role; a cluster with the tag ocf:failover:any-serial does not ask)"
         );
-        return refuse(OcfCode::ErrGeneric, reason);
+        return block(OcfCode::ErrGeneric, reason);
     }
     // Both the command and luxid need more than half of all nodes (`lib/bootstrap.py`, `src/Ganeti/Daemon/Utils.hs`).
     let no_voting = if 2 * view.voters > view.nodes {

@@ -83,7 +83,7 @@ fn less_than_off(node: &NodeName, finish: &ActionResult, is_shun: bool) -> Optio
     }
     let shunned = if is_shun { "; the other nodes shun it" } else { "" };
     Some(format!(
-        "its power was not seen off: it is proven {grade} by {proven_by} ({}){shunned}; when you have seen that it is off: \
+        "its power was not seen off: it is proven {grade} by {proven_by} ({}){shunned}; when it is certain that it is off: \
          gnt-ha confirm-off {node} --reason TEXT",
         grade.meaning()
     ))

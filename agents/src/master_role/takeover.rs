@@ -88,7 +88,7 @@ pub(super) fn take(call: &Call, paths: &AgentPaths) -> OcfResult {
         let (view, gone) = view(call, paths, &ganeti);
         match take_over(&view) {
             Takeover::NotYet(_) if !limit.passed() => limit.sleep(RETRY_PAUSE),
-            Takeover::NotYet(result) | Takeover::Refused(result) => return result,
+            Takeover::NotYet(result) | Takeover::Blocked(result) => return result,
             command => return carry_out(call, paths, &command, &gone),
         }
     }
@@ -138,7 +138,7 @@ fn execute(paths: &AgentPaths, command: &Takeover, deadline: Deadline) -> Result
             };
             run(Path::new("gnt-cluster"), arguments, &[], deadline).map(drop)
         }
-        Takeover::Refused(_) | Takeover::NotYet(_) => Ok(()),
+        Takeover::Blocked(_) | Takeover::NotYet(_) => Ok(()),
     }
 }
 
@@ -179,9 +179,9 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, 
     let addresses: Vec<_> = others.iter().filter_map(|node| ganeti.address(node)).collect();
     // A node that this host's kernel shuns cannot be asked. Where that is in doubt it is asked: a refused connection
     // counts neither as a vote nor as silence.
-    let refusals = OwnRules::read(&paths.state_dir, call.deadline.at_most(VOTE_LIMIT));
+    let own_rules = OwnRules::read(&paths.state_dir, call.deadline.at_most(VOTE_LIMIT));
     let (refused, addresses): (Vec<IpAddr>, Vec<IpAddr>) =
-        addresses.into_iter().partition(|address| refusals.of(*address) == AddressState::Shunned);
+        addresses.into_iter().partition(|address| own_rules.of(*address) == AddressState::Shunned);
     let enough = ganeti.nodes.len() / 2;
     // An address that could not be asked counts as in use.
     let (voting, served_elsewhere, silent, claims) = std::thread::scope(|scope| {

@@ -99,8 +99,8 @@ fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, sil
 /// Returns the grade of an off by this level. `is_armed`: the node's self-fencing is armed.
 #[must_use]
 pub fn grade(level: &Level, is_armed: bool) -> Grade {
-    let refused = if is_armed { Grade::Bounded } else { Grade::Isolated };
-    let of = |driver: &Driver| driver.proves().unwrap_or(refused);
+    let by_shunning = if is_armed { Grade::Bounded } else { Grade::Isolated };
+    let of = |driver: &Driver| driver.proves().unwrap_or(by_shunning);
     level.iter().map(|device| of(&device.driver)).min().unwrap_or(Grade::Unknown)
 }
 

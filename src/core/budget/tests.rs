@@ -7,7 +7,7 @@ use super::*;
 
 const DEVICES: &str = "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{short}-bmc\"\nusername = \"u\"\npassword_file = \"/p\"\n\
                        [devices.pdu]\ndriver = \"agent\"\nagent = \"fence_apc\"\noptions = { ip = \"{short}-pdu\" }\n\
-                       [devices.refuse]\ndriver = \"shun\"\n";
+                       [devices.shun]\ndriver = \"shun\"\n";
 
 fn config(levels: &str, more: &str) -> Config {
     let text = format!("{more}\n{DEVICES}\n[default]\nlevels = {levels}\n");
@@ -123,14 +123,13 @@ fn what_the_device_says_itself_counts_before_the_property() {
 fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
     let resources = resources("stonith-timeout=72s", "");
     let slow = "[self_fence]\nlease = 20\nwatchdog_timeout = 9\n";
-    for levels in
-        [r#"[["refuse"]]"#, r#"[["bmc"], ["refuse"]]"#, r#"[["bmc"], ["pdu"], ["refuse"]]"#, r#"[["bmc", "pdu"]]"#]
+    for levels in [r#"[["shun"]]"#, r#"[["bmc"], ["shun"]]"#, r#"[["bmc"], ["pdu"], ["shun"]]"#, r#"[["bmc", "pdu"]]"#]
     {
         assert_eq!(shown(&resources, Some(&config(levels, ""))), "", "{levels}, with the times that come with it");
     }
     assert_eq!(
-        shown(&resources, Some(&config(r#"[["bmc"], ["refuse"]]"#, slow))),
-        "n1.lab and 2 more: level 2 (refuse) has too little time\n\
+        shown(&resources, Some(&config(r#"[["bmc"], ["shun"]]"#, slow))),
+        "n1.lab and 2 more: level 2 (shun) has too little time\n\
          \x20       5 s  until every other node shuns it, though one noded hangs\n\
          \x20 +  43.8 s  until its lease ends (lease 20 s + 2 x watchdog 9 s, clocks wrong by 10000 ppm, stop 5 s)\n\
          \x20 =  48.8 s  is needed\n\
@@ -146,11 +145,11 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
     );
     let isolated = format!("minimum_grade = \"isolated\"\n{slow}");
     assert_eq!(
-        shown(&resources, Some(&config(r#"[["bmc"], ["refuse"]]"#, &isolated))),
+        shown(&resources, Some(&config(r#"[["bmc"], ["shun"]]"#, &isolated))),
         "",
         "no level waits for the self-fencing"
     );
-    let alone = shown(&resources, Some(&config(r#"[["refuse"]]"#, "deadline = 20")));
+    let alone = shown(&resources, Some(&config(r#"[["shun"]]"#, "deadline = 20")));
     assert!(alone.contains("  =    20 s  is available\n") && alone.contains("lengthen deadline"), "{alone}");
 }
 
@@ -159,7 +158,7 @@ fn a_self_fence_has_to_have_run_out_before_fence_ganeti_gives_up() {
 #[test]
 fn the_slowest_self_fencing_that_a_node_reports_counts() {
     let resources = resources("stonith-timeout=72s", "");
-    let config = config(r#"[["bmc"], ["refuse"]]"#, "");
+    let config = config(r#"[["bmc"], ["shun"]]"#, "");
     let own = config.self_fence.lease_times();
     let name = |name: &str| NodeName::new(name).unwrap();
     let late = |watchdog_ms| {
@@ -181,8 +180,8 @@ fn the_slowest_self_fencing_that_a_node_reports_counts() {
 #[test]
 fn a_short_deadline_of_the_device_counts_for_the_levels() {
     let quick = resources("stonith-timeout=20s", "deadline=15");
-    let text = shown(&quick, Some(&config(r#"[["refuse"]]"#, "")));
-    assert!(text.starts_with("n1.lab and 2 more: level 1 (refuse)") && text.contains("deadline of fence)"), "{text}");
+    let text = shown(&quick, Some(&config(r#"[["shun"]]"#, "")));
+    assert!(text.starts_with("n1.lab and 2 more: level 1 (shun)") && text.contains("deadline of fence)"), "{text}");
     assert_eq!(shown(&quick, Some(&config(r#"[["bmc"]]"#, ""))), "");
 }
 
@@ -260,10 +259,10 @@ fn a_quorum_device_that_votes_is_waited_for() {
 }
 
 #[test]
-fn each_level_has_its_last_word_and_its_grade() {
+fn each_level_has_its_time_and_its_grade() {
     use crate::core::grade::Grade;
     use crate::core::node::NodeName;
-    let config = config(r#"[["bmc"], ["pdu"], ["refuse"]]"#, "");
+    let config = config(r#"[["bmc"], ["pdu"], ["shun"]]"#, "");
     let levels = config.levels_of(&NodeName::new("n1.lab").unwrap()).unwrap();
     let of = |is_armed| {
         step_times::StepTimes::of(None, &resources("", "pcmk_delay_max=2s"), Some((&levels, &config)), true, is_armed)

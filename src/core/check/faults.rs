@@ -145,8 +145,8 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("budget", "fence-ganeti", |s| s.cib("value=\"72s\"", "value=\"20s\"")),
     ("budget", "n1.lab and 3 more", |s| {
         let self_fence = "[self_fence]\nlease = 20\nwatchdog_timeout = 9\n";
-        s.config = format!("{self_fence}\n[devices.refuse]\ndriver = \"shun\"\n{}", s.config)
-            .replace("[\"bmc\"]]", "[\"bmc\"], [\"refuse\"]]");
+        s.config = format!("{self_fence}\n[devices.shun]\ndriver = \"shun\"\n{}", s.config)
+            .replace("[\"bmc\"]]", "[\"bmc\"], [\"shun\"]]");
     }),
     ("master-role-missing", "ganeti-master-role", |s| s.cib("type=\"ganeti-master-role\"", "type=\"other\"")),
     ("master-role-twice", "second", |s| {
@@ -265,9 +265,9 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     }),
     ("grade-too-weak", "n3.lab", |s| {
         // The other nodes have a BMC. Shunning is the only level of n3, and it has no self-fencing.
-        let own = "[devices.others]\ndriver = \"shun\"\n[nodes.\"n3.lab\"]\nlevels = [[\"others\"]]\n";
+        let own = "[devices.shun]\ndriver = \"shun\"\n[nodes.\"n3.lab\"]\nlevels = [[\"shun\"]]\n";
         s.config.push_str(own);
-        s.view.devices.insert(name("n3.lab"), vec![device(1, "others")]);
+        s.view.devices.insert(name("n3.lab"), vec![device(1, "shun")]);
     }),
     ("configuration-wrong", "ganeti-oob", |s| s.config.push_str("[defalut]\n")),
     ("no-levels", "n3.lab", |s| {

@@ -261,8 +261,8 @@ impl Scene {
 
     /// Makes shunning the only level of every node.
     pub(super) fn shunning(&mut self) {
-        self.config = "[devices.others]\ndriver = \"shun\"\n[default]\nlevels = [[\"others\"]]\n".into();
-        self.view.devices.values_mut().for_each(|asked| *asked = vec![device(1, "others")]);
+        self.config = "[devices.shun]\ndriver = \"shun\"\n[default]\nlevels = [[\"shun\"]]\n".into();
+        self.view.devices.values_mut().for_each(|asked| *asked = vec![device(1, "shun")]);
     }
 
     /// Sets the answer of a node to the survey.

@@ -126,6 +126,17 @@ fn every_rule_has_its_fault_and_its_fix() {
     assert!(rules::all().all(|rule| !rule.why.is_empty() && !rule.fix.is_empty()));
 }
 
+/// A command stands at the end of a fix, so that it can be typed as it is printed. What is to be known stands before it, or behind `#`.
+#[test]
+fn a_fix_that_begins_with_a_command_has_no_remark_behind_it() {
+    let programs = ["gnt-", "crm_", "cibadmin", "stonith_admin", "systemctl", "rm ", "/usr/"];
+    for rule in rules::all().filter(|rule| programs.iter().any(|program| rule.fix.starts_with(program))) {
+        let typed = rule.fix.split(" # ").next().unwrap();
+        let remark = [" (", ", ", "; ", " shows "].into_iter().find(|mark| typed.contains(*mark));
+        assert_eq!(remark, None, "{}: {}", rule.name, rule.fix);
+    }
+}
+
 /// From Pacemaker 3.0.2 on `fencing-enabled` counts if both names are set, and the command that is shown sets the name
 /// that counts.
 #[test]

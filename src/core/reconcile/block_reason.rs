@@ -132,7 +132,7 @@ impl fmt::Display for BlockReason {
                 age_ms / 1_000
             ),
             Self::ChangedSince => {
-                write!(f, "Ganeti's record of it is newer than the fencing, and has it online; {CONFIRM}")
+                write!(f, "Ganeti's record of it is newer than the fencing, and is online; {CONFIRM}")
             }
         }
     }

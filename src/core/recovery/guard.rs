@@ -25,7 +25,7 @@ pub const ONLY_OFF: &str = "only-off:";
 /// The beginning of the entry that names the node from which the instance is moved again, which is online.
 pub const ONLY_FROM: &str = "only-from:";
 
-/// The nodes that Ganeti has offline, with the versions of their records, if these are known.
+/// The nodes that are recorded offline, with the versions of their records, if these are known.
 pub type OfflineNodes = BTreeMap<NodeName, Option<RecordVersion>>;
 
 /// An operation that is checked.
@@ -130,7 +130,9 @@ pub enum GuardError {
         off: NodeName,
     },
     /// The host may have been readmitted, have started the instance, and have been recorded offline again.
-    #[error("gnt-ha does not start {instance}: the record of {off} was changed since: it may have been online {STOPPED_BY_HOOK}")]
+    #[error(
+        "gnt-ha does not start {instance}: the record of {off} was changed since: it may have been online {STOPPED_BY_HOOK}"
+    )]
     OnlineSince {
         /// The instance that was to be started.
         instance: InstanceName,
@@ -195,8 +197,8 @@ impl LockedInstance {
     }
 
     /// Checks the operation, if it is one of gnt-ha's own starts. `answer` is luxid's to [`LockedInstance::query`],
-    /// `offline` are the nodes that Ganeti has offline, and `block` is the reason why no start may go on. A start that is
-    /// refused with [`GuardError::OnlineSince`] may go on if the queue shows that gnt-ha has recorded the node last
+    /// `offline` are the nodes that are recorded offline, and `block` is the reason why no start may go on. A start that is
+    /// stopped with [`GuardError::OnlineSince`] may go on if the queue shows that gnt-ha has recorded the node last
     /// ([`recorded_by_us`](super::role_job::recorded_by_us)).
     ///
     /// # Errors

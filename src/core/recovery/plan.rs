@@ -183,7 +183,7 @@ pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan 
     plan.starts.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.instance.cmp(&b.instance)));
     let total = input.instances.iter().filter(|instance| instance.admin_state == AdminState::Up).count();
     plan.breaker = std::mem::take(&mut plan.breaker).pass(&counted, settings.limits, total);
-    hold_back(&mut plan);
+    block_all(&mut plan);
     if may_cancel {
         cancel_the_rest(&mut plan, input);
     }
@@ -262,7 +262,7 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
 }
 
 /// Blocks the starts for which the breaker is open.
-fn hold_back(plan: &mut RecoveryPlan) {
+fn block_all(plan: &mut RecoveryPlan) {
     let Some((blocked, limit)) = plan.breaker.open() else { return };
     let reason = NotRecovered::InstanceBreaker { blocked: blocked.len(), limit };
     let (blocked, rest): (Vec<Start>, Vec<Start>) =

@@ -91,7 +91,7 @@ pub struct RecoveryNode {
     pub name: NodeName,
     /// The name of the node's group.
     pub group: String,
-    /// Whether Ganeti has it offline.
+    /// Whether it is recorded offline.
     pub record: NodeRecord,
     /// When Ganeti last wrote the record of a node that is offline, in milliseconds since 1970 (wall clock of the master);
     /// `None` if it is unknown.

@@ -55,11 +55,27 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
         status.nodes.iter().filter_map(sample).collect::<Vec<_>>()
     };
     family("node_level", "As level, of a node", nodes(&|line| Some(u64::from(line.level.code()))));
-    family("node_online", "Pacemaker has it online", nodes(&|line| Some(u64::from(line.pacemaker? == "online"))));
+    family(
+        "node_online",
+        "The node is online in Pacemaker",
+        nodes(&|line| Some(u64::from(line.pacemaker? == "online"))),
+    );
     family("node_unclean", "Lost, and not fenced yet", nodes(&|line| Some(u64::from(line.pacemaker? == "UNCLEAN"))));
-    family("node_recorded_offline", "Ganeti has it offline", nodes(&|line| Some(u64::from(line.ganeti?.offline))));
-    family("node_recorded_drained", "Ganeti has it drained", nodes(&|line| line.ganeti?.drained.map(u64::from)));
-    family("node_recorded_powered", "Ganeti has it powered", nodes(&|line| line.ganeti?.powered.map(u64::from)));
+    family(
+        "node_recorded_offline",
+        "The node is recorded offline in Ganeti",
+        nodes(&|line| Some(u64::from(line.ganeti?.offline))),
+    );
+    family(
+        "node_recorded_drained",
+        "The node is recorded drained in Ganeti",
+        nodes(&|line| line.ganeti?.drained.map(u64::from)),
+    );
+    family(
+        "node_recorded_powered",
+        "The node is recorded powered in Ganeti",
+        nodes(&|line| line.ganeti?.powered.map(u64::from)),
+    );
     let shunned = |line: &NodeStatus| line.protection.shun.map(|shun| u64::from(shun == ShunState::Shunned));
     family("node_shunned", "This host shuns it; without a sample it never did", nodes(&shunned));
     let armed =

@@ -167,7 +167,7 @@ mod tests {
         proof_that_gone(member, &FencingEvidence { fences, receipts, options, first: &First::new() }, NOW).is_some()
     }
 
-    /// A candidate that names itself master is not a witness that there is no other master.
+    /// The claim of a candidate that names itself master does not prove that there is no other master.
     #[test]
     fn only_who_names_the_old_master_speaks_for_a_take_over() {
         let (node, old) = ("n3.lab".parse().unwrap(), "n1.lab".parse().unwrap());

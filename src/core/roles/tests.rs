@@ -135,7 +135,7 @@ fn takeover() -> TakeoverView {
 
 fn refusal(view: &TakeoverView) -> String {
     match take_over(view) {
-        Takeover::Refused(result) | Takeover::NotYet(result) => result.reason.unwrap(),
+        Takeover::Blocked(result) | Takeover::NotYet(result) => result.reason.unwrap(),
         other => panic!("{other:?}"),
     }
 }
@@ -187,7 +187,7 @@ fn a_role_that_is_held_elsewhere_is_not_taken() {
     }
     assert!(matches!(
         take_over(&TakeoverView { rank: NodeRole::Other, ..takeover() }),
-        Takeover::Refused(OcfResult { code: OcfCode::ErrInstalled, .. })
+        Takeover::Blocked(OcfResult { code: OcfCode::ErrInstalled, .. })
     ));
 }
 

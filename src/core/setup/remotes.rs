@@ -166,7 +166,7 @@ pub(super) fn remotes(
         xml: format!("  <primitive id=\"{}\"/>", remote.id),
         pcs: vec![format!("pcs cluster node remove-remote {}", remote.id)],
         crm: vec![format!("delete {}", remote.id), format!("# crm_node --force --remove {}", remote.id)],
-        state: PartState::Remove("Ganeti has it no more".to_owned()),
+        state: PartState::Remove("it is not in Ganeti any more".to_owned()),
     }));
     parts
 }

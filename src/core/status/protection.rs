@@ -163,7 +163,7 @@ mod tests {
 
     /// An old report is unknown, which is not success.
     #[test]
-    fn a_self_fence_is_armed_only_by_a_fresh_word() {
+    fn a_self_fence_is_armed_only_by_a_fresh_report() {
         assert_eq!(SelfFenceState::of(1_000, Some(true)), SelfFenceState::Armed);
         assert_eq!(SelfFenceState::of(900_000, Some(false)), SelfFenceState::Unknown);
         assert_eq!(SelfFenceState::of(1_000, None), SelfFenceState::Off);

@@ -217,8 +217,8 @@ impl Reconciler {
         let answers = if asked.is_empty() {
             BTreeMap::new()
         } else {
-            let refusals = OwnRules::read(&self.state_dir, deadline);
-            noded_check::answers(asked, &refusals, |open| check_nodeds(open, NODED_PORT, own, deadline))
+            let own_rules = OwnRules::read(&self.state_dir, deadline);
+            noded_check::answers(asked, &own_rules, |open| check_nodeds(open, NODED_PORT, own, deadline))
         };
         for node in &mut state.nodes {
             node.answers = answers.get(&node.ganeti.name).copied();

@@ -274,10 +274,10 @@ impl<'a> ShunCoordinator<'a> {
     /// Returns the state of every other node towards the target, by the answers.
     fn peers(&self, network: &ClusterNetwork, answers: &Answers) -> Vec<Peer> {
         let shunned_by = |node: &NodeName| -> BTreeSet<NodeName> {
-            let refuse = |(from, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
+            let shuns = |(from, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
                 answer.as_ref().is_ok_and(|report| report.shunned.contains_key(node)).then(|| from.clone())
             };
-            answers.iter().filter_map(refuse).collect()
+            answers.iter().filter_map(shuns).collect()
         };
         let shun_list = self.applier.shun_list().unwrap_or_default();
         let members = network.members.iter().filter(|(name, _)| **name != self.target);

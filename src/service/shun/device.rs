@@ -186,6 +186,6 @@ fn missing(seen: &RoundResult) -> String {
 }
 
 fn confirmed(seen: &RoundResult) -> String {
-    let refusing = seen.round.as_ref().map_or(0, |round| round.ruleset_ids.len());
-    format!("{refusing} of {} nodes in epoch {}{}", seen.answers.len(), seen.epoch, seen.until_boot())
+    let shunning = seen.round.as_ref().map_or(0, |round| round.ruleset_ids.len());
+    format!("{shunning} of {} nodes in epoch {}{}", seen.answers.len(), seen.epoch, seen.until_boot())
 }

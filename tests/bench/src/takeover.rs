@@ -151,7 +151,7 @@ fn table(ours: &[Takeover], theirs: Option<&Takeover>) -> Vec<Row> {
     let whose: Vec<String> = ours.iter().map(names).filter(|names| !names.is_empty()).collect();
     vec![
         row("master's host killed, until another answers LUXI, s", |takeover| takeover.serves, 8.0),
-        row("master's host killed, until Ganeti has it offline, s", |takeover| takeover.recorded, 20.0),
+        row("master's host killed, until it is recorded offline, s", |takeover| takeover.recorded, 20.0),
         Row {
             what: "master's host killed and given power again, other hosts touched".to_owned(),
             ours: most.to_string(),

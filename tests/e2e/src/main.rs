@@ -56,7 +56,7 @@ fn demo() -> Result<(), String> {
     take_back(&lab, &steps.master, &victim)?;
     steps.table();
     println!(
-        "\nThe failed host was proven off before another host became master, Ganeti has it recorded offline, and a receipt has the proof.\n\
+        "\nThe failed host was proven off before another host became master, it is recorded offline in Ganeti, and a receipt has the proof.\n\
          The same by hand, page by page: docs/tutorial.md. To try things yourself: tests/lab/README.md."
     );
     Ok(())

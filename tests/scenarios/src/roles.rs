@@ -318,7 +318,7 @@ impl World {
         for (_, host) in offers {
             let claims = self.claims(host);
             match self.taken(host, &claims) {
-                Takeover::Refused(result) | Takeover::NotYet(result) => {
+                Takeover::Blocked(result) | Takeover::NotYet(result) => {
                     let why = result.reason.unwrap_or_default();
                     self.say(&format!("n{} does not take the role: {why}", host + 1));
                 }

@@ -111,7 +111,7 @@ fn no_hostile_packet_opens_a_session() {
 
 /// An "off" of the BMC is the answer to one request. A reply that was changed on its way is not an answer.
 #[test]
-fn no_hostile_packet_in_a_session_is_the_bmcs_word() {
+fn no_hostile_packet_in_a_session_is_taken_for_the_bmcs_answer() {
     let mut dice = Dice::new(6);
     for suite in CipherSuite::DEFAULT_ORDER {
         let keys = exchange(suite).session_keys(b"secret16");

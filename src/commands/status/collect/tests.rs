@@ -82,7 +82,7 @@ fn what_blocks_is_reported() {
 
 /// The line shows shunning and self-fencing with the grade. A report from before this boot does not count.
 #[test]
-fn who_is_refused_and_armed_is_in_the_line() {
+fn shunning_and_arming_are_in_the_line() {
     let dir = tempfile::tempdir().unwrap();
     let shun_list = r#"{"n3.lab": {"epoch": 3, "addresses": [], "scope": "tcp", "grade": "off", "boot_id": null, "since_ms": 1,
         "by": "x"}, "n2.lab": {"epoch": 2, "addresses": [], "scope": "tcp", "grade": "off", "boot_id": null, "since_ms": 1, "by": "x"}}"#;

@@ -130,9 +130,9 @@ fn shunning_is_judged_as_in_a_fencing() {
     }
     scene.view.survey.as_mut().unwrap().as_mut().unwrap().own_self_fence = Some(self_fence(1).self_fence);
     let found = findings_of(scene);
-    assert_eq!(found[0], ("reachable-grade", "134".into(), "bounded, by level 1 (others)".into()));
+    assert_eq!(found[0], ("reachable-grade", "134".into(), "bounded, by level 1 (shun)".into()));
     assert!(
-        found[1].1 == "2" && found[1].2.starts_with("isolated, by level 1 (others): its self-fencing is unknown"),
+        found[1].1 == "2" && found[1].2.starts_with("isolated, by level 1 (shun): its self-fencing is unknown"),
         "{found:?}"
     );
     assert_eq!(found.len(), 2, "no board is among them");
@@ -148,7 +148,7 @@ fn shunning_is_judged_as_in_a_fencing() {
 
 /// A candidate that is shunned itself does not count as shunning: two of four may still grant a lease to an armed node.
 #[test]
-fn who_is_refused_does_not_count_among_those_who_refuse() {
+fn a_shunned_candidate_does_not_count_as_shunning() {
     let bounded = |shunned: &[&str]| {
         let mut scene = Scene::healthy();
         scene.shunning();

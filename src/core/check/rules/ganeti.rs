@@ -14,19 +14,19 @@ pub(super) const RULES: &[Rule] = &[
         "oob-program-missing",
         Error,
         "the OOB program that Ganeti names cannot be run on this host, so this host can fence no node with it",
-        "install it here (make install), or name another: gnt-cluster modify --node-parameters oob_program=FILE",
+        "install it here (make install); or name another: gnt-cluster modify --node-parameters oob_program=FILE",
     ),
     rule_of(
         "device-no-answer",
         Error,
         "this node cannot be fenced by its OOB program as it is now",
-        "/usr/lib/gnt-ha/ganeti-oob check {} asks each of its devices, and shows what to do",
+        "to ask each of its devices, and to see what to do: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
         "level-no-answer",
         Warning,
         "one level less can prove this node off: when the other levels fail too, this node is not recorded offline",
-        "/usr/lib/gnt-ha/ganeti-oob check {} asks each of its devices, and shows what to do",
+        "to ask each of its devices, and to see what to do: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
         "machine-shared",
@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
         "grade-too-weak",
         Error,
         "each fencing of this node fails: the strongest possible proof is weaker than minimum_grade",
-        "on {}: gnt-ha self-fence arm (docs/shunning.md), or give it a level with a BMC or a PDU; then /usr/lib/gnt-ha/ganeti-oob check {}",
+        "give it a level with a BMC or a PDU; or, on {}: gnt-ha self-fence arm; then: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
         "configuration-wrong",
@@ -56,7 +56,7 @@ pub(super) const RULES: &[Rule] = &[
         "no-levels",
         Error,
         "ganeti-oob has no device for this node",
-        "add it to /etc/gnt-ha/config.toml: [nodes.\"{}\"], or [default]; then gnt-cluster copyfile /etc/gnt-ha/config.toml",
+        "add it to /etc/gnt-ha/config.toml: [nodes.\"{}\"], or [default]; then: gnt-cluster copyfile /etc/gnt-ha/config.toml",
     ),
     rule_of(
         "configuration-accepts-isolated",
@@ -68,13 +68,13 @@ pub(super) const RULES: &[Rule] = &[
         "one-candidate",
         Error,
         "only the master holds the configuration: when it dies, no node can take over and the configuration is lost",
-        "gnt-node modify --master-candidate=yes NODE, or gnt-cluster modify --candidate-pool-size=10",
+        "let Ganeti choose more candidates: gnt-cluster modify --candidate-pool-size=10; or name one: gnt-node modify --master-candidate=yes NODE",
     ),
     rule_of(
         "candidates-missing",
         Warning,
         "fewer nodes hold the configuration than you want: each that dies leaves fewer who could take over",
-        "gnt-node modify --master-candidate=yes NODE, or gnt-cluster modify --candidate-pool-size=NUMBER",
+        "name another candidate: gnt-node modify --master-candidate=yes NODE; or want fewer: gnt-cluster modify --candidate-pool-size=NUMBER",
     ),
     rule_of(
         "drbd-discards",
@@ -105,13 +105,13 @@ pub(super) const RULES: &[Rule] = &[
         "instance-not-covered",
         Warning,
         "when its host dies, this instance stays down until an administrator starts it elsewhere",
-        "gnt-ha recover NODE --dry-run, with the host's node, shows what would happen; for its tags: man gnt-ha-tags, man harep",
+        "for the tags that permit it: man gnt-ha-tags; to see what would happen when its host dies: gnt-ha recover NODE --dry-run",
     ),
     rule_of("unknown-tag", Warning, "it does nothing: man gnt-ha-tags has those that do", "gnt-cluster remove-tags {}"),
     rule_of(
         "ineffective-tag",
         Warning,
         "it has no effect beside the other tags: the cluster does not do what the tag asks for",
-        "gnt-cluster remove-tags {}, or add the tag that it needs (man gnt-ha-tags)",
+        "add the tag that it needs (man gnt-ha-tags), or: gnt-cluster remove-tags {}",
     ),
 ];

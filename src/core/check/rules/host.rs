@@ -67,7 +67,7 @@ pub(super) const RULES: &[Rule] = &[
         "breaker-open",
         Error,
         "too many nodes were lost at once: nothing more is recorded until the breaker is reset",
-        "gnt-ha status names them; then: gnt-ha breaker reset",
+        "make sure that the nodes are gone (gnt-ha status); then: gnt-ha breaker reset",
     ),
     rule_of(
         "state-unreadable",

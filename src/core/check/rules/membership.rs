@@ -61,7 +61,7 @@ pub(super) const RULES: &[Rule] = &[
         "lost-but-not-offline",
         Warning,
         "Ganeti goes on to use a host that is gone, and waits for it in each job",
-        "gnt-ha reconcile on the master shows what blocks the record",
+        "on the master, to see what blocks the record: gnt-ha reconcile",
     ),
     rule_of(
         "two-nodes-partial-mode",

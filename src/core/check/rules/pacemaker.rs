@@ -71,12 +71,12 @@ pub(super) const RULES: &[Rule] = &[
         "fencing-disabled",
         Error,
         "Pacemaker would take over from a dead host without making sure that it is dead",
-        "crm_attribute --name stonith-enabled --update true (fencing-enabled, from Pacemaker 3.0.2 on)",
+        "crm_attribute --name stonith-enabled --update true # fencing-enabled, from Pacemaker 3.0.2 on",
     ),
     rule_of(
         "startup-fencing-disabled",
         Error,
-        "a host that was never seen is taken for off",
+        "a host that was never seen counts as off",
         "crm_attribute --name startup-fencing --delete",
     ),
     rule_of(
@@ -159,7 +159,7 @@ pub(super) const RULES: &[Rule] = &[
         "topology-level-ignored",
         Warning,
         "Pacemaker never fences by this level, whatever it was meant for",
-        "fix the level {} (target as `crm_node --list` shows it, index 1 to 9, devices that may fence the node), or take it out: \
+        "fix the level {} (target as `crm_node --list` shows it, index 1 to 9, devices that may fence the node); or take it out: \
          cibadmin --delete --xml-text '<fencing-level id=\"{}\"/>'",
     ),
     rule_of(
@@ -234,7 +234,7 @@ pub(super) const RULES: &[Rule] = &[
         "node-role-no-clone",
         Error,
         "it runs on one node only",
-        "put it into a clone: pcs resource clone {} (gnt-ha setup --format crm shows it whole)",
+        "put it into a clone, as gnt-ha setup --format crm shows it, or: pcs resource clone {}",
     ),
     rule_of(
         "node-role-no-notify",
@@ -246,7 +246,7 @@ pub(super) const RULES: &[Rule] = &[
         "role-stopped",
         Error,
         "Pacemaker may not start it, or does not manage it",
-        "crm_resource --resource {} --meta --delete-parameter target-role (or is-managed)",
+        "crm_resource --resource {} --meta --delete-parameter target-role # or is-managed",
     ),
     rule_of(
         "role-no-monitor",
@@ -264,30 +264,30 @@ pub(super) const RULES: &[Rule] = &[
         "node-unclean",
         Error,
         "it is lost and not fenced: nothing of it is taken over",
-        "find the reason: stonith_admin --history {}; when you have seen that it is off: gnt-ha confirm-off {} --reason TEXT",
+        "find the reason: stonith_admin --history {}; when it is certain that it is off: gnt-ha confirm-off {} --reason TEXT",
     ),
     rule_of(
         "fencing-failed",
         Warning,
         "the last fencing of this node failed",
-        "/usr/lib/gnt-ha/ganeti-oob check {} shows what its devices answer; gnt-ha history {} shows what was tried",
+        "to see what was tried: gnt-ha history {}; to see what its devices answer: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
         "health-unused",
         Warning,
         "each node's health is published, and Pacemaker does nothing with it",
-        "gnt-ha setup --health --apply, which sets all that belongs to it; or gnt-cluster remove-tags {}",
+        "to use it: gnt-ha setup --health --apply; or to stop publishing it: gnt-cluster remove-tags {}",
     ),
     rule_of(
         "health-stops-role",
         Error,
         "a node whose health is red loses this role as well: it is recorded drained, and the role that would report its recovery does not run",
-        "crm_resource --resource {} --meta --set-parameter allow-unhealthy-nodes --parameter-value true (gnt-ha setup --health has it)",
+        "crm_resource --resource {} --meta --set-parameter allow-unhealthy-nodes --parameter-value true # or: gnt-ha setup --health --apply",
     ),
     rule_of(
         "setup-differs",
         Warning,
         "what gnt-ha setup made was changed since, or the nodes were",
-        "gnt-ha setup shows the changes, gnt-ha setup --apply makes all but those that are marked \"by hand\"",
+        "to see the changes: gnt-ha setup; to make all but those that are marked \"by hand\": gnt-ha setup --apply",
     ),
 ];

@@ -274,5 +274,5 @@ fn a_device_of_today_lifts_no_fencing_of_before() {
     let first = [("fence off 100".to_owned(), Evidence::Fabric.worth())].into();
     let confirmed =
         FencingEvidence { fences: &[by_human], receipts: &[], options: &FencingOptions::default(), first: &first };
-    assert_eq!(proofs(&confirmed)[0].grade, Grade::Off, "a human's word is not a device's");
+    assert_eq!(proofs(&confirmed)[0].grade, Grade::Off, "a confirmation needs no grade of a device");
 }

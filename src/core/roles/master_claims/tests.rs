@@ -164,7 +164,7 @@ fn one_voice_does_not_end_a_master() {
 
 /// A node that was fenced may return with the newest serial of all; its claims do not count before it is readmitted.
 #[test]
-fn the_word_of_a_shunned_node_never_counts() {
+fn the_claim_of_a_shunned_node_never_counts() {
     let returned = [own(110), shunned(claims_itself("n2.lab", 130)), shunned(claim_of("n3.lab", "n2.lab", 130))];
     for served in [Served::Now, Served::ThisBoot] {
         assert_eq!(standing(&here(), &returned, served), MasterStanding::Undisputed, "{served:?}");

@@ -119,7 +119,7 @@ fn who_lacks_a_part_of_it_may_not() {
         ("a wrong configuration", |host| host.config("[defalut]\n")),
         ("no secret", |host| fs::remove_file(host.path("secret")).unwrap()),
         ("nothing but orders that only candidates give", |host| {
-            host.config("[devices.others]\ndriver = \"shun\"\n[default]\nlevels = [[\"others\"]]\n");
+            host.config("[devices.shun]\ndriver = \"shun\"\n[default]\nlevels = [[\"shun\"]]\n");
         }),
     ];
     for (what, plant) in plants {

@@ -21,7 +21,7 @@ fn on_the_other_release_with_short_names_a_cluster_survives_each_death() {
     // A fenced host stays off until the scenario gives it power.
     host.check(&["crm_attribute", "--name", "stonith-action", "--update", "off"]).unwrap();
     scene.wait("check is green", 60, || Ok(host.run(&[GNT_HA, "check"])?.success()));
-    scene.wait("nothing is in the way", 60, || Ok(host.run(&[GNT_HA, "rehearse", "n1"])?.success()));
+    scene.wait("no step is blocked", 60, || Ok(host.run(&[GNT_HA, "rehearse", "n1"])?.success()));
 
     another_dies_and_is_added_again(&scene, "n3", "n1", &["n3"]);
     let second = the_master_is_cut_off(&scene, &["n1", "n3"]);

@@ -96,7 +96,7 @@ pub(crate) fn fenced_once_where_the_tag_says_so(scene: &Scene) {
     // Pacemaker fences it again, by its own action, if it learns of the loss at the end of the fencing.
     if of_it.len() == 1 {
         assert_eq!(scene.host("n3").power_status(), Power::Off);
-        scene.wait("Ganeti has it unpowered", 60, || Ok(scene.flags().get("n3").is_some_and(|flags| flags.unpowered)));
+        scene.wait("it is recorded unpowered", 60, || Ok(scene.flags().get("n3").is_some_and(|flags| flags.unpowered)));
     }
 
     master.check(&["gnt-cluster", "remove-tags", TAG]).unwrap();

@@ -45,7 +45,7 @@ fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
     n1.check(&["crm_attribute", "--name", "stonith-action", "--update", "off"]).unwrap();
     let scene = Scene::with_lab(lab, Roles::Promotable);
     is_green(&scene, &n1);
-    scene.wait("nothing is in the way", 60, || Ok(n1.run(&[GNT_HA, "rehearse", "n1"])?.success()));
+    scene.wait("no step is blocked", 60, || Ok(n1.run(&[GNT_HA, "rehearse", "n1"])?.success()));
     let rehearsed = gnt_ha(&n1, &["rehearse", "n1"]).stdout;
     assert!(rehearsed.contains("about 8.0 s") && rehearsed.contains("the vote of qnetd on 192.0.2.200"), "{rehearsed}");
     assert!(gnt_ha(&n1, &["status"]).stdout.contains("the quorum device on 192.0.2.200 gives its vote"));
@@ -57,7 +57,7 @@ fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
     scene.bring_back("n1");
     scene.add_again("n1", "n2");
     is_green(&scene, &n2);
-    scene.wait("nothing is in the way", 60, || Ok(n2.run(&[GNT_HA, "rehearse", "n2"])?.success()));
+    scene.wait("no step is blocked", 60, || Ok(n2.run(&[GNT_HA, "rehearse", "n2"])?.success()));
 
     // The hosts lose each other and both still reach qnetd, which chooses the one with the lowest number.
     scene.lab.block_between(&[("n1", "n2")]).unwrap();
