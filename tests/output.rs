@@ -1,5 +1,5 @@
 //! Text from outside (a file, a node, a device) never reaches a terminal raw: the programs print it without control
-//! characters.
+//! characters. Help texts are short.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
 
@@ -7,6 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use gnt_ha::commands::Cli;
 use gnt_ha::core::text::is_hidden;
 use tempfile::TempDir;
 
@@ -117,4 +118,16 @@ fn what_is_asked_is_not_echoed_raw() {
     assert!(stderr.starts_with("gnt-ha: "), "{stderr}");
     let (_, stderr) = site.run(&[HOSTILE], "");
     assert!(stderr.starts_with("gnt-ha: ") && Path::new(&stderr).file_name().is_some(), "{stderr}");
+}
+
+/// The list of commands in a help text has one line for each, on a terminal of 100 columns.
+#[test]
+fn the_first_line_of_a_commands_help_is_short() {
+    fn first_lines(command: &clap::Command) -> Vec<String> {
+        let own = command.get_about().map(ToString::to_string);
+        own.into_iter().chain(command.get_subcommands().flat_map(first_lines)).collect()
+    }
+    let long: Vec<String> =
+        first_lines(&<Cli as clap::CommandFactory>::command()).into_iter().filter(|line| line.len() > 72).collect();
+    assert!(long.is_empty(), "more than 72 characters: {long:#?}");
 }

@@ -34,13 +34,15 @@ pub enum Command {
     PowerOn(Node),
     /// Switch the node off, hard, and prove it by reading the power back twice
     PowerOff(Node),
-    /// Switch the node off, wait for the power cycle interval, switch it on; prove both states
+    /// Switch the node off and on again, and prove both states
+    ///
+    /// Waits for the power cycle interval between them.
     PowerCycle(Node),
     /// Print {"powered": true|false, "grade": ...}; fails if it is unknown
     PowerStatus(Node),
     /// Print [["item", "OK|WARNING|CRITICAL|UNKNOWN"], ...]
     Health(Node),
-    /// Read the configuration, log in to the devices and read their state; change nothing
+    /// Log in to the devices and read their state; change nothing
     Check {
         /// The node; without it, every node that the configuration names
         #[arg(value_name = "NODE")]

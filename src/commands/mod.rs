@@ -39,7 +39,7 @@ pub struct Cli {
 /// The commands of `gnt-ha`; what each does is its help text.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show the state of each node, its pending record change and what blocks it
+    /// Show each node's state, its pending record change and what blocks it
     ///
     /// Changes nothing. Runs on every node and shows what the files of the node have. In front of a line: `!` needs attention, `*` is
     /// pending, `?` is unknown. Below the nodes: what holds for all of them, such as quorum, maintenance, a pause, the
@@ -54,7 +54,7 @@ pub enum Command {
     ///
     /// Exit codes: 0 no finding, 1 warnings, 2 errors, or this host could not be checked.
     Check(check::Arguments),
-    /// Configure Pacemaker for this Ganeti cluster: fence device, roles, properties
+    /// Configure Pacemaker for Ganeti: fence device, roles, properties
     ///
     /// Without --apply, only shows what is missing or different, as a table, XML, or commands for pcs and crm. The id of
     /// each element that setup makes begins with gnt-ha-; setup changes no other element. Run on a master candidate.
@@ -70,12 +70,14 @@ pub enum Command {
     Setup(setup::Arguments),
     /// Print each action on a node, who requested it, and how it was proven
     History(history::Arguments),
-    /// Bring Ganeti's record of its nodes to what Pacemaker and the receipts prove
+    /// Bring Ganeti's record to what Pacemaker and the receipts prove
     ///
     /// The agents run it at each monitor of the master; by hand it shows what is blocked, and why. In front of a line: `*` is
     /// done, `!` is blocked.
     Reconcile(reconcile::Arguments),
-    /// Show which instances of a dead host would start elsewhere, and why others would not
+    /// Show which instances of a dead host would start elsewhere
+    ///
+    /// Shows also why others would not.
     ///
     /// Without NODE: the instances of the hosts that are recorded offline now. With NODE: those of that host, as if it had
     /// just died, was proven off and recorded. Permission is Ganeti's: the autorepair tags (harep(1)). Changes nothing;
@@ -114,7 +116,7 @@ pub enum Command {
     ///
     /// A node that was fenced meanwhile is recorded at the next reconciliation of the master, if it is still proven.
     Resume(paths::Paths),
-    /// Run by Ganeti's hooks: keep Pacemaker and the shun list in line with Ganeti's nodes
+    /// Keep Pacemaker and the shun list in line with Ganeti, from its hooks
     ///
     /// The scripts in /etc/ganeti/hooks call it, and it reads the event from their environment. On the master: setup's
     /// changes follow the nodes (config-update, node-add, node-remove, node-modify); a node that is recorded offline by hand
@@ -136,7 +138,7 @@ pub enum Command {
     /// --confirm), and writes a receipt with your name and the reason. Fails for a node that is seen running. If the node
     /// still runs, two hosts can write to one disk.
     ConfirmOff(confirm_off::Arguments),
-    /// Control self-fencing: a watchdog that resets this node when its lease ends
+    /// Control self-fencing: a watchdog resets this node when its lease ends
     ///
     /// With it, a node that the others shun is proven to have stopped itself after a while (grade bounded); without it, the
     /// node may still run (isolated).

@@ -27,9 +27,11 @@ const ECHO_TEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// The commands of `self-fence`, all about the node on which they run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the self-fence daemon, which also answers other nodes; the unit gnt-ha-self-fence starts it at each boot
+    /// Run the self-fence daemon, which also answers other nodes
+    ///
+    /// The unit gnt-ha-self-fence starts it at each boot.
     Run,
-    /// Show whether it is armed, for how long the lease holds, and who grants it
+    /// Show whether it is armed, how long the lease holds, and who grants it
     ///
     /// Exit code: 0 armed and leased, 1 not armed, 2 the lease is lost or self-fencing does not run though it should.
     Status(StatusArguments),

@@ -63,25 +63,27 @@ pub struct Arguments {
 /// The commands for this host.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Set this host's nftables rules by its shun list and Ganeti's list of offline nodes
+    /// Set this host's nftables rules by its shun list and Ganeti's record
     ///
     /// For the boot, before the network and Ganeti's daemons are up, and after the firewall was reloaded. Running it again
     /// changes nothing.
     Apply,
-    /// Send this host's shun list to all nodes, and merge the lists of the other master candidates
+    /// Send the shun list to all nodes, and merge the candidates' lists
     ///
     /// For a timer, and for a node that has just become reachable. Running it again changes nothing.
     ///
     /// Exit codes: 0 every node that answered shuns the shunned nodes, 1 a node does not, or did not answer while a node
     /// is shunned.
     Sync,
-    /// Show which nodes this host shuns, since when and by whom, and whether its kernel does
+    /// Show which nodes this host shuns, and whether its kernel does
+    ///
+    /// Shows also since when and by whom.
     ///
     /// Exit code: 0 the kernel shuns each of them, 1 it does not.
     Status(StatusArguments),
-    /// Stop shunning nodes on this host alone: for a host that shuns every master candidate that is left, so that none can reach it
+    /// Stop shunning nodes on this host alone
     ///
-    /// Removes them from this host's list and from its kernel's rules, and notifies no other host. A node that the master
+    /// For a host that shuns every master candidate that is left, so that none can reach it. Removes them from this host's list and from its kernel's rules, and notifies no other host. A node that the master
     /// candidates still shun is shunned here again when they send their lists. Not allowed on a master candidate: there, gnt-ha readmit NODE
     /// --force --reason TEXT readmits a node everywhere.
     Release(ReleaseArguments),

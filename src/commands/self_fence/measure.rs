@@ -32,9 +32,9 @@ pub struct Arguments {
 /// The commands of `measure`.
 #[derive(Debug, Subcommand)]
 enum Step {
-    /// Send no keepalives any more: the watchdog resets this host, and the next boot reads when
+    /// Stop the keepalives, so that the watchdog resets this host
     ///
-    /// Refused on Ganeti's master, where instances run, where Pacemaker runs, and where other nodes rely on the self-fencing.
+    /// The next boot reads when that was. Fails on Ganeti's master, where instances run, where Pacemaker runs, and where other nodes rely on the self-fencing.
     Start {
         /// This host may be reset now
         #[arg(long)]
