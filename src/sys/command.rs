@@ -1,5 +1,8 @@
 //! Runs programs that change something to their end, and reports a failure in one line.
 
+pub mod child;
+pub(crate) mod guard;
+
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -165,5 +168,3 @@ mod tests {
         assert!(matches!(slow, ProgramError::TimedOut { .. }));
     }
 }
-pub mod child;
-pub(crate) mod guard;

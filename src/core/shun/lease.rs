@@ -84,7 +84,7 @@ impl Lease {
     /// the two.
     ///
     /// The first lease counts answers of confd only. A node may be shunned when it sends its question, and readmitted
-    /// when its echo follows, while Ganeti still has it recorded offline. A lease by that echo would be denied at once,
+    /// when its echo follows, while it is still recorded offline. A lease by that echo would be denied at once,
     /// and the node reset.
     pub fn round(&mut self, sent: Duration, named: &BTreeSet<IpAddr>, answers: &BTreeMap<IpAddr, CandidateAnswer>) {
         let is_first = self.granted_at.is_none();

@@ -12,7 +12,7 @@ pub struct PeerFacts<'a> {
     pub answer: Result<Answer<'a>, &'a str>,
     /// The grade of the proof that it has stopped, and the source, if that memory still holds ([`super::memory`]).
     pub proven: Option<(Grade, &'a str)>,
-    /// Whether Ganeti has it recorded offline and it was not readmitted since.
+    /// Whether it is recorded offline and it was not readmitted since.
     pub recorded_offline: bool,
     /// Whether it gives the shunned node anything: one of the two is a master candidate, or they share a DRBD disk.
     pub serves: bool,
@@ -41,7 +41,7 @@ pub fn peer_state(facts: &PeerFacts<'_>) -> PeerState {
             None => PeerState::Unconfirmed(format!("does not shun it: {}", answer.objection)),
         },
         (Err(_), Some((grade, by))) if grade >= Grade::Bounded => PeerState::ProvenOff(format!("{grade}, by {by}")),
-        // Ganeti has a node recorded offline only on proof, or because an administrator recorded it.
+        // A node is recorded offline only on proof, or because an administrator recorded it.
         (Err(_), _) if facts.recorded_offline => PeerState::ProvenOff("recorded offline".to_owned()),
         (Err(_), _) if !facts.serves => PeerState::ServesNothing,
         (Err(why), _) => PeerState::Unconfirmed(format!("does not confirm that it shuns it: {why}")),

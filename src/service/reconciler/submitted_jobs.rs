@@ -281,7 +281,7 @@ fn is_same(one: &str, other: &str) -> bool {
 }
 
 /// Returns whether a job that waits for its locks must not run any more. `verb` is what it was submitted for,
-/// `is_recorded` whether Ganeti has the node offline now.
+/// `is_recorded` whether the node is recorded offline now.
 fn is_to_be_cancelled(verb: &str, decision: &Decision, is_recorded: bool) -> bool {
     match verb {
         // The node is back, or the administrator does not want the record.

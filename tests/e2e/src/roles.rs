@@ -88,7 +88,7 @@ pub fn serves(host: &Host) -> bool {
     luxi(host, "QueryClusterInfo", &json!([])).is_some()
 }
 
-/// Whether Ganeti's master, `host`, has a node recorded offline.
+/// Whether a node is recorded offline on Ganeti's master, `host`.
 #[must_use]
 pub fn has_offline(host: &Host, node: &str) -> bool {
     let names = luxi(host, "Query", &json!(["node", ["name"], ["?", "offline"]]));

@@ -71,7 +71,7 @@ impl World {
         if !self.serves() || !up || host == self.master {
             return;
         }
-        if self.is_refused(self.master, host) {
+        if self.is_cut_by_shunning(self.master, host) {
             self.say(&format!("n{} cannot be added again: it is refused", host + 1));
             return;
         }

@@ -97,7 +97,7 @@ impl World {
         for host in 0..self.hosts.len() {
             let state = &self.hosts[host];
             let gets_files = host == master || state.up && state.linked && !state.ganeti.offline;
-            if gets_files && !self.is_refused(host, master) {
+            if gets_files && !self.is_cut_by_shunning(host, master) {
                 self.hosts[host].believes_master = master;
                 (self.hosts[host].role.serial, self.hosts[host].role.candidates) = copy.clone();
             }
@@ -186,7 +186,11 @@ impl World {
         let rank = self.rank(host);
         let votes = |other: Host| {
             let other_state = &self.hosts[other];
-            other_state.up && other_state.linked && state.linked && other_state.noded && !self.is_refused(host, other)
+            other_state.up
+                && other_state.linked
+                && state.linked
+                && other_state.noded
+                && !self.is_cut_by_shunning(host, other)
         };
         let others: Vec<Host> =
             (0..self.hosts.len()).filter(|other| *other != host && !self.hosts[*other].ganeti.offline).collect();
@@ -347,7 +351,7 @@ impl World {
                 && state.linked
                 && voter.noded
                 && voter.believes_master == host
-                && !self.is_refused(host, *other)
+                && !self.is_cut_by_shunning(host, *other)
         };
         2 * (0..self.hosts.len()).filter(|other| *other == host || names(other)).count() > self.hosts.len()
     }

@@ -10,7 +10,7 @@ use crate::world::World;
 
 impl World {
     /// Whether one of the two drops the other's TCP.
-    pub(crate) fn is_refused(&self, one: Host, other: Host) -> bool {
+    pub(crate) fn is_cut_by_shunning(&self, one: Host, other: Host) -> bool {
         self.shuns(one, other).is_some() || self.shuns(other, one).is_some()
     }
 
@@ -27,7 +27,7 @@ impl World {
         };
         let (name, since_ms) = (self.hosts[node].name.clone(), self.wall_ms(0, self.now));
         for host in (0..self.hosts.len()).filter(|host| *host != node) {
-            if !self.hosts[host].up || !self.hosts[host].linked || host != by && self.is_refused(host, by) {
+            if !self.hosts[host].up || !self.hosts[host].linked || host != by && self.is_cut_by_shunning(host, by) {
                 continue;
             }
             let shuns = &mut self.hosts[host].role.shuns;
@@ -51,7 +51,7 @@ impl World {
         let master = self.master;
         let peers: Vec<Host> = (0..self.hosts.len())
             .filter(|host| self.hosts[*host].up && self.hosts[*host].linked)
-            .filter(|host| *host == node || !self.is_refused(*host, master))
+            .filter(|host| *host == node || !self.is_cut_by_shunning(*host, master))
             .collect();
         for host in peers {
             if let Some(entry) = self.hosts[host].role.shuns.0.get_mut(&name) {
@@ -66,7 +66,7 @@ impl World {
         for one in 0..self.hosts.len() {
             for other in 0..self.hosts.len() {
                 let there = |host: Host| self.hosts[host].up && self.hosts[host].linked;
-                if one != other && there(one) && there(other) && !self.is_refused(one, other) {
+                if one != other && there(one) && there(other) && !self.is_cut_by_shunning(one, other) {
                     let learned = self.hosts[other].role.shuns.clone();
                     let before = self.hosts[one].role.shuns.clone();
                     self.hosts[one].role.shuns.merge(&learned);
