@@ -95,10 +95,10 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         );
     }),
     // The grades account for these devices without a message: an off by them is not an off.
-    ("device-off-is-none", "fence-ganeti", |s| s.parameter("missing_as_off", "true")),
-    ("device-off-is-none", "pdu", |s| s.beside("fence_apc", &[("action", "status")])),
-    ("device-off-is-none", "pdu", |s| s.beside("fence_azure_arm", &[("network-fencing", "1")])),
-    ("device-off-is-none", "pdu", |s| s.beside("fence_virsh", &[("pcmk_off_action", "metadata")])),
+    ("device-off-unproven", "fence-ganeti", |s| s.parameter("missing_as_off", "true")),
+    ("device-off-unproven", "pdu", |s| s.beside("fence_apc", &[("action", "status")])),
+    ("device-off-unproven", "pdu", |s| s.beside("fence_azure_arm", &[("network-fencing", "1")])),
+    ("device-off-unproven", "pdu", |s| s.beside("fence_virsh", &[("pcmk_off_action", "metadata")])),
     ("device-off-reboots", "pdu", |s| s.beside("fence_apc", &[("pcmk_off_action", "reboot")])),
     ("device-of-two-nodes", "pdu", |s| s.beside("fence_apc", &[("port", "3"), ("pcmk_host_list", "n2.lab,n3.lab")])),
     ("device-of-two-nodes", "pdu", |s| s.beside("fence_apc", &[("pcmk_host_map", "n2.lab:3;n3.lab:3")])),
@@ -136,7 +136,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("one-fencer", "pacemaker", |s| {
         s.view.lacking = ["n1.lab", "n2.lab", "n3.lab", "n4.lab"].map(PacemakerName::of_test).into();
     }),
-    ("device-kept-off", "n3", |s| {
+    ("device-banned", "n3", |s| {
         let by_name =
             "<rsc_location id=\"gnt-ha-fence-avoids-n3.lab\" rsc=\"fence-ganeti\" node=\"n3\" score=\"-INFINITY\"/>";
         s.cib("</constraints>", &format!("{by_name}</constraints>"));
@@ -338,10 +338,10 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.view.host.breaker = Some(OpenState { since_ms: 1, blocked, down: BTreeSet::new(), limit: 2 });
     }),
     ("state-unreadable", "gnt-ha", |s| s.view.host.unreadable.push("reconcile-memory.json: expected value".into())),
-    ("role-refused", "newer-config.json", |s| {
+    ("role-blocked", "newer-config.json", |s| {
         s.view.host.newer_config = Ok(Some(NewerConfig { serial: 1 << 60, master: "n4.lab".into(), missed: true }));
     }),
-    ("role-refused", "newer-config.json", |s| s.view.host.newer_config = Err("expected value at line 1".into())),
+    ("role-blocked", "newer-config.json", |s| s.view.host.newer_config = Err("expected value at line 1".into())),
     ("shunned", "n4.lab", |s| {
         s.view.host.shunned.insert(name("n4.lab"), "fence_ganeti".into());
     }),

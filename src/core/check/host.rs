@@ -60,7 +60,7 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
         findings.add("state-unreadable", "gnt-ha", why.as_str());
     }
     if let Some(why) = why_role_refused(view) {
-        findings.add("role-refused", FILE, why);
+        findings.add("role-blocked", FILE, why);
     }
     if !host.systemd_watchdogs.is_empty() {
         findings.add("systemd-watchdog", "systemd", host.systemd_watchdogs.join(", "));

@@ -133,7 +133,7 @@ fn check_host_lists(
         }
     }
     for location in resources.locations.iter().filter(|location| is_by_name(location)) {
-        findings.add("device-kept-off", &location.node, format!("{} keeps the device off", location.id));
+        findings.add("device-banned", &location.node, format!("{} keeps the device off", location.id));
     }
     let Ok(state) = &view.pacemaker else { return };
     check_fencers(state, view, findings);
@@ -207,7 +207,7 @@ fn check_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput, 
     let mut reported: BTreeSet<&str> = BTreeSet::new();
     for device in fencing.devices() {
         if let Some(odd) = &device.is_odd {
-            findings.add("device-off-is-none", &device.id, format!("{} has {odd}", device.agent));
+            findings.add("device-off-unproven", &device.id, format!("{} has {odd}", device.agent));
             reported.insert(&device.id);
         } else if let Some(reboots) = &device.reboots_for_off {
             findings.add("device-off-reboots", &device.id, format!("{} has {reboots}", device.agent));

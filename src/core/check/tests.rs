@@ -182,7 +182,7 @@ fn what_was_received_is_found_where_it_keeps_the_role_away() {
         let mut scene = Scene::healthy();
         scene.view.host.newer_config = Ok(Some(NewerConfig { serial, master: "n4.lab".into(), missed }));
         plant(&mut scene);
-        let found = check(&scene.read()).into_iter().find(|one| one.rule == "role-refused");
+        let found = check(&scene.read()).into_iter().find(|one| one.rule == "role-blocked");
         found.map(|one| (one.problem, one.fix.ends_with("rm /var/lib/gnt-ha/newer-config.json")))
     };
     let what = "n4.lab was named master with the serial 18, and the configuration here has 17";

@@ -17,8 +17,8 @@ use crate::core::pacemaker::resources::{Primitive, Resources};
 use crate::core::survey::Survey;
 
 /// How long a connection is tried, and how often it is checked: a host that died is lost for at most both times of the monitor.
-/// It stays where it is, and where it has to leave it is stopped and started: of one that migrates, as Pacemaker has it by default, and
-/// cannot be taken over, Pacemaker fences a node that is well.
+/// The connection does not migrate: to move it, Pacemaker stops it and starts it elsewhere. If a migrating connection, Pacemaker's
+/// default, cannot be taken over, Pacemaker fences the node.
 const WORDS: &str =
     "op start timeout=60s op monitor interval=5s timeout=5s meta resource-stickiness=INFINITY allow-migrate=false";
 

@@ -215,9 +215,9 @@ impl Reconciler {
         Ok(self.keep_recovered(remembered, lines))
     }
 
-    /// Returns whether there may be something to start, by the files of this host alone: recovery is on, and a node that
-    /// is lost has an instance, or was recorded offline a while ago: then its instances may have been moved,
-    /// and not started.
+    /// Returns whether the files of this host show that there may be an instance to start. Recovery is on, and a lost node
+    /// has an instance, or was recorded offline a short time ago. In the second case its instances may have been moved and
+    /// not started.
     fn may_concern(&self, state: &ReconcileInput, decided: &Plan) -> Result<bool, RecoveryError> {
         let is_recorded_now = |entry: &NodeDecision| matches!(entry.decision, Decision::Offline { .. });
         let being_recorded = decided.decisions.iter().filter(|entry| is_recorded_now(entry)).map(|entry| &entry.node);

@@ -76,7 +76,7 @@ pub(super) const RULES: &[Rule] = &[
         "repair the file, or remove it when you know its contents; gnt-ha status shows the consequence",
     ),
     rule_of(
-        "role-refused",
+        "role-blocked",
         Error,
         "this candidate does not take the master role: another candidate had a newer configuration, or that is unknown; if every \
          candidate is so, no node takes over when the master dies",

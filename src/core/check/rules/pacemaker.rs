@@ -137,7 +137,7 @@ pub(super) const RULES: &[Rule] = &[
          the power and reads it back: power_agents = [\"AGENT\"] in /etc/gnt-ha/config.toml",
     ),
     rule_of(
-        "device-off-is-none",
+        "device-off-unproven",
         Error,
         "Pacemaker takes a fencing by this device for success although no device has read the host's power as off: what ran there \
          is started elsewhere while it may run on",
@@ -182,7 +182,7 @@ pub(super) const RULES: &[Rule] = &[
          the secret files that it names; then gnt-ha setup",
     ),
     rule_of(
-        "device-kept-off",
+        "device-banned",
         Warning,
         "when the master candidates have died, this host cannot fence the next node that dies",
         "have each node report whether it can fence: gnt-ha setup --apply",
