@@ -1,10 +1,14 @@
-//! Imports in `src` point down: a layer names only itself and the layers below it (`ARCHITECTURE.md`). No files name each other in
-//! a circle: each can be read after those that it names.
+//! Imports in `src` point down: a layer names only itself and the layers below it (`ARCHITECTURE.md`). In no crate do files name
+//! each other in a circle: each can be read after those that it names. One arrow is not counted: a private module may name the
+//! types of the module that declares it (`mod x;` without `pub`). Nothing else names it, and both are read as one.
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its sources cannot be read")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+/// The sources of each crate, from this package's directory.
+const CRATES: [&str; 6] = ["src", "fence/src", "oob/src", "oob/ipmi/src", "oob/noded/src", "agents/src"];
 
 /// The layers of the library, lowest first: each may name those before it.
 const LAYERS: [&[&str]; 5] = [&["core"], &["sys"], &["power"], &["service"], &["cli", "commands"]];
@@ -37,15 +41,16 @@ fn code(text: &str) -> String {
 
 /// The files of a layer that are no tests, by their path below `src`, with their code.
 fn files_of(layer: &[&str]) -> Vec<(String, String)> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let names: Vec<String> = layer.iter().flat_map(|name| [(*name).to_owned(), format!("{name}.rs")]).collect();
+    read("src", &names)
+}
+
+/// These files and directories of a crate, without tests: their paths below `top`, with their code.
+fn read(top: &str, names: &[String]) -> Vec<(String, String)> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join(top);
     let mut files = Vec::new();
-    for name in layer {
-        [top.join(name), top.join(format!("{name}.rs"))]
-            .iter()
-            .filter(|path| path.exists())
-            .for_each(|path| sources(path, &mut files));
-    }
-    let is_test = |path: &str| path.ends_with("/tests.rs") || path.contains("/tests/");
+    names.iter().map(|name| top.join(name)).filter(|path| path.exists()).for_each(|path| sources(&path, &mut files));
+    let is_test = |path: &str| path.ends_with("tests.rs") || path.contains("/tests/");
     let read = |path: PathBuf| {
         let name = path.strip_prefix(&top).unwrap().to_str().unwrap().to_owned();
         (name, code(&std::fs::read_to_string(path).unwrap()))
@@ -149,20 +154,44 @@ fn expanded(list: &str) -> Vec<String> {
     found
 }
 
+/// The modules that a module declares, and whether each is private.
+fn declared(code: &str) -> Vec<(String, bool)> {
+    let of = |line: &str| {
+        let (before, name) = line.trim().strip_suffix(';')?.rsplit_once("mod ")?;
+        let is_declaration = before.is_empty() || before.starts_with("pub");
+        is_declaration.then(|| (name.to_owned(), before.is_empty()))
+    };
+    code.lines().filter_map(of).collect()
+}
+
 /// The modules that a module's code names, as paths from the crate's root. Its own re-exports of the modules in it are left out.
 fn paths(module: &[String], code: &str) -> Vec<Vec<String>> {
     let imports = code.split(';').filter_map(|statement| {
         let statement = statement.rsplit_once("use ").filter(|(before, _)| !before.ends_with("pub "))?.1;
         Some(expanded(statement))
     });
-    let inline = ["crate::", "super::"].into_iter().flat_map(|root| {
+    let children = declared(code).into_iter().map(|(name, _)| format!("{name}::"));
+    let roots: Vec<String> = ["crate::", "super::"].into_iter().map(str::to_owned).chain(children).collect();
+    let begins = |at: usize| {
+        let before = &code[..at];
+        let is_in_a_path = before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+        // A re-export, and who may see an item.
+        let statement = before.rsplit([';', '}']).next().unwrap_or_default().trim_start();
+        !is_in_a_path
+            && !before.ends_with("(in ")
+            && !statement.starts_with("pub use ")
+            && !statement.starts_with("pub(super) use ")
+    };
+    let inline = roots.iter().flat_map(|root| {
         // The second `super` of a path belongs to the first.
-        code.match_indices(root).filter(|(at, _)| !code[..*at].ends_with("::")).map(|(at, _)| {
+        code.match_indices(root.as_str()).filter(|(at, _)| begins(*at)).map(|(at, _)| {
             let end =
                 code[at..].find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(code.len() - at);
             code[at..at + end].to_owned()
         })
     });
+    // What ends in `::` has a group or `*` behind it: an import, which is read above.
+    let inline = inline.filter(|path| !path.ends_with("::"));
     let absolute = |path: String| {
         let mut parts: Vec<String> = path.split("::").map(|part| part.trim().to_owned()).collect();
         parts.retain(|part| !part.is_empty() && part != "*" && part != "self");
@@ -189,7 +218,14 @@ fn circles(files: &[(String, String)]) -> Vec<String> {
     let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (file, text) in files {
         let of = |path: Vec<String>| (1..=path.len()).rev().find_map(|length| modules.get(&path[..length]).copied());
-        let named = paths(&module_of(file), text).into_iter().filter_map(of).filter(|named| named != file);
+        let module = module_of(file);
+        let own_parent = module.split_last().and_then(|(name, parent)| {
+            let parent = *modules.get(parent)?;
+            let text = &files.iter().find(|(file, _)| file == parent)?.1;
+            declared(text).contains(&(name.clone(), true)).then_some(parent)
+        });
+        let named = paths(&module, text).into_iter().filter_map(of);
+        let named = named.filter(|named| named != file && Some(*named) != own_parent);
         names.entry(file).or_default().extend(named);
     }
     let reaches = |from: &str| {
@@ -202,17 +238,17 @@ fn circles(files: &[(String, String)]) -> Vec<String> {
         }
         seen
     };
-    files
-        .iter()
-        .filter(|(file, _)| reaches(file).contains(file.as_str()))
-        .map(|(file, _)| format!("src/{file}"))
-        .collect()
+    files.iter().filter(|(file, _)| reaches(file).contains(file.as_str())).map(|(file, _)| file.clone()).collect()
 }
 
 #[test]
 fn no_files_name_each_other_in_a_circle() {
-    let all: Vec<&str> = LAYERS.iter().flat_map(|layer| layer.iter().copied()).collect();
-    let found = circles(&files_of(&all));
+    let mut found = Vec::new();
+    for top in CRATES {
+        let files = read(top, &[String::new()]);
+        assert!(files.len() > 1, "no files in {top}");
+        found.extend(circles(&files).into_iter().map(|file| format!("{top}/{file}")));
+    }
     assert!(found.is_empty(), "files in a circle:\n{}", found.join("\n"));
 }
 
@@ -224,9 +260,23 @@ fn a_circle_is_found() {
         file("core/b.rs", "fn f(_: crate::core::a::Z) {}"),
         file("core/c.rs", "use super::a;"),
     ];
-    assert_eq!(circles(&two), ["src/core/a.rs", "src/core/b.rs"]);
+    assert_eq!(circles(&two), ["core/a.rs", "core/b.rs"]);
     assert_eq!(
-        circles(&[file("core/d/mod.rs", "mod e;\npub use e::E;"), file("core/d/e.rs", "use super::F;")]),
+        circles(&[file("core/d/mod.rs", "pub mod e;\npub use e::E;"), file("core/d/e.rs", "use super::F;")]),
         [""; 0]
     );
+}
+
+#[test]
+fn a_call_of_a_module_in_it_is_counted() {
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let parent = "mod e;\npub mod g;\nfn f() { e::h(); g::h() }";
+    let own = [file("d/mod.rs", parent), file("d/e.rs", "use super::F;"), file("d/g.rs", "")];
+    assert_eq!(circles(&own), [""; 0], "a private module names its own parent");
+    let public = [file("d/mod.rs", parent), file("d/e.rs", ""), file("d/g.rs", "use super::F;")];
+    assert_eq!(circles(&public), ["d/mod.rs", "d/g.rs"]);
+    let round = [file("d/mod.rs", parent), file("d/e.rs", "use crate::i::J;"), file("i.rs", "use crate::d::F;")];
+    assert_eq!(circles(&round), ["d/mod.rs", "d/e.rs", "i.rs"]);
+    let visible = [file("d/mod.rs", parent), file("d/g.rs", "pub(in crate::d) fn h() {}")];
+    assert_eq!(circles(&visible), [""; 0], "the visibility of a function names nothing");
 }

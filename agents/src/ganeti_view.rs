@@ -60,6 +60,17 @@ impl GanetiViewError {
     }
 }
 
+impl AgentPaths {
+    /// Reads Ganeti's ssconf files of this host.
+    ///
+    /// # Errors
+    /// [`GanetiViewError::Ssconf`] if a file is absent, unreadable or not valid; [`GanetiViewError::NoNode`] if this
+    /// host's name is not that of a node.
+    pub fn ganeti_view(&self) -> Result<GanetiView, GanetiViewError> {
+        GanetiView::read(&self.data_dir, self.node_name(), self.simulated())
+    }
+}
+
 impl GanetiView {
     /// Reads the ssconf files in `data_dir`. This host is the node `node_name`; without it, the node with the host's name.
     pub(crate) fn read(

@@ -19,7 +19,6 @@ use gnt_ha::sys::simulate;
 use serde_json::Value;
 
 use crate::call::{BadParameter, Call};
-use crate::ganeti_view::{GanetiView, GanetiViewError};
 use crate::markers::{Marker, Markers};
 
 /// The directories that the agent's parameters name.
@@ -115,14 +114,5 @@ impl AgentPaths {
         let info = Luxi::connect(&self.luxid(), deadline)?.cluster_info()?;
         let master = info.get("master").and_then(Value::as_str).map(str::to_owned);
         master.ok_or_else(|| LuxiError::Answer("it names no master".to_owned()))
-    }
-
-    /// Reads Ganeti's ssconf files of this host.
-    ///
-    /// # Errors
-    /// [`GanetiViewError::Ssconf`] if a file is absent, unreadable or not valid; [`GanetiViewError::NoNode`] if this
-    /// host's name is not that of a node.
-    pub fn ganeti_view(&self) -> Result<GanetiView, GanetiViewError> {
-        GanetiView::read(&self.data_dir, self.node_name.as_ref(), self.simulated())
     }
 }

@@ -5,15 +5,11 @@ use std::io::{self, Read};
 use clap::{Arg, ArgAction, Command};
 
 use crate::options::Given;
-use crate::spec::{OPTIONS, OptionKind, Spec};
+use crate::spec::{NODENAME, OPTIONS, OptionKind, Spec};
 
 /// The most bytes that are read of stdin. Pacemaker's pipe holds no more and cuts the rest
 /// (`lib/services/services_linux.c`).
 pub const STDIN_LIMIT: u64 = 64 * 1024;
-
-/// Key of the node that Pacemaker wants fenced, by Pacemaker's name of it (`lib/fencing/st_actions.c`). It exists on
-/// stdin only, not as an option.
-pub const NODENAME: &str = "nodename";
 
 /// Parses `key=value` lines in any order. The last line of a key wins, and unknown keys are ignored
 /// (`doc/FenceAgentAPI.md`). `plug` takes precedence over its old name `port`, and both over `nodename`.

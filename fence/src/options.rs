@@ -8,8 +8,7 @@ use gnt_ha::core::grade::Grade;
 use gnt_ha::core::node::{BadNodeName, NodeName};
 use gnt_ha::sys::identity;
 
-use crate::input::NODENAME;
-use crate::spec::{GRADES, OPTIONS};
+use crate::spec::{GRADES, NODENAME, OPTIONS};
 
 /// An action that `fence_ganeti` can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

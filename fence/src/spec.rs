@@ -2,6 +2,10 @@
 
 use gnt_ha::sys::ganeti::files;
 
+/// Key of the node that Pacemaker wants fenced, by Pacemaker's name of it (`lib/fencing/st_actions.c`). It exists on
+/// stdin only, not as an option.
+pub const NODENAME: &str = "nodename";
+
 /// The type of an option's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionKind {

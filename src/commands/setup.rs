@@ -22,13 +22,12 @@ use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
 use crate::core::budget::{self, AdvertisedTimes, Figures, TimeBudget};
-use crate::core::config::{Config, DIGEST_PROPERTY, Digest, names_to_resolve, shared, with_levels};
+use crate::core::config::{Config, DIGEST_PROPERTY, Digest, MEMBERS, names_to_resolve, shared, with_levels};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::setup::{
-    MEMBERS, PORT, PREFIX, Part, Reached, SetupOptions, deletions, full_members, other_key, plan_reached, planned,
-    to_connect,
+    PORT, PREFIX, Part, Reached, SetupOptions, deletions, full_members, other_key, plan_reached, planned, to_connect,
 };
 use crate::service::shun::peer_reports;
 use crate::service::survey::survey;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::grade::Grade;
 use super::power::reading::Sees;
-use crate::core::config::kind_of;
+use crate::core::config::agents::kind_of;
 
 /// The name of gnt-ha's own agent.
 pub const OURS: &str = "fence_ganeti";

@@ -3,7 +3,7 @@
 
 use gnt_ha::core::node::{self, NodeName};
 
-use super::AlertError;
+use super::error::AlertError;
 
 /// An event, as the `CRM_alert_*` variables describe it (Pacemaker Explained, "Alerts").
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! Pacemaker starts it as `hacluster` on every host that sees an event, with everything in the environment (Pacemaker
 //! Explained, "Alerts"; `daemons/execd/execd_alerts.c`), and gives it 30 seconds.
 
+pub mod error;
 pub mod event;
 pub mod recipient;
 
@@ -16,44 +17,19 @@ use std::time::Duration;
 use gnt_ha::cli;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::command::ProgramError;
 use gnt_ha::sys::ganeti::ssconf::Ssconf;
 use gnt_ha::sys::startup::harden_process;
 use gnt_ha::sys::{identity, log};
 
+use error::{AlertError, PROGRAM};
 use event::{Event, Here};
 use recipient::Recipient;
-
-/// The program's name in logs and messages.
-pub const PROGRAM: &str = "gnt-ha-alert";
 
 /// The most that a delivery may take; below Pacemaker's 30 s.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// The directory of Ganeti's ssconf files, which every user may read.
 const GANETI: &str = "/var/lib/ganeti";
-
-/// The reason why an event was not reported.
-#[derive(Debug, thiserror::Error)]
-pub enum AlertError {
-    /// `CRM_alert_kind` is not set.
-    #[error("CRM_alert_kind is not set: Pacemaker starts this, as an alert agent")]
-    NoEvent,
-    /// The recipient has a space, a double quote, a backslash, or a control or non-ASCII character.
-    #[error("the recipient {0:?} has a character that is not allowed")]
-    RecipientCharacter(String),
-    /// The recipient has none of the known forms.
-    #[error("the recipient {0:?} is not one of log, mailto:ADDRESS, https://... and /path/of/a/program")]
-    Recipient(String),
-    /// sendmail, curl or the program failed. The text never has the mail address or URL, which may be a secret.
-    #[error("not delivered: {text:?}: {error}")]
-    Delivery {
-        /// The report in one line.
-        text: String,
-        /// The error of the program.
-        error: ProgramError,
-    },
-}
 
 /// Reads the event, and reports it if it is for this host to report. Exit codes: 0; 1 if the event or the recipient is
 /// not valid or the delivery failed; 2 if arguments were given.

@@ -8,8 +8,8 @@ use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::{command, log};
 use serde_json::json;
 
+use super::error::{AlertError, PROGRAM};
 use super::event::Message;
-use super::{AlertError, PROGRAM};
 
 /// The program that accepts mail, on every system that has it (Filesystem Hierarchy Standard).
 const SENDMAIL: &str = "/usr/sbin/sendmail";

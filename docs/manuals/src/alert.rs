@@ -1,6 +1,6 @@
 //! The page of the alert agent.
 
-use ganeti_agents::alert::PROGRAM;
+use ganeti_agents::alert::error::PROGRAM;
 use ganeti_agents::alert::recipient::RECIPIENTS;
 
 use crate::page::Page;

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{AdvertisedTimes, Term, TimeBudget, fence, seconds, share};
+use super::fence;
+use super::time_budget::{AdvertisedTimes, Term, TimeBudget, seconds, share};
 use crate::core::config::{Config, Driver, Level};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;

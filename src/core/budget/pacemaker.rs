@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Term, TimeBudget, fence};
+use super::fence;
+use super::time_budget::{Term, TimeBudget};
 use crate::core::pacemaker::duration::milliseconds;
 use crate::core::pacemaker::property::FencingProperty;
 use crate::core::pacemaker::resources::{Primitive, Resources, is_true};

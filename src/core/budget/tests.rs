@@ -1,9 +1,12 @@
 //! Tests of the time budgets as they are printed, and of what does and does not fit.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::detection::{Detection, Totem};
 use super::*;
+use crate::core::node::NodeName;
+use crate::core::shun::lease_times::LeaseTimes;
 
 const DEVICES: &str = "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{short}-bmc\"\nusername = \"u\"\npassword_file = \"/p\"\n\
                        [devices.pdu]\ndriver = \"agent\"\nagent = \"fence_apc\"\noptions = { ip = \"{short}-pdu\" }\n\

@@ -1,9 +1,9 @@
 //! The rule that compares Pacemaker's configuration with what `gnt-ha setup` would make now.
 
 use super::{CheckInput, Findings};
-use crate::core::config::Config;
+use crate::core::config::{Config, MEMBERS};
 use crate::core::ganeti::tags::Tags;
-use crate::core::setup::{GANETI, MEMBERS, PREFIX, Part, SetupOptions, has_made, plan};
+use crate::core::setup::{GANETI, PREFIX, Part, SetupOptions, has_made, plan};
 
 /// Rules about OOB programs. The plan has a copy of Ganeti's, and a wrong program is not a fault of the copy.
 const OF_PROGRAMS: [&str; 2] = ["no-oob-program", "oob-program-missing"];

@@ -3,7 +3,7 @@
 //! [`Config::parse`] reads the text, `sys::config_file` the file; [`Config::levels_of`] answers for one node.
 
 mod agent_device;
-mod agents;
+pub(crate) mod agents;
 mod device;
 mod digest;
 mod error;
@@ -44,6 +44,9 @@ pub const DEFAULT_STATE: &str = "/var/lib/gnt-ha";
 
 /// The default run directory, with the locks; empty after a boot.
 pub const DEFAULT_RUN: &str = "/run/gnt-ha";
+
+/// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
+pub const MEMBERS: usize = 16;
 
 /// The devices of one level: all of them must succeed.
 pub type Level = Vec<Device>;

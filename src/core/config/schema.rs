@@ -13,11 +13,10 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::device::{Driver, Seconds};
 use super::machine::{Resolved, shared};
 use super::template::Values;
-use super::{Config, ConfigError, Levels, NodeRule, Pattern, Record, SelfFenceConfig, ShunConfig};
+use super::{Config, ConfigError, Levels, MEMBERS, NodeRule, Pattern, Record, SelfFenceConfig, ShunConfig};
 use crate::core::fence_agents::check_power_agent;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
-use crate::core::setup::MEMBERS;
 
 /// The levels as they are written.
 #[derive(Deserialize)]

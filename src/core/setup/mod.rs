@@ -23,7 +23,7 @@ use super::paths::{ALERT_AGENT, OOB_PROGRAM};
 pub(crate) use locations::is_by_name;
 use locations::{locations, off_remotes};
 use part::{ALERT, DEVICE, state};
-pub use part::{GANETI, MEMBERS, PREFIX, Part, PartState, SetupOptions};
+pub use part::{GANETI, PREFIX, Part, PartState, SetupOptions};
 pub use properties::is_only_kept;
 use properties::{digest, programs, properties};
 pub(crate) use remotes::is_ours as is_our_connection;

@@ -3,14 +3,11 @@
 use serde::Serialize;
 
 use super::compare::differs;
-use crate::core::config::Digest;
+use crate::core::config::{Digest, MEMBERS};
 use crate::core::pacemaker::resources::{Primitive, Resources};
 
 /// The beginning of the id of each element that setup makes.
 pub const PREFIX: &str = "gnt-ha-";
-
-/// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
-pub const MEMBERS: usize = 16;
 
 /// The options of `gnt-ha setup`, by which the administrator chooses what is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::*;
+use crate::core::config::MEMBERS;
 use crate::core::node::NodeName;
 use crate::core::shun::messages::Program;
 use crate::core::survey::{NodeSurvey, Survey};
