@@ -14,7 +14,7 @@ use gnt_ha::commands::{
 };
 use gnt_ha::core::check::Severity;
 use gnt_ha::core::config::DEFAULT_STATE;
-use gnt_ha::core::status::Level;
+use gnt_ha::core::status::StatusLevel;
 use gnt_ha::sys::ganeti::files;
 use gnt_ha::sys::startup::{harden_process, is_refused};
 
@@ -32,10 +32,10 @@ fn main() -> ExitCode {
     };
     if is_refused(&[Path::new(DEFAULT_STATE), &Path::new(files::DATA_DIR).join(files::CONFIG)]) {
         cli::print_error(PROGRAM, "run it as root: this user may not read the state of this host; nothing was changed");
-        return Level::Unknown.code().into();
+        return StatusLevel::Unknown.code().into();
     }
     let result = match &parsed.command {
-        Command::Status(arguments) => return coded(status::run(arguments).map(Level::code)),
+        Command::Status(arguments) => return coded(status::run(arguments).map(StatusLevel::code)),
         Command::Check(arguments) => return coded(check::run(arguments, &parsed.config).map(Severity::code)),
         Command::SelfFence(command) => return coded(self_fence::run(command, &parsed.config)),
         Command::Drill(arguments) => return coded(drill::run(arguments, &parsed.config).map(no)),
@@ -70,13 +70,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns the exit code for a result. With an error the result is unknown, and the code is that of [`Level::Unknown`].
+/// Returns the exit code for a result. With an error the result is unknown, and the code is that of [`StatusLevel::Unknown`].
 fn coded(result: Result<u8, CommandError>) -> ExitCode {
     match result {
         Ok(code) => code.into(),
         Err(error) => {
             cli::print_error(PROGRAM, &error.to_string());
-            Level::Unknown.code().into()
+            StatusLevel::Unknown.code().into()
         }
     }
 }

@@ -17,9 +17,9 @@ const PARAMETER: &str = "OCF_RESKEY_";
 /// The prefix of the variables with Pacemaker's meta attributes; `-` in a name becomes `_`.
 const META: &str = "OCF_RESKEY_CRM_meta_";
 
-/// One call of an agent.
+/// The action for which Pacemaker calls an agent, with its parameters.
 #[derive(Debug)]
-pub struct Call {
+pub struct AgentCall {
     /// The action that Pacemaker requests, such as `monitor`: the first argument of the program.
     pub action: String,
     /// The time by which the agent must end. It is before Pacemaker's own timeout, at which Pacemaker kills the agent.
@@ -31,7 +31,7 @@ pub struct Call {
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadParameter(pub String);
 
-impl Call {
+impl AgentCall {
     /// Returns a call of `agent` for `action` with these environment variables. The time starts now. Without a valid
     /// timeout from Pacemaker the one of the metadata holds.
     #[must_use]
@@ -136,8 +136,8 @@ mod tests {
     use super::*;
     use crate::spec::MASTER_ROLE;
 
-    fn call(variables: &[(&str, &str)]) -> Call {
-        Call::new(&MASTER_ROLE, "start", variables.iter().map(|(name, value)| ((*name).into(), (*value).into())))
+    fn call(variables: &[(&str, &str)]) -> AgentCall {
+        AgentCall::new(&MASTER_ROLE, "start", variables.iter().map(|(name, value)| ((*name).into(), (*value).into())))
     }
 
     #[test]

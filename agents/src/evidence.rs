@@ -24,7 +24,7 @@ use crate::paths::AgentPaths;
 
 /// The evidence of the actions on the nodes.
 #[derive(Debug)]
-pub struct Evidence {
+pub struct NodesEvidence {
     pacemaker: Result<CrmMon, PacemakerError>,
     actions: Vec<ActionRecord>,
     /// Receipts that other hosts have of their own fencings.
@@ -49,7 +49,7 @@ impl NodeEvidence {
     }
 }
 
-impl Evidence {
+impl NodesEvidence {
     /// Asks Pacemaker for its status, and reads this host's receipts, fence devices and memory.
     #[must_use]
     pub fn collect(paths: &AgentPaths, ganeti: &GanetiView, deadline: Deadline) -> Self {
@@ -141,7 +141,7 @@ mod tests {
 
     /// n1 was fenced by n3, with a device that accepts `isolated`: the fence history alone proves no more. n3 has the
     /// receipt.
-    fn evidence(dir: &Path) -> Evidence {
+    fn evidence(dir: &Path) -> NodesEvidence {
         let ago = now().wall_ms.saturating_sub(5_000) / 1_000;
         let at =
             std::process::Command::new("date").args(["--utc", "+%F %TZ", "--date"]).arg(format!("@{ago}")).output();
@@ -160,7 +160,7 @@ mod tests {
                     type=\"fence_ganeti\"><instance_attributes id=\"i\"><nvpair id=\"g\" name=\"minimum_grade\" \
                     value=\"isolated\"/></instance_attributes></primitive></resources><constraints/></configuration></cib>";
         std::fs::write(dir.join("cib.xml"), text).unwrap();
-        Evidence {
+        NodesEvidence {
             pacemaker: Ok(CrmMon::parse(&xml).unwrap()),
             actions: Vec::new(),
             received: BTreeMap::new(),

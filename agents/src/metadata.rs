@@ -8,7 +8,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use crate::spec::{Action, Agent, PARAMETERS, Parameter, ParameterKind};
+use crate::spec::{Agent, OcfAction, PARAMETERS, Parameter, ParameterKind};
 
 /// The version of the OCF standard that the agents follow.
 const OCF_VERSION: &str = "1.1";
@@ -61,7 +61,7 @@ fn parameter(writer: &mut Writer<Vec<u8>>, spec: &Parameter) -> io::Result<()> {
     Ok(())
 }
 
-fn action(writer: &mut Writer<Vec<u8>>, spec: &Action) -> io::Result<()> {
+fn action(writer: &mut Writer<Vec<u8>>, spec: &OcfAction) -> io::Result<()> {
     let mut element = writer
         .create_element("action")
         .with_attribute(("name", spec.name))

@@ -8,7 +8,7 @@ use gnt_ha::core::roles::{Failure, NodeRole, OcfCode, OcfResult, monitor_node};
 use gnt_ha::service::shun::drbd_seen;
 use gnt_ha::sys::clock::Deadline;
 
-use crate::call::Call;
+use crate::call::AgentCall;
 use crate::checks;
 use crate::ganeti_view::GanetiView;
 use crate::health;
@@ -34,7 +34,7 @@ const KILL_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs the action of `call` and returns its result. An unknown action is "unimplemented".
 #[must_use]
-pub fn run(call: &Call, paths: &AgentPaths) -> OcfResult {
+pub fn run(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     match call.action.as_str() {
         "start" => start(call, paths),
         "stop" => stop(paths),
@@ -54,7 +54,7 @@ pub fn run(call: &Call, paths: &AgentPaths) -> OcfResult {
 ///
 /// It succeeds even if the failure remains. A start that fails takes the role from this node until the administrator
 /// cleans up, also when the failure is long gone. The next monitor reports the failure as well.
-fn start(call: &Call, paths: &AgentPaths) -> OcfResult {
+fn start(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     health::forget(paths);
     // Published at once: in a cluster that has just started, Pacemaker places the device next.
     may_fence::forget(paths);
@@ -113,7 +113,7 @@ fn stop(paths: &AgentPaths) -> OcfResult {
     }
 }
 
-fn monitor(call: &Call, paths: &AgentPaths) -> OcfResult {
+fn monitor(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     let stopped = paths.markers.has(Marker::NodeStopped);
     if stopped {
         return monitor_node(stopped, &[]);
@@ -153,7 +153,7 @@ fn failures(paths: &AgentPaths, ganeti: &GanetiView, deadline: Deadline) -> Vec<
 
 /// Starts a reconciliation after a notification that concerns it. Always succeeds: Pacemaker ignores a failure, and the
 /// master's next monitor finds what was missed.
-fn notify(call: &Call, paths: &AgentPaths) -> OcfResult {
+fn notify(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     if !paths.data_dir.join(MUTE).exists() && meaning(&call.notification()) != Meaning::Nothing {
         reconcile_now(paths, call.deadline);
     }

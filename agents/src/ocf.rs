@@ -9,7 +9,7 @@ use gnt_ha::core::roles::{OcfCode, OcfResult};
 use gnt_ha::sys::output;
 use gnt_ha::sys::startup::harden_process;
 
-use crate::call::Call;
+use crate::call::AgentCall;
 use crate::metadata;
 use crate::paths::AgentPaths;
 use crate::spec::Agent;
@@ -19,14 +19,14 @@ const PREFIX: &str = "ocf-exit-reason:";
 
 /// Runs one call of `agent`. The action is the first argument; all others are ignored, as OCF requires. Prints the exit
 /// reason on stderr.
-pub fn main(agent: &Agent, run: fn(&Call, &AgentPaths) -> OcfResult) -> ExitCode {
+pub fn main(agent: &Agent, run: fn(&AgentCall, &AgentPaths) -> OcfResult) -> ExitCode {
     harden_process();
     let action = std::env::args_os().nth(1).unwrap_or_default().to_string_lossy().into_owned();
     let result = match action.as_str() {
         // Any user may ask for it, before anything is configured.
         "meta-data" => print_metadata(agent),
         action => {
-            let call = Call::new(agent, action, variables());
+            let call = AgentCall::new(agent, action, variables());
             answer(agent, &call, run)
         }
     };
@@ -44,7 +44,7 @@ fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(move |(name, value)| (text(name), text(value)))
 }
 
-fn answer(agent: &Agent, call: &Call, run: fn(&Call, &AgentPaths) -> OcfResult) -> OcfResult {
+fn answer(agent: &Agent, call: &AgentCall, run: fn(&AgentCall, &AgentPaths) -> OcfResult) -> OcfResult {
     if !agent.actions.iter().any(|known| known.name == call.action) {
         return OcfResult::because(
             OcfCode::ErrUnimplemented,

@@ -18,7 +18,7 @@ use gnt_ha::sys::pacemaker::cib;
 use gnt_ha::sys::simulate;
 use serde_json::Value;
 
-use crate::call::{BadParameter, Call};
+use crate::call::{AgentCall, BadParameter};
 use crate::markers::{Marker, Markers};
 
 /// The directories that the agent's parameters name.
@@ -44,7 +44,7 @@ impl AgentPaths {
     ///
     /// # Errors
     /// [`BadParameter`] if a path is not absolute, or `node_name` is not a valid node name.
-    pub fn new(call: &Call) -> Result<Self, BadParameter> {
+    pub fn new(call: &AgentCall) -> Result<Self, BadParameter> {
         let run_dir = call.dir("run_dir")?;
         Ok(Self {
             data_dir: call.dir("data_dir")?,
@@ -83,7 +83,7 @@ impl AgentPaths {
 
     /// Returns how Pacemaker runs the master role: as one resource or as a promotable clone.
     #[must_use]
-    pub fn run_as(&self, call: &Call) -> RunAs {
+    pub fn run_as(&self, call: &AgentCall) -> RunAs {
         if call.is_promotable() {
             // An instance that a probe found promoted is never started, but has recurring monitors.
             let recurring = call.action == "monitor" && !call.is_probe();

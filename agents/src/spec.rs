@@ -27,7 +27,7 @@ pub struct Parameter {
 
 /// An action, as the metadata describes it.
 #[derive(Debug)]
-pub struct Action {
+pub struct OcfAction {
     /// The name of the action, as Pacemaker passes it.
     pub name: &'static str,
     /// Recommended timeout in s. It also holds if Pacemaker gives none.
@@ -48,7 +48,7 @@ pub struct Agent {
     /// The long description of the metadata.
     pub long: &'static str,
     /// The actions that the agent offers.
-    pub actions: &'static [Action],
+    pub actions: &'static [OcfAction],
 }
 
 impl Agent {
@@ -109,12 +109,12 @@ pub const PARAMETERS: &[Parameter] = &[
     ),
 ];
 
-const fn action(name: &'static str, timeout: u64) -> Action {
-    Action { name, timeout, interval: None, role: None }
+const fn action(name: &'static str, timeout: u64) -> OcfAction {
+    OcfAction { name, timeout, interval: None, role: None }
 }
 
-const fn monitor(timeout: u64, interval: u64, role: Option<&'static str>) -> Action {
-    Action { name: "monitor", timeout, interval: Some(interval), role }
+const fn monitor(timeout: u64, interval: u64, role: Option<&'static str>) -> OcfAction {
+    OcfAction { name: "monitor", timeout, interval: Some(interval), role }
 }
 
 /// `ganeti-master-role`, which moves the master role when the master's node fails.

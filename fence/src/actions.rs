@@ -6,58 +6,58 @@ use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::fan_out::each;
 use gnt_ha::sys::oob_program::OobProgram;
 
-use crate::options::{Action, Options};
-use crate::report::{Code, Report};
-use crate::target::{Cluster, TargetError};
+use crate::options::{AgentAction, Options};
+use crate::report::{ActionReport, AgentCode};
+use crate::target::{Cluster, FenceTargetError};
 use crate::{fencing, list, metadata, power};
 
 /// Runs the action of the options. `deadline` covers everything, from the start of the process.
 #[must_use]
-pub fn run(options: &Options, deadline: Deadline) -> Report {
+pub fn run(options: &Options, deadline: Deadline) -> ActionReport {
     match options.action {
-        Action::Metadata => match metadata::document() {
-            Ok(document) => Report::success(document.trim_end()),
-            Err(error) => Report::failure(format!("cannot make the metadata: {error}")),
+        AgentAction::Metadata => match metadata::document() {
+            Ok(document) => ActionReport::success(document.trim_end()),
+            Err(error) => ActionReport::failure(format!("cannot make the metadata: {error}")),
         },
-        Action::ValidateAll => validate(options),
-        Action::List => list_nodes(options),
-        Action::ListStatus => list_status(options, deadline),
-        Action::Monitor => monitor(options, deadline),
-        Action::Status => status(options, deadline),
-        Action::On | Action::Off | Action::Reboot => fence(options, deadline),
+        AgentAction::ValidateAll => validate(options),
+        AgentAction::List => list_nodes(options),
+        AgentAction::ListStatus => list_status(options, deadline),
+        AgentAction::Monitor => monitor(options, deadline),
+        AgentAction::Status => status(options, deadline),
+        AgentAction::On | AgentAction::Off | AgentAction::Reboot => fence(options, deadline),
     }
 }
 
 /// Checks that this host has what the options need; the options themselves have been checked before.
-fn validate(options: &Options) -> Report {
+fn validate(options: &Options) -> ActionReport {
     if let Some(path) = &options.oob_program {
         return match OobProgram::find(path) {
-            Ok(_) => Report::default(),
-            Err(error) => Report::failure(error.to_string()),
+            Ok(_) => ActionReport::default(),
+            Err(error) => ActionReport::failure(error.to_string()),
         };
     }
     match Cluster::read(options).nodes_with_program() {
-        Ok(_) => Report::default(),
-        Err(error) => Report::failure(error.to_string()),
+        Ok(_) => ActionReport::default(),
+        Err(error) => ActionReport::failure(error.to_string()),
     }
 }
 
-fn list_nodes(options: &Options) -> Report {
+fn list_nodes(options: &Options) -> ActionReport {
     match Cluster::read(options).nodes_with_program() {
-        Ok(nodes) => Report {
+        Ok(nodes) => ActionReport {
             stdout: nodes.iter().map(|(node, _)| list::names(node, &options.separator)).collect(),
-            ..Report::default()
+            ..ActionReport::default()
         },
-        Err(error) => Report::failure(format!("cannot list nodes: {error}")),
+        Err(error) => ActionReport::failure(format!("cannot list nodes: {error}")),
     }
 }
 
-fn list_status(options: &Options, deadline: Deadline) -> Report {
+fn list_status(options: &Options, deadline: Deadline) -> ActionReport {
     let nodes = match Cluster::read(options).nodes_with_program() {
         Ok(nodes) => nodes,
-        Err(error) => return Report::failure(format!("cannot list nodes: {error}")),
+        Err(error) => return ActionReport::failure(format!("cannot list nodes: {error}")),
     };
-    let mut report = Report::default();
+    let mut report = ActionReport::default();
     for ((node, _), power) in nodes.iter().zip(list::ask(&nodes, options, deadline)) {
         let separator = &options.separator;
         let word = match &power {
@@ -72,30 +72,30 @@ fn list_status(options: &Options, deadline: Deadline) -> Report {
 }
 
 /// Checks the programs without asking devices: monitors that ask every device cause most timeouts of fence devices.
-fn monitor(options: &Options, deadline: Deadline) -> Report {
+fn monitor(options: &Options, deadline: Deadline) -> ActionReport {
     let cluster = Cluster::read(options);
     let nodes = match (cluster.nodes_with_program(), cluster.program_by_option()) {
         (Ok(nodes), _) => nodes,
         (Err(_), Some(program)) if !options.deep => {
-            return program.map_or_else(|error| Report::failure(error.to_string()), |_| Report::default());
+            return program.map_or_else(|error| ActionReport::failure(error.to_string()), |_| ActionReport::default());
         }
-        (Err(error), _) => return Report::failure(format!("cannot fence any node: {error}")),
+        (Err(error), _) => return ActionReport::failure(format!("cannot fence any node: {error}")),
     };
     if nodes.is_empty() {
-        return Report::failure(
+        return ActionReport::failure(
             "no node has an OOB program: set the node parameter oob_program (gnt-cluster modify --node-parameters \
              oob_program=/usr/lib/gnt-ha/ganeti-oob)",
         );
     }
     if let Err(error) = list::programs_are_there(&nodes) {
-        return Report::failure(error.to_string());
+        return ActionReport::failure(error.to_string());
     }
-    let mut report = Report::default();
+    let mut report = ActionReport::default();
     if options.deep {
         for ((node, _), power) in nodes.iter().zip(list::ask(&nodes, options, deadline)) {
             if let Err(failure) = power {
                 report.stderr.push(format!("{node}: {}", failure.why));
-                report.code = Code::Failure;
+                report.code = AgentCode::Failure;
             }
         }
     }
@@ -104,18 +104,18 @@ fn monitor(options: &Options, deadline: Deadline) -> Report {
 
 /// Reads the power of the plugs. Several plugs are off only if all of them are off. If none is on and one is unknown,
 /// the result is unknown.
-fn status(options: &Options, deadline: Deadline) -> Report {
+fn status(options: &Options, deadline: Deadline) -> ActionReport {
     let cluster = Cluster::read(options);
     // Pacemaker may ask this before it chooses a device, and every other device waits for the answer then.
     let until = deadline.at_most(budget::READ_LIMIT);
     let answers = each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
         Ok(target) => power::evaluate(&target.program.status(&target.node, until), options.minimum_grade)
             .map_err(|unread| format!("{}: status unknown: {}", target.node, unread.why)),
-        Err(TargetError::Node { .. }) if options.missing_as_off && cluster.certainly_lacks(plug) => Ok(Power::Off),
+        Err(FenceTargetError::Node { .. }) if options.missing_as_off && cluster.certainly_lacks(plug) => Ok(Power::Off),
         Err(error) => Err(format!("{plug}: status unknown: {error}")),
     });
     let mut states = Vec::new();
-    let mut report = Report::default();
+    let mut report = ActionReport::default();
     for answer in answers {
         match answer {
             Ok(power) => states.push(power),
@@ -127,32 +127,32 @@ fn status(options: &Options, deadline: Deadline) -> Report {
         Some(Power::On) => report.stdout.push("Status: ON".to_owned()),
         Some(Power::Off) if report.stderr.is_empty() => {
             report.stdout.push("Status: OFF".to_owned());
-            report.code = Code::Off;
+            report.code = AgentCode::Off;
         }
-        _ => report.code = Code::Failure,
+        _ => report.code = AgentCode::Failure,
     }
     report
 }
 
-fn fence(options: &Options, deadline: Deadline) -> Report {
+fn fence(options: &Options, deadline: Deadline) -> ActionReport {
     let cluster = Cluster::read(options);
-    if options.action != Action::On {
+    if options.action != AgentAction::On {
         deadline.sleep(options.delay);
     }
     let reports = each(&options.plugs, options.fanout, |plug| match cluster.target_of(plug, options) {
         Ok(target) => fencing::fence(&cluster, target, options, deadline),
         Err(error) => fencing::unfenceable(&cluster, plug, &error, options),
     });
-    let mut whole = Report::default();
+    let mut whole = ActionReport::default();
     for report in reports {
         whole.stdout.extend(report.stdout);
         whole.stderr.extend(report.stderr);
-        if report.code != Code::Success {
-            whole.code = Code::Failure;
+        if report.code != AgentCode::Success {
+            whole.code = AgentCode::Failure;
         }
     }
     whole.stdout.dedup();
-    if whole.code != Code::Success {
+    if whole.code != AgentCode::Success {
         whole.stdout.clear();
     }
     whole

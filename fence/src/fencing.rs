@@ -16,11 +16,11 @@ use gnt_ha::sys::lock::{Lock, LockError};
 use gnt_ha::sys::receipt_log::ReceiptLog;
 use gnt_ha::sys::recorded_action::{ActionResult, RecordedAction};
 
-use crate::options::{Action, Options};
-use crate::power::{self, Proof};
+use crate::options::{AgentAction, Options};
+use crate::power::{self, StateProof};
 use crate::record_offline;
-use crate::report::{Code, Report};
-use crate::target::{Cluster, Target, TargetError};
+use crate::report::{ActionReport, AgentCode};
+use crate::target::{Cluster, FenceTarget, FenceTargetError};
 
 const PROGRAM: &str = "fence_ganeti";
 
@@ -29,11 +29,11 @@ const PROGRAM: &str = "fence_ganeti";
 const ON_HALF: Duration = Duration::from_secs(20);
 
 /// Runs the action on a node whose program was found.
-pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadline: Deadline) -> Report {
+pub(crate) fn fence(cluster: &Cluster, target: FenceTarget, options: &Options, deadline: Deadline) -> ActionReport {
     let requested = requested(options.action);
     let node = target.node.clone();
     let mut recorded = begin(options, &node);
-    let target = Target { program: target.program.for_request(recorded.id()), ..target };
+    let target = FenceTarget { program: target.program.for_request(recorded.id()), ..target };
     let work = deadline.earlier(budget::receipt(deadline.left()));
 
     let (finish, mut report) = match lock(options, &node, work) {
@@ -42,17 +42,22 @@ pub(crate) fn fence(cluster: &Cluster, target: Target, options: &Options, deadli
         Ok(_lock) => act(cluster, &target, requested, options, work, &mut recorded),
     };
     report.stderr.splice(0..0, recorded.finish(finish));
-    if report.code == Code::Success && !matches!(requested, Requested::On) {
+    if report.code == AgentCode::Success && !matches!(requested, Requested::On) {
         report.stderr.extend(cluster.doubt(&target));
     }
     report
 }
 
 /// Reports that a node cannot be fenced from here, and writes a receipt as for every other result.
-pub(crate) fn unfenceable(cluster: &Cluster, plug: &NodeName, error: &TargetError, options: &Options) -> Report {
-    let is_missing = matches!(error, TargetError::Node { .. }) && cluster.certainly_lacks(plug);
-    if options.missing_as_off && is_missing && options.action != Action::On {
-        let mut report = Report::success("Success: Already OFF");
+pub(crate) fn unfenceable(
+    cluster: &Cluster,
+    plug: &NodeName,
+    error: &FenceTargetError,
+    options: &Options,
+) -> ActionReport {
+    let is_missing = matches!(error, FenceTargetError::Node { .. }) && cluster.certainly_lacks(plug);
+    if options.missing_as_off && is_missing && options.action != AgentAction::On {
+        let mut report = ActionReport::success("Success: Already OFF");
         report.stderr.push(format!("{plug}: Ganeti has no such node, and missing_as_off takes it for off"));
         return report;
     }
@@ -73,10 +78,10 @@ fn begin(options: &Options, node: &NodeName) -> RecordedAction {
     recorded
 }
 
-const fn requested(action: Action) -> Requested {
+const fn requested(action: AgentAction) -> Requested {
     match action {
-        Action::On => Requested::On,
-        Action::Off => Requested::Off,
+        AgentAction::On => Requested::On,
+        AgentAction::Off => Requested::Off,
         _ => Requested::Reboot,
     }
 }
@@ -100,12 +105,12 @@ fn lock(options: &Options, node: &NodeName, deadline: Deadline) -> Result<Option
 
 fn act(
     cluster: &Cluster,
-    target: &Target,
+    target: &FenceTarget,
     requested: Requested,
     options: &Options,
     deadline: Deadline,
     recorded: &mut RecordedAction,
-) -> (ActionResult, Report) {
+) -> (ActionResult, ActionReport) {
     let want = if requested == Requested::On { Power::On } else { Power::Off };
     let proof = match power::change_power(target, want, None, options, deadline, recorded) {
         Ok(proof) => proof,
@@ -113,7 +118,7 @@ fn act(
     };
     let outcome = if proof.already { Outcome::Unchanged } else { Outcome::Done };
     let mut finish = finish(outcome, Some(&proof), None);
-    let mut report = Report::success(match (want, proof.already) {
+    let mut report = ActionReport::success(match (want, proof.already) {
         (Power::On, true) => "Success: Already ON",
         (Power::On, false) => "Success: Powered ON",
         (Power::Off, true) => "Success: Already OFF",
@@ -133,12 +138,12 @@ fn act(
         // here.
         let why =
             format!("its power was not switched ({}): it returns when it is rebooted and readmitted", proof.grade);
-        report = Report::success("Success: Rebooted");
+        report = ActionReport::success("Success: Rebooted");
         report.stderr.push(format!("{}: is off, proven ({}), and {why}", target.node, proof.grade));
         finish.outcome = Outcome::OffOnly;
         finish.reason = Some(why);
     } else if requested == Requested::Reboot {
-        report = Report::success("Success: Rebooted");
+        report = ActionReport::success("Success: Rebooted");
         was_switched_on = true;
         match power::change_power(target, Power::On, Some(Power::Off), options, deadline.at_most(ON_HALF), recorded) {
             Ok(_) => {
@@ -169,12 +174,12 @@ fn act(
     (finish, report)
 }
 
-fn failed(node: &NodeName, requested: Requested, outcome: Outcome, why: String) -> (ActionResult, Report) {
+fn failed(node: &NodeName, requested: Requested, outcome: Outcome, why: String) -> (ActionResult, ActionReport) {
     let line = format!("{node}: {requested} failed: {why}");
-    (finish(outcome, None, Some(why)), Report::failure(line))
+    (finish(outcome, None, Some(why)), ActionReport::failure(line))
 }
 
-fn finish(outcome: Outcome, proof: Option<&Proof>, reason: Option<String>) -> ActionResult {
+fn finish(outcome: Outcome, proof: Option<&StateProof>, reason: Option<String>) -> ActionResult {
     ActionResult {
         outcome,
         grade: proof.map_or(Grade::Unknown, |proof| proof.grade),

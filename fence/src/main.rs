@@ -8,7 +8,7 @@ use std::time::Duration;
 use fence_ganeti::actions;
 use fence_ganeti::input;
 use fence_ganeti::options::{Given, Options};
-use fence_ganeti::report::Code;
+use fence_ganeti::report::AgentCode;
 use gnt_ha::cli;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::log;
@@ -51,17 +51,18 @@ fn main() -> ExitCode {
 }
 
 /// Reads the options from the command line if there is one, else from stdin, as fence-agents' library does.
-fn given() -> Result<Given, Code> {
+fn given() -> Result<Given, AgentCode> {
     if std::env::args_os().len() > 1 {
-        return input::from_arguments(std::env::args_os())
-            .map_err(|error| if cli::print_usage_error(PROGRAM, &error) { Code::Failure } else { Code::Success });
+        return input::from_arguments(std::env::args_os()).map_err(|error| {
+            if cli::print_usage_error(PROGRAM, &error) { AgentCode::Failure } else { AgentCode::Success }
+        });
     }
     input::from_stdin(std::io::stdin().lock()).map_err(|error| fail(&error.to_string()))
 }
 
-fn fail(line: &str) -> Code {
+fn fail(line: &str) -> AgentCode {
     complain(line);
-    Code::Failure
+    AgentCode::Failure
 }
 
 fn complain(line: &str) {

@@ -5,7 +5,7 @@ use std::io;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use crate::options::Action;
+use crate::options::AgentAction;
 use crate::spec::{OPTIONS, OptionKind, Spec};
 
 const SHORT: &str = "Fence agent for Ganeti's out-of-band power interface";
@@ -39,7 +39,7 @@ pub fn document() -> io::Result<String> {
                 Ok(())
             })?;
             writer.create_element("actions").write_inner_content(|writer| {
-                for (word, _) in Action::WORDS {
+                for (word, _) in AgentAction::WORDS {
                     let action = writer.create_element("action").with_attribute(("name", word));
                     // Pacemaker must not switch on a node by itself: an administrator decides on its readmission.
                     if word == "on" { action.with_attribute(("automatic", "0")) } else { action }.write_empty()?;

@@ -12,7 +12,7 @@ use crate::spec::{GRADES, NODENAME, OPTIONS};
 
 /// An action that `fence_ganeti` can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum AgentAction {
     /// Switches the node on.
     On,
     /// Brings the node off, and proves it.
@@ -33,7 +33,7 @@ pub enum Action {
     Metadata,
 }
 
-impl Action {
+impl AgentAction {
     /// The words of the actions, in the order of the metadata.
     pub const WORDS: [(&'static str, Self); 10] = [
         ("on", Self::On),
@@ -73,7 +73,7 @@ pub type Given = BTreeMap<&'static str, String>;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The action that is requested.
-    pub action: Action,
+    pub action: AgentAction,
     /// The nodes to act on; empty if no node was given.
     pub plugs: Vec<NodeName>,
     /// The node that Pacemaker wants fenced; `None` if it was not given or is not a valid node name.
@@ -150,7 +150,7 @@ impl Options {
     pub fn new(given: &Given) -> Result<Self, OptionError> {
         let values = Values(given);
         // An empty action does not count as a request for a reboot.
-        let action = Action::from_word(given.get("action").map_or("reboot", |word| word.trim()))?;
+        let action = AgentAction::from_word(given.get("action").map_or("reboot", |word| word.trim()))?;
         let separator = values.text("plug_separator").unwrap_or(",");
         let plugs = match values.text("plug") {
             Some(plugs) => plugs.split(separator).map(|plug| NodeName::new(plug.trim())).collect::<Result<_, _>>()?,
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn the_defaults_are_those_that_are_documented() {
         let options = options(&[("plug", "n1")]).unwrap();
-        assert_eq!(options.action, Action::Reboot);
+        assert_eq!(options.action, AgentAction::Reboot);
         // The least grade that the reconciler assumes for a device without `minimum_grade`.
         assert_eq!(options.minimum_grade, gnt_ha::core::reconcile::Settings::DEVICE_GRADE);
         assert_eq!(options.deadline, Duration::from_secs(55));
@@ -286,7 +286,7 @@ mod tests {
     fn an_unknown_action_is_unrecognised() {
         let error = options(&[("action", "explode\nnow")]).unwrap_err().to_string();
         assert!(error.starts_with("Unrecognised action 'explode\\nnow'"), "{error}");
-        assert_eq!(options(&[("action", "META-DATA")]).unwrap().action, Action::Metadata);
+        assert_eq!(options(&[("action", "META-DATA")]).unwrap().action, AgentAction::Metadata);
     }
 
     #[test]

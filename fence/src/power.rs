@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use gnt_ha::core::budget::fence as budget;
-use gnt_ha::core::ganeti::oob::{Command, Status};
+use gnt_ha::core::ganeti::oob::{OobCommand, OobStatus};
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::power_change::{PowerChange, PowerChangeStep, ReadFailure, Rules};
@@ -12,7 +12,7 @@ use gnt_ha::sys::oob_program::OobError;
 use gnt_ha::sys::recorded_action::RecordedAction;
 
 use crate::options::Options;
-use crate::target::Target;
+use crate::target::FenceTarget;
 
 /// The time after the command during which a reading may fail: a BMC on a shared port does not answer for seconds. It
 /// is not longer, as Pacemaker asks other peers only if this agent fails before it is killed.
@@ -27,7 +27,7 @@ pub struct NotProven {
 
 /// A state that is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
+pub struct StateProof {
     /// Whether the node had this state before the action.
     pub already: bool,
     /// The grade of an off; `unknown` for an on.
@@ -42,13 +42,13 @@ pub struct Proof {
 /// # Errors
 /// [`NotProven`] if the state is not proven.
 pub fn change_power(
-    target: &Target,
+    target: &FenceTarget,
     want: Power,
     known: Option<Power>,
     options: &Options,
     deadline: Deadline,
     action: &mut RecordedAction,
-) -> Result<Proof, NotProven> {
+) -> Result<StateProof, NotProven> {
     let begun = Instant::now();
     let limit = options.power_timeout.unwrap_or(Duration::MAX).min(deadline.left());
     let sends = match want {
@@ -71,7 +71,7 @@ pub fn change_power(
         Some(power) => change.read(Ok(power), Duration::ZERO),
         None => PowerChangeStep::Read(Duration::ZERO),
     };
-    let mut seen: Option<Status> = None;
+    let mut seen: Option<OobStatus> = None;
     loop {
         next = match next {
             PowerChangeStep::Read(pause) => {
@@ -81,7 +81,7 @@ pub fn change_power(
                 }
                 let answer = target.program.status(&target.node, deadline.at_most(budget::reading(deadline.left())));
                 let reading = evaluate(&answer, options.minimum_grade);
-                note(action, target, Command::PowerStatus, &describe(&answer));
+                note(action, target, OobCommand::PowerStatus, &describe(&answer));
                 seen = answer.ok();
                 // The current answer decides: a grade in an earlier answer does not count for it.
                 let graded = seen.as_ref().is_some_and(|status| status.grade.is_some());
@@ -89,7 +89,7 @@ pub fn change_power(
                 change.read(reading, begun.elapsed())
             }
             PowerChangeStep::Send { .. } => {
-                let command = Command::to(want);
+                let command = OobCommand::to(want);
                 let answer =
                     target.program.act(command, &target.node, deadline.earlier(budget::read_back(deadline.left())));
                 note(action, target, command, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
@@ -107,16 +107,16 @@ pub fn change_power(
 /// Shuns a target that was off before the action. `ganeti-oob` shuns only after an off that it has caused. The target
 /// may return like any other, so it is shunned, too. A failure is only noted. The call also commands a device whose "off"
 /// may lag behind its host.
-pub fn shun_target(target: &Target, deadline: Deadline, action: &mut RecordedAction) {
-    let answer = target.program.act(Command::PowerOff, &target.node, deadline.at_most(budget::READ_LIMIT));
-    note(action, target, Command::PowerOff, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
+pub fn shun_target(target: &FenceTarget, deadline: Deadline, action: &mut RecordedAction) {
+    let answer = target.program.act(OobCommand::PowerOff, &target.node, deadline.at_most(budget::READ_LIMIT));
+    note(action, target, OobCommand::PowerOff, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
 }
 
 /// Evaluates a status for this agent: an off below the least grade does not count as off.
 ///
 /// # Errors
 /// [`ReadFailure`] with the reason, if the power is unknown or its grade is too weak.
-pub fn evaluate(answer: &Result<Status, OobError>, least: Grade) -> Result<Power, ReadFailure> {
+pub fn evaluate(answer: &Result<OobStatus, OobError>, least: Grade) -> Result<Power, ReadFailure> {
     match answer {
         Ok(status) if status.power == Power::Off && status.proves() < least => Err(ReadFailure {
             why: format!("its off is only {}, and minimum_grade is {least}", status.proves()),
@@ -131,27 +131,27 @@ fn unread(error: OobError) -> ReadFailure {
     ReadFailure { why: error.to_string(), is_final: error.is_final() }
 }
 
-fn proof(already: bool, seen: Option<&Status>, target: &Target) -> Proof {
+fn proof(already: bool, seen: Option<&OobStatus>, target: &FenceTarget) -> StateProof {
     let program = target.program.path().display();
     match seen {
-        Some(Status { power: Power::Off, grade: Some(grade) }) => {
-            Proof { already, grade: *grade, proven_by: program.to_string() }
+        Some(OobStatus { power: Power::Off, grade: Some(grade) }) => {
+            StateProof { already, grade: *grade, proven_by: program.to_string() }
         }
-        Some(status @ Status { power: Power::Off, grade: None }) => {
-            Proof { already, grade: status.proves(), proven_by: format!("{program}, which reports no grade") }
+        Some(status @ OobStatus { power: Power::Off, grade: None }) => {
+            StateProof { already, grade: status.proves(), proven_by: format!("{program}, which reports no grade") }
         }
-        _ => Proof { already, grade: Grade::Unknown, proven_by: program.to_string() },
+        _ => StateProof { already, grade: Grade::Unknown, proven_by: program.to_string() },
     }
 }
 
-fn describe(answer: &Result<Status, OobError>) -> String {
+fn describe(answer: &Result<OobStatus, OobError>) -> String {
     match answer {
-        Ok(Status { power: Power::Off, grade: Some(grade) }) => format!("off, grade {grade}"),
+        Ok(OobStatus { power: Power::Off, grade: Some(grade) }) => format!("off, grade {grade}"),
         Ok(status) => status.power.to_string(),
         Err(error) => error.to_string(),
     }
 }
 
-fn note(action: &mut RecordedAction, target: &Target, command: Command, response: &str) {
+fn note(action: &mut RecordedAction, target: &FenceTarget, command: OobCommand, response: &str) {
     action.step(&target.program.path().display().to_string(), command.word(), response);
 }

@@ -6,18 +6,18 @@ use std::process::ExitCode;
 ///
 /// Pacemaker logs each line on stderr as a warning, so a plain success has none there.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ActionReport {
     /// The lines for stdout.
     pub stdout: Vec<String>,
     /// The lines for stderr.
     pub stderr: Vec<String>,
     /// The exit code of the agent.
-    pub code: Code,
+    pub code: AgentCode,
 }
 
 /// The exit codes of a fence agent (`doc/FenceAgentAPI.md`; agents of fence-agents' library use no others).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Code {
+pub enum AgentCode {
     /// 0: success; for `status`: on.
     #[default]
     Success,
@@ -27,22 +27,22 @@ pub enum Code {
     Off,
 }
 
-impl From<Code> for ExitCode {
-    fn from(code: Code) -> Self {
+impl From<AgentCode> for ExitCode {
+    fn from(code: AgentCode) -> Self {
         Self::from(match code {
-            Code::Success => 0,
-            Code::Failure => 1,
-            Code::Off => 2,
+            AgentCode::Success => 0,
+            AgentCode::Failure => 1,
+            AgentCode::Off => 2,
         })
     }
 }
 
-impl Report {
+impl ActionReport {
     pub(crate) fn success(line: impl Into<String>) -> Self {
         Self { stdout: vec![line.into()], ..Self::default() }
     }
 
     pub(crate) fn failure(line: impl Into<String>) -> Self {
-        Self { stderr: vec![line.into()], code: Code::Failure, ..Self::default() }
+        Self { stderr: vec![line.into()], code: AgentCode::Failure, ..Self::default() }
     }
 }

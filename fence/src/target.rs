@@ -31,7 +31,7 @@ pub struct Cluster {
 
 /// A node that can be fenced.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct FenceTarget {
     /// The node's name in Ganeti, which its OOB program gets as argument.
     pub node: NodeName,
     /// The OOB program of the node.
@@ -40,7 +40,7 @@ pub struct Target {
 
 /// The reason why a node cannot be fenced from here.
 #[derive(Debug, thiserror::Error)]
-pub enum TargetError {
+pub enum FenceTargetError {
     /// Ganeti's configuration is needed and cannot be used.
     #[error("{0}")]
     Config(String),
@@ -110,9 +110,9 @@ impl Cluster {
     /// Returns Ganeti's configuration.
     ///
     /// # Errors
-    /// [`TargetError::Config`] if this host does not have it, or cannot use it.
-    pub fn config(&self) -> Result<&GanetiConfig, TargetError> {
-        self.config.as_ref().map_err(|error| TargetError::Config(error.to_string()))
+    /// [`FenceTargetError::Config`] if this host does not have it, or cannot use it.
+    pub fn config(&self) -> Result<&GanetiConfig, FenceTargetError> {
+        self.config.as_ref().map_err(|error| FenceTargetError::Config(error.to_string()))
     }
 
     /// Returns the names of Ganeti's nodes that this host has.
@@ -128,15 +128,15 @@ impl Cluster {
     /// accepts an unknown name as it is.
     ///
     /// # Errors
-    /// [`TargetError`] if no single node matches, the node has no program, or this host lacks what it needs.
-    fn target(&self, plug: &NodeName) -> Result<Target, TargetError> {
-        let wrong = |error| TargetError::Node { error, data_dir: self.data_dir.clone() };
+    /// [`FenceTargetError`] if no single node matches, the node has no program, or this host lacks what it needs.
+    fn target(&self, plug: &NodeName) -> Result<FenceTarget, FenceTargetError> {
+        let wrong = |error| FenceTargetError::Node { error, data_dir: self.data_dir.clone() };
         match (&self.config, &self.copy) {
             (Ok(config), _) => {
                 let node = config.find(plug).map_err(wrong)?;
                 let path = self.program.as_deref().or(node.oob_program.as_deref());
-                let path = path.ok_or_else(|| TargetError::NoProgram(node.name.clone()))?;
-                Ok(Target { node: node.name.clone(), program: OobProgram::find(path)? })
+                let path = path.ok_or_else(|| FenceTargetError::NoProgram(node.name.clone()))?;
+                Ok(FenceTarget { node: node.name.clone(), program: OobProgram::find(path)? })
             }
             (Err(_), Some(copy)) => {
                 if self.program.is_none() {
@@ -150,16 +150,16 @@ impl Cluster {
                     Some(path) => path,
                     None => copy.of_node(node)?,
                 };
-                Ok(Target { node: node.clone(), program: self.by_the_right_configuration(path, copy)? })
+                Ok(FenceTarget { node: node.clone(), program: self.by_the_right_configuration(path, copy)? })
             }
-            (Err(error), None) => Err(TargetError::Config(error.to_string())),
+            (Err(error), None) => Err(FenceTargetError::Config(error.to_string())),
         }
     }
 
     /// Returns a program for a host that is not a master candidate. Our program requires the configuration of Ganeti's
     /// master: an older one may name another machine for the node. Then that machine would be switched off, and the
     /// node would count as off.
-    fn by_the_right_configuration(&self, path: &Path, copy: &Copy) -> Result<OobProgram, TargetError> {
+    fn by_the_right_configuration(&self, path: &Path, copy: &Copy) -> Result<OobProgram, FenceTargetError> {
         let program = OobProgram::find(path)?;
         if is_ours(path) {
             copy.configuration(&self.config_toml)?;
@@ -171,7 +171,7 @@ impl Cluster {
     /// master. The host fences nevertheless: the master's file may have been changed just now, and then no other host
     /// could fence.
     #[must_use]
-    pub fn doubt(&self, target: &Target) -> Option<String> {
+    pub fn doubt(&self, target: &FenceTarget) -> Option<String> {
         let path = &self.config_toml;
         let is_other = is_ours(target.program.path()) && self.beside.as_ref()?.contradicts(path);
         is_other.then(|| {
@@ -186,11 +186,11 @@ impl Cluster {
 
     /// Returns the program that the option names for every node, if this host may run it; `None` without such an
     /// option.
-    pub fn program_by_option(&self) -> Option<Result<OobProgram, TargetError>> {
+    pub fn program_by_option(&self) -> Option<Result<OobProgram, FenceTargetError>> {
         let path = self.program.as_deref()?;
         Some(match &self.copy {
             Some(copy) => self.by_the_right_configuration(path, copy),
-            None => OobProgram::find(path).map_err(TargetError::from),
+            None => OobProgram::find(path).map_err(FenceTargetError::from),
         })
     }
 
@@ -198,13 +198,13 @@ impl Cluster {
     /// own is offered for all nodes, and would fence one node in place of another.
     ///
     /// # Errors
-    /// [`TargetError::Contradiction`] if Pacemaker wants another node fenced; otherwise [`TargetError`] if the node
+    /// [`FenceTargetError::Contradiction`] if Pacemaker wants another node fenced; otherwise [`FenceTargetError`] if the node
     /// cannot be fenced from here.
-    pub fn target_of(&self, plug: &NodeName, options: &Options) -> Result<Target, TargetError> {
+    pub fn target_of(&self, plug: &NodeName, options: &Options) -> Result<FenceTarget, FenceTargetError> {
         if let Some(meant) = &options.meant
             && let Some(meant) = self.contradicted(meant, &options.plugs)
         {
-            return Err(TargetError::Contradiction { meant, plug: plug.clone() });
+            return Err(FenceTargetError::Contradiction { meant, plug: plug.clone() });
         }
         self.target(plug)
     }
@@ -234,9 +234,9 @@ impl Cluster {
     /// Returns every node that has an OOB program, whatever its state, with the path of the program.
     ///
     /// # Errors
-    /// [`TargetError::Config`] if the configuration cannot be used, [`TargetError::Lacks`] if this host lacks what it
+    /// [`FenceTargetError::Config`] if the configuration cannot be used, [`FenceTargetError::Lacks`] if this host lacks what it
     /// needs.
-    pub fn nodes_with_program(&self) -> Result<Vec<(NodeName, PathBuf)>, TargetError> {
+    pub fn nodes_with_program(&self) -> Result<Vec<(NodeName, PathBuf)>, FenceTargetError> {
         let by_option = self.program.as_deref();
         match (&self.config, &self.copy) {
             (Ok(config), _) => {
@@ -246,7 +246,7 @@ impl Cluster {
             }
             // Pacemaker's fencer asks each host for its list; it must not try a host first that cannot fence.
             (Err(_), Some(copy)) => Ok(able(copy.with_program(by_option)?, Some(copy), &self.config_toml)?),
-            (Err(error), None) => Err(TargetError::Config(error.to_string())),
+            (Err(error), None) => Err(FenceTargetError::Config(error.to_string())),
         }
     }
 }

@@ -31,17 +31,17 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Switch the node on and prove it by reading the power back
-    PowerOn(Node),
+    PowerOn(NodeArgument),
     /// Switch the node off, hard, and prove it by reading the power back twice
-    PowerOff(Node),
+    PowerOff(NodeArgument),
     /// Switch the node off and on again, and prove both states
     ///
     /// Waits for the power cycle interval between them.
-    PowerCycle(Node),
+    PowerCycle(NodeArgument),
     /// Print {"powered": true|false, "grade": ...}; fails if it is unknown
-    PowerStatus(Node),
+    PowerStatus(NodeArgument),
     /// Print [["item", "OK|WARNING|CRITICAL|UNKNOWN"], ...]
-    Health(Node),
+    Health(NodeArgument),
     /// Log in to the devices and read their state; change nothing
     Check {
         /// The node; without it, every node that the configuration names
@@ -86,7 +86,7 @@ pub enum Command {
         nodes: Vec<NodeName>,
     },
     /// Print the power that each device of each level reads as JSON; changes nothing
-    Devices(Node),
+    Devices(NodeArgument),
     /// Answer the request of another node; prints JSON
     #[command(hide = true)]
     Peer {
@@ -116,7 +116,7 @@ impl Command {
 
 /// The node of a command.
 #[derive(Debug, Args)]
-pub struct Node {
+pub struct NodeArgument {
     /// The node's name, as Ganeti has it
     #[arg(value_name = "NODE")]
     pub node: NodeName,

@@ -7,13 +7,13 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::power::error::PowerError;
 use gnt_ha::service::power_action::ActionError;
 use gnt_ha::service::shun::order_error::{ManualOrderError, OrderError};
-use gnt_ha::service::shun::peer::AnswerError;
+use gnt_ha::service::shun::peer::PeerRequestError;
 use gnt_ha::service::shun::receipts::ReceiptsError;
 use gnt_ha::sys::config_file::ConfigFileError;
 
 /// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub enum OobCommandError {
     /// The configuration file cannot be used for the node.
     #[error("{node}: {error}")]
     NodeConfig {
@@ -55,7 +55,7 @@ pub enum CommandError {
     Manual(#[from] ManualOrderError),
     /// The request of another node has no answer.
     #[error(transparent)]
-    Answer(#[from] AnswerError),
+    Answer(#[from] PeerRequestError),
     /// The receipts of another host are unknown.
     #[error(transparent)]
     Receipts(#[from] ReceiptsError),

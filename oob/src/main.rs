@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use ganeti_oob::cli::{Cli, Command};
-use ganeti_oob::error::CommandError;
+use ganeti_oob::error::OobCommandError;
 use gnt_ha::cli;
 use gnt_ha::core::config::Config;
 use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
@@ -17,7 +17,7 @@ use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Action;
 use gnt_ha::core::shun::list::ShunScope;
 use gnt_ha::power::check::{Checked, check, devices};
-use gnt_ha::power::commands::{self, Ended};
+use gnt_ha::power::commands::{self, CommandResult};
 use gnt_ha::power::health::health;
 use gnt_ha::power::owner::all_shared;
 use gnt_ha::service::power_action;
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(parsed: &Cli) -> Result<(), CommandError> {
+fn run(parsed: &Cli) -> Result<(), OobCommandError> {
     if let Command::Peer { question } = &parsed.command {
         let config = config_file::load_or_default(&parsed.config)?;
         let deadline = Deadline::after(time_allowed(&config));
@@ -84,7 +84,7 @@ fn run(parsed: &Cli) -> Result<(), CommandError> {
         return run_shun(&parsed.config, node, reason, if *all_traffic { ShunScope::All } else { ShunScope::Tcp });
     }
     let config = config_file::load(&parsed.config).map_err(|error| match parsed.command.node() {
-        Some(node) => CommandError::NodeConfig { node: node.clone(), error },
+        Some(node) => OobCommandError::NodeConfig { node: node.clone(), error },
         None => error.into(),
     })?;
     let deadline = Deadline::after(time_allowed(&config));
@@ -100,12 +100,12 @@ fn run(parsed: &Cli) -> Result<(), CommandError> {
         }),
         Command::PowerStatus(arg) => {
             let answer = commands::status(&config, &arg.node, deadline, open)
-                .map_err(|error| CommandError::Status { node: arg.node.clone(), error })?;
+                .map_err(|error| OobCommandError::Status { node: arg.node.clone(), error })?;
             print_json(&answer)
         }
         Command::Health(arg) => {
             let answer = health(&config, &arg.node, deadline, open)
-                .map_err(|error| CommandError::Health { node: arg.node.clone(), error })?;
+                .map_err(|error| OobCommandError::Health { node: arg.node.clone(), error })?;
             for failure in &answer.failures {
                 complain(&format!("{}: {failure}", arg.node));
             }
@@ -119,14 +119,14 @@ fn run(parsed: &Cli) -> Result<(), CommandError> {
     }
 }
 
-fn run_sync(path: &Path) -> Result<(), CommandError> {
+fn run_sync(path: &Path) -> Result<(), OobCommandError> {
     let config = config_file::load_or_default(path)?;
     let synced = sync(&config, Path::new(files::DATA_DIR), Deadline::after(time_allowed(&config)))?;
     synced.notes.iter().for_each(|line| complain(line));
-    synced.failure().map_or(Ok(()), |line| Err(CommandError::Sync(line)))
+    synced.failure().map_or(Ok(()), |line| Err(OobCommandError::Sync(line)))
 }
 
-fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(), CommandError> {
+fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(), OobCommandError> {
     let config = config_file::load_or_default(path)?;
     let deadline = Deadline::after(time_allowed(&config));
     let readmission = readmit_by_hand(&config, Path::new(files::DATA_DIR), node, reason, deadline)?;
@@ -134,7 +134,7 @@ fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(),
     print(&format!("{readmission}\n"))
 }
 
-fn run_shun(path: &Path, node: &NodeName, reason: &str, scope: ShunScope) -> Result<(), CommandError> {
+fn run_shun(path: &Path, node: &NodeName, reason: &str, scope: ShunScope) -> Result<(), OobCommandError> {
     let config = config_file::load_or_default(path)?;
     let deadline = Deadline::after(time_allowed(&config));
     let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, scope, deadline)?;
@@ -146,12 +146,12 @@ fn act(
     config: &Config,
     node: &NodeName,
     action: Action,
-    work: impl FnOnce(&mut RecordedAction) -> Ended,
-) -> Result<(), CommandError> {
+    work: impl FnOnce(&mut RecordedAction) -> CommandResult,
+) -> Result<(), OobCommandError> {
     Ok(power_action::record(config, PROGRAM, action, node, complain, work)?)
 }
 
-fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), CommandError> {
+fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), OobCommandError> {
     let checked = check(config, node, config.deadline, open)?;
     let shared = all_shared(config, node, Path::new(files::DATA_DIR));
     let bad = checked.iter().filter(|device| device.result.is_err()).count();
@@ -170,8 +170,8 @@ fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), CommandEr
     print(&text)?;
     match (shared.len(), bad) {
         (0, 0) => Ok(()),
-        (0, _) => Err(CommandError::Check { bad, all: checked.len() }),
-        (pairs, _) => Err(CommandError::Shared { pairs, path: config.path.clone() }),
+        (0, _) => Err(OobCommandError::Check { bad, all: checked.len() }),
+        (pairs, _) => Err(OobCommandError::Shared { pairs, path: config.path.clone() }),
     }
 }
 
@@ -184,11 +184,11 @@ fn time_allowed(config: &Config) -> Duration {
         .map_or(config.deadline, |given| given.min(config.deadline))
 }
 
-fn print_json(answer: &impl serde::Serialize) -> Result<(), CommandError> {
+fn print_json(answer: &impl serde::Serialize) -> Result<(), OobCommandError> {
     print(&format!("{}\n", serde_json::to_string(answer)?))
 }
 
-fn print(text: &str) -> Result<(), CommandError> {
+fn print(text: &str) -> Result<(), OobCommandError> {
     Ok(cli::print(text)?)
 }
 

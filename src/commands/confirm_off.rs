@@ -7,7 +7,7 @@ use clap::Args;
 use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
-use crate::core::confirm_off::{NodeEvidence, objection};
+use crate::core::confirm_off::{ConfirmationEvidence, objection};
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
@@ -112,7 +112,7 @@ fn seen(
     ssconf: &Ssconf,
     node: &NodeName,
     all: &[NodeName],
-) -> Result<(NodeEvidence, Option<PacemakerName>), CommandError> {
+) -> Result<(ConfirmationEvidence, Option<PacemakerName>), CommandError> {
     let deadline = Deadline::after(LIMIT);
     let status = pacemaker::status(deadline)?;
     let name = match status.called(node, all) {
@@ -129,7 +129,7 @@ fn seen(
         let accepts = || !tcp_check::accepting(&[address], NODED_PORT, 1, deadline).is_empty();
         asked(own_rules.of(address), is_there, accepts)
     });
-    let seen = NodeEvidence {
+    let seen = ConfirmationEvidence {
         is_here: identity::node_among([node]).is_some(),
         member: name.as_ref().map_or(Membership::Unknown, |name| status.of(name)),
         answers,

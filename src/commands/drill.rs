@@ -11,7 +11,7 @@ use super::paths::Paths;
 use super::rehearse::{Rehearsal, rehearse, shown};
 use crate::cli::{self, ConfirmError};
 use crate::core::budget::pacemaker::waited;
-use crate::core::drill::{After, Before, differences, objection};
+use crate::core::drill::{StateAfter, StateBefore, differences, objection};
 use crate::core::ganeti::instances::running_on;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
@@ -22,7 +22,7 @@ use crate::sys::clock::{Deadline, millis, now};
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
-use crate::sys::pacemaker::fence::Fencing;
+use crate::sys::pacemaker::fence::FencingRequest;
 use crate::sys::pacemaker::{self, PacemakerError, fence};
 
 /// The version of the format of `--json`.
@@ -77,7 +77,7 @@ struct Course {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct DrillReport<'a> {
     version: u32,
     node: &'a NodeName,
     rehearsed: &'a [RehearsalStep],
@@ -99,7 +99,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     let print = |text: &str| if arguments.json { Ok(()) } else { cli::print(text) };
     print(&shown(&rehearsal))?;
     let status = read_status().map_err(|error| no_drill(error.into()))?;
-    let before = Before {
+    let before = StateBefore {
         node,
         name: &rehearsal.name,
         is_here: identity::node_among([node]).is_some(),
@@ -128,7 +128,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         None => Ok(()),
     };
     let ended = Deadline::after(waited(FENCING_TIMEOUT, rehearsal.times.delay) + MORE);
-    fence::fence(&rehearsal.name, Fencing::Reboot, FENCING_TIMEOUT, ended)
+    fence::fence(&rehearsal.name, FencingRequest::Reboot, FENCING_TIMEOUT, ended)
         .map_err(|error| CommandError::Drill { node: node.clone(), error })?;
     let mut course = Course { fenced_ms: Some(elapsed()), ..Course::default() };
     report(course.fenced_ms, &format!("{node} is fenced"))?;
@@ -157,7 +157,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         }
         deadline.sleep(PAUSE);
     }
-    let differences = differences(&After {
+    let differences = differences(&StateAfter {
         node,
         all: &rehearsal.all,
         new_master: rehearsal.new_master.as_ref(),
@@ -168,7 +168,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         within: rehearsal.times.fenced_within(),
     });
     cli::print(&if arguments.json {
-        let json = Report {
+        let json = DrillReport {
             version: VERSION,
             node,
             rehearsed: &rehearsal.steps,

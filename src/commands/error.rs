@@ -156,7 +156,7 @@ pub enum CommandError {
     PauseReason(#[from] BadReason),
     /// The cluster's pause was not changed.
     #[error(transparent)]
-    PauseChange(#[from] cib::ChangeError),
+    PauseChange(#[from] cib::CibChangeError),
     /// Only this host is paused.
     #[error("only this host is paused, not the cluster: {0} (run the command on a host where Pacemaker runs)")]
     OnlyHostPaused(Box<CommandError>),
@@ -172,7 +172,7 @@ pub enum CommandError {
 
     /// A hook comes before a change that must not be made.
     #[error(transparent)]
-    Change(#[from] hook::ChangeError),
+    Change(#[from] hook::HookChangeError),
     /// Steps of a hook failed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Steps(Vec<CommandError>),

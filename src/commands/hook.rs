@@ -14,7 +14,7 @@ use crate::core::check::Severity;
 use crate::core::config::Config;
 use crate::core::ganeti::config::Node;
 use crate::core::ganeti::tags::{OfflineByHand, Tags};
-use crate::core::hook::{Event, Hook, HookInput, HookStep, Plan, fencing_objection, plan};
+use crate::core::hook::{Hook, HookEvent, HookInput, HookPlan, HookStep, fencing_objection, plan};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::{Pairs, Resources};
@@ -38,7 +38,7 @@ use crate::sys::ganeti::files;
 use crate::sys::ganeti::luxi::{self, Luxi};
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::log::warn_system;
-use crate::sys::pacemaker::fence::Fencing;
+use crate::sys::pacemaker::fence::FencingRequest;
 use crate::sys::pacemaker::{self, PacemakerError, cib, standby};
 use crate::sys::{detached, identity};
 
@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments, config_path: &Path) -> Result<bool, CommandErr
 
 fn hook(paths: &Paths, config_path: &Path) -> Result<bool, CommandError> {
     let variable = |name: &str| std::env::var(name).ok();
-    let Some(event) = Event::read(variable) else { return Ok(true) };
+    let Some(event) = HookEvent::read(variable) else { return Ok(true) };
     if matches!(event.hook, Hook::Instance | Hook::InstanceModify) {
         if let Some(locked) = LockedInstance::read(variable).filter(|_| event.is_pre) {
             let master = variable("GANETI_MASTER").and_then(|name| NodeName::new(&name).ok());
@@ -115,7 +115,7 @@ fn hook(paths: &Paths, config_path: &Path) -> Result<bool, CommandError> {
     }) else {
         return Ok(true);
     };
-    let Plan { now: at_once, later, remarks } = plan(&event, &state)?;
+    let HookPlan { now: at_once, later, remarks } = plan(&event, &state)?;
     let Done { mut failed, is_well } = do_all(&at_once, paths, config_path)?;
     failed.extend(remarks.into_iter().map(CommandError::Remark));
     if !later.is_empty() {
@@ -130,7 +130,7 @@ fn hook(paths: &Paths, config_path: &Path) -> Result<bool, CommandError> {
 }
 
 /// Handles the start of an instance; an error stops Ganeti's job.
-fn instance(event: &Event, paths: &Paths, config_path: &Path) -> Result<(), CommandError> {
+fn instance(event: &HookEvent, paths: &Paths, config_path: &Path) -> Result<(), CommandError> {
     let names = Ssconf::new(&paths.data_dir).names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names).filter(|here| event.is_pre && event.is_to_run_on(here)) else {
         return Ok(());
@@ -190,7 +190,7 @@ fn nothing_failed(failed: Vec<CommandError>, is_well: bool) -> Result<bool, Comm
 }
 
 /// Collects only the input that the event needs; `None` on a host that is not a node of Ganeti's.
-fn collect(event: &Event, paths: &Paths, config_path: &Path) -> Result<Option<HookInput>, CommandError> {
+fn collect(event: &HookEvent, paths: &Paths, config_path: &Path) -> Result<Option<HookInput>, CommandError> {
     let ssconf = Ssconf::new(&paths.data_dir);
     let names = ssconf.names("node_list").unwrap_or_default();
     let Some(here) = identity::node_among(&names) else { return Ok(None) };
@@ -359,7 +359,7 @@ fn fence(node: &NodeName, paths: &Paths) -> Result<(), CommandError> {
     if let Some(why) = fencing_objection(name, &seen, votes) {
         return Err(by_hand(CommandError::Objection(why)));
     }
-    pacemaker::fence::fence(name, Fencing::Off, FENCING_TIMEOUT, Deadline::after(STONITH_ADMIN_TIMEOUT))
+    pacemaker::fence::fence(name, FencingRequest::Off, FENCING_TIMEOUT, Deadline::after(STONITH_ADMIN_TIMEOUT))
         .map_err(|error| by_hand(error.into()))
 }
 

@@ -62,7 +62,7 @@ pub struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct RehearsalReport<'a> {
     version: u32,
     node: &'a NodeName,
     counts_from: &'static str,
@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     let Rehearsal { node, steps, unseen, .. } = &rehearsal;
     let text = if arguments.json {
         let counts_from = if unseen.is_none() { "failure" } else { "detection" };
-        let report = Report { version: VERSION, node, counts_from, steps };
+        let report = RehearsalReport { version: VERSION, node, counts_from, steps };
         serde_json::to_string_pretty(&report)? + "\n"
     } else {
         let blocked = steps.iter().filter(|step| step.blocked).count();

@@ -17,7 +17,7 @@ use crate::cli::{self, PrintError};
 use crate::core::report::envelope::{CATEGORY, KIND, NAME, Report};
 use crate::core::report::http::{Endpoint, HttpError, LIMIT, answer, parse_request_line};
 use crate::core::report::openmetrics::{CONTENT_TYPE, openmetrics};
-use crate::core::status::Status;
+use crate::core::status::ClusterStatus;
 use crate::core::text::lines;
 use crate::sys::clock::now;
 use crate::sys::{http, output, state_file};
@@ -35,7 +35,7 @@ const JSON: &str = "application/json";
 pub struct Arguments {
     /// Format of the export
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    format: Form,
+    format: ReportForm,
 
     /// Write to a file, completely or not at all, for `node_exporter`'s textfile collector
     #[arg(long, value_name = "FILE")]
@@ -55,7 +55,7 @@ pub struct Arguments {
 
 /// The format of the export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Form {
+enum ReportForm {
     /// JSON in the envelope of Ganeti's monitoring daemon
     #[default]
     Mond,
@@ -74,8 +74,8 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     }
     let status = status::collect(&arguments.paths, false)?;
     let text = match arguments.format {
-        Form::Mond => mond(&status, now().wall_ms)? + "\n",
-        Form::Openmetrics => openmetrics(&status, now().wall_ms),
+        ReportForm::Mond => mond(&status, now().wall_ms)? + "\n",
+        ReportForm::Openmetrics => openmetrics(&status, now().wall_ms),
     };
     match &arguments.output {
         None => cli::print(&text)?,
@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn mond(status: &Status, at_ms: u64) -> Result<String, serde_json::Error> {
+fn mond(status: &ClusterStatus, at_ms: u64) -> Result<String, serde_json::Error> {
     serde_json::to_string(&Report::new(status, at_ms))
 }
 
@@ -115,12 +115,12 @@ fn answer_http(paths: &Paths) -> Result<(), CommandError> {
 struct Readers(Mutex<Option<(Instant, SharedStatus)>>);
 
 /// A status with its time in ms since 1970, or the reason why there is no status.
-type SharedStatus = Result<Arc<(Status, u64)>, NotInCluster>;
+type SharedStatus = Result<Arc<(ClusterStatus, u64)>, NotInCluster>;
 
 impl Readers {
     /// Returns the status and its time, in ms since 1970. One reader collects it, and readers that arrive meanwhile
     /// wait for it.
-    fn status(&self, read: impl Fn() -> Result<Status, NotInCluster>) -> SharedStatus {
+    fn status(&self, read: impl Fn() -> Result<ClusterStatus, NotInCluster>) -> SharedStatus {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, seen)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return seen.clone();

@@ -15,7 +15,7 @@ use crate::core::config::Config;
 use crate::service::self_fence::arming::test_echoes;
 use crate::service::self_fence::daemon;
 use crate::service::self_fence::state::{
-    DesiredState, Phase, Status, current_status, desired, set_desired, unreadable,
+    DesiredState, Phase, SelfFenceStatus, current_status, desired, set_desired, unreadable,
 };
 use crate::sys::clock::Deadline;
 use crate::sys::config_file;
@@ -116,7 +116,7 @@ fn keep(config: &Config, armed: bool) -> Result<(), CommandError> {
         .map_err(|error| CommandError::DesiredStateNotKept { path: config.state.clone(), error })
 }
 
-fn read(config: &Config) -> Option<Status> {
+fn read(config: &Config) -> Option<SelfFenceStatus> {
     current_status(&config.run)
 }
 
@@ -145,7 +145,7 @@ fn status(config: &Config, json: bool) -> Result<u8, CommandError> {
     Ok(code)
 }
 
-fn text(status: &Status) -> String {
+fn text(status: &SelfFenceStatus) -> String {
     let word = match status.phase {
         Phase::Off => "not armed",
         Phase::Waiting => "waiting for a first lease: not armed yet",

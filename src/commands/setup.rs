@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use self::apply::{COROSYNC_TIMEOUT, apply, is_master};
 use self::error::SetupError;
-use self::form::{Form, shown};
+use self::form::{PlanForm, shown};
 use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
@@ -102,7 +102,7 @@ pub struct Arguments {
 
     /// Format of the changes
     #[arg(long, value_enum, default_value_t, value_name = "FORM")]
-    format: Form,
+    format: PlanForm,
 
     /// Print one JSON object, for programs
     ///
@@ -117,7 +117,7 @@ pub struct Arguments {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct SetupReport<'a> {
     version: u32,
     pending: usize,
     parts: &'a [Part],
@@ -184,16 +184,16 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         cli::print_error("gnt-ha", line);
     }
     if arguments.json {
-        let report = Report { version: VERSION, pending: open, parts: &parts, shortfalls: &too_short };
+        let report = SetupReport { version: VERSION, pending: open, parts: &parts, shortfalls: &too_short };
         cli::print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
         return Ok(open == 0 && is_whole && too_short.is_empty());
     }
     cli::show(&shown(&parts, arguments.format))?;
-    let table = arguments.format == Form::Table;
+    let table = arguments.format == PlanForm::Table;
     if !too_short.is_empty() {
         let sums: String = too_short.iter().map(TimeBudget::text).collect();
         let comment = |line: &str| if table { format!("{line}\n") } else { format!("# {line}\n") };
-        if arguments.format != Form::Xml {
+        if arguments.format != PlanForm::Xml {
             cli::print(&sums.lines().map(comment).collect::<String>())?;
         }
         let which = too_short.iter().map(|sum| format!("{}: {}", sum.subject, sum.item)).collect();

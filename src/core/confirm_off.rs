@@ -5,7 +5,7 @@ use super::reconcile::Membership;
 
 /// The evidence about the node at the time of the confirmation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeEvidence {
+pub struct ConfirmationEvidence {
     /// Whether the node is this host.
     pub is_here: bool,
     /// The node's state in Pacemaker.
@@ -18,7 +18,7 @@ pub struct NodeEvidence {
 
 /// Returns why the confirmation is not accepted, if there is a reason. A missing answer is not a reason for or against.
 #[must_use]
-pub const fn objection(seen: NodeEvidence) -> Option<&'static str> {
+pub const fn objection(seen: ConfirmationEvidence) -> Option<&'static str> {
     if seen.is_here {
         return Some("it is this host, and it runs");
     }
@@ -42,13 +42,14 @@ mod tests {
     /// A misspelt name: a node that is seen running cannot be confirmed as off.
     #[test]
     fn a_node_that_is_seen_running_cannot_be_confirmed_off() {
-        let dead = NodeEvidence { is_here: false, member: Membership::Unclean, answers: false, was_asked: false };
+        let dead =
+            ConfirmationEvidence { is_here: false, member: Membership::Unclean, answers: false, was_asked: false };
         assert_eq!(objection(dead), None);
-        assert_eq!(objection(NodeEvidence { member: Membership::Absent, ..dead }), None);
-        assert!(objection(NodeEvidence { is_here: true, ..dead }).is_some());
-        assert!(objection(NodeEvidence { answers: true, ..dead }).is_some());
+        assert_eq!(objection(ConfirmationEvidence { member: Membership::Absent, ..dead }), None);
+        assert!(objection(ConfirmationEvidence { is_here: true, ..dead }).is_some());
+        assert!(objection(ConfirmationEvidence { answers: true, ..dead }).is_some());
         for member in [Membership::Pending, Membership::Online, Membership::Standby, Membership::ShuttingDown] {
-            assert!(objection(NodeEvidence { member, ..dead }).is_some(), "{member:?}");
+            assert!(objection(ConfirmationEvidence { member, ..dead }).is_some(), "{member:?}");
         }
     }
 
@@ -56,9 +57,10 @@ mod tests {
     /// could prove it off.
     #[test]
     fn a_node_unknown_to_pacemaker_can_be_confirmed_off_if_it_was_asked_and_is_silent() {
-        let unknown = NodeEvidence { is_here: false, member: Membership::Unknown, answers: false, was_asked: true };
+        let unknown =
+            ConfirmationEvidence { is_here: false, member: Membership::Unknown, answers: false, was_asked: true };
         assert_eq!(objection(unknown), None);
-        assert!(objection(NodeEvidence { answers: true, ..unknown }).is_some());
-        assert!(objection(NodeEvidence { was_asked: false, ..unknown }).is_some());
+        assert!(objection(ConfirmationEvidence { answers: true, ..unknown }).is_some());
+        assert!(objection(ConfirmationEvidence { was_asked: false, ..unknown }).is_some());
     }
 }

@@ -10,7 +10,7 @@ use super::rehearsal::RehearsalStep;
 
 /// The state of the cluster before the drill.
 #[derive(Clone, Debug)]
-pub struct Before<'a> {
+pub struct StateBefore<'a> {
     /// The node that is to be fenced.
     pub node: &'a NodeName,
     /// The node's name in Pacemaker.
@@ -31,7 +31,7 @@ pub struct Before<'a> {
 
 /// Returns why the drill must not start, if there is a reason: a cluster that is not whole cannot spare a host.
 #[must_use]
-pub fn objection(before: &Before<'_>) -> Option<String> {
+pub fn objection(before: &StateBefore<'_>) -> Option<String> {
     let is_well = |member: Membership| matches!(member, Membership::Online | Membership::Standby);
     if before.is_here {
         return Some("it is this host, which could not report what happened; run it on another host".to_owned());
@@ -63,7 +63,7 @@ pub fn objection(before: &Before<'_>) -> Option<String> {
 
 /// The rehearsed and the observed events.
 #[derive(Clone, Debug)]
-pub struct After<'a> {
+pub struct StateAfter<'a> {
     /// The node that was fenced.
     pub node: &'a NodeName,
     /// The names of Ganeti's nodes.
@@ -84,7 +84,7 @@ pub struct After<'a> {
 
 /// Returns the differences from the rehearsal, one line each.
 #[must_use]
-pub fn differences(after: &After<'_>) -> Vec<String> {
+pub fn differences(after: &StateAfter<'_>) -> Vec<String> {
     let is_it = |name: &NodeName| node::means(name, after.node, after.all);
     let mut lines = Vec::new();
     if !after.fenced.iter().any(is_it) {
@@ -142,7 +142,7 @@ mod tests {
         let members = |second, third| vec![(n1.clone(), Membership::Online), (n2.clone(), second), (n3.clone(), third)];
         let well = members(Membership::Standby, Membership::Online);
         let (open, blocked) = ([step(false)], [step(true)]);
-        let before = Before {
+        let before = StateBefore {
             node: &node,
             name: &n3,
             is_here: false,
@@ -156,14 +156,14 @@ mod tests {
         let lost = members(Membership::Unclean, Membership::Online);
         let gone = members(Membership::Online, Membership::Absent);
         for (refused, why) in [
-            (Before { is_here: true, ..before.clone() }, "this host"),
-            (Before { quorum: false, ..before.clone() }, "quorum"),
-            (Before { maintenance: true, ..before.clone() }, "maintenance"),
-            (Before { members: &well[..2], ..before.clone() }, "has no such node"),
-            (Before { members: &gone, ..before.clone() }, "not online"),
-            (Before { members: &lost, ..before.clone() }, "n2 is not online"),
-            (Before { uncounted: Some("votes are unknown"), ..before.clone() }, "whether quorum survives"),
-            (Before { rehearsed: &blocked, ..before.clone() }, "its BMC does not answer"),
+            (StateBefore { is_here: true, ..before.clone() }, "this host"),
+            (StateBefore { quorum: false, ..before.clone() }, "quorum"),
+            (StateBefore { maintenance: true, ..before.clone() }, "maintenance"),
+            (StateBefore { members: &well[..2], ..before.clone() }, "has no such node"),
+            (StateBefore { members: &gone, ..before.clone() }, "not online"),
+            (StateBefore { members: &lost, ..before.clone() }, "n2 is not online"),
+            (StateBefore { uncounted: Some("votes are unknown"), ..before.clone() }, "whether quorum survives"),
+            (StateBefore { rehearsed: &blocked, ..before.clone() }, "its BMC does not answer"),
         ] {
             let text = objection(&refused).unwrap();
             assert!(text.contains(why), "{text}");
@@ -178,7 +178,7 @@ mod tests {
         let all = ["n1.lab", "n2.lab", "n3.lab"].map(name);
         let within = Duration::from_secs(60);
         let fenced_ms = Some(60_000);
-        let after = After {
+        let after = StateAfter {
             node: &node,
             all: &all,
             new_master: Some(&new_master),
@@ -190,18 +190,21 @@ mod tests {
         };
         assert_eq!(differences(&after), [""; 0]);
         assert_eq!(
-            differences(&After { new_master: None, role: &MasterRoleState::Unmanaged, ..after.clone() }),
+            differences(&StateAfter { new_master: None, role: &MasterRoleState::Unmanaged, ..after.clone() }),
             [""; 0]
         );
         let two = [name("n1.lab"), other.clone()];
         let elsewhere = MasterRoleState::ActiveOn(other);
         for (seen, line) in [
-            (After { fenced: &[], ..after.clone() }, "has no fencing of n1.lab"),
-            (After { fenced: &two, ..after.clone() }, "n3.lab was fenced, too"),
-            (After { role: &elsewhere, ..after.clone() }, "on n3.lab, not on n2.lab"),
-            (After { role: &MasterRoleState::Inactive, ..after.clone() }, "on no host"),
-            (After { fenced_ms: Some(60_001), ..after.clone() }, "took 61 s until n1.lab was fenced, and at most 60 s"),
-            (After { is_settled: false, ..after.clone() }, "not recorded n1.lab offline"),
+            (StateAfter { fenced: &[], ..after.clone() }, "has no fencing of n1.lab"),
+            (StateAfter { fenced: &two, ..after.clone() }, "n3.lab was fenced, too"),
+            (StateAfter { role: &elsewhere, ..after.clone() }, "on n3.lab, not on n2.lab"),
+            (StateAfter { role: &MasterRoleState::Inactive, ..after.clone() }, "on no host"),
+            (
+                StateAfter { fenced_ms: Some(60_001), ..after.clone() },
+                "took 61 s until n1.lab was fenced, and at most 60 s",
+            ),
+            (StateAfter { is_settled: false, ..after.clone() }, "not recorded n1.lab offline"),
         ] {
             let lines = differences(&seen);
             assert!(lines.len() == 1 && lines[0].contains(line), "{lines:?}");

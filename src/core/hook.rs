@@ -45,7 +45,7 @@ pub enum Hook {
 
 /// A call of a hook's script: which event of Ganeti, and the variables that count.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct HookEvent {
     /// The kind of the hook.
     pub hook: Hook,
     /// Whether the hook runs before the change, and its failure stops the change.
@@ -60,7 +60,7 @@ pub struct Event {
     pub runs_on: Option<NodeName>,
 }
 
-impl Event {
+impl HookEvent {
     /// Reads the environment of a hook; `None` for a hook that needs no step. The watcher gives its hooks no
     /// environment.
     #[must_use]
@@ -154,7 +154,7 @@ pub struct HookInput {
 
 /// The steps of a hook, and what is to be printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct HookPlan {
     /// The steps that run at once.
     pub now: Vec<HookStep>,
     /// The steps that run in a process for which the job does not wait.
@@ -165,7 +165,7 @@ pub struct Plan {
 
 /// A change of a node that a hook prevents.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChangeError {
+pub enum HookChangeError {
     /// The node is a remote node, and Pacemaker would fence it as soon as the other nodes shun it.
     #[error(
         "{node}: is a Pacemaker remote node{}, and would be fenced as soon as the others shun it; first have its connection stopped: \
@@ -189,12 +189,12 @@ pub enum ChangeError {
 /// Decides the steps of a hook.
 ///
 /// # Errors
-/// [`ChangeError`] if the change must not be made, for a hook that runs before it.
-pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, ChangeError> {
+/// [`HookChangeError`] if the change must not be made, for a hook that runs before it.
+pub fn plan(event: &HookEvent, state: &HookInput) -> Result<HookPlan, HookChangeError> {
     if event.is_pre {
-        return may_be_done(event, state).map(|()| Plan::default());
+        return may_be_done(event, state).map(|()| HookPlan::default());
     }
-    let mut plan = Plan::default();
+    let mut plan = HookPlan::default();
     match event.hook {
         Hook::ClusterVerify if state.is_master && state.in_use => plan.now.push(HookStep::Check),
         Hook::ConfigUpdate | Hook::NodeRemove if state.is_master => plan.now = follow(state),
@@ -228,12 +228,12 @@ pub fn plan(event: &Event, state: &HookInput) -> Result<Plan, ChangeError> {
 
 /// Checks whether a change may be made. Ganeti first asks a node that comes back for its version. So it calls this hook
 /// for a shunned node only if the master itself lets the node's packets pass.
-fn may_be_done(event: &Event, state: &HookInput) -> Result<(), ChangeError> {
+fn may_be_done(event: &HookEvent, state: &HookInput) -> Result<(), HookChangeError> {
     let Some(target) = &event.target else { return Ok(()) };
     if event.hook == Hook::NodeModify && event.offline == Some(true) {
         let answered = state.seen.is_some();
         let name = lost_if_shunned(target, state);
-        let fenced = |name: &PacemakerName| ChangeError::WouldBeFenced {
+        let fenced = |name: &PacemakerName| HookChangeError::WouldBeFenced {
             node: target.clone(),
             resource: name.clone(),
             answered,
@@ -242,7 +242,7 @@ fn may_be_done(event: &Event, state: &HookInput) -> Result<(), ChangeError> {
     }
     let is_among = |nodes: &BTreeSet<NodeName>| node::find(target, nodes).is_ok();
     if event.hook == Hook::NodeModify && event.comes_back && is_among(&state.offline) && is_among(&state.shunned) {
-        return Err(ChangeError::Shunned(target.clone()));
+        return Err(HookChangeError::Shunned(target.clone()));
     }
     Ok(())
 }
@@ -285,8 +285,8 @@ fn follow(state: &HookInput) -> Vec<HookStep> {
 }
 
 /// Returns the steps after a node was recorded offline.
-fn plan_offline(event: &Event, state: &HookInput) -> Plan {
-    let mut plan = Plan::default();
+fn plan_offline(event: &HookEvent, state: &HookInput) -> HookPlan {
+    let mut plan = HookPlan::default();
     let found = event.target.as_ref().and_then(|target| node::find(target, &state.offline).ok());
     // Ganeti does not record its master offline.
     let Some(target) = found.filter(|target| **target != state.here && state.in_use) else { return plan };

@@ -25,7 +25,7 @@ pub struct Quorum {
     /// The members of this part of the cluster.
     pub members: Vec<Voter>,
     /// The configured quorum device.
-    pub device: Option<Device>,
+    pub device: Option<QuorumDevice>,
 }
 
 /// A full member of the cluster, as corosync counts it.
@@ -55,7 +55,7 @@ pub enum QuorumDeviceState {
 
 /// The configuration of a quorum device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
+pub struct QuorumDevice {
     /// The model of the device: `net` is the only one that corosync-qdevice(8) has.
     pub model: String,
     /// The host that runs corosync-qnetd; `None` if the configuration names none.
@@ -70,7 +70,7 @@ pub struct Device {
     pub sync_timeout_ms: u64,
 }
 
-impl Device {
+impl QuorumDevice {
     /// Returns the earliest and latest time at which qnetd gives its vote after the death of a host without power, in
     /// milliseconds. A host counts as lost after a silence of 1.2 timeouts, and its last sign of life was up to 0.8
     /// timeouts before the death.
@@ -123,7 +123,7 @@ impl Quorum {
         };
         let number = |wanted: &str| key(wanted)?.parse::<u64>().ok();
         key("quorum.provider")?;
-        let device = key("quorum.device.model").map(|model| Device {
+        let device = key("quorum.device.model").map(|model| QuorumDevice {
             model,
             host: key("quorum.device.net.host"),
             algorithm: key("quorum.device.net.algorithm").unwrap_or_else(|| "ffsplit".to_owned()),
@@ -159,7 +159,7 @@ impl Quorum {
     }
 
     /// Returns the device's votes: the number that is set, or the members' votes less one (corosync-qdevice(8)).
-    fn device_votes(&self, device: &Device) -> u64 {
+    fn device_votes(&self, device: &QuorumDevice) -> u64 {
         // The expected votes include the device's.
         device.votes.unwrap_or_else(|| self.expected.saturating_sub(1) / 2)
     }
@@ -205,7 +205,7 @@ fn voter(line: &str) -> Option<Voter> {
 
 /// A host or an instance, with its names and addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
+pub struct AddressOwner {
     /// The owner as text, such as `node n1.lab`.
     pub what: String,
     /// The name of the host or instance.
@@ -217,9 +217,9 @@ pub struct Owner {
 /// Returns the host or instance of this cluster that is the host with qnetd. `found` are the addresses to which its
 /// name resolves.
 #[must_use]
-pub fn own_host<'a>(host: &str, found: &BTreeSet<IpAddr>, owners: &'a [Owner]) -> Option<&'a Owner> {
+pub fn own_host<'a>(host: &str, found: &BTreeSet<IpAddr>, owners: &'a [AddressOwner]) -> Option<&'a AddressOwner> {
     let address: Option<IpAddr> = host.parse().ok();
-    let is_it = |owner: &&Owner| {
+    let is_it = |owner: &&AddressOwner| {
         owner.name.eq_ignore_ascii_case(host)
             || address.iter().chain(found).any(|address| owner.addresses.contains(address))
     };
@@ -303,7 +303,7 @@ pub(crate) mod tests {
 
     #[test]
     fn who_has_the_address_of_qnetd_is_found() {
-        let owner = |name: &str, address: &str| Owner {
+        let owner = |name: &str, address: &str| AddressOwner {
             what: format!("node {name}"),
             name: name.to_owned(),
             addresses: [address.parse().unwrap()].into(),

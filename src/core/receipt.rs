@@ -180,7 +180,7 @@ pub struct ActionStep {
 
 /// The reason why a line is not a valid entry.
 #[derive(Debug, thiserror::Error)]
-pub enum EntryError {
+pub enum LogEntryError {
     /// The line is not JSON of this shape: torn by a crash, or written by another program.
     #[error("it is not a receipt: {0}")]
     Shape(#[from] serde_json::Error),
@@ -255,12 +255,12 @@ impl LogEntry {
     /// Parses one line.
     ///
     /// # Errors
-    /// [`EntryError::Newer`] if the version is above [`VERSION`], [`EntryError::Shape`] if the line is not a valid
+    /// [`LogEntryError::Newer`] if the version is above [`VERSION`], [`LogEntryError::Shape`] if the line is not a valid
     /// entry.
-    pub fn from_line(line: &str) -> Result<Self, EntryError> {
+    pub fn from_line(line: &str) -> Result<Self, LogEntryError> {
         let Head { version, .. } = Head::from_line(line)?;
         if version > u64::from(VERSION) {
-            return Err(EntryError::Newer(version));
+            return Err(LogEntryError::Newer(version));
         }
         Ok(serde_json::from_str(line)?)
     }
@@ -320,7 +320,7 @@ pub(crate) mod tests {
     #[test]
     fn a_newer_version_is_named_not_guessed_at() {
         let error = LogEntry::from_line(r#"{"kind":"intent","version":2}"#).unwrap_err();
-        assert!(matches!(error, EntryError::Newer(2)));
+        assert!(matches!(error, LogEntryError::Newer(2)));
     }
 
     proptest! {

@@ -20,7 +20,7 @@ pub const VERSION: u32 = 1;
 /// The level of a state. The worst one is the exit code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Level {
+pub enum StatusLevel {
     /// The state is as it should be.
     #[default]
     Ok,
@@ -30,7 +30,7 @@ pub enum Level {
     Unknown,
 }
 
-impl Level {
+impl StatusLevel {
     /// Returns the exit code of `gnt-ha status`.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -50,13 +50,13 @@ impl Level {
 
 /// The state of the cluster, as this host has it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Status {
+pub struct ClusterStatus {
     /// The version of this format ([`VERSION`]).
     pub version: u32,
     /// The host that collected the status.
     pub host: String,
     /// The worst level of all lines and notes.
-    pub level: Level,
+    pub level: StatusLevel,
     /// Ganeti's master, by the files of this host.
     pub master: Option<NodeName>,
     /// Whether Pacemaker has quorum on this host; null if it could not be asked.
@@ -73,7 +73,7 @@ pub struct Status {
     /// One line for each node.
     pub nodes: Vec<NodeStatus>,
     /// What concerns more than one node.
-    pub notes: Vec<Note>,
+    pub notes: Vec<StatusNote>,
 }
 
 /// The state of corosync's quorum device.
@@ -96,37 +96,37 @@ impl DeviceVote {
 
     /// Returns the state as a note, also if it is as it should be.
     #[must_use]
-    pub fn note(&self) -> Note {
+    pub fn note(&self) -> StatusNote {
         let Self { host, votes } = self;
         let (level, text) = match votes {
-            true => (Level::Ok, format!("the quorum device on {host} gives its vote")),
+            true => (StatusLevel::Ok, format!("the quorum device on {host} gives its vote")),
             false => {
                 let text = format!(
                     "the quorum device on {host} does not give its vote to each member: the next host that dies may take the \
                      quorum with it (gnt-ha check)"
                 );
-                (Level::Attention, text)
+                (StatusLevel::Attention, text)
             }
         };
-        Note::new(level, "quorum-device", text)
+        StatusNote::new(level, "quorum-device", text)
     }
 }
 
-impl Status {
-    /// Sets the level to the worst one of all lines and notes; [`Level::Unknown`] without any.
+impl ClusterStatus {
+    /// Sets the level to the worst one of all lines and notes; [`StatusLevel::Unknown`] without any.
     #[must_use]
     pub fn judged(mut self) -> Self {
         let levels = self.nodes.iter().map(|line| line.level).chain(self.notes.iter().map(|note| note.level));
-        self.level = levels.max().unwrap_or(Level::Unknown);
+        self.level = levels.max().unwrap_or(StatusLevel::Unknown);
         self
     }
 }
 
 /// A note about more than one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Note {
+pub struct StatusNote {
     /// How good the state is.
-    pub level: Level,
+    pub level: StatusLevel,
     /// `ganeti`, `pacemaker`, `quorum`, `quorum-device`, `maintenance`, `role`, `pause`, `breaker`, `start-up`,
     /// `simulated`, `shun`, `tag`, `record`, `recovery`, `power`.
     pub subject: &'static str,
@@ -134,10 +134,10 @@ pub struct Note {
     pub text: String,
 }
 
-impl Note {
-    /// Makes a note of this level about one part of the cluster (see [`Note::subject`] for the names).
+impl StatusNote {
+    /// Makes a note of this level about one part of the cluster (see [`StatusNote::subject`] for the names).
     #[must_use]
-    pub fn new(level: Level, subject: &'static str, text: impl Into<String>) -> Self {
+    pub fn new(level: StatusLevel, subject: &'static str, text: impl Into<String>) -> Self {
         Self { level, subject, text: text.into() }
     }
 }
@@ -275,7 +275,7 @@ pub struct NodeStatus {
     /// The node's name in Ganeti, or in Pacemaker if Ganeti does not have the node.
     pub node: NodeName,
     /// How good the state of the node is.
-    pub level: Level,
+    pub level: StatusLevel,
     /// The node's state in Pacemaker, in Pacemaker's words; null if it could not be asked.
     pub pacemaker: Option<&'static str>,
     /// The node's flags in Ganeti; null if Ganeti does not have the node.
@@ -308,7 +308,7 @@ impl NodeStatus {
             _ => false,
         };
         let is_blocked = record.as_ref().is_some_and(|change| change.mark() == '!');
-        let level = if is_lost || is_blocked { Level::Attention } else { Level::Ok };
+        let level = if is_lost || is_blocked { StatusLevel::Attention } else { StatusLevel::Ok };
         let protection = Protection::default();
         Self { node, level, pacemaker: member.map(word), ganeti, receipt, record, protection }
     }

@@ -19,7 +19,7 @@ const COARSE_MS: u64 = 1_000;
 /// One event of a node. Serialised: the fields of the action, if there is one, and `pacemaker`, which is null if
 /// Pacemaker has no entry.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Event {
+pub struct TimelineEvent {
     /// The action of this host, if there is one.
     #[serde(flatten)]
     pub action: Option<ActionRecord>,
@@ -37,7 +37,7 @@ pub struct Fenced {
     pub fence: Fence,
 }
 
-impl Event {
+impl TimelineEvent {
     /// When the event began, or ended if only that is known, in milliseconds since 1970. A fencing that is pending
     /// sorts last.
     fn at_ms(&self) -> u64 {
@@ -54,7 +54,7 @@ pub fn joined(
     fences: Vec<(NodeName, Fence)>,
     node: Option<&NodeName>,
     since_ms: Option<u64>,
-) -> Vec<Event> {
+) -> Vec<TimelineEvent> {
     let mut all: BTreeSet<NodeName> = fences.iter().map(|(target, _)| target.clone()).collect();
     for intent in actions.iter().map(|action| &action.intent) {
         all.extend([intent.node.clone()].into_iter().chain(NodeName::new(&intent.host).ok()));
@@ -65,18 +65,19 @@ pub fn joined(
         .filter(|(target, _)| is_wanted(target))
         .map(|(node, fence)| Fenced { node, fence })
         .collect();
-    let mut events: Vec<Event> = actions
+    let mut events: Vec<TimelineEvent> = actions
         .into_iter()
         .map(|action| {
             let same = fenced.iter().position(|fenced| is_same(&action, fenced, &all));
-            Event { pacemaker: same.map(|at| fenced.swap_remove(at)), action: Some(action) }
+            TimelineEvent { pacemaker: same.map(|at| fenced.swap_remove(at)), action: Some(action) }
         })
         .collect();
     let is_recent =
         |fenced: &Fenced| fenced.fence.completed_ms.is_none_or(|at| since_ms.is_none_or(|since| at >= since));
-    let alone = fenced.into_iter().filter(is_recent).map(|fenced| Event { action: None, pacemaker: Some(fenced) });
+    let alone =
+        fenced.into_iter().filter(is_recent).map(|fenced| TimelineEvent { action: None, pacemaker: Some(fenced) });
     events.extend(alone);
-    events.sort_by_key(Event::at_ms);
+    events.sort_by_key(TimelineEvent::at_ms);
     events
 }
 

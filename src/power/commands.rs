@@ -81,7 +81,7 @@ fn own_levels(config: &Config, node: &NodeName, deadline: Deadline) -> Result<Ve
 }
 
 /// The result of a power command, for the receipt and for the caller.
-pub struct Ended {
+pub struct CommandResult {
     /// The result for the receipt.
     pub finish: ActionResult,
     /// The error for stderr, without the node's name; `None` for a success.
@@ -89,7 +89,7 @@ pub struct Ended {
 }
 
 /// A proven state after a power command.
-pub struct Switched {
+pub struct ProvenSwitch {
     /// The result for the receipt.
     pub finish: ActionResult,
     /// Whether the level that proves the state shuns the node.
@@ -107,7 +107,7 @@ pub fn switch(
     deadline: Deadline,
     action: &mut RecordedAction,
     shun: OpenShun,
-) -> Result<Switched, Ended> {
+) -> Result<ProvenSwitch, CommandResult> {
     let levels = own_levels(config, node, deadline).map_err(|error| failed(Outcome::Refused, error.to_string()))?;
     let least = config.minimum_grade;
     let all = Levels { levels: &levels, node, config, deadline, shun };
@@ -125,7 +125,7 @@ pub fn switch(
     );
     let done = done.map_err(|error| failed(Outcome::Unknown, error.to_string()))?;
     let is_shun = levels.get(done.level - 1).is_some_and(has_shun);
-    Ok(Switched { finish: proven(want, done.value, &done.failed), is_shun })
+    Ok(ProvenSwitch { finish: proven(want, done.value, &done.failed), is_shun })
 }
 
 /// Switches off, proves it, waits for the power cycle interval, switches on and proves it; all on the same level. Never
@@ -136,7 +136,7 @@ pub fn cycle(
     deadline: Deadline,
     action: &mut RecordedAction,
     shun: OpenShun,
-) -> Ended {
+) -> CommandResult {
     let levels = match own_levels(config, node, deadline) {
         Ok(levels) => levels,
         Err(error) => return failed(Outcome::Refused, error.to_string()),
@@ -182,7 +182,7 @@ pub fn cycle(
             // If a level was proven off and does not come on, the next level's off is not tried.
             let mut watch = Watch::none();
             let on = change_power_all(&mut devices, Power::On, least, until, action, &mut watch);
-            let mut ended = Ended { finish: proven(Power::Off, off, &done.failed), error: None };
+            let mut ended = CommandResult { finish: proven(Power::Off, off, &done.failed), error: None };
             ended.finish.outcome = Outcome::Done;
             match on {
                 Ok(_) => {}
@@ -215,8 +215,8 @@ fn reason(cautions: &[String], failed_before: &[PowerError]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-fn failed(outcome: Outcome, why: String) -> Ended {
-    Ended {
+fn failed(outcome: Outcome, why: String) -> CommandResult {
+    CommandResult {
         finish: ActionResult {
             outcome,
             grade: Grade::Unknown,

@@ -3,7 +3,7 @@
 
 use crate::core::budget::share;
 use crate::core::config::Config;
-use crate::core::ganeti::oob::{Health, HealthItem};
+use crate::core::ganeti::oob::{HealthItem, OobHealth};
 use crate::core::node::NodeName;
 use crate::sys::clock::Deadline;
 
@@ -46,7 +46,7 @@ pub fn health(
                 );
             }
             Err(error) => {
-                answer.items.push(HealthItem(format!("{} answers", configured.name), Health::Unknown));
+                answer.items.push(HealthItem(format!("{} answers", configured.name), OobHealth::Unknown));
                 answer.failures.push(PowerError::Device { device: configured.name.clone(), error });
             }
         }

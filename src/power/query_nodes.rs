@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::core::config::Config;
 use crate::core::ganeti::config::GanetiConfig;
-use crate::core::ganeti::oob::Status;
+use crate::core::ganeti::oob::OobStatus;
 use crate::core::node::NodeName;
 use crate::core::survey::DeviceAnswer;
 use crate::power::check;
@@ -18,7 +18,7 @@ use crate::sys::oob_program::{OobError, OobProgram};
 const AT_ONCE: usize = 32;
 
 /// The answer for each node, or the reason why it is unknown.
-pub type Answers<T, E> = BTreeMap<NodeName, Result<T, E>>;
+pub type NodeAnswers<T, E> = BTreeMap<NodeName, Result<T, E>>;
 
 /// Returns the nodes whose OOB program can be run on this host, with the program. Includes nodes that are recorded
 /// offline only if `offline`.
@@ -30,7 +30,7 @@ pub fn programs(ganeti: &GanetiConfig, offline: bool) -> Vec<(NodeName, OobProgr
 
 /// Asks each node's OOB program for the power state.
 #[must_use]
-pub fn power(nodes: &[(NodeName, OobProgram)], deadline: Deadline) -> Answers<Status, OobError> {
+pub fn power(nodes: &[(NodeName, OobProgram)], deadline: Deadline) -> NodeAnswers<OobStatus, OobError> {
     let status = |(node, program): &(NodeName, OobProgram)| (node.clone(), program.status(node, deadline));
     each(nodes, AT_ONCE, status).into_iter().collect()
 }
@@ -42,7 +42,7 @@ pub fn devices(
     config: &Config,
     deadline: Deadline,
     shun: OpenShun,
-) -> Answers<Vec<DeviceAnswer>, PowerError> {
+) -> NodeAnswers<Vec<DeviceAnswer>, PowerError> {
     let ask = |node: &NodeName| (node.clone(), check::devices(config, node, deadline, shun));
     each(nodes, AT_ONCE, ask).into_iter().collect()
 }

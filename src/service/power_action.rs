@@ -7,7 +7,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
 use crate::core::receipt::Action;
-use crate::power::commands::{self, Ended, Switched};
+use crate::power::commands::{self, CommandResult, ProvenSwitch};
 use crate::service::shun::after_power::{after_off, after_on};
 use crate::service::shun::device::open;
 use crate::sys::clock::Deadline;
@@ -36,11 +36,11 @@ pub fn record(
     action: Action,
     node: &NodeName,
     warn: impl Fn(&str),
-    work: impl FnOnce(&mut RecordedAction) -> Ended,
+    work: impl FnOnce(&mut RecordedAction) -> CommandResult,
 ) -> Result<(), ActionError> {
     let mut recorded = RecordedAction::begin(ReceiptLog::new(&config.state), program, action, node);
     recorded.take_warnings().iter().for_each(|line| warn(line));
-    let Ended { finish, error } = work(&mut recorded);
+    let CommandResult { finish, error } = work(&mut recorded);
     recorded.finish(finish).iter().for_each(|line| warn(line));
     error.map_or(Ok(()), |why| Err(ActionError { node: node.clone(), action, why }))
 }
@@ -56,8 +56,8 @@ pub fn switch(
     want: Power,
     deadline: Deadline,
     recorded: &mut RecordedAction,
-) -> Ended {
-    let Switched { finish, is_shun } = match commands::switch(config, node, want, deadline, recorded, open) {
+) -> CommandResult {
+    let ProvenSwitch { finish, is_shun } = match commands::switch(config, node, want, deadline, recorded, open) {
         Ok(switched) => switched,
         Err(ended) => return ended,
     };
@@ -70,7 +70,7 @@ pub fn switch(
     // A caller with a receipt of its own reads the grade. Ganeti records powered=no at each exit code 0.
     let is_contract = want == Power::Off && identity::request().is_none();
     let error = if is_contract { less_than_off(node, &finish, is_shun) } else { None };
-    Ended { finish, error }
+    CommandResult { finish, error }
 }
 
 /// Returns the reason why a proven end of `power-off` is not a success in Ganeti's contract (`LUOobCommand.Exec`,

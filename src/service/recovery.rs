@@ -14,14 +14,14 @@ use crate::core::recovery::death::{LiveNodeState, proven_ms, recovery_node};
 use crate::core::recovery::instance_breaker::InstanceBreaker;
 use crate::core::recovery::live::{DESCRIBE, LIST, LiveInstances, Question};
 use crate::core::recovery::plan::{RecoveryPlan, plan};
-use crate::core::recovery::queue::{BadQueue, Job, JobKind, record_jobs};
+use crate::core::recovery::queue::{BadQueue, InstanceJob, JobKind, record_jobs};
 use crate::core::recovery::role_job::own_records;
 use crate::core::recovery::start_node::AllocatorRequest;
 use crate::core::recovery::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files::GanetiFilesError;
 use crate::sys::ganeti::luxi::{Luxi, LuxiError};
-use crate::sys::ganeti::noded_call::{Call, call_all};
+use crate::sys::ganeti::noded_call::{NodedCall, call_all};
 use crate::sys::ganeti::{files, hail};
 use crate::sys::nft::shun_table;
 
@@ -80,7 +80,7 @@ pub struct Collected {
     config: RecoveryConfig,
     live: LiveInstances,
     /// The nodes that have reported what they run, with their calls.
-    calls: BTreeMap<NodeName, Call>,
+    calls: BTreeMap<NodeName, NodedCall>,
     data_dir: PathBuf,
     luxi: PathBuf,
     hail: PathBuf,
@@ -95,8 +95,8 @@ pub struct Collected {
 pub fn collect(sources: Sources<'_>, deadline: Deadline) -> Result<Collected, RecoveryError> {
     let mut luxi = Luxi::connect(sources.luxi, deadline)?;
     // The queue comes first: a job that ends before the instances are read has changed them.
-    let answer = luxi.query_large(&Job::query())?;
-    let jobs = Job::parse_all(&answer)?;
+    let answer = luxi.query_large(&InstanceJob::query())?;
+    let jobs = InstanceJob::parse_all(&answer)?;
     let config = files::read_recovery_config(sources.data_dir)?;
     // A shunned node only prevents starts that are submitted: others it cannot permit.
     let has_starts = jobs.iter().any(|job| job.kind == JobKind::OwnStart && job.status.is_unfinished());
@@ -115,7 +115,7 @@ fn ask_nodes(
     sources: Sources<'_>,
     config: &RecoveryConfig,
     deadline: Deadline,
-) -> (LiveInstances, BTreeMap<NodeName, Call>) {
+) -> (LiveInstances, BTreeMap<NodeName, NodedCall>) {
     let arguments = config.hypervisors();
     let may_answer = |name: &NodeName| {
         let seen = sources.state.nodes.iter().find(|seen| seen.ganeti.name == *name)?;
@@ -135,8 +135,9 @@ fn ask_nodes(
         }
     };
     let call =
-        |name: NodeName| Some((name.clone(), Call { address: may_answer(&name)?, arguments: arguments.clone() }));
-    let mut calls: BTreeMap<NodeName, Call> = config.nodes().into_iter().filter_map(|node| call(node.name)).collect();
+        |name: NodeName| Some((name.clone(), NodedCall { address: may_answer(&name)?, arguments: arguments.clone() }));
+    let mut calls: BTreeMap<NodeName, NodedCall> =
+        config.nodes().into_iter().filter_map(|node| call(node.name)).collect();
     let mut live = LiveInstances::default();
     for (node, answer) in call_all(sources.data_dir, LIST, &calls, deadline) {
         let added = match answer {
@@ -157,7 +158,7 @@ fn decision<'a>(decided: &'a Plan, node: &NodeName) -> Option<&'a Decision> {
 
 fn input(
     sources: Sources<'_>,
-    jobs: Vec<Job>,
+    jobs: Vec<InstanceJob>,
     config: &RecoveryConfig,
     live: &LiveInstances,
     recorded_by_us: &BTreeSet<NodeName>,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::clock::Deadline;
-use super::command::child::{ChildProcess, End, Ended};
+use super::command::child::{ChildProcess, End, ProgramResult};
 
 /// The most bytes that are kept of a program's output.
 const OUTPUT_LIMIT: usize = 16 * 1024;
@@ -104,7 +104,7 @@ pub fn report(program: &Path, words: &[&str], deadline: Deadline) -> Result<Stri
     }
 }
 
-fn failed(program: &Path, words: &[&str], ended: &Ended, given: Duration) -> ProgramError {
+fn failed(program: &Path, words: &[&str], ended: &ProgramResult, given: Duration) -> ProgramError {
     let what = format!("{} {}", program.display(), words.join(" "));
     let output = last_lines(&[ended.stdout.as_slice(), b"\n", ended.stderr.as_slice()].concat());
     match ended.end {
@@ -120,7 +120,7 @@ fn end_of(
     stdin: &[u8],
     deadline: Deadline,
     output_limit: usize,
-) -> Result<Ended, ProgramError> {
+) -> Result<ProgramResult, ProgramError> {
     let arguments: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
     let job = ChildProcess {
         program,

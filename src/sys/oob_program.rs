@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::clock::Deadline;
-use super::command::child::{ChildProcess, End, Ended};
+use super::command::child::{ChildProcess, End, ProgramResult};
 use super::trusted_file::{UntrustedProgram, check_program};
 use crate::core::budget::fence::{ChildLimits, grant};
 use crate::core::ganeti::oob::{
-    self, BadAnswer, Command, DEADLINE_VARIABLE, HealthItem, OUTPUT_LIMIT, REQUEST_VARIABLE, Status,
+    self, BadAnswer, DEADLINE_VARIABLE, HealthItem, OUTPUT_LIMIT, OobCommand, OobStatus, REQUEST_VARIABLE,
 };
 use crate::core::node::NodeName;
 
@@ -48,7 +48,7 @@ pub enum OobError {
         /// The path of the program.
         program: PathBuf,
         /// The OOB command of the call.
-        command: Command,
+        command: OobCommand,
         /// The time that the program ran, in seconds.
         seconds: f64,
         /// The last line of the program's stderr.
@@ -60,7 +60,7 @@ pub enum OobError {
         /// The path of the program.
         program: PathBuf,
         /// The OOB command of the call.
-        command: Command,
+        command: OobCommand,
         /// The exit code of the program.
         code: i32,
         /// The last line of the program's stderr.
@@ -72,7 +72,7 @@ pub enum OobError {
         /// The path of the program.
         program: PathBuf,
         /// The OOB command of the call.
-        command: Command,
+        command: OobCommand,
         /// The number of the signal.
         signal: i32,
         /// The last line of the program's stderr.
@@ -84,7 +84,7 @@ pub enum OobError {
         /// The path of the program.
         program: PathBuf,
         /// The OOB command of the call.
-        command: Command,
+        command: OobCommand,
     },
     /// The program succeeded, and its output breaks the contract.
     #[error("{} {command} broke the OOB contract: {error}", program.display())]
@@ -92,7 +92,7 @@ pub enum OobError {
         /// The path of the program.
         program: PathBuf,
         /// The OOB command of the call.
-        command: Command,
+        command: OobCommand,
         /// The fault in the output.
         error: BadAnswer,
     },
@@ -154,7 +154,7 @@ impl OobProgram {
     ///
     /// # Errors
     /// [`OobError`] if the program cannot be run, fails, times out, or prints anything on stdout.
-    pub fn act(&self, command: Command, node: &NodeName, deadline: Deadline) -> Result<(), OobError> {
+    pub fn act(&self, command: OobCommand, node: &NodeName, deadline: Deadline) -> Result<(), OobError> {
         let stdout = self.call(command, node, deadline)?;
         oob::parse_silence(&stdout).map_err(|error| self.answer(command, error))
     }
@@ -163,8 +163,8 @@ impl OobProgram {
     ///
     /// # Errors
     /// [`OobError`] if the program cannot be run, fails, times out, or prints no valid status.
-    pub fn status(&self, node: &NodeName, deadline: Deadline) -> Result<Status, OobError> {
-        let command = Command::PowerStatus;
+    pub fn status(&self, node: &NodeName, deadline: Deadline) -> Result<OobStatus, OobError> {
+        let command = OobCommand::PowerStatus;
         let stdout = self.call(command, node, deadline)?;
         oob::parse_status(&stdout).map_err(|error| self.answer(command, error))
     }
@@ -174,14 +174,14 @@ impl OobProgram {
     /// # Errors
     /// [`OobError`] if the program cannot be run, fails, times out, or prints no valid health.
     pub fn health(&self, node: &NodeName, deadline: Deadline) -> Result<Vec<HealthItem>, OobError> {
-        let command = Command::Health;
+        let command = OobCommand::Health;
         let stdout = self.call(command, node, deadline)?;
         oob::parse_health(&stdout).map_err(|error| self.answer(command, error))
     }
 
     /// Runs the program with Ganeti's limits (60 s, SIGTERM, 5 s, SIGKILL), or with the rest of `deadline` if that is
     /// less. The program has ended when the deadline passes.
-    fn call(&self, command: Command, node: &NodeName, deadline: Deadline) -> Result<Vec<u8>, OobError> {
+    fn call(&self, command: OobCommand, node: &NodeName, deadline: Deadline) -> Result<Vec<u8>, OobError> {
         let ChildLimits { runs, linger, stated } = grant(deadline.left());
         let term = deadline.at_most(runs);
         let mut environment = vec![(DEADLINE_VARIABLE, format!("{:.3}", stated.as_secs_f64()))];
@@ -204,7 +204,7 @@ impl OobProgram {
         self.judge(command, ended)
     }
 
-    fn judge(&self, command: Command, ended: Ended) -> Result<Vec<u8>, OobError> {
+    fn judge(&self, command: OobCommand, ended: ProgramResult) -> Result<Vec<u8>, OobError> {
         let program = self.path.clone();
         let reason = oob::reason_in(&ended.stderr);
         match ended.end {
@@ -216,7 +216,7 @@ impl OobProgram {
         }
     }
 
-    fn answer(&self, command: Command, error: BadAnswer) -> OobError {
+    fn answer(&self, command: OobCommand, error: BadAnswer) -> OobError {
         OobError::Answer { program: self.path.clone(), command, error }
     }
 }

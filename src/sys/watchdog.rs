@@ -45,18 +45,18 @@ pub fn open(path: &Path, timeout: Duration) -> io::Result<Box<dyn Watchdog>> {
     if std::fs::metadata(path)?.file_type().is_socket() {
         return Ok(Box::new(StandIn::open(path)?));
     }
-    Ok(Box::new(Device::open(path, timeout)?))
+    Ok(Box::new(WatchdogDevice::open(path, timeout)?))
 }
 
 /// A watchdog device of the kernel.
-struct Device {
+struct WatchdogDevice {
     file: File,
     identity: String,
     timeout_ms: u64,
     nowayout: bool,
 }
 
-impl Device {
+impl WatchdogDevice {
     fn open(path: &Path, timeout: Duration) -> io::Result<Self> {
         // Without `nowayout` it is unknown whether a death of self-fencing would leave the watchdog armed.
         let nowayout = nowayout(path)?;
@@ -83,7 +83,7 @@ fn set(file: &mut File, seconds: i32) -> io::Result<(String, u64)> {
     Ok((identity, timeout_ms))
 }
 
-impl Watchdog for Device {
+impl Watchdog for WatchdogDevice {
     fn keepalive(&mut self) -> io::Result<()> {
         // Any byte other than 'V' is a keepalive; 'V' announces a close that disarms.
         self.file.write_all(b"\0")

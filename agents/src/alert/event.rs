@@ -7,7 +7,7 @@ use super::error::AlertError;
 
 /// An event, as the `CRM_alert_*` variables describe it (Pacemaker Explained, "Alerts").
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct AlertEvent {
     /// The kind of the event, with the values that only this kind has.
     pub kind: EventKind,
     /// The node that the event is about, as Pacemaker calls the node.
@@ -74,7 +74,7 @@ pub struct Message {
     pub at_s: Option<u64>,
 }
 
-impl Event {
+impl AlertEvent {
     /// Reads an event from the environment; `variable` returns the value of one environment variable.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use gnt_ha::sys::startup::harden_process;
 use gnt_ha::sys::{identity, log};
 
 use error::{AlertError, PROGRAM};
-use event::{Event, Here};
+use event::{AlertEvent, Here};
 use recipient::Recipient;
 
 /// The most that a delivery may take; below Pacemaker's 30 s.
@@ -55,7 +55,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(variable: &dyn Fn(&str) -> Option<String>) -> Result<(), AlertError> {
-    let event = Event::read(variable)?;
+    let event = AlertEvent::read(variable)?;
     let recipient = Recipient::parse(&variable("CRM_alert_recipient").unwrap_or_default())?;
     // A host without Ganeti's files has no known master and no known nodes.
     let ssconf = Ssconf::new(Path::new(GANETI));

@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 
 use gnt_ha::core::node::NodeName;
 
-use super::event::{Event, Here, Message};
+use super::event::{AlertEvent, Here, Message};
 
 const OK: &str = "Operation reboot of n3.lab by n1.lab for pacemaker-controld.812@n2.lab: OK (complete) (ref=1a2b)";
 const FAILED: &str =
     "Operation reboot of n3.lab by n1.lab for pacemaker-controld.812@n2.lab: Error (No data available) (ref=1a2b)";
 const CONFIRMED: &str = "Operation off of n3.lab by a human for stonith_admin.99@n1.lab: OK (complete) (ref=1a2b)";
 
-fn event(variables: &[(&str, &str)]) -> Event {
+fn event(variables: &[(&str, &str)]) -> AlertEvent {
     let all: BTreeMap<String, String> =
         variables.iter().map(|(name, value)| (format!("CRM_alert_{name}"), (*value).to_owned())).collect();
-    Event::read(&|name| all.get(name).cloned()).unwrap()
+    AlertEvent::read(&|name| all.get(name).cloned()).unwrap()
 }
 
-fn fencing(description: &str, rc: &str) -> Event {
+fn fencing(description: &str, rc: &str) -> AlertEvent {
     event(&[("kind", "fencing"), ("node", "n3.lab"), ("task", "st_notify_fence"), ("rc", rc), ("desc", description)])
 }
 
@@ -26,7 +26,7 @@ fn at(host: &str) -> Here {
     Here { host: NodeName::new(host).ok(), master: NodeName::new("n1.lab").ok(), nodes }
 }
 
-fn message(event: &Event, host: &str) -> Option<Message> {
+fn message(event: &AlertEvent, host: &str) -> Option<Message> {
     event.message(&at(host))
 }
 
@@ -56,7 +56,7 @@ fn a_confirmation_is_reported_as_one() {
 /// Pacemaker notifies every host, and without the rule each would send a report.
 #[test]
 fn one_host_reports() {
-    let reporters = |event: &Event| -> Vec<&str> {
+    let reporters = |event: &AlertEvent| -> Vec<&str> {
         ["n1.lab", "n2.lab", "n3.lab"].into_iter().filter(|host| message(event, host).is_some()).collect()
     };
     assert_eq!(reporters(&fencing(OK, "0")), ["n2.lab"], "the host that requested it");
@@ -102,7 +102,7 @@ fn of_resources_failures_are_reported_and_who_is_promoted() {
 
 #[test]
 fn without_an_event_the_agent_reports_who_starts_it() {
-    assert!(Event::read(&|_| None).unwrap_err().to_string().contains("Pacemaker starts this"));
+    assert!(AlertEvent::read(&|_| None).unwrap_err().to_string().contains("Pacemaker starts this"));
     assert_eq!(message(&event(&[("kind", "attribute"), ("node", "n1.lab")]), "n1.lab"), None);
 }
 

@@ -11,7 +11,7 @@ use gnt_ha::core::roles::master_claims::{MASTER_SCORE, promotion_score, standing
 use gnt_ha::core::roles::{OcfCode, OcfResult, RunAs};
 use gnt_ha::sys::pacemaker;
 
-use crate::call::Call;
+use crate::call::AgentCall;
 use crate::ganeti_view::GanetiView;
 use crate::markers::Marker;
 use crate::newer_config::{self, PEER_LIMIT};
@@ -28,7 +28,7 @@ const BANNED: &str = "master-role.banned";
 
 /// Runs the action of `call` and returns its result. An unknown action is "unimplemented".
 #[must_use]
-pub fn run(call: &Call, paths: &AgentPaths) -> OcfResult {
+pub fn run(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     let promotable = call.is_promotable();
     match call.action.as_str() {
         "monitor" => note_ban(call, paths, monitor::monitor(call, paths)),
@@ -48,7 +48,7 @@ pub fn run(call: &Call, paths: &AgentPaths) -> OcfResult {
 }
 
 /// Notes that Pacemaker bans the role from this node after this result.
-fn note_ban(call: &Call, paths: &AgentPaths, result: OcfResult) -> OcfResult {
+fn note_ban(call: &AgentCall, paths: &AgentPaths, result: OcfResult) -> OcfResult {
     if result.code == OcfCode::ErrInstalled {
         // Without the note the administrator has to run `crm_resource --cleanup`.
         let _ = paths.markers.write_note(BANNED, call.resource());
@@ -59,7 +59,7 @@ fn note_ban(call: &Call, paths: &AgentPaths, result: OcfResult) -> OcfResult {
 /// Makes Pacemaker probe this node again, which is a candidate now and was not one at the last probe. A node that left
 /// gracefully is drained, and un-drained only after it is back. Without a new probe no node would take the role from a
 /// master that fails.
-pub fn unban(call: &Call, paths: &AgentPaths) {
+pub fn unban(call: &AgentCall, paths: &AgentPaths) {
     let Some(resource) = paths.markers.note(BANNED).filter(|resource| !resource.is_empty()) else { return };
     let Some(node) = call.on_node() else { return };
     if pacemaker::refresh(&resource, &node, call.deadline.at_most(REFRESH_LIMIT)).is_ok() {
@@ -68,7 +68,7 @@ pub fn unban(call: &Call, paths: &AgentPaths) {
 }
 
 /// Starts an instance of the clone. An instance does not serve the role: the role comes with the promotion.
-fn start_instance(call: &Call, paths: &AgentPaths) -> OcfResult {
+fn start_instance(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     if let Err(error) = paths.markers.set(Marker::MasterStarted) {
         return OcfResult::because(OcfCode::ErrGeneric, format!("cannot write the state: {error}"));
     }
@@ -78,7 +78,7 @@ fn start_instance(call: &Call, paths: &AgentPaths) -> OcfResult {
     OcfResult::plain(OcfCode::Success)
 }
 
-fn stop(call: &Call, paths: &AgentPaths) -> OcfResult {
+fn stop(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     let result = stop::stop_role(call, paths);
     if result.code == OcfCode::Success && call.is_promotable() {
         // A marker that stays only makes a later probe report "unpromoted". A failure here would fence the node.
@@ -91,7 +91,7 @@ fn stop(call: &Call, paths: &AgentPaths) -> OcfResult {
 
 /// Publishes how recent this candidate's configuration is, as its promotion score, when the score has changed. `anew`:
 /// also when it has not, as Pacemaker loses the score when Pacemaker is restarted.
-fn offer(call: &Call, paths: &AgentPaths, ganeti: &GanetiView, anew: bool) {
+fn offer(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView, anew: bool) {
     if paths.run_as(call) == RunAs::Primitive {
         return;
     }
@@ -126,11 +126,11 @@ fn offer(call: &Call, paths: &AgentPaths, ganeti: &GanetiView, anew: bool) {
 }
 
 /// Returns the promotion score that was published last; `None` if there was none.
-fn offered(call: &Call, paths: &AgentPaths) -> Option<i32> {
+fn offered(call: &AgentCall, paths: &AgentPaths) -> Option<i32> {
     paths.markers.note(&note(call))?.parse().ok()
 }
 
 /// Returns the name of the note with the score that was published last. A resource's id has no `/` (it is an XML id).
-fn note(call: &Call) -> String {
+fn note(call: &AgentCall) -> String {
     format!("{}.promotion", call.resource().replace('/', "_"))
 }

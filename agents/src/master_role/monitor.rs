@@ -13,7 +13,7 @@ use gnt_ha::sys::ganeti::daemon_util;
 use gnt_ha::sys::pacemaker;
 
 use super::{job_queue, offer, offered, stop};
-use crate::call::Call;
+use crate::call::AgentCall;
 use crate::checks;
 use crate::ganeti_view::{GanetiView, GanetiViewError};
 use crate::markers::Marker;
@@ -29,7 +29,7 @@ const TOOLS_LIMIT: Duration = Duration::from_secs(5);
 /// would stop both.
 const PEERS_OF_A_PROBE: Duration = Duration::from_secs(2);
 
-pub(super) fn monitor(call: &Call, paths: &AgentPaths) -> OcfResult {
+pub(super) fn monitor(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     let run_as = paths.run_as(call);
     let ganeti = match paths.ganeti_view() {
         Ok(ganeti) => ganeti,
@@ -73,7 +73,7 @@ pub(super) fn monitor(call: &Call, paths: &AgentPaths) -> OcfResult {
     result
 }
 
-fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView, run_as: RunAs) -> MasterView {
+fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView, run_as: RunAs) -> MasterView {
     if ganeti.rank != NodeRole::Master {
         return MasterView {
             rank: ganeti.rank,
@@ -108,7 +108,7 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView, run_as: RunAs) -> 
 /// come. Files that cannot be read leave it unknown: that is not a reason to ban the node or to call a master
 /// unpromoted. But a probe that finds no part of the role must not report a failed one: Pacemaker would stop the master
 /// on the other host as well.
-fn unknown(call: &Call, paths: &AgentPaths, run_as: RunAs, error: &GanetiViewError) -> OcfResult {
+fn unknown(call: &AgentCall, paths: &AgentPaths, run_as: RunAs, error: &GanetiViewError) -> OcfResult {
     let code = error.code();
     let should_be_here = || match run_as {
         RunAs::Primitive => true,
@@ -137,12 +137,12 @@ fn moved_to(view: &MasterView, ganeti: &GanetiView) -> Option<NodeName> {
 
 /// Whether Ganeti's own command still runs on this host and makes this candidate the master. Pacemaker is notified when
 /// the command is done: until then it would find two masters, and demote one.
-fn is_being_taken(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> bool {
+fn is_being_taken(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> bool {
     ganeti.rank == NodeRole::Master && !call.is_probe() && !was_master(call, paths) && daemon_util::failover_under_way()
 }
 
 /// Whether the promotion score that this clone's instance published last is that of a master.
-fn was_master(call: &Call, paths: &AgentPaths) -> bool {
+fn was_master(call: &AgentCall, paths: &AgentPaths) -> bool {
     offered(call, paths).is_some_and(|score| score >= MASTER_SCORE)
 }
 
@@ -151,7 +151,7 @@ fn was_master(call: &Call, paths: &AgentPaths) -> bool {
 ///
 /// A recurring monitor of a single resource runs only where Pacemaker has the role, and another node holds the role
 /// only if that node has taken it. So only the administrator can have moved it.
-fn follow(call: &Call, run_as: RunAs, ganeti: &GanetiView, master: &NodeName) {
+fn follow(call: &AgentCall, run_as: RunAs, ganeti: &GanetiView, master: &NodeName) {
     let deadline = call.deadline.at_most(TOOLS_LIMIT);
     if let Some(name) = members_name(ganeti, master, deadline) {
         // If the score cannot be set, the guard of the next start decides.

@@ -16,7 +16,7 @@ use gnt_ha::sys::ganeti::daemon_util::MASTER_DAEMONS;
 use gnt_ha::sys::ganeti::ssconf::{Ssconf, SsconfError};
 
 use super::job_queue;
-use crate::call::Call;
+use crate::call::AgentCall;
 use crate::ganeti_view::GanetiView;
 use crate::markers::Marker;
 use crate::paths::AgentPaths;
@@ -70,7 +70,7 @@ pub(super) enum MasterIpError {
     Ssconf(SsconfError),
 }
 
-pub(super) fn stop_role(call: &Call, paths: &AgentPaths) -> OcfResult {
+pub(super) fn stop_role(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     let ganeti = paths.ganeti_view().ok();
     if paths.is_listening()
         && ganeti.as_ref().is_none_or(|ganeti| ganeti.tags().drain_queue)

@@ -21,8 +21,8 @@ use gnt_ha::sys::tcp_check;
 
 use super::job_queue::take_jobs;
 use super::{REQUEST_LIMIT, offer, stop};
-use crate::call::Call;
-use crate::evidence::Evidence;
+use crate::call::AgentCall;
+use crate::evidence::NodesEvidence;
 use crate::ganeti_view::GanetiView;
 use crate::markers::Marker;
 use crate::newer_config::{self, PEER_LIMIT};
@@ -61,7 +61,7 @@ const VERIFY_TIME: Duration = Duration::from_secs(3);
 /// The most that the master IP may take to appear after luxid, and the peers to agree. Ganeti waits as long for the IP.
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 
-pub(super) fn take(call: &Call, paths: &AgentPaths) -> OcfResult {
+pub(super) fn take(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     if let Err(error) = paths.ganeti_view() {
         return OcfResult::because(error.code(), error.to_string());
     }
@@ -95,7 +95,7 @@ pub(super) fn take(call: &Call, paths: &AgentPaths) -> OcfResult {
 }
 
 /// Carries out `command` and verifies the result. `gone` are addresses that need not be waited for.
-fn carry_out(call: &Call, paths: &AgentPaths, command: &Takeover, gone: &[IpAddr]) -> OcfResult {
+fn carry_out(call: &AgentCall, paths: &AgentPaths, command: &Takeover, gone: &[IpAddr]) -> OcfResult {
     if let Err(error) = paths.daemons.clear_stale_pidfiles() {
         return OcfResult::because(OcfCode::ErrGeneric, format!("cannot remove a stale pidfile: {error}"));
     }
@@ -149,7 +149,7 @@ fn serves(paths: &AgentPaths, ganeti: &GanetiView, within: Duration) -> bool {
 
 /// Finishes a take-over: the role is on this host and serves. Clears the marker, opens the queue, publishes the score
 /// and starts a reconciliation.
-fn taken(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> OcfResult {
+fn taken(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> OcfResult {
     let cleared = paths.markers.clear(Marker::MasterStopped);
     take_jobs(paths, call.deadline);
     stop::remember_master_ip(paths, ganeti);
@@ -173,7 +173,7 @@ fn taken(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> OcfResult {
 /// Collects the input of the decision; asks nodes, master IP and confd at the same time. Also returns the addresses
 /// that need not be waited for: of nodes that do not answer and are proven to be gone, and of the master IP that went
 /// with them.
-fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, Vec<IpAddr>) {
+fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, Vec<IpAddr>) {
     let online = ganeti.ssconf.names("online_nodes").unwrap_or_else(|_| ganeti.nodes.clone());
     let others: Vec<&NodeName> = online.iter().filter(|node| **node != ganeti.here).collect();
     let addresses: Vec<_> = others.iter().filter_map(|node| ganeti.address(node)).collect();
@@ -205,7 +205,7 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, 
     let among = |found: &BTreeSet<IpAddr>, node: &NodeName| ganeti.address(node).is_some_and(|at| found.contains(&at));
     let names_same_master =
         |node: &NodeName| claims.iter().any(|claim| names_old_master(claim, node, ganeti.master.as_ref()));
-    let known = |node: &NodeName, evidence: Option<&Evidence>| OtherNode {
+    let known = |node: &NodeName, evidence: Option<&NodesEvidence>| OtherNode {
         name: node.clone(),
         is_candidate: ganeti.candidates.contains(node),
         votes: among(&voting, node),
@@ -217,7 +217,7 @@ fn view(call: &Call, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverView, 
     // A proof costs a request to Pacemaker: only where a node does not answer or a majority is missing.
     let is_outvoted = 2 * voters <= ganeti.nodes.len();
     let proof_by = call.deadline.at_most(PROOF_LIMIT);
-    let mut evidence = (!silent.is_empty() || is_outvoted).then(|| Evidence::collect(paths, ganeti, proof_by));
+    let mut evidence = (!silent.is_empty() || is_outvoted).then(|| NodesEvidence::collect(paths, ganeti, proof_by));
     let others: Vec<OtherNode> = nodes.iter().map(|node| known(node, evidence.as_ref())).collect();
     let needed: Vec<NodeName> = match &ganeti.master {
         Some(master) if is_outvoted => must_be_gone(ganeti.rank, master, &others).into_iter().cloned().collect(),

@@ -1,7 +1,7 @@
 //! The pages of the OCF agents, named and laid out as resource-agents does it.
 
 use clap_mangen::roff::{bold, roman};
-use ganeti_agents::spec::{Action, Agent, MASTER_ROLE, NODE_ROLE, PARAMETERS};
+use ganeti_agents::spec::{Agent, MASTER_ROLE, NODE_ROLE, OcfAction, PARAMETERS};
 
 use crate::page::Page;
 
@@ -66,7 +66,7 @@ struct Example {
     id: &'static str,
     meta: Option<&'static str>,
     clone: Option<Clone>,
-    wanted: fn(&Action) -> bool,
+    wanted: fn(&OcfAction) -> bool,
 }
 
 /// Returns the page `ocf_ganeti_ganeti-master-role(7)`.
@@ -135,7 +135,7 @@ fn page(agent: &Agent, examples: &[Example]) -> Page {
 }
 
 /// Returns the suggested role, interval and timeout of an operation.
-fn suggestion(action: &Action, is: &str, and: &str) -> String {
+fn suggestion(action: &OcfAction, is: &str, and: &str) -> String {
     let interval = action.interval.map(|seconds| format!("interval{is}{seconds}s"));
     let role = action.role.map(|role| format!("role{is}{role}"));
     let timeout = Some(format!("timeout{is}{}s", action.timeout));

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::suite::{CipherSuite, Code};
+use crate::suite::{CipherSuite, HmacCode};
 
 /// The values that both sides know after RAKP Message 2: the input of all codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Exchange {
     }
 
     /// Returns the code of RAKP 2, with which the BMC proves that it knows the password.
-    pub fn rakp2_code(&self, password: &[u8]) -> Code {
+    pub fn rakp2_code(&self, password: &[u8]) -> HmacCode {
         self.suite.mac(
             password,
             &[
@@ -49,7 +49,7 @@ impl Exchange {
     }
 
     /// Returns the code of RAKP 3, with which the console proves that it knows the password.
-    pub fn rakp3_code(&self, password: &[u8]) -> Code {
+    pub fn rakp3_code(&self, password: &[u8]) -> HmacCode {
         self.suite.mac(
             password,
             &[
@@ -82,9 +82,9 @@ impl Exchange {
 #[derive(Clone)]
 pub struct SessionKeys {
     pub(crate) suite: CipherSuite,
-    pub(crate) k1: Code,
+    pub(crate) k1: HmacCode,
     pub(crate) aes: Zeroizing<[u8; 16]>,
-    rakp4_code: Code,
+    rakp4_code: HmacCode,
 }
 
 impl SessionKeys {

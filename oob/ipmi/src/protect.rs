@@ -95,7 +95,7 @@ fn decrypt(keys: &SessionKeys, payload: &[u8]) -> Result<Vec<u8>, Ignored> {
 }
 
 impl SessionKeys {
-    fn k1_code(&self, signed: &[u8]) -> crate::suite::Code {
+    fn k1_code(&self, signed: &[u8]) -> crate::suite::HmacCode {
         self.suite.mac(self.k1.as_bytes(), &[signed])
     }
 }

@@ -66,13 +66,13 @@ impl CipherSuite {
     }
 
     /// Returns the suite's HMAC over the concatenated parts.
-    pub(crate) fn mac(self, key: &[u8], parts: &[&[u8]]) -> Code {
+    pub(crate) fn mac(self, key: &[u8], parts: &[&[u8]]) -> HmacCode {
         // HMAC pads keys with zeros to the block; every key here (20 byte passwords, 20 or 32 byte codes) is shorter.
         let mut block = Zeroizing::new([0u8; 64]);
         for (slot, byte) in block.iter_mut().zip(key) {
             *slot = *byte;
         }
-        let mut code = Code { bytes: Zeroizing::new([0; 32]), len: self.code_len() };
+        let mut code = HmacCode { bytes: Zeroizing::new([0; 32]), len: self.code_len() };
         match self {
             Self::Suite17 => {
                 let mut mac = <Hmac<Sha256> as KeyInit>::new((&*block).into());
@@ -118,12 +118,12 @@ impl fmt::Display for Algorithms {
 
 /// The result of the suite's HMAC: compared in constant time, overwritten when dropped.
 #[derive(Clone)]
-pub struct Code {
+pub struct HmacCode {
     bytes: Zeroizing<[u8; 32]>,
     len: usize,
 }
 
-impl Code {
+impl HmacCode {
     fn fill(&mut self, digest: &[u8]) {
         for (slot, byte) in self.bytes.iter_mut().zip(digest) {
             *slot = *byte;
@@ -146,8 +146,8 @@ impl Code {
     }
 }
 
-impl fmt::Debug for Code {
+impl fmt::Debug for HmacCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Code(..)")
+        f.write_str("HmacCode(..)")
     }
 }

@@ -15,7 +15,7 @@ use crate::cli;
 use crate::core::check::{Finding, Severity, check, notes};
 use crate::sys::output::Text;
 use crate::sys::terminal;
-use report::Report;
+use report::CheckReport;
 
 /// The command line of `check`.
 #[derive(Debug, Args)]
@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, CommandErro
     let findings = check(&view);
     let level = findings.iter().map(|finding: &Finding| finding.severity).max().unwrap_or(Severity::Ok);
     let notes = notes(&view);
-    let report = Report::new(&view, level, &findings, &notes);
+    let report = CheckReport::new(&view, level, &findings, &notes);
     let text = if arguments.json {
         Text::from((serde_json::to_string(&report)? + "\n").as_str())
     } else {

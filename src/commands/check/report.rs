@@ -3,20 +3,20 @@
 use serde::Serialize;
 
 use crate::cli;
-use crate::core::check::{CheckInput, Finding, Note, Severity, VERSION};
+use crate::core::check::{CheckInput, CheckNote, Finding, Severity, VERSION};
 use crate::core::node::NodeName;
 use crate::sys::identity;
 use crate::sys::output::{Paint, Text};
 
 /// The report that is printed.
 #[derive(Debug, Serialize)]
-pub(super) struct Report<'a> {
+pub(super) struct CheckReport<'a> {
     version: u32,
     host: String,
     level: Severity,
     checked: CheckedCounts,
     findings: &'a [Finding],
-    notes: &'a [Note],
+    notes: &'a [CheckNote],
 }
 
 #[derive(Debug, Serialize)]
@@ -26,8 +26,8 @@ struct CheckedCounts {
     candidates: usize,
 }
 
-impl<'a> Report<'a> {
-    pub(super) fn new(view: &CheckInput, level: Severity, findings: &'a [Finding], notes: &'a [Note]) -> Self {
+impl<'a> CheckReport<'a> {
+    pub(super) fn new(view: &CheckInput, level: Severity, findings: &'a [Finding], notes: &'a [CheckNote]) -> Self {
         let checked = CheckedCounts {
             nodes: view.ganeti.as_ref().map_or(0, |ganeti| ganeti.nodes().len()),
             // For a program that is not ours, only the whole node is known.
@@ -56,7 +56,7 @@ impl<'a> Report<'a> {
             text.push_str(&wrapped(&format!("         why:  {why}"), WHY));
             text.push_str(&wrapped(&format!("         fix:  {fix}"), WHY));
         }
-        for Note { nodes, text: what, why, fix, .. } in self.notes {
+        for CheckNote { nodes, text: what, why, fix, .. } in self.notes {
             text.push_str(&wrapped(&format!("{:7}  {}: {what}", "note", self.named(nodes)), UNDER));
             for (word, line) in [("why: ", why), ("fix: ", fix)] {
                 line.iter().for_each(|line| text.push_str(&wrapped(&format!("         {word} {line}"), WHY)));
@@ -115,10 +115,11 @@ mod tests {
         let checked = CheckedCounts { nodes: 3, devices: 3, candidates: 1 };
         let nodes = ["n1", "n2"].map(|name| NodeName::new(name).unwrap()).into();
         let what = "off, by level 1 (bmc)".to_owned();
-        let note = Note { name: "reachable-grade", nodes, grade: Grade::Off, text: what, why: None, fix: None };
-        let one = Note { nodes: note.nodes[..1].to_vec(), why: Some("so"), fix: Some("do"), ..note.clone() };
+        let note = CheckNote { name: "reachable-grade", nodes, grade: Grade::Off, text: what, why: None, fix: None };
+        let one = CheckNote { nodes: note.nodes[..1].to_vec(), why: Some("so"), fix: Some("do"), ..note.clone() };
         let (notes, level) = ([note, one], Severity::Error);
-        let report = Report { version: VERSION, host: "n1".into(), level, checked, findings: &findings, notes: &notes };
+        let report =
+            CheckReport { version: VERSION, host: "n1".into(), level, checked, findings: &findings, notes: &notes };
         let text = report.text(None).plain();
         assert_eq!(
             text,

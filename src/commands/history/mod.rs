@@ -16,7 +16,7 @@ use crate::core::history::{ActionRecord, join_entries};
 use crate::core::node::{self, NodeName};
 use crate::core::receipt::Action;
 use crate::core::reconcile::Fence;
-use crate::core::timeline::{Event, joined};
+use crate::core::timeline::{TimelineEvent, joined};
 use crate::sys::clock::Deadline;
 use crate::sys::config_file::{self, ConfigFileError};
 use crate::sys::ganeti::files;
@@ -110,10 +110,10 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), CommandError> {
 }
 
 /// Returns the incident that `wanted` means: a receipt's id, the beginning of one, or `last`.
-fn the_incident(events: Vec<Event>, wanted: &str, dir: &Path) -> Result<Event, IncidentError> {
+fn the_incident(events: Vec<TimelineEvent>, wanted: &str, dir: &Path) -> Result<TimelineEvent, IncidentError> {
     let is_fencing = |action: &ActionRecord| action.intent.action != Action::On;
     let is_meant = |action: &ActionRecord| if wanted == "last" { is_fencing(action) } else { action.has_id(wanted) };
-    let mut meant: Vec<Event> =
+    let mut meant: Vec<TimelineEvent> =
         events.into_iter().filter(|event| event.action.as_ref().is_some_and(is_meant)).collect();
     match (meant.len(), wanted) {
         (0, "last") => Err(IncidentError::NoFencing { dir: dir.to_owned() }),
@@ -153,7 +153,7 @@ fn state_dir(arguments: &Arguments, config: &Path) -> Result<PathBuf, ConfigFile
     }
 }
 
-fn json_lines(events: &[Event]) -> Result<String, serde_json::Error> {
+fn json_lines(events: &[TimelineEvent]) -> Result<String, serde_json::Error> {
     let mut text = String::new();
     for event in events {
         text.push_str(&serde_json::to_string(event)?);

@@ -7,7 +7,7 @@ use crate::cli;
 use crate::core::history::{ActionRecord, TimedStep};
 use crate::core::reconcile::FenceStatus;
 use crate::core::text::printable;
-use crate::core::timeline::Event;
+use crate::core::timeline::TimelineEvent;
 use crate::sys::output::Paint;
 
 /// The height of a lane of the drawing, in pixels. Widths are in per cent of the browser's width.
@@ -34,7 +34,7 @@ td:last-child { grid-column: 1 / -1; } }
 ";
 
 /// Returns the page of `action`, which belongs to `event`.
-pub(super) fn page(action: &ActionRecord, event: &Event, zone: &TimeZone) -> String {
+pub(super) fn page(action: &ActionRecord, event: &TimelineEvent, zone: &TimeZone) -> String {
     let intent = &action.intent;
     let (paint, ended) = result(action);
     let title = format!("{} {}, {}", intent.node, intent.action, cli::time(intent.at.wall_ms, zone));

@@ -8,7 +8,7 @@ use crate::core::history::{ActionRecord, TimedStep};
 use crate::core::receipt::{Action, Caller, Outcome, Receipt};
 use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus};
 use crate::core::text::printable;
-use crate::core::timeline::{Event, Fenced};
+use crate::core::timeline::{Fenced, TimelineEvent};
 use crate::sys::output::{Paint, Text};
 
 /// The parameters of the format.
@@ -18,7 +18,7 @@ pub(super) struct TextFormat {
 
 impl TextFormat {
     /// Appends one event to `text`.
-    pub(super) fn push_event(&self, event: &Event, text: &mut Text) {
+    pub(super) fn push_event(&self, event: &TimelineEvent, text: &mut Text) {
         match (&event.action, &event.pacemaker) {
             (Some(action), fenced) => {
                 self.push_action(action, text);
@@ -171,7 +171,8 @@ mod tests {
             let fence = Fence { action: FenceAction::Reboot, status, completed_ms: Some(2_000), delegate };
             let fenced = Fenced { node: NodeName::new("n3.lab").unwrap(), fence };
             let mut text = Text::default();
-            TextFormat { zone: TimeZone::UTC }.push_event(&Event { action: None, pacemaker: Some(fenced) }, &mut text);
+            TextFormat { zone: TimeZone::UTC }
+                .push_event(&TimelineEvent { action: None, pacemaker: Some(fenced) }, &mut text);
             text.plain()
         };
         let n2 = Delegate::Host(NodeName::new("n2.lab").unwrap());

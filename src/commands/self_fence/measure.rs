@@ -12,7 +12,7 @@ use crate::cli;
 use crate::core::config::Config;
 use crate::core::shun::expiry::{Measured, reset_within_ms};
 use crate::core::shun::lease_times::LeaseTimes;
-use crate::core::shun::measurement::{Before, Outcome, objection};
+use crate::core::shun::measurement::{MeasurementOutcome, ResetConditions, objection};
 use crate::service::self_fence::measured;
 use crate::service::self_fence::state::{Phase, desired, last_status};
 use crate::sys::ganeti::files;
@@ -52,8 +52,8 @@ pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<u8, CommandE
 
 fn show(config: &Config) -> Result<u8, CommandError> {
     let (text, code) = match measured::conclude(&config.state)? {
-        Some(Outcome::Runs) => ("this boot is being measured, or the measurement was ended\n".to_owned(), 1),
-        Some(Outcome::NoReset { began, ran_ms }) => (
+        Some(MeasurementOutcome::Runs) => ("this boot is being measured, or the measurement was ended\n".to_owned(), 1),
+        Some(MeasurementOutcome::NoReset { began, ran_ms }) => (
             format!(
                 "{}, set to {} s: DID NOT RESET this host within {} s: use another watchdog, as self-fencing with this one proves \
                  nothing\n",
@@ -63,7 +63,7 @@ fn show(config: &Config) -> Result<u8, CommandError> {
             ),
             2,
         ),
-        Some(Outcome::Reset(measured)) => (text(&measured, config.self_fence.lease_times()), 0),
+        Some(MeasurementOutcome::Reset(measured)) => (text(&measured, config.self_fence.lease_times()), 0),
         None => match measured::read(&config.state) {
             Some(measured) => (text(&measured, config.self_fence.lease_times()), 0),
             None => ("not measured; start: gnt-ha self-fence measure start --confirm\n".to_owned(), 1),
@@ -138,14 +138,14 @@ fn start(config: &Config, is_confirmed: bool) -> Result<u8, CommandError> {
     Err(failed.into())
 }
 
-fn before(config: &Config) -> Result<Before, CommandError> {
+fn before(config: &Config) -> Result<ResetConditions, CommandError> {
     let ssconf = Ssconf::new(Path::new(files::DATA_DIR));
     let nodes = ssconf.names("node_list")?;
     let here = identity::node_among(&nodes);
     let master = ssconf.master().ok().flatten();
     let is_open = last_status(&config.run)
         .is_some_and(|status| matches!(status.phase, Phase::Armed | Phase::Disarming | Phase::Lost));
-    Ok(Before {
+    Ok(ResetConditions {
         is_master: master.zip(here).map(|(master, here)| master == here),
         instances: running_instances::instances(),
         drbd_primaries: running_instances::drbd_primaries(),

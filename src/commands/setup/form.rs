@@ -11,7 +11,7 @@ const FOR_THE_SHELL: &str =
 
 /// Format of the changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Form {
+pub(super) enum PlanForm {
     /// A line a part, for people
     #[default]
     Table,
@@ -24,15 +24,15 @@ pub(super) enum Form {
 }
 
 /// Returns the changes in this form.
-pub(super) fn shown(parts: &[Part], form: Form) -> Text {
+pub(super) fn shown(parts: &[Part], form: PlanForm) -> Text {
     let open = || parts.iter().filter(|part| part.state.is_open());
     let lines =
         |words: fn(&Part) -> &[String]| open().flat_map(words).map(|line| format!("{line}\n")).collect::<String>();
     match form {
-        Form::Table => table(parts),
-        Form::Xml => Text::from(fragment(parts).as_str()),
-        Form::Pcs => Text::from((lines(|part| &part.pcs) + &by_hand(parts, |part| &part.pcs)).as_str()),
-        Form::Crm => Text::from((crm(&lines(|part| &part.crm)) + &by_hand(parts, |part| &part.crm)).as_str()),
+        PlanForm::Table => table(parts),
+        PlanForm::Xml => Text::from(fragment(parts).as_str()),
+        PlanForm::Pcs => Text::from((lines(|part| &part.pcs) + &by_hand(parts, |part| &part.pcs)).as_str()),
+        PlanForm::Crm => Text::from((crm(&lines(|part| &part.crm)) + &by_hand(parts, |part| &part.crm)).as_str()),
     }
 }
 
@@ -99,10 +99,10 @@ mod tests {
         };
         let why = "n3.lab has another key for remote nodes, or none";
         let form = |form| shown(&[part("resources", PartState::Manual(why.into()))], form).plain();
-        assert_eq!(form(Form::Pcs), format!("## by hand: {why}\n## pcs cluster node add-remote n17.lab\n"));
-        assert_eq!(form(Form::Crm), format!("## by hand: {why}\n## primitive n17.lab ocf:pacemaker:remote\n"));
-        assert!(!form(Form::Xml).contains("n17.lab"));
+        assert_eq!(form(PlanForm::Pcs), format!("## by hand: {why}\n## pcs cluster node add-remote n17.lab\n"));
+        assert_eq!(form(PlanForm::Crm), format!("## by hand: {why}\n## primitive n17.lab ocf:pacemaker:remote\n"));
+        assert!(!form(PlanForm::Xml).contains("n17.lab"));
         let others = [part("resources", PartState::Add), part("nodes", PartState::Manual(why.into()))];
-        assert_eq!(shown(&others, Form::Pcs).plain(), "pcs cluster node add-remote n17.lab\n");
+        assert_eq!(shown(&others, PlanForm::Pcs).plain(), "pcs cluster node add-remote n17.lab\n");
     }
 }

@@ -3,7 +3,7 @@
 use super::super::error::CommandError;
 use super::super::paths::Paths;
 use super::apply::apply;
-use super::form::{Form, shown};
+use super::form::{PlanForm, shown};
 use crate::cli;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::setup::{has_made, of_nodes};
@@ -31,7 +31,7 @@ pub fn update(paths: &Paths, dry_run: bool, deadline: Deadline) -> Result<bool, 
     if parts.is_empty() {
         return Ok(true);
     }
-    cli::show(&shown(&parts, Form::Table))?;
+    cli::show(&shown(&parts, PlanForm::Table))?;
     if dry_run {
         return Ok(false);
     }

@@ -15,10 +15,10 @@ use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::reconcile::{BlockReason, Decision, MasterRoleState as RoleAt};
 use crate::core::shun::list::ShunList;
 use crate::core::status::{
-    DeviceVote, DisplayedRole, Flags, LastAction, Level, NodeStatus, Note, PowerReading, Protection, RecordChange,
-    SelfFenceState, ShunState, Status, VERSION,
+    ClusterStatus, DeviceVote, DisplayedRole, Flags, LastAction, NodeStatus, PowerReading, Protection, RecordChange,
+    SelfFenceState, ShunState, StatusLevel, StatusNote, VERSION,
 };
-use crate::power::query_nodes::{self, Answers};
+use crate::power::query_nodes::{self, NodeAnswers};
 use crate::service::reconciler::run::ReconcileError;
 use crate::service::reconciler::view::View;
 use crate::service::shun::{applier, peer_reports};
@@ -43,11 +43,11 @@ struct Ganeti {
     master: Option<NodeName>,
     nodes: Vec<(NodeName, Flags)>,
     /// The answers of the nodes' OOB programs, if they were asked for the power.
-    power: Answers<crate::core::ganeti::oob::Status, OobError>,
+    power: NodeAnswers<crate::core::ganeti::oob::OobStatus, OobError>,
 }
 
 /// Collects the status. With `power`, also asks each node's OOB program for the power.
-pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<Status, NotInCluster> {
+pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<ClusterStatus, NotInCluster> {
     let deadline = Deadline::after(LIMIT);
     let view = paths.view();
     let mut notes = Vec::new();
@@ -65,14 +65,18 @@ pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<Status,
     if let Some(pause) = &pause {
         let alone = cib::read(&paths.cib, &BTreeSet::new()).is_ok_and(|cib| cib.pause.is_none());
         let whom = if alone { "this host alone is " } else { "" };
-        notes.push(Note::new(Level::Attention, "pause", format!("{whom}{}", BlockReason::Paused(pause.clone()))));
+        notes.push(StatusNote::new(
+            StatusLevel::Attention,
+            "pause",
+            format!("{whom}{}", BlockReason::Paused(pause.clone())),
+        ));
     }
     let breaker = known(view.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.open_state().cloned());
     if let Some(open) = &breaker {
-        notes.push(Note::new(Level::Attention, "breaker", BlockReason::from(open).to_string()));
+        notes.push(StatusNote::new(StatusLevel::Attention, "breaker", BlockReason::from(open).to_string()));
     }
     let recovered = known(view.last_recovery(), "recovery", &mut notes).unwrap_or_default();
-    notes.extend(recovered.into_iter().map(|line| Note::new(Level::Attention, "recovery", line)));
+    notes.extend(recovered.into_iter().map(|line| StatusNote::new(StatusLevel::Attention, "recovery", line)));
     let shun_list = known(applier::shun_list(&paths.state_dir), "shun", &mut notes).unwrap_or_default();
     of_this_host(paths, &shun_list, &mut notes);
     let actions =
@@ -81,10 +85,10 @@ pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<Status,
     let quorum = pacemaker.as_ref().and_then(|_| corosync::quorum(deadline.at_most(COROSYNC_TIMEOUT)).ok());
     let quorum_device = quorum.as_ref().and_then(DeviceVote::of);
     notes.extend(quorum_device.as_ref().map(DeviceVote::note));
-    let status = Status {
+    let status = ClusterStatus {
         version: VERSION,
         host: identity::host(),
-        level: Level::Ok,
+        level: StatusLevel::Ok,
         master: ganeti.as_ref().and_then(|ganeti| ganeti.master.clone()),
         quorum: pacemaker.as_ref().map(|pacemaker| pacemaker.quorum),
         quorum_device,
@@ -99,13 +103,13 @@ pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<Status,
 }
 
 /// Returns the value, or adds a note with the reason why it is unknown.
-fn known<T, E: ToString>(found: Result<T, E>, about: &'static str, notes: &mut Vec<Note>) -> Option<T> {
-    found.map_err(|error| notes.push(Note::new(Level::Unknown, about, error.to_string()))).ok()
+fn known<T, E: ToString>(found: Result<T, E>, about: &'static str, notes: &mut Vec<StatusNote>) -> Option<T> {
+    found.map_err(|error| notes.push(StatusNote::new(StatusLevel::Unknown, about, error.to_string()))).ok()
 }
 
 /// Reads Ganeti's nodes. A master candidate has the whole configuration; any other node that is not offline has the
 /// ssconf files.
-fn ganeti(paths: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>) -> Result<Ganeti, SsconfError> {
+fn ganeti(paths: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<StatusNote>) -> Result<Ganeti, SsconfError> {
     match files::read_config(&paths.data_dir) {
         Ok(config) => {
             let master = config.master().cloned();
@@ -119,12 +123,12 @@ fn ganeti(paths: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>)
             let power = if power {
                 query_nodes::power(&query_nodes::programs(&config, true), deadline)
             } else {
-                Answers::new()
+                NodeAnswers::new()
             };
             return Ok(Ganeti { master, nodes, power });
         }
         Err(GanetiFilesError::NotCandidate(_)) => {}
-        Err(error) => notes.push(Note::new(Level::Unknown, "ganeti", error.to_string())),
+        Err(error) => notes.push(StatusNote::new(StatusLevel::Unknown, "ganeti", error.to_string())),
     }
     let ssconf = Ssconf::new(&paths.data_dir);
     let all = ssconf.names("node_list")?;
@@ -138,8 +142,8 @@ fn ganeti(paths: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Note>)
     };
     let nodes = all.iter().map(|node| (node.clone(), flags(node))).collect();
     let text = "this host is not a master candidate: only those show each decision and all flags";
-    notes.push(Note::new(Level::Ok, "ganeti", text));
-    Ok(Ganeti { master, nodes, power: Answers::new() })
+    notes.push(StatusNote::new(StatusLevel::Ok, "ganeti", text));
+    Ok(Ganeti { master, nodes, power: NodeAnswers::new() })
 }
 
 /// Returns the decisions that `gnt-ha reconcile --dry-run` shows. Adds a note for a failure only if no other note
@@ -148,7 +152,7 @@ fn decisions(
     view: &View,
     pacemaker: Option<&CrmMon>,
     deadline: Deadline,
-    notes: &mut Vec<Note>,
+    notes: &mut Vec<StatusNote>,
 ) -> BTreeMap<NodeName, Decision> {
     match view.plan(pacemaker, deadline) {
         Ok(plan) => return plan.decisions.into_iter().map(|entry| (entry.node, entry.decision)).collect(),
@@ -156,17 +160,19 @@ fn decisions(
         Err(ReconcileError::Pacemaker(_)) if pacemaker.is_none() => {}
         // The note about the pause reports this error.
         Err(ReconcileError::Cib(_)) => {}
-        Err(error) => notes.push(Note::new(Level::Unknown, "record", format!("nothing is decided: {error}"))),
+        Err(error) => {
+            notes.push(StatusNote::new(StatusLevel::Unknown, "record", format!("nothing is decided: {error}")))
+        }
     }
     BTreeMap::new()
 }
 
-fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, view: &View, notes: &mut Vec<Note>) {
+fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, view: &View, notes: &mut Vec<StatusNote>) {
     if !pacemaker.quorum {
-        notes.push(Note::new(Level::Attention, "quorum", BlockReason::NoQuorum.to_string()));
+        notes.push(StatusNote::new(StatusLevel::Attention, "quorum", BlockReason::NoQuorum.to_string()));
     }
     if pacemaker.maintenance {
-        notes.push(Note::new(Level::Attention, "maintenance", BlockReason::Maintenance.to_string()));
+        notes.push(StatusNote::new(StatusLevel::Attention, "maintenance", BlockReason::Maintenance.to_string()));
     }
     let master = ganeti.and_then(|ganeti| ganeti.master.as_ref());
     let all = || ganeti.iter().flat_map(|ganeti| &ganeti.nodes).map(|(name, _)| name);
@@ -177,7 +183,7 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, view: &View, notes:
         }
         _ => None,
     };
-    notes.extend(elsewhere.map(|text| Note::new(Level::Attention, "role", text)));
+    notes.extend(elsewhere.map(|text| StatusNote::new(StatusLevel::Attention, "role", text)));
     let age_ms = pacemaker::started_ms().map(|started_ms| now().wall_ms.saturating_sub(started_ms));
     let left_ms = view.settings().start_up_grace_ms.saturating_sub(age_ms.unwrap_or_default());
     if left_ms > 0 {
@@ -185,21 +191,21 @@ fn of_pacemaker(pacemaker: &CrmMon, ganeti: Option<&Ganeti>, view: &View, notes:
             "Pacemaker started on this host a short time ago: for {} s more, only nodes that were fenced since then are recorded",
             left_ms.div_ceil(1_000)
         );
-        notes.push(Note::new(Level::Ok, "start-up", text));
+        notes.push(StatusNote::new(StatusLevel::Ok, "start-up", text));
     }
 }
 
 /// Adds notes about simulated conditions, shunned nodes, and files and tags without effect.
-fn of_this_host(paths: &Paths, shun_list: &ShunList, notes: &mut Vec<Note>) {
+fn of_this_host(paths: &Paths, shun_list: &ShunList, notes: &mut Vec<StatusNote>) {
     let dir = paths.state_dir.join(simulate::DIR);
     for condition in simulate::present(&dir) {
         let file = dir.join(condition.file());
         let text = format!("simulated on this host: {} (rm {})", condition.meaning(), file.display());
-        notes.push(Note::new(Level::Attention, "simulated", text));
+        notes.push(StatusNote::new(StatusLevel::Attention, "simulated", text));
     }
     for name in simulate::unknown(&dir) {
         let text = format!("{:?} in {} simulates nothing: is it misspelt?", name, dir.display());
-        notes.push(Note::new(Level::Attention, "simulated", text));
+        notes.push(StatusNote::new(StatusLevel::Attention, "simulated", text));
     }
     notes.extend(shun_list.shunned().map(|(node, entry)| {
         // The state is correct for a node that is recorded offline; an administrator has to end it.
@@ -207,13 +213,13 @@ fn of_this_host(paths: &Paths, shun_list: &ShunList, notes: &mut Vec<Note>) {
             "this host shuns {node} ({}), asked by {}; when it has booted: gnt-ha readmit {node}",
             entry.grade, entry.by
         );
-        Note::new(Level::Ok, "shun", text)
+        StatusNote::new(StatusLevel::Ok, "shun", text)
     }));
     // Another note reports a host without Ganeti.
     let cluster_tags = Ssconf::new(&paths.data_dir).cluster_tags().unwrap_or_default();
     for tag in tags::unknown(cluster_tags.iter().map(String::as_str)) {
         let text = format!("the cluster tag {tag} means nothing: is it misspelt? (gnt-cluster remove-tags {tag})");
-        notes.push(Note::new(Level::Attention, "tag", text));
+        notes.push(StatusNote::new(StatusLevel::Attention, "tag", text));
     }
 }
 
@@ -250,11 +256,11 @@ fn lines(
 
 /// Adds what the shun list, the nodes' own reports and their OOB programs show.
 fn protected(
-    mut status: Status,
+    mut status: ClusterStatus,
     paths: &Paths,
     shun_list: &ShunList,
-    mut power: Answers<crate::core::ganeti::oob::Status, OobError>,
-) -> Status {
+    mut power: NodeAnswers<crate::core::ganeti::oob::OobStatus, OobError>,
+) -> ClusterStatus {
     let peers = peer_reports::peers(&paths.state_dir);
     let own = identity::node_among(status.nodes.iter().map(|line| &line.node));
     let own_self_fence = peer_reports::own_self_fence(Path::new(DEFAULT_RUN));
@@ -278,8 +284,8 @@ fn protected(
         if let Some(PowerReading::Unknown(why)) = &seen {
             // A host that is recorded offline may have no power supply at all.
             let is_offline = line.ganeti.is_some_and(|flags| flags.offline);
-            let level = if is_offline { Level::Ok } else { Level::Unknown };
-            status.notes.push(Note::new(level, "power", format!("{}: its power is unknown: {why}", line.node)));
+            let level = if is_offline { StatusLevel::Ok } else { StatusLevel::Unknown };
+            status.notes.push(StatusNote::new(level, "power", format!("{}: its power is unknown: {why}", line.node)));
         }
         let grade = line.proven(entry);
         let protection = Protection {

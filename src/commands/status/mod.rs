@@ -13,7 +13,7 @@ use jiff::tz::TimeZone;
 use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli::{self, PrintError};
-use crate::core::status::Level;
+use crate::core::status::StatusLevel;
 use crate::sys::clock::now;
 use crate::sys::output::{self, Text};
 use crate::sys::terminal;
@@ -58,7 +58,7 @@ pub struct Arguments {
 /// # Errors
 /// [`CommandError::NotInCluster`] if this host is a node of neither cluster; [`CommandError::Print`] or
 /// [`CommandError::Json`] if the status cannot be printed.
-pub fn run(arguments: &Arguments) -> Result<Level, CommandError> {
+pub fn run(arguments: &Arguments) -> Result<StatusLevel, CommandError> {
     if arguments.watch {
         return Ok(watch(arguments)?);
     }
@@ -68,15 +68,15 @@ pub fn run(arguments: &Arguments) -> Result<Level, CommandError> {
 }
 
 /// Repeats until the reader of stdout is gone. Returns the level of the last status.
-fn watch(arguments: &Arguments) -> Result<Level, PrintError> {
+fn watch(arguments: &Arguments) -> Result<StatusLevel, PrintError> {
     let is_terminal = terminal::is_terminal();
     loop {
         let (level, mut text) = collect_text(arguments).unwrap_or_else(|error| {
             if arguments.json {
                 cli::print_error("gnt-ha", &error.to_string());
-                return (Level::Unknown, Text::default());
+                return (StatusLevel::Unknown, Text::default());
             }
-            (Level::Unknown, Text::from(format!("{error}\n").as_str()))
+            (StatusLevel::Unknown, Text::from(format!("{error}\n").as_str()))
         });
         if !is_terminal && !arguments.json {
             text.push_str("\n");
@@ -88,7 +88,7 @@ fn watch(arguments: &Arguments) -> Result<Level, PrintError> {
     }
 }
 
-fn collect_text(arguments: &Arguments) -> Result<(Level, Text), CommandError> {
+fn collect_text(arguments: &Arguments) -> Result<(StatusLevel, Text), CommandError> {
     let status = collect(&arguments.paths, arguments.power)?;
     let text = if arguments.json {
         Text::from((serde_json::to_string(&status)? + "\n").as_str())

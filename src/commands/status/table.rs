@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use crate::cli;
 use crate::core::grade::Grade;
-use crate::core::status::{Flags, Level, NodeStatus, SelfFenceState, ShunState, Status};
+use crate::core::status::{ClusterStatus, Flags, NodeStatus, SelfFenceState, ShunState, StatusLevel};
 use crate::sys::output::{Paint, Text};
 
 /// The parameters of the table.
@@ -48,7 +48,7 @@ impl Column {
 
 impl Table {
     /// Returns the whole table with the notes below it.
-    pub(super) fn text(&self, status: &Status) -> Text {
+    pub(super) fn text(&self, status: &ClusterStatus) -> Text {
         let mut columns: Vec<Column> =
             HEAD.iter().enumerate().map(|(index, head)| self.column(index, head, status)).collect();
         let says_something = |cell: &String| cell != NONE && cell != SelfFenceState::Off.word();
@@ -105,9 +105,9 @@ impl Table {
         Some(LEAST)
     }
 
-    fn notes(&self, status: &Status) -> Vec<(Level, String)> {
+    fn notes(&self, status: &ClusterStatus) -> Vec<(StatusLevel, String)> {
         let since = |ms: u64| cli::time(ms, &self.zone);
-        let mut notes: Vec<(Level, String)> = status
+        let mut notes: Vec<(StatusLevel, String)> = status
             .notes
             .iter()
             .map(|note| {
@@ -123,7 +123,7 @@ impl Table {
         notes
     }
 
-    fn column(&self, index: usize, head: &'static str, status: &Status) -> Column {
+    fn column(&self, index: usize, head: &'static str, status: &ClusterStatus) -> Column {
         let none = || NONE.to_owned();
         let cell = |line: &NodeStatus| {
             let protection = &line.protection;
@@ -142,11 +142,11 @@ impl Table {
     }
 }
 
-const fn paint(level: Level) -> Option<Paint> {
+const fn paint(level: StatusLevel) -> Option<Paint> {
     match level {
-        Level::Ok => None,
-        Level::Attention => Some(Paint::Red),
-        Level::Unknown => Some(Paint::Yellow),
+        StatusLevel::Ok => None,
+        StatusLevel::Attention => Some(Paint::Red),
+        StatusLevel::Unknown => Some(Paint::Yellow),
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
     use crate::core::node::NodeName;
     use crate::core::receipt::{Action, Outcome};
     use crate::core::reconcile::{BlockReason, Decision, Membership, NoActionReason, Pause};
-    use crate::core::status::{DisplayedRole, LastAction, Note, Protection, RecordChange, VERSION};
+    use crate::core::status::{DisplayedRole, LastAction, Protection, RecordChange, StatusNote, VERSION};
 
     fn line(
         node: &str,
@@ -187,16 +187,16 @@ mod tests {
         )
     }
 
-    fn status() -> Status {
+    fn status() -> ClusterStatus {
         let last =
             LastAction { action: Action::Reboot, outcome: Some(Outcome::Unknown), grade: Grade::Unknown, at_ms: 0 };
         let pause = Pause { reason: "a fan".into(), by: "root".into(), since_ms: 60_000 };
         let quiet = Decision::Nothing(NoActionReason::IsMaster);
         let blocked = Decision::Blocked(BlockReason::NotFenced { failed: 0 });
-        Status {
+        ClusterStatus {
             version: VERSION,
             host: "n1.lab".into(),
-            level: Level::Attention,
+            level: StatusLevel::Attention,
             master: None,
             quorum: Some(true),
             quorum_device: None,
@@ -208,8 +208,8 @@ mod tests {
                 line("n33.lab", DisplayedRole::Regular, Membership::Unclean, &blocked, Some(last)),
             ],
             notes: vec![
-                Note::new(Level::Ok, "start-up", "young"),
-                Note::new(Level::Attention, "pause", BlockReason::Paused(pause).to_string()),
+                StatusNote::new(StatusLevel::Ok, "start-up", "young"),
+                StatusNote::new(StatusLevel::Attention, "pause", BlockReason::Paused(pause).to_string()),
             ],
         }
     }

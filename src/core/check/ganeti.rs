@@ -2,7 +2,7 @@
 
 use super::{CheckInput, Findings};
 use crate::core::config::{shared, with_levels};
-use crate::core::ganeti::config::{GanetiConfig, Owner};
+use crate::core::ganeti::config::{GanetiConfig, ParametersOwner};
 use crate::core::ganeti::drbd;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::tags;
@@ -84,8 +84,8 @@ fn check_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findings
     }
     for (owner, options) in ganeti.drbd_options() {
         let whose = match owner {
-            Owner::Cluster => "the cluster's net-custom".to_owned(),
-            Owner::Group(name) => format!("net-custom of group {name}"),
+            ParametersOwner::Cluster => "the cluster's net-custom".to_owned(),
+            ParametersOwner::Group(name) => format!("net-custom of group {name}"),
         };
         for policy in drbd::discarding(options) {
             findings.add("drbd-discards", &whose, policy);

@@ -26,7 +26,7 @@ use crate::core::survey::{DeviceAnswer, NodeSurvey, level_power, levels};
 
 /// Information that is not a problem, and good to know before a host dies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Note {
+pub struct CheckNote {
     /// `reachable-grade`, `shared-power`, `stricter-device` or `configuration-file`.
     pub name: &'static str,
     /// The nodes that the note is about.
@@ -68,14 +68,14 @@ const SHARED_FIX: &str = "a second level: a PDU, or driver \"shun\" and self-fen
 /// Returns the notes: each node's best grade, nodes whose BMC fails with the host's power, and advice. Nodes with the
 /// same text are in one note; the strongest grade comes first.
 #[must_use]
-pub fn notes(view: &CheckInput) -> Vec<Note> {
+pub fn notes(view: &CheckInput) -> Vec<CheckNote> {
     let Ok(ganeti) = &view.ganeti else { return Vec::new() };
     let mut groups: BTreeMap<AchievableGrade, Vec<NodeName>> = BTreeMap::new();
     for (node, achievable) in all(view, ganeti) {
         groups.entry(achievable).or_default().push(node);
     }
     let mut shared: Vec<NodeName> = Vec::new();
-    let mut found: Vec<Note> = Vec::new();
+    let mut found: Vec<CheckNote> = Vec::new();
     for (AchievableGrade { grade: Reverse(grade), by, shares_power, .. }, nodes) in groups {
         if shares_power {
             shared.extend(nodes.iter().cloned());
@@ -83,7 +83,7 @@ pub fn notes(view: &CheckInput) -> Vec<Note> {
         let what = format!("{grade}, {by}");
         match found.iter_mut().find(|note| note.grade == grade && note.text == what) {
             Some(note) => note.nodes.extend(nodes),
-            None => found.push(Note { name: "reachable-grade", nodes, grade, text: what, why: None, fix: None }),
+            None => found.push(CheckNote { name: "reachable-grade", nodes, grade, text: what, why: None, fix: None }),
         }
     }
     found.iter_mut().for_each(|note| note.nodes.sort());
@@ -91,7 +91,7 @@ pub fn notes(view: &CheckInput) -> Vec<Note> {
         shared.sort();
         let what = "its only proof is a BMC, which loses its power with its host".to_owned();
         let (why, fix) = (Some(SHARED_WHY), Some(SHARED_FIX));
-        found.push(Note { name: "shared-power", nodes: shared, grade: Grade::Off, text: what, why, fix });
+        found.push(CheckNote { name: "shared-power", nodes: shared, grade: Grade::Off, text: what, why, fix });
     }
     found.extend(stricter(view));
     found.extend(same_by_other_files(view));
@@ -99,7 +99,7 @@ pub fn notes(view: &CheckInput) -> Vec<Note> {
 }
 
 /// Returns notes about devices that could be configured more strictly. Nodes with the same advice are in one note.
-fn stricter(view: &CheckInput) -> Vec<Note> {
+fn stricter(view: &CheckInput) -> Vec<CheckNote> {
     let mut advised: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
     for (node, asked) in &view.devices {
         for (device, advice) in asked.iter().filter_map(|asked| Some((&asked.device, asked.advice.as_ref()?))) {
@@ -109,8 +109,14 @@ fn stricter(view: &CheckInput) -> Vec<Note> {
             }
         }
     }
-    let note =
-        |(what, nodes)| Note { name: "stricter-device", nodes, grade: Grade::Off, text: what, why: None, fix: None };
+    let note = |(what, nodes)| CheckNote {
+        name: "stricter-device",
+        nodes,
+        grade: Grade::Off,
+        text: what,
+        why: None,
+        fix: None,
+    };
     advised.into_iter().map(note).collect()
 }
 

@@ -13,7 +13,7 @@ use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
-use crate::core::quorum::{Owner, Quorum};
+use crate::core::quorum::{AddressOwner, Quorum};
 use crate::core::reconcile::Pause;
 use crate::core::recovery::coverage::Coverage;
 use crate::core::roles::master_claims::NewerConfig;
@@ -33,7 +33,7 @@ pub struct CheckInput {
     /// The addresses of the host that runs qnetd, as far as they could be resolved.
     pub device_addresses: BTreeSet<IpAddr>,
     /// The cluster's own hosts and instances.
-    pub owners: Vec<Owner>,
+    pub owners: Vec<AddressOwner>,
     /// The full members that have published that they lack what the fence device needs.
     pub lacking: BTreeSet<PacemakerName>,
     /// Ganeti's configuration, from `config.data`.

@@ -24,7 +24,7 @@ mod tests;
 
 use serde::Serialize;
 
-pub use grades::{Note, notes};
+pub use grades::{CheckNote, notes};
 pub use input::CheckInput;
 use rules::{Rule, rule};
 pub use severity::Severity;

@@ -12,7 +12,7 @@ use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::duration::milliseconds;
 use crate::core::pacemaker::fence_score::ATTRIBUTE;
-use crate::core::pacemaker::fencing::{Device, Fencing, FencingOption};
+use crate::core::pacemaker::fencing::{FenceDevice, Fencing, FencingOption};
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::property::FencingProperty;
 use crate::core::pacemaker::resources::{Primitive, Resources, Scored, is_true};
@@ -183,8 +183,8 @@ fn check_fencers(state: &CrmMon, view: &CheckInput, findings: &mut Findings) {
 /// Returns whether Pacemaker may fence this node with a device that reads the power as off and does not fail with the
 /// board in the host. `fence_ganeti` is left out: its levels are checked instead.
 pub(super) fn has_other_device(resources: &Resources, view: &CheckInput, node: &NodeName, all: &[NodeName]) -> bool {
-    let is_held = |device: &Device| resources.devices().any(|known| known.id == device.id && known.is_held());
-    let is_out = |device: &Device| is_held(device) || is_board(&device.agent) || device.agent == DEVICE;
+    let is_held = |device: &FenceDevice| resources.devices().any(|known| known.id == device.id && known.is_held());
+    let is_out = |device: &FenceDevice| is_held(device) || is_board(&device.agent) || device.agent == DEVICE;
     let options = fencing(resources, view).options(node, all);
     options.0.iter().any(|option| option.worth(true).powered == Some(false) && !option.devices.iter().any(is_out))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CheckInput, Findings, Note};
+use super::{CheckInput, CheckNote, Findings};
 use crate::core::config::{DIGEST_PROPERTY, Digest};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -142,7 +142,7 @@ fn programs(survey: &Survey) -> impl Iterator<Item = (&NodeName, &Program)> {
 }
 
 /// Returns a note about files that differ and decide the same, which is not a problem.
-pub(super) fn same_by_other_files(view: &CheckInput) -> Option<Note> {
+pub(super) fn same_by_other_files(view: &CheckInput) -> Option<CheckNote> {
     let survey = view.survey.as_ref()?.as_ref().ok()?;
     let own = &survey.own;
     let is_other =
@@ -151,7 +151,7 @@ pub(super) fn same_by_other_files(view: &CheckInput) -> Option<Note> {
         programs(survey).filter(|(_, program)| is_other(program)).map(|(node, _)| node.clone()).collect();
     let what = "config.toml is another file than on this host, and decides the same about fencing: only comments, times or a host's own \
                 settings differ";
-    (!nodes.is_empty()).then(|| Note {
+    (!nodes.is_empty()).then(|| CheckNote {
         name: "configuration-file",
         nodes,
         grade: Grade::Off,

@@ -1,7 +1,7 @@
 //! Rules about corosync's quorum device: whether it would give its vote, and which settings must not be used with it.
 
 use super::{CheckInput, Findings};
-use crate::core::quorum::{Device, Quorum, QuorumDeviceState, own_host};
+use crate::core::quorum::{Quorum, QuorumDevice, QuorumDeviceState, own_host};
 
 /// The longest `quorum.device.sync_timeout`, in milliseconds, that is not a finding: the default. A device that hangs
 /// delays corosync for that long.
@@ -37,7 +37,7 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
 }
 
 /// Each member runs its own connection to the device.
-fn check_members(quorum: &Quorum, device: &Device, findings: &mut Findings) {
+fn check_members(quorum: &Quorum, device: &QuorumDevice, findings: &mut Findings) {
     for member in &quorum.members {
         match member.device {
             QuorumDeviceState::Votes => {}
@@ -56,7 +56,7 @@ fn check_members(quorum: &Quorum, device: &Device, findings: &mut Findings) {
     }
 }
 
-fn check_settings(quorum: &Quorum, device: &Device, findings: &mut Findings) {
+fn check_settings(quorum: &Quorum, device: &QuorumDevice, findings: &mut Findings) {
     if quorum.two_node {
         findings.add("quorum-device-two-node", "corosync", "two_node is set beside a quorum device");
     }
@@ -66,7 +66,7 @@ fn check_settings(quorum: &Quorum, device: &Device, findings: &mut Findings) {
         findings.add("quorum-device-votes", "corosync", format!("quorum.device.votes is {votes}, with ffsplit"));
     }
     if device.sync_timeout_ms > SYNC_TIMEOUT || device.timeout_ms > TIMEOUT {
-        let Device { timeout_ms, sync_timeout_ms, .. } = device;
+        let QuorumDevice { timeout_ms, sync_timeout_ms, .. } = device;
         let what = format!("quorum.device.timeout is {timeout_ms} ms, and sync_timeout {sync_timeout_ms} ms");
         findings.add("quorum-device-slow", "corosync", what);
     }

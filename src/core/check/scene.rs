@@ -13,7 +13,7 @@ use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::power::Power;
 use crate::core::quorum::tests::{CMAP, TOOL};
-use crate::core::quorum::{Owner, Quorum};
+use crate::core::quorum::{AddressOwner, Quorum};
 use crate::core::shun::messages::Program;
 use crate::core::survey::{DeviceAnswer, NodeSurvey, Survey};
 
@@ -54,8 +54,8 @@ pub(super) struct Scene {
 pub(super) const FOUR: &str = "Expected votes:   4\nQuorum:           3\nFlags:            Quorate\n\nMembership information\n\
     1 1 n1.lab (local)\n2 1 n2.lab\n3 1 n3.lab\n4 1 n4.lab\n";
 
-pub(super) fn owner(what: &str, last: u8) -> Owner {
-    Owner {
+pub(super) fn owner(what: &str, last: u8) -> AddressOwner {
+    AddressOwner {
         what: what.into(),
         name: what.split(' ').next_back().unwrap().into(),
         addresses: [[192, 0, 2, last].into()].into(),

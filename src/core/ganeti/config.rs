@@ -25,12 +25,12 @@ pub struct GanetiConfig {
     candidate_pool_size: usize,
     tags: Vec<String>,
     notes: BTreeMap<NodeName, Notes>,
-    drbd_options: Vec<(Owner, String)>,
+    drbd_options: Vec<(ParametersOwner, String)>,
 }
 
 /// The part of Ganeti's configuration that has its own disk parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum ParametersOwner {
     /// The cluster, whose parameters are the defaults of every node group.
     Cluster,
     /// The node group of this name.
@@ -223,8 +223,8 @@ impl GanetiConfig {
             })
             .collect();
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        let groups = raw.nodegroups.into_values().map(|group| (Owner::Group(group.name), group.diskparams));
-        let owners = std::iter::once((Owner::Cluster, raw.cluster.diskparams)).chain(groups);
+        let groups = raw.nodegroups.into_values().map(|group| (ParametersOwner::Group(group.name), group.diskparams));
+        let owners = std::iter::once((ParametersOwner::Cluster, raw.cluster.diskparams)).chain(groups);
         let is_in_use = raw.cluster.enabled_disk_templates.is_none_or(|all| all.iter().any(|name| name == "drbd"));
         let drbd_options = owners
             .filter_map(|(owner, parameters)| Some((owner, parameters.drbd.net_custom?)))
@@ -268,7 +268,7 @@ impl GanetiConfig {
     /// Returns the options that the disk parameter `net-custom` adds to a DRBD connection, if the DRBD template is in
     /// use.
     #[must_use]
-    pub fn drbd_options(&self) -> &[(Owner, String)] {
+    pub fn drbd_options(&self) -> &[(ParametersOwner, String)] {
         &self.drbd_options
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::core::node::{self, NodeName};
-use crate::core::quorum::Owner;
+use crate::core::quorum::AddressOwner;
 
 #[derive(Deserialize)]
 struct Raw {
@@ -60,15 +60,15 @@ pub fn running_on(config_data: &[u8], wanted: &NodeName) -> Result<Vec<String>, 
 ///
 /// # Errors
 /// [`serde_json::Error`] if the text is not a configuration.
-pub fn owners(config_data: &[u8]) -> Result<Vec<Owner>, serde_json::Error> {
+pub fn owners(config_data: &[u8]) -> Result<Vec<AddressOwner>, serde_json::Error> {
     let raw: Raw = serde_json::from_slice(config_data)?;
     let read = |text: &String| text.parse().ok();
-    let nodes = raw.nodes.values().map(|node| Owner {
+    let nodes = raw.nodes.values().map(|node| AddressOwner {
         what: format!("node {}", node.name),
         name: node.name.to_string(),
         addresses: [&node.primary_ip, &node.secondary_ip].into_iter().filter_map(read).collect(),
     });
-    let instances = raw.instances.values().map(|instance| Owner {
+    let instances = raw.instances.values().map(|instance| AddressOwner {
         what: format!("instance {}", instance.name),
         name: instance.name.clone(),
         addresses: instance.nics.iter().filter_map(|nic| nic.ip.as_ref()).filter_map(read).collect(),

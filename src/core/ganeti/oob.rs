@@ -32,7 +32,7 @@ pub const DEADLINE_VARIABLE: &str = "GNT_HA_DEADLINE";
 /// The five commands of Ganeti's OOB contract (design-oob).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Command {
+pub enum OobCommand {
     /// Switch the host on.
     PowerOn,
     /// Switch the host off, hard.
@@ -45,7 +45,7 @@ pub enum Command {
     Health,
 }
 
-impl Command {
+impl OobCommand {
     /// Every command, in the contract's order.
     pub const ALL: [Self; 5] = [Self::PowerOn, Self::PowerOff, Self::PowerCycle, Self::PowerStatus, Self::Health];
 
@@ -78,7 +78,7 @@ impl Command {
     }
 }
 
-impl fmt::Display for Command {
+impl fmt::Display for OobCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.word())
     }
@@ -86,14 +86,14 @@ impl fmt::Display for Command {
 
 /// The answer to `power-status`: Ganeti's key `powered`, and gnt-ha's key `grade`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
+pub struct OobStatus {
     /// Whether the host has power.
     pub power: Power,
     /// The grade that the program reports for an `off`; programs of other makers report none.
     pub grade: Option<Grade>,
 }
 
-impl Status {
+impl OobStatus {
     /// Returns the grade that the answer proves. It is `unknown` for a host that is on. For a host that is off it is
     /// the reported grade, or [`Grade::Off`] if the program reports none.
     #[must_use]
@@ -109,7 +109,7 @@ impl Status {
 /// The state of one item of a host (`OOB_STATUSES` in Ganeti's constants).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Health {
+pub enum OobHealth {
     /// The item is as it should be.
     Ok,
     /// The state of the item is unknown.
@@ -122,7 +122,7 @@ pub enum Health {
 
 /// One line of the answer to `health`: serialised as `["item", "STATUS"]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthItem(pub String, pub Health);
+pub struct HealthItem(pub String, pub OobHealth);
 
 /// The reason why an output does not follow the contract.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -177,7 +177,7 @@ pub fn parse_silence(stdout: &[u8]) -> Result<(), BadAnswer> {
 /// assert!(parse_status(br#"{"powered": null}"#).is_err(), "unknown is never off");
 /// # Ok::<(), gnt_ha::core::ganeti::oob::BadAnswer>(())
 /// ```
-pub fn parse_status(stdout: &[u8]) -> Result<Status, BadAnswer> {
+pub fn parse_status(stdout: &[u8]) -> Result<OobStatus, BadAnswer> {
     let answer = parse_json(stdout)?;
     let powered = answer.get("powered").and_then(Value::as_bool).ok_or(BadAnswer::Lacks("boolean \"powered\""))?;
     let grade = match answer.get("grade") {
@@ -189,7 +189,7 @@ pub fn parse_status(stdout: &[u8]) -> Result<Status, BadAnswer> {
     if power == Power::Off && grade == Some(Grade::Unknown) {
         return Err(BadAnswer::UnknownOff);
     }
-    Ok(Status { power, grade })
+    Ok(OobStatus { power, grade })
 }
 
 /// Parses the answer to `health`: a JSON list of `[item, STATUS]`.
@@ -240,8 +240,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn status(power: Power, grade: Option<Grade>) -> Result<Status, BadAnswer> {
-        Ok(Status { power, grade })
+    fn status(power: Power, grade: Option<Grade>) -> Result<OobStatus, BadAnswer> {
+        Ok(OobStatus { power, grade })
     }
 
     #[test]
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn health_is_a_list_of_pairs() {
         let items = parse_health(br#"[["PSU0", "OK"], ["FAN1", "CRITICAL"]]"#).unwrap();
-        assert_eq!(items[1], HealthItem("FAN1".into(), Health::Critical));
+        assert_eq!(items[1], HealthItem("FAN1".into(), OobHealth::Critical));
         assert!(parse_health(br#"[["PSU0", "FINE"]]"#).is_err());
     }
 
@@ -317,7 +317,7 @@ mod tests {
         /// Only a JSON object with `"powered": false` may ever count as off.
         #[test]
         fn off_needs_the_words(text in ".{0,80}") {
-            if let Ok(Status { power: Power::Off, .. }) = parse_status(text.as_bytes()) {
+            if let Ok(OobStatus { power: Power::Off, .. }) = parse_status(text.as_bytes()) {
                 prop_assert!(text.contains("powered") && text.contains("false"));
             }
         }

@@ -12,15 +12,15 @@ fn name(text: &str) -> NodeName {
     NodeName::new(text).unwrap()
 }
 
-fn event(path: &str, phase: &str, variables: &[(&str, &str)]) -> Event {
+fn event(path: &str, phase: &str, variables: &[(&str, &str)]) -> HookEvent {
     let fixed = [("GANETI_HOOKS_PATH", path), ("GANETI_HOOKS_PHASE", phase)];
     let all = fixed.iter().filter(|_| !path.is_empty()).chain(variables);
     let all: Vec<(String, String)> = all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Event::read(|wanted| all.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())).unwrap()
+    HookEvent::read(|wanted| all.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())).unwrap()
 }
 
 /// `gnt-node modify --offline=yes n3`, after it was done.
-fn offlining() -> Event {
+fn offlining() -> HookEvent {
     let variables = [
         ("GANETI_OP_TARGET", "n3.lab"),
         ("GANETI_OFFLINE", "True"),
@@ -93,7 +93,7 @@ fn recorded_offline_while(member: Membership) -> HookInput {
     HookInput { offline: [name("n3.lab")].into(), seen: Some(seen), ..well() }
 }
 
-fn steps(event: &Event, state: &HookInput) -> String {
+fn steps(event: &HookEvent, state: &HookInput) -> String {
     let plan = plan(event, state).unwrap();
     let words = |steps: &[HookStep]| steps.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     format!("{}|{}|{}", words(&plan.now), words(&plan.later), plan.remarks.join(" "))
@@ -143,7 +143,7 @@ fn where_nothing_of_ours_is_configured_nothing_is_done() {
 #[test]
 fn a_hook_of_others_is_none() {
     for path in ["instance-stop", "cluster-modify", "master-ip-turndown", "x"] {
-        let read = Event::read(|name| (name == "GANETI_HOOKS_PATH").then(|| path.to_owned()));
+        let read = HookEvent::read(|name| (name == "GANETI_HOOKS_PATH").then(|| path.to_owned()));
         assert_eq!(read, None, "{path}");
     }
 }
@@ -248,7 +248,7 @@ fn who_has_quorum_without_a_node_is_counted_by_votes() {
 /// well.
 #[test]
 fn a_remote_node_that_is_connected_to_is_not_recorded_offline_by_hand() {
-    let before = Event { is_pre: true, ..offlining() };
+    let before = HookEvent { is_pre: true, ..offlining() };
     let with = |member| {
         let mut seen = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", member)]);
         seen.remotes = [PacemakerName::of_test("n3.lab")].into();
@@ -276,7 +276,7 @@ fn a_remote_node_that_is_connected_to_is_not_recorded_offline_by_hand() {
 /// also while it does not know the host's state, or is not connected yet.
 #[test]
 fn a_remote_node_that_pacemaker_wants_is_not_recorded_offline_by_hand() {
-    let before = Event { is_pre: true, ..offlining() };
+    let before = HookEvent { is_pre: true, ..offlining() };
     let with = |member, fences: &[(FenceAction, FenceStatus)]| {
         let mut seen = pacemaker(&[("n1.lab", Membership::Online), ("n3.lab", member)]);
         let remote = PacemakerName::of_test("n3.lab");

@@ -17,14 +17,14 @@ use crate::core::evidence::{Worth, of_options};
 use crate::core::fence_agents::{FenceDeviceKind, WATCHDOG};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-pub use device::Device;
+pub use device::FenceDevice;
 use device::{all_values, least_of};
-use topology::{Level, Topology};
+use topology::{FencingLevel, Topology};
 
 /// The fence devices and levels of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fencing {
-    devices: Vec<Device>,
+    devices: Vec<FenceDevice>,
     topology: Topology,
     /// Whether watchdog fencing is on for all nodes (`stonith-watchdog-timeout`).
     watchdog: bool,
@@ -36,7 +36,7 @@ pub struct FencingOption {
     /// The level of the fencing topology; `None` without one.
     pub level: Option<u32>,
     /// The devices that are used together.
-    pub devices: Vec<Device>,
+    pub devices: Vec<FenceDevice>,
 }
 
 /// The options that Pacemaker has to fence a node.
@@ -53,7 +53,7 @@ impl FencingOptions {
     /// Returns options with devices of these kinds.
     #[must_use]
     pub fn of_kinds(options: &[&[FenceDeviceKind]]) -> Self {
-        let device = |kind: &FenceDeviceKind| Device::only_known_as("", "", *kind);
+        let device = |kind: &FenceDeviceKind| FenceDevice::only_known_as("", "", *kind);
         let option =
             |kinds: &&[FenceDeviceKind]| FencingOption { level: None, devices: kinds.iter().map(device).collect() };
         Self(options.iter().map(option).collect())
@@ -112,7 +112,7 @@ impl Fencing {
     pub fn of(cib: &Element, power_agents: &BTreeSet<String>) -> Self {
         let templates = cib.all("template");
         let promises = least_of(&all_values(cib, "minimum_grade"), true);
-        let device = |primitive: &&Element| Device::of(primitive, &templates, promises, power_agents);
+        let device = |primitive: &&Element| FenceDevice::of(primitive, &templates, promises, power_agents);
         let property = |pair: &&&Element| {
             matches!(pair.get("name"), Some("stonith-watchdog-timeout" | "fencing-watchdog-timeout"))
         };
@@ -141,7 +141,7 @@ impl Fencing {
     /// Returns the weakest grade that a `fence_ganeti` device accepts; `None` without such a device.
     #[must_use]
     pub fn least_of_ours(&self) -> Option<Grade> {
-        let least = |device: &Device| match device.kind {
+        let least = |device: &FenceDevice| match device.kind {
             FenceDeviceKind::Ours { least } => Some(least),
             // A device with an odd parameter does not count by its `minimum_grade`: it checks no grade at all.
             _ => None,
@@ -151,7 +151,7 @@ impl Fencing {
 
     /// Returns all fence devices of the CIB.
     #[must_use]
-    pub fn devices(&self) -> &[Device] {
+    pub fn devices(&self) -> &[FenceDevice] {
         &self.devices
     }
 
@@ -168,7 +168,7 @@ impl Fencing {
         }
         // Pacemaker tries the watchdog last, whatever else there is.
         if self.watchdog {
-            options.push(FencingOption { level: None, devices: vec![Device::watchdog()] });
+            options.push(FencingOption { level: None, devices: vec![FenceDevice::watchdog()] });
         }
         for device in options.iter_mut().flat_map(|option| &mut option.devices) {
             if self.shared_with(device, node, all).is_some() {
@@ -182,20 +182,21 @@ impl Fencing {
     #[must_use]
     pub fn shared_with<'a>(
         &'a self,
-        device: &Device,
+        device: &FenceDevice,
         node: &'a NodeName,
         all: &'a [NodeName],
-    ) -> Option<(&'a NodeName, &'a Device)> {
+    ) -> Option<(&'a NodeName, &'a FenceDevice)> {
         if !matches!(device.kind, FenceDeviceKind::Power { .. }) {
             return None;
         }
         let machine = device.machine_of(node, &self.topology, all);
         let all_targets = self.topology.all_targets(all);
-        let same = |other: &NodeName, beside: &Device| match (&machine, beside.machine_of(other, &self.topology, all)) {
-            (Some(one), Some(other)) => !one.is_disjoint(&other),
-            // A machine that is unknown may be any, but only the same device is suspected of it.
-            _ => beside.id == device.id,
-        };
+        let same =
+            |other: &NodeName, beside: &FenceDevice| match (&machine, beside.machine_of(other, &self.topology, all)) {
+                (Some(one), Some(other)) => !one.is_disjoint(&other),
+                // A machine that is unknown may be any, but only the same device is suspected of it.
+                _ => beside.id == device.id,
+            };
         let switches = self.devices.iter().filter(|beside| matches!(beside.kind, FenceDeviceKind::Power { .. }));
         let mut pairs = switches.flat_map(|beside| all_targets.iter().map(move |other| (*other, beside)));
         pairs.find(|(other, beside)| {
@@ -204,7 +205,7 @@ impl Fencing {
     }
 
     /// Returns whether Pacemaker may choose a device for a node, by its topology.
-    fn uses(&self, device: &Device, node: &NodeName, all: &[NodeName]) -> bool {
+    fn uses(&self, device: &FenceDevice, node: &NodeName, all: &[NodeName]) -> bool {
         let (levels, is_sure) = self.topology.levels_of(node, all);
         !is_sure || levels.iter().any(|level| level.devices.contains(&device.id))
     }
@@ -213,7 +214,7 @@ impl Fencing {
     #[must_use]
     pub fn ignored_levels(&self, all: &[NodeName]) -> Vec<(String, String)> {
         let all_targets = self.topology.all_targets(all);
-        let why = |level: &Level| {
+        let why = |level: &FencingLevel| {
             let of: Vec<&NodeName> =
                 all_targets.iter().copied().filter(|node| self.topology.may_be_for(level, node, all)).collect();
             if of.is_empty() {
@@ -234,20 +235,20 @@ impl Fencing {
         self.topology.refused.iter().cloned().chain(unused).collect()
     }
 
-    fn device(&self, id: &str) -> Option<&Device> {
+    fn device(&self, id: &str) -> Option<&FenceDevice> {
         self.devices.iter().find(|device| device.id == *id)
     }
 
     /// Returns the option of a level; if one of its devices cannot fence the node, the level never succeeds, and the
     /// error names the device.
-    fn of_level(&self, level: &Level, node: &NodeName, all: &[NodeName]) -> Result<FencingOption, NotForNode> {
+    fn of_level(&self, level: &FencingLevel, node: &NodeName, all: &[NodeName]) -> Result<FencingOption, NotForNode> {
         let device = |id: &String| match self.device(id) {
             Some(device) if device.may_fence(node, all) => Ok(device.clone()),
             Some(_) => Err(NotForNode { device: id.clone(), node: node.clone() }),
-            None if id == WATCHDOG => Ok(Device::watchdog()),
-            None => Ok(Device::only_known_as(id, "", FenceDeviceKind::Unknown)),
+            None if id == WATCHDOG => Ok(FenceDevice::watchdog()),
+            None => Ok(FenceDevice::only_known_as(id, "", FenceDeviceKind::Unknown)),
         };
-        let devices = level.devices.iter().map(device).collect::<Result<Vec<Device>, NotForNode>>()?;
+        let devices = level.devices.iter().map(device).collect::<Result<Vec<FenceDevice>, NotForNode>>()?;
         Ok(FencingOption { level: Some(level.number), devices })
     }
 }

@@ -7,7 +7,7 @@ use super::harep::repair_in_tags;
 use super::instance::{AdminState, Instance, InstanceName};
 use super::not_recovered::{NotRecovered, Unfit};
 use super::permission::{RepairTags, permission};
-use super::queue::{Job, JobKind, JobStatus};
+use super::queue::{InstanceJob, JobKind, JobStatus};
 use super::start_node::StartNode;
 use super::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings, Suspicion};
 use super::template::Mobility;
@@ -33,13 +33,13 @@ pub(super) struct DownInstance<'a> {
     pub(super) node: Option<&'a RecoveryNode>,
     pub(super) record: NodeRecord,
     /// The jobs that name the instance or evacuate its node.
-    jobs: Vec<&'a Job>,
+    jobs: Vec<&'a InstanceJob>,
     /// The starts by gnt-ha in this incident that failed.
-    pub(super) failed: Vec<&'a Job>,
+    pub(super) failed: Vec<&'a InstanceJob>,
     /// The starts by gnt-ha since then that were refused before they began.
-    refused: Vec<&'a Job>,
+    refused: Vec<&'a InstanceJob>,
     /// The starts by gnt-ha whose process ended.
-    interrupted: Vec<&'a Job>,
+    interrupted: Vec<&'a InstanceJob>,
 }
 
 /// Returns since when a job belongs to the death of this node, in milliseconds since 1970; 0 if the node is not known to
@@ -52,9 +52,9 @@ fn begun_ms(node: &RecoveryNode) -> u64 {
 
 impl<'a> DownInstance<'a> {
     /// Returns the start by gnt-ha that has not ended: of several, one that runs, or else the oldest.
-    pub(super) fn own_job(&self) -> Option<&'a Job> {
-        let unfinished = |job: &&Job| job.kind == JobKind::OwnStart && job.status.is_unfinished();
-        let first = |job: &&Job| (job.status != JobStatus::Running, job.id);
+    pub(super) fn own_job(&self) -> Option<&'a InstanceJob> {
+        let unfinished = |job: &&InstanceJob| job.kind == JobKind::OwnStart && job.status.is_unfinished();
+        let first = |job: &&InstanceJob| (job.status != JobStatus::Running, job.id);
         self.jobs.iter().copied().filter(unfinished).min_by_key(first)
     }
 
@@ -83,15 +83,15 @@ pub(super) struct InstanceJudge<'a> {
     input: &'a RecoveryInput,
     settings: &'a RecoverySettings,
     nodes: BTreeMap<&'a NodeName, &'a RecoveryNode>,
-    jobs_of: BTreeMap<&'a InstanceName, Vec<&'a Job>>,
-    jobs_of_nodes: BTreeMap<&'a NodeName, Vec<&'a Job>>,
+    jobs_of: BTreeMap<&'a InstanceName, Vec<&'a InstanceJob>>,
+    jobs_of_nodes: BTreeMap<&'a NodeName, Vec<&'a InstanceJob>>,
     running_on: BTreeMap<&'a InstanceName, Vec<&'a NodeName>>,
 }
 
 impl<'a> InstanceJudge<'a> {
     pub(super) fn new(input: &'a RecoveryInput, settings: &'a RecoverySettings) -> Self {
-        let mut jobs_of: BTreeMap<&InstanceName, Vec<&Job>> = BTreeMap::new();
-        let mut jobs_of_nodes: BTreeMap<&NodeName, Vec<&Job>> = BTreeMap::new();
+        let mut jobs_of: BTreeMap<&InstanceName, Vec<&InstanceJob>> = BTreeMap::new();
+        let mut jobs_of_nodes: BTreeMap<&NodeName, Vec<&InstanceJob>> = BTreeMap::new();
         let instances: BTreeMap<&str, &InstanceName> =
             input.instances.iter().map(|instance| (instance.name.as_str(), &instance.name)).collect();
         for job in &input.jobs {
@@ -121,29 +121,29 @@ impl<'a> InstanceJudge<'a> {
         }
         let node = self.nodes.get(&instance.primary).copied();
         let record = node.map_or(NodeRecord::Online, |node| node.record);
-        let mut jobs: Vec<&Job> = self.jobs_of.get(&instance.name).cloned().unwrap_or_default();
+        let mut jobs: Vec<&InstanceJob> = self.jobs_of.get(&instance.name).cloned().unwrap_or_default();
         jobs.extend(self.jobs_of_nodes.get(&instance.primary).into_iter().flatten());
         let since_ms = node.map_or(0, begun_ms);
         let own = || jobs.iter().copied().filter(|job| job.kind == JobKind::OwnStart);
         // What failed before a start that succeeded belongs to an earlier incident.
         let succeeded = own().filter(|job| job.status == JobStatus::Success).map(|job| job.id).max();
-        let is_of_now = |job: &&Job| job.received_ms >= since_ms && Some(job.id) > succeeded;
+        let is_of_now = |job: &&InstanceJob| job.received_ms >= since_ms && Some(job.id) > succeeded;
         // That the new node has died since shows nothing about the instance.
         let is_lost = |node: &&RecoveryNode| node.record != NodeRecord::Online || node.suspicion.is_some();
-        let target_is_lost = |job: &Job| {
+        let target_is_lost = |job: &InstanceJob| {
             job.new_primary
                 .as_ref()
                 .and_then(|target| self.nodes.get(target))
                 .copied()
                 .is_some_and(|node| is_lost(&node))
         };
-        let is_attempt = |job: &&Job| job.is_failed_attempt() && !target_is_lost(job);
-        let mut failed: Vec<&Job> = own().filter(is_attempt).filter(is_of_now).collect();
+        let is_attempt = |job: &&InstanceJob| job.is_failed_attempt() && !target_is_lost(job);
+        let mut failed: Vec<&InstanceJob> = own().filter(is_attempt).filter(is_of_now).collect();
         failed.sort_by_key(|job| job.id);
         let last_failed = failed.last().map(|job| job.id);
         let later = || own().filter(|job| Some(job.id) > last_failed).filter(is_of_now);
-        let refused: Vec<&Job> = later().filter(|job| job.is_refused()).collect();
-        let interrupted: Vec<&Job> = later().filter(|job| job.interrupted).collect();
+        let refused: Vec<&InstanceJob> = later().filter(|job| job.is_refused()).collect();
+        let interrupted: Vec<&InstanceJob> = later().filter(|job| job.interrupted).collect();
         let down = DownInstance { instance, node, record, jobs, failed, refused, interrupted };
         let is_down = match record {
             NodeRecord::Offline | NodeRecord::BeingRecorded => true,
@@ -157,7 +157,7 @@ impl<'a> InstanceJudge<'a> {
     fn is_moved_in_vain(&self, down: &DownInstance<'_>) -> bool {
         let Instance { name, primary, .. } = down.instance;
         let own = || down.jobs.iter().filter(|job| job.kind == JobKind::OwnStart);
-        let newest = |job: Option<&&Job>| job.map(|job| job.id);
+        let newest = |job: Option<&&InstanceJob>| job.map(|job| job.id);
         let theirs = newest(down.jobs.iter().filter(|job| job.takes_over()).max_by_key(|job| job.id));
         let well = newest(own().filter(|job| job.status == JobStatus::Success).max_by_key(|job| job.id));
         let moved = newest(own().filter(|job| job.new_primary.as_ref() == Some(primary)).max_by_key(|job| job.id));
@@ -259,7 +259,7 @@ impl<'a> InstanceJudge<'a> {
         }
         let proof = down.node.and_then(|node| node.proof);
         let lost_ms = proof.map_or(self.input.now_ms, |proof| proof.lost_ms.unwrap_or(proof.at_ms));
-        let is_recent = |job: &&&Job| {
+        let is_recent = |job: &&&InstanceJob| {
             job.may_have_moved() && job.ended_ms.is_none_or(|ended| ended.saturating_add(MIGRATION_MS) >= lost_ms)
         };
         let is_silent = |node: &&RecoveryNode| {
@@ -334,7 +334,7 @@ impl<'a> InstanceJudge<'a> {
     }
 
     /// Returns the reason why a submitted start must not happen on its node, if there is one.
-    pub(super) fn new_primary_unfit(&self, job: &Job) -> Option<NotRecovered> {
+    pub(super) fn new_primary_unfit(&self, job: &InstanceJob) -> Option<NotRecovered> {
         self.fit(job.new_primary.as_ref()?).err()
     }
 

@@ -11,7 +11,7 @@ use super::instance::{AdminState, InstanceName};
 use super::instance_breaker::InstanceBreaker;
 use super::not_recovered::NotRecovered;
 use super::plan::{RecoveryPlan, Start};
-use super::queue::{Job, JobKind};
+use super::queue::{InstanceJob, JobKind};
 use super::state::RecoveryInput;
 use crate::core::node::NodeName;
 use crate::core::receipt::Timestamp;
@@ -82,9 +82,9 @@ impl RecoveryMemory {
 
     /// Returns the instances whose start may still be accepted, by the queue of now: what it shows is known, and what it
     /// has not shown for 90 s was not accepted.
-    pub fn unconfirmed(&mut self, jobs: &[Job], now: Timestamp) -> BTreeSet<InstanceName> {
+    pub fn unconfirmed(&mut self, jobs: &[InstanceJob], now: Timestamp) -> BTreeSet<InstanceName> {
         self.unconfirmed.retain(|name, at| {
-            let is_it = |job: &&Job| {
+            let is_it = |job: &&InstanceJob| {
                 job.kind == JobKind::OwnStart
                     && job.instances.contains(name)
                     && job.received_ms.saturating_add(CLOCK_STEP_MS) >= at.wall_ms
@@ -129,7 +129,7 @@ impl RecoveryMemory {
     /// Returns a line for each started instance that runs again, and forgets it. Starts that another master has submitted
     /// are taken from the plan.
     pub fn arrivals(&mut self, input: &RecoveryInput, plan: &RecoveryPlan, now: Timestamp) -> Vec<String> {
-        let is_open = |job: &Job| job.kind == JobKind::OwnStart && job.status.is_unfinished();
+        let is_open = |job: &InstanceJob| job.kind == JobKind::OwnStart && job.status.is_unfinished();
         self.has_jobs = input.jobs.iter().any(is_open);
         for under_way in &plan.under_way {
             let started = Started { on: under_way.on.clone(), at: now };
@@ -230,8 +230,8 @@ mod tests {
         }
     }
 
-    fn job(received_ms: u64) -> Job {
-        Job {
+    fn job(received_ms: u64) -> InstanceJob {
+        InstanceJob {
             id: 7,
             status: JobStatus::Failed,
             kind: JobKind::OwnStart,

@@ -30,7 +30,7 @@ const HIGH_PRIORITY: i64 = -10;
 
 /// How an instance with storage outside the cluster is started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
+pub enum StartForm {
     /// A new primary node and a start, in one job.
     #[default]
     NewPrimary,
@@ -38,7 +38,7 @@ pub enum Form {
     Failover,
 }
 
-impl Form {
+impl StartForm {
     /// Chooses the form. A new primary node is safe only with the [guard](super::guard), and Ganeti skips a hook without
     /// a word if noded does not answer on the master, or the file of the hook cannot be run. A failover starts only what
     /// is marked up even then.
@@ -64,12 +64,17 @@ pub struct StartJob<'a> {
 /// ganeti-watcher does that, too. `now`, in nanoseconds since 1970, goes into Ganeti's reason
 /// trail.
 #[must_use]
-pub fn jobs<'a>(starts: &'a [Start], form: Form, records: &BTreeMap<NodeName, u64>, now: u64) -> Vec<StartJob<'a>> {
+pub fn jobs<'a>(
+    starts: &'a [Start],
+    form: StartForm,
+    records: &BTreeMap<NodeName, u64>,
+    now: u64,
+) -> Vec<StartJob<'a>> {
     let mut jobs = Vec::new();
     for start in starts {
         let Some(node) = start.on.node() else { continue };
         // Without the guard it would start what was stopped meanwhile.
-        if form == Form::Failover && matches!(start.on, StartNode::Primary(_)) {
+        if form == StartForm::Failover && matches!(start.on, StartNode::Primary(_)) {
             continue;
         }
         let mut opcodes = opcodes(start, node, form, now);
@@ -82,7 +87,7 @@ pub fn jobs<'a>(starts: &'a [Start], form: Form, records: &BTreeMap<NodeName, u6
     jobs
 }
 
-fn opcodes(start: &Start, node: &NodeName, form: Form, now: u64) -> Job {
+fn opcodes(start: &Start, node: &NodeName, form: StartForm, now: u64) -> Job {
     let Start { instance, off, starts_per_host, off_version, .. } = start;
     let why = format!("recover {instance} off {off} on {node}");
     // Ganeti runs at most this number of jobs with the same reason at once (design-optables, "Ad-Hoc Rate Limiting").
@@ -107,7 +112,7 @@ fn opcodes(start: &Start, node: &NodeName, form: Form, now: u64) -> Job {
     match (&start.on, form) {
         (StartNode::Primary(_), _) => vec![startup()],
         // Off a node that is online, Ganeti first makes sure that the instance does not run there.
-        (StartNode::Allocated(_), Form::NewPrimary) if !start.moves_again => {
+        (StartNode::Allocated(_), StartForm::NewPrimary) if !start.moves_again => {
             vec![opcode(json!({"OP_ID": "OP_INSTANCE_SET_PARAMS", "pnode": node})), startup()]
         }
         _ => vec![failover()],
@@ -158,9 +163,9 @@ mod tests {
             again,
         ];
         let none = BTreeMap::new();
-        let made = jobs(&starts, Form::NewPrimary, &none, 5);
+        let made = jobs(&starts, StartForm::NewPrimary, &none, 5);
         assert_eq!(names(&made), [vec![failover], vec![set, startup], vec![startup], vec![failover]]);
-        let failovers = names(&jobs(&starts, Form::Failover, &none, 5));
+        let failovers = names(&jobs(&starts, StartForm::Failover, &none, 5));
         assert_eq!(failovers, [[failover], [failover], [failover]], "d may have been stopped");
         assert_eq!(made.iter().map(|job| job.start.instance.as_str()).collect::<Vec<_>>(), ["a", "b", "d", "e"]);
         let (first, second) = (&made[0].opcodes, &made[1].opcodes);
@@ -180,9 +185,9 @@ mod tests {
     /// Ganeti starts without its hooks if they cannot be run.
     #[test]
     fn without_the_guard_only_failovers_are_safe() {
-        assert_eq!(Form::of(true, true), Form::NewPrimary);
+        assert_eq!(StartForm::of(true, true), StartForm::NewPrimary);
         for (own_noded_answers, guard_can_run) in [(false, true), (true, false), (false, false)] {
-            assert_eq!(Form::of(own_noded_answers, guard_can_run), Form::Failover);
+            assert_eq!(StartForm::of(own_noded_answers, guard_can_run), StartForm::Failover);
         }
     }
 
@@ -192,10 +197,10 @@ mod tests {
         let on = || StartNode::Allocated(node("n2.lab"));
         let starts = [start("a", on(), true), start("b", on(), false)];
         let records = BTreeMap::from([(node("n3.lab"), 77)]);
-        let made = jobs(&starts, Form::NewPrimary, &records, 5);
+        let made = jobs(&starts, StartForm::NewPrimary, &records, 5);
         assert_eq!(made[0].opcodes[0]["depends"], json!([[77, ["success"]]]));
         assert_eq!((made[0].opcodes[1].get("depends"), made[1].opcodes[0].get("depends")), (None, None));
-        let without = jobs(&starts, Form::NewPrimary, &BTreeMap::new(), 5);
+        let without = jobs(&starts, StartForm::NewPrimary, &BTreeMap::new(), 5);
         assert_eq!(without.iter().map(|job| job.start.instance.as_str()).collect::<Vec<_>>(), ["b"]);
     }
 }

@@ -14,7 +14,7 @@ use super::instance::{AdminState, Instance, InstanceName};
 use super::instance_breaker::InstanceBreaker;
 use super::not_recovered::NotRecovered;
 use super::priority::{BadPriority, Priority, priority};
-use super::queue::{Job, JobKind, JobStatus};
+use super::queue::{InstanceJob, JobKind, JobStatus};
 use super::start_node::{AllocatorRequest, StartNode, allocator_requests};
 use super::state::{NodeRecord, RecoveryInput, RecoverySettings};
 use crate::core::ganeti::record_version::RecordVersion;
@@ -281,8 +281,9 @@ fn cancel_the_rest(plan: &mut RecoveryPlan, input: &RecoveryInput) {
         .chain(plan.under_way.iter().map(|under_way| under_way.job))
         .collect();
     let started: BTreeSet<InstanceName> = plan.under_way.iter().map(|under_way| under_way.instance.clone()).collect();
-    let is_open =
-        |job: &&Job| job.kind == JobKind::OwnStart && job.status == JobStatus::NotBegun && !handled.contains(&job.id);
+    let is_open = |job: &&InstanceJob| {
+        job.kind == JobKind::OwnStart && job.status == JobStatus::NotBegun && !handled.contains(&job.id)
+    };
     for job in input.jobs.iter().filter(is_open) {
         let Some(instance) = job.instances.first() else { continue };
         let why = match known.get(instance) {

@@ -2,7 +2,7 @@
 //! to. Pure.
 //!
 //! The queue is replicated to all master candidates, so a new master reads there what the last one has submitted. Source:
-//! `src/Ganeti/Query/Job.hs`, `src/Ganeti/JQueue/Objects.hs`, design-reason-trail.
+//! `src/Ganeti/Query/InstanceJob.hs`, `src/Ganeti/JQueue/Objects.hs`, design-reason-trail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,10 +18,10 @@ pub const REASON_SOURCE: &str = "gnt:extern:gnt-ha";
 /// failed. Hosts of two versions read each other's errors, so the mark stays as it is when a text is reworded.
 pub const STOPPED_BY_HOOK: &str = "[gnt-ha:blocked]";
 
-/// The fields of a job that [`Job::parse_all`] expects, in its order.
+/// The fields of a job that [`InstanceJob::parse_all`] expects, in its order.
 const FIELDS: [&str; 7] = ["id", "status", "ops", "opresult", "received_ts", "end_ts", "opstatus"];
 
-/// The places of the number of a job, its operations and their states among the fields of [`Job::query`].
+/// The places of the number of a job, its operations and their states among the fields of [`InstanceJob::query`].
 pub(super) const ROLE_COLUMNS: [usize; 3] = [0, 2, 6];
 
 /// The state of a job (`JOB_STATUS_ALL` in `src/Ganeti/Constants.hs`).
@@ -74,7 +74,7 @@ pub enum JobKind {
 
 /// One job of Ganeti's queue that concerns instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
+pub struct InstanceJob {
     /// The number of the job.
     pub id: u64,
     /// The state of the job.
@@ -118,14 +118,14 @@ const INTERRUPTED: [&str; 2] = ["gnt:daemon:luxid:deathdetection", "gnt:daemon:l
 /// `lib/jqueue/__init__.py`).
 const DEPENDENCY: &str = "Dependency ";
 
-impl Job {
-    /// Returns the arguments of LUXI's `Query` for [`Job::parse_all`].
+impl InstanceJob {
+    /// Returns the arguments of LUXI's `Query` for [`InstanceJob::parse_all`].
     #[must_use]
     pub fn query() -> Value {
         json!(["job", FIELDS, null])
     }
 
-    /// Parses the answer of LUXI's `Query` with [`Job::query`]. Jobs that name neither an instance nor a node that is
+    /// Parses the answer of LUXI's `Query` with [`InstanceJob::query`]. Jobs that name neither an instance nor a node that is
     /// evacuated are left out.
     ///
     /// # Errors
@@ -178,8 +178,8 @@ impl Job {
     }
 }
 
-/// Returns the unfinished job of gnt-ha that records each node offline, by the answer to [`Job::query`]. The newest one
-/// counts. A row that [`Job::parse_all`] would reject is left out.
+/// Returns the unfinished job of gnt-ha that records each node offline, by the answer to [`InstanceJob::query`]. The newest one
+/// counts. A row that [`InstanceJob::parse_all`] would reject is left out.
 #[must_use]
 pub fn record_jobs(answer: &Value) -> BTreeMap<NodeName, u64> {
     let rows = answer.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -204,7 +204,7 @@ pub fn record_jobs(answer: &Value) -> BTreeMap<NodeName, u64> {
 }
 
 /// Parses a row. `None` if it is malformed; `Some(None)` if the job has nothing to do with instances.
-fn parse(row: &Value) -> Option<Option<Job>> {
+fn parse(row: &Value) -> Option<Option<InstanceJob>> {
     let cells: Vec<Option<&Value>> = row
         .as_array()?
         .iter()
@@ -248,7 +248,7 @@ fn parse(row: &Value) -> Option<Option<Job>> {
     } else {
         JobKind::Other
     };
-    Some(Some(Job {
+    Some(Some(InstanceJob {
         id,
         status,
         kind,

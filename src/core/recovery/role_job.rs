@@ -23,7 +23,7 @@ pub fn query() -> Value {
     json!(["job", FIELDS, null])
 }
 
-/// Returns the nodes that gnt-ha itself recorded offline last, by the answer to [`Job::query`](super::queue::Job::query);
+/// Returns the nodes that gnt-ha itself recorded offline last, by the answer to [`Job::query`](super::queue::InstanceJob::query);
 /// see [`recorded_by_us`].
 #[must_use]
 pub fn own_records(answer: &Value, nodes: &BTreeMap<NodeName, Option<String>>) -> BTreeSet<NodeName> {

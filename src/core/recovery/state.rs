@@ -6,7 +6,7 @@ use super::allocator::AllocatorState;
 use super::freshness::DrbdSightings;
 use super::instance::{Instance, InstanceName};
 use super::instance_breaker::{InstanceBreaker, InstanceLimits};
-use super::queue::Job;
+use super::queue::InstanceJob;
 use super::report::RunningReport;
 use crate::core::breaker::OpenState;
 use crate::core::ganeti::record_version::RecordVersion;
@@ -142,7 +142,7 @@ pub struct RecoveryInput {
     /// All instances of Ganeti's configuration.
     pub instances: Vec<Instance>,
     /// Ganeti's job queue. It is read before the instances, so that a job which ends between both is seen in one of them.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<InstanceJob>,
     /// The instances whose start was submitted to luxid, which may still accept it, and which the queue does not show.
     pub unconfirmed: BTreeSet<InstanceName>,
     /// What was seen of DRBD disks before the death.

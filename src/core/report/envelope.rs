@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::core::status::{Level, NodeStatus, Status};
+use crate::core::status::{ClusterStatus, NodeStatus, StatusLevel};
 
 /// The name of the report.
 pub const NAME: &str = "gnt-ha";
@@ -30,7 +30,7 @@ pub struct Report<'a> {
 #[derive(Debug, Serialize)]
 struct Data<'a> {
     status: Code,
-    cluster: &'a Status,
+    cluster: &'a ClusterStatus,
 }
 
 #[derive(Debug, Serialize)]
@@ -43,7 +43,7 @@ struct Code {
 impl<'a> Report<'a> {
     /// Makes the report of a status that was collected at `now_ms`, in milliseconds since 1970.
     #[must_use]
-    pub fn new(status: &'a Status, now_ms: u64) -> Self {
+    pub fn new(status: &'a ClusterStatus, now_ms: u64) -> Self {
         Self {
             name: NAME,
             version: env!("CARGO_PKG_VERSION"),
@@ -56,23 +56,23 @@ impl<'a> Report<'a> {
     }
 }
 
-fn code(status: &Status) -> u8 {
+fn code(status: &ClusterStatus) -> u8 {
     match status.level {
-        Level::Ok if status.nodes.iter().any(|line| line.mark() == '*') => 1,
-        Level::Ok => 0,
-        Level::Unknown => 2,
-        Level::Attention => 4,
+        StatusLevel::Ok if status.nodes.iter().any(|line| line.mark() == '*') => 1,
+        StatusLevel::Ok => 0,
+        StatusLevel::Unknown => 2,
+        StatusLevel::Attention => 4,
     }
 }
 
 /// Returns all lines and notes that need attention, and all pending changes.
-fn message(status: &Status) -> String {
+fn message(status: &ClusterStatus) -> String {
     let of_line = |line: &NodeStatus| {
         let next = line.record.as_ref().map(|change| change.text.as_str());
         let words: Vec<&str> = line.pacemaker.into_iter().chain(next).collect();
         format!("{}: {}", line.node, words.join(", "))
     };
     let lines = status.nodes.iter().filter(|line| line.mark() != ' ').map(of_line);
-    let notes = status.notes.iter().filter(|note| note.level > Level::Ok).map(|note| note.text.clone());
+    let notes = status.notes.iter().filter(|note| note.level > StatusLevel::Ok).map(|note| note.text.clone());
     lines.chain(notes).collect::<Vec<_>>().join("; ")
 }

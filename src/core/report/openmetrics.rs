@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::core::receipt::Outcome;
-use crate::core::status::{Level, NodeStatus, SelfFenceState, ShunState, Status};
+use crate::core::status::{ClusterStatus, NodeStatus, SelfFenceState, ShunState, StatusLevel};
 use crate::core::text::printable;
 
 /// The content type of the answer over HTTP.
@@ -13,7 +13,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Returns the metrics of a status that was collected at `now_ms`, in milliseconds since 1970. An unknown value has no
 /// sample.
 #[must_use]
-pub fn openmetrics(status: &Status, now_ms: u64) -> String {
+pub fn openmetrics(status: &ClusterStatus, now_ms: u64) -> String {
     let mut text = String::new();
     let mut family = |name: &str, help: &str, samples: Vec<(String, u64)>| {
         if samples.is_empty() {
@@ -43,8 +43,8 @@ pub fn openmetrics(status: &Status, now_ms: u64) -> String {
         "The breaker is open: this host records no node offline",
         one(u64::from(status.breaker.is_some())),
     );
-    let notes = |level: Level| status.notes.iter().filter(|note| note.level == level).count() as u64;
-    let levels = [("attention", Level::Attention), ("unknown", Level::Unknown)];
+    let notes = |level: StatusLevel| status.notes.iter().filter(|note| note.level == level).count() as u64;
+    let levels = [("attention", StatusLevel::Attention), ("unknown", StatusLevel::Unknown)];
     family(
         "notes",
         "The notes of gnt-ha status below the nodes",

@@ -13,8 +13,8 @@ use crate::core::node::NodeName;
 use crate::core::receipt::{Action, Outcome};
 use crate::core::reconcile::{BlockReason, Decision, Membership, NoActionReason};
 use crate::core::status::{
-    DeviceVote, DisplayedRole, Flags, LastAction, Level, NodeStatus, Note, Protection, RecordChange, ShunState, Status,
-    VERSION,
+    ClusterStatus, DeviceVote, DisplayedRole, Flags, LastAction, NodeStatus, Protection, RecordChange, ShunState,
+    StatusLevel, StatusNote, VERSION,
 };
 use crate::core::text::is_hidden;
 
@@ -31,11 +31,11 @@ fn line(node: &str, member: Membership, decision: &Decision) -> NodeStatus {
     )
 }
 
-fn status(nodes: Vec<NodeStatus>, notes: Vec<Note>) -> Status {
-    let status = Status {
+fn status(nodes: Vec<NodeStatus>, notes: Vec<StatusNote>) -> ClusterStatus {
+    let status = ClusterStatus {
         version: VERSION,
         host: "n1".into(),
-        level: Level::Ok,
+        level: StatusLevel::Ok,
         master: Some(NodeName::new("n1.lab").unwrap()),
         quorum: Some(true),
         quorum_device: None,
@@ -48,7 +48,7 @@ fn status(nodes: Vec<NodeStatus>, notes: Vec<Note>) -> Status {
     status.judged()
 }
 
-fn lost() -> Status {
+fn lost() -> ClusterStatus {
     let blocked = Decision::Blocked(BlockReason::NoQuorum);
     let nodes = vec![
         line("n1.lab", Membership::Online, &Decision::Nothing(NoActionReason::AsItShould)),
@@ -56,13 +56,16 @@ fn lost() -> Status {
             .protected(Protection { shun: Some(ShunState::Shunned), ..Protection::default() }),
     ];
     let quorum_device = Some(DeviceVote { host: "192.0.2.200".into(), votes: false });
-    Status { quorum_device, ..status(nodes, vec![Note::new(Level::Attention, "pause", "paused by \"root\"")]) }
+    ClusterStatus {
+        quorum_device,
+        ..status(nodes, vec![StatusNote::new(StatusLevel::Attention, "pause", "paused by \"root\"")])
+    }
 }
 
 /// Ganeti's design of the monitoring agent: 0 well, 1 being fixed, 2 unknown, 4 bad, each with a message.
 #[test]
 fn a_report_has_the_envelope_of_ganetis_daemon() {
-    let json = |status: &Status| serde_json::to_value(Report::new(status, 1_500)).unwrap();
+    let json = |status: &ClusterStatus| serde_json::to_value(Report::new(status, 1_500)).unwrap();
     let bad = json(&lost());
     assert_eq!((&bad["name"], &bad["format_version"], &bad["kind"]), (&"gnt-ha".into(), &1.into(), &1.into()));
     assert_eq!((&bad["timestamp"], &bad["category"]), (&1_500_000_000.into(), &serde_json::Value::Null));

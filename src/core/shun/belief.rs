@@ -20,7 +20,7 @@ use std::net::IpAddr;
 
 mod error;
 
-pub use error::{AnswerError, Disbelief, EntryError};
+pub use error::{Disbelief, ListEntryError, PeerAnswerError};
 
 use super::lease_times::LeaseTimes;
 use super::list::{Epoch, ShunEntry, ShunList, ShunScope, is_boot_id, plain};
@@ -85,7 +85,7 @@ pub struct Belief {
     /// The entries that may be merged.
     pub accepted: ShunList,
     /// The entries that may not be merged, or not with all addresses, each with the reason.
-    pub rejected: BTreeMap<NodeName, EntryError>,
+    pub rejected: BTreeMap<NodeName, ListEntryError>,
 }
 
 impl ClusterMembers {
@@ -142,13 +142,13 @@ impl ClusterMembers {
         node: &NodeName,
         entry: &ShunEntry,
         own: Option<&ShunEntry>,
-    ) -> Result<(ShunEntry, Option<EntryError>), EntryError> {
+    ) -> Result<(ShunEntry, Option<ListEntryError>), ListEntryError> {
         if self.here.as_ref() == Some(node) {
-            return Err(EntryError::Own);
+            return Err(ListEntryError::Own);
         }
         let member = self.members.get(node);
         if member.is_none() && own.is_none() {
-            return Err(EntryError::Stranger);
+            return Err(ListEntryError::Stranger);
         }
         is_near(entry.epoch, own.map(|own| own.epoch))?;
         let known = |address: &&IpAddr| {
@@ -156,7 +156,7 @@ impl ClusterMembers {
         };
         let is_shunned = entry.epoch.is_shunned();
         let foreign = entry.addresses.iter().find(|address| is_shunned && !known(address)).copied();
-        let foreign = foreign.map(EntryError::ForeignAddress);
+        let foreign = foreign.map(ListEntryError::ForeignAddress);
         let addresses: BTreeSet<IpAddr> = entry.addresses.iter().filter(known).copied().collect();
         if let Some(why) = foreign.as_ref().filter(|_| addresses.is_empty()) {
             return Err(why.clone());
@@ -185,19 +185,19 @@ fn believed(entry: &ShunEntry) -> Grade {
 /// Checks that a stated epoch can follow the one that is remembered.
 ///
 /// # Errors
-/// [`EntryError::EpochBeyond`] if the epoch is above [`RECEIVED_MOST`], and [`EntryError::EpochAhead`] if it is too many
+/// [`ListEntryError::EpochBeyond`] if the epoch is above [`RECEIVED_MOST`], and [`ListEntryError::EpochAhead`] if it is too many
 /// steps ahead ([`STEPS`], [`FIRST_STEPS`]).
-pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), EntryError> {
+pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), ListEntryError> {
     let most = match own {
         // The first epoch may be this node's own first order, given before it had received those of the others.
         Some(Epoch(0 | 1)) | None => FIRST_STEPS,
         Some(own) => own.0.saturating_add(STEPS),
     };
     if stated > RECEIVED_MOST {
-        return Err(EntryError::EpochBeyond { stated, most: RECEIVED_MOST });
+        return Err(ListEntryError::EpochBeyond { stated, most: RECEIVED_MOST });
     }
     if stated.0 > most {
-        return Err(EntryError::EpochAhead { stated, own: own.unwrap_or_default() });
+        return Err(ListEntryError::EpochAhead { stated, own: own.unwrap_or_default() });
     }
     Ok(())
 }
@@ -224,31 +224,31 @@ pub struct SentRequest<'a> {
 /// its configuration, and its own receipts where they were requested.
 ///
 /// # Errors
-/// [`AnswerError`] if the answer is that of another node or version, or holds what a node cannot report.
-pub fn answer(report: PeerReport, asked: SentRequest<'_>) -> Result<PeerReport, AnswerError> {
+/// [`PeerAnswerError`] if the answer is that of another node or version, or holds what a node cannot report.
+pub fn answer(report: PeerReport, asked: SentRequest<'_>) -> Result<PeerReport, PeerAnswerError> {
     if report.version != VERSION {
-        return Err(AnswerError::Version(report.version));
+        return Err(PeerAnswerError::Version(report.version));
     }
     if report.node != *asked.node {
-        return Err(AnswerError::OtherNode(report.node));
+        return Err(PeerAnswerError::OtherNode(report.node));
     }
     if !is_boot_id(&report.boot_id) {
-        return Err(AnswerError::BootId(plain(&report.boot_id)));
+        return Err(PeerAnswerError::BootId(plain(&report.boot_id)));
     }
     if report.ruleset_id.len() > RULESET_ID_MOST || report.ruleset_id.chars().any(char::is_control) {
-        return Err(AnswerError::RulesetId);
+        return Err(PeerAnswerError::RulesetId);
     }
     let most = |count: Option<u32>| count.is_none_or(|count| count <= COUNT_MOST);
     if !most(report.instances) || !most(report.drbd_primaries) {
-        return Err(AnswerError::Counts { most: COUNT_MOST });
+        return Err(PeerAnswerError::Counts { most: COUNT_MOST });
     }
     let (one, other) = (report.shunned.len().max(report.not_applied.len()), report.scopes.len());
     if one.max(other) > super::list::ENTRIES_MOST {
-        return Err(AnswerError::TooManyNodes);
+        return Err(PeerAnswerError::TooManyNodes);
     }
     let self_fence = match report.self_fence {
         Some(self_fence) if self_fence.boot_id != report.boot_id => {
-            return Err(AnswerError::OtherBoot);
+            return Err(PeerAnswerError::OtherBoot);
         }
         Some(self_fence) => Some(claimed(self_fence, asked.own_lease_times)?),
         None => None,
@@ -286,9 +286,9 @@ pub fn answer(report: PeerReport, asked: SentRequest<'_>) -> Result<PeerReport, 
 }
 
 /// Returns a node's self-fencing as it claims it, within what can be relied on.
-fn claimed(self_fence: SelfFenceReport, own: LeaseTimes) -> Result<SelfFenceReport, AnswerError> {
+fn claimed(self_fence: SelfFenceReport, own: LeaseTimes) -> Result<SelfFenceReport, PeerAnswerError> {
     if !is_boot_id(&self_fence.boot_id) || self_fence.candidates.len() > CANDIDATES_MOST {
-        return Err(AnswerError::SelfFence);
+        return Err(PeerAnswerError::SelfFence);
     }
     let lease_times = self_fence.lease_times.claimed(own)?;
     let guaranteed_for_ms = self_fence.guaranteed_for_ms.min(AGE_MOST_MS);

@@ -60,7 +60,7 @@ pub enum MeasurementError {
 
 /// The result of a measurement, by its notes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum MeasurementOutcome {
     /// The boot that is measured still runs.
     Runs,
     /// The watchdog did not reset the host within that many milliseconds.
@@ -78,7 +78,7 @@ pub enum Outcome {
 ///
 /// # Errors
 /// [`MeasurementError`] if the notes are empty or damaged, or end before the watchdog's timeout.
-pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, MeasurementError> {
+pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<MeasurementOutcome, MeasurementError> {
     // A line that the reset has cut short has no line end and does not count.
     let whole = notes.rfind('\n').and_then(|end| notes.get(..end)).unwrap_or_default();
     let mut lines = whole.lines();
@@ -92,10 +92,10 @@ pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, MeasurementEr
     let stamps: Vec<u64> = lines.iter().map(|line| line.parse::<u64>()).collect::<Result<_, _>>()?;
     let ran_ms = stamps.last().copied().unwrap_or_default();
     if is_over {
-        return Ok(Outcome::NoReset { began, ran_ms });
+        return Ok(MeasurementOutcome::NoReset { began, ran_ms });
     }
     if began.boot_id == reader.boot_id {
-        return Ok(Outcome::Runs);
+        return Ok(MeasurementOutcome::Runs);
     }
     let within_ms = reset_within_of(&stamps).unwrap_or_default();
     if within_ms < began.set_ms {
@@ -103,12 +103,12 @@ pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<Outcome, MeasurementEr
     }
     let next_boot_ms = reader.began_wall_ms.checked_sub(began.wall_ms).filter(|after| *after >= ran_ms);
     let Began { driver, set_ms, .. } = began;
-    Ok(Outcome::Reset(Measured { driver, set_ms, reset_within_ms: within_ms, ran_ms, next_boot_ms }))
+    Ok(MeasurementOutcome::Reset(Measured { driver, set_ms, reset_within_ms: within_ms, ran_ms, next_boot_ms }))
 }
 
 /// The facts about a host that must be read before its watchdog may reset it.
 #[derive(Clone, Copy, Debug)]
-pub struct Before {
+pub struct ResetConditions {
     /// Whether it is Ganeti's master; `None` if that is unknown.
     pub is_master: Option<bool>,
     /// The number of instances that run on it; `None` if that is unknown.
@@ -123,22 +123,22 @@ pub struct Before {
 
 /// Returns why the host must not be reset; `None` if it may.
 #[must_use]
-pub fn objection(before: Before) -> Option<&'static str> {
+pub fn objection(before: ResetConditions) -> Option<&'static str> {
     match before {
-        Before { is_master: None, .. } => Some("it is unknown on this host which node is Ganeti's master"),
-        Before { is_master: Some(true), .. } => {
+        ResetConditions { is_master: None, .. } => Some("it is unknown on this host which node is Ganeti's master"),
+        ResetConditions { is_master: Some(true), .. } => {
             Some("it is Ganeti's master; move the role first: gnt-cluster master-failover")
         }
-        Before { instances: None, .. } | Before { drbd_primaries: None, .. } => {
+        ResetConditions { instances: None, .. } | ResetConditions { drbd_primaries: None, .. } => {
             Some("this host cannot read whether instances run here")
         }
-        Before { instances: Some(1..), .. } | Before { drbd_primaries: Some(1..), .. } => {
+        ResetConditions { instances: Some(1..), .. } | ResetConditions { drbd_primaries: Some(1..), .. } => {
             Some("instances run here; move them first: gnt-node migrate NODE, gnt-node evacuate NODE")
         }
-        Before { runs_pacemaker: true, .. } => Some(
+        ResetConditions { runs_pacemaker: true, .. } => Some(
             "Pacemaker runs here, and the others would fence this host; stop it first: systemctl stop pacemaker corosync",
         ),
-        Before { is_relied_on: true, .. } => Some(
+        ResetConditions { is_relied_on: true, .. } => Some(
             "other nodes may rely on its self-fencing; end it first: gnt-ha self-fence disarm --wait; then, on one line, as the \
              watchdog may stay armed: systemctl stop gnt-ha-self-fence; gnt-ha self-fence measure start --confirm",
         ),
@@ -157,8 +157,14 @@ mod tests {
         format!("{}\n{stamps}", serde_json::to_string(&began).unwrap())
     }
 
-    fn measured(reset_within_ms: u64, ran_ms: u64, next_boot_ms: Option<u64>) -> Outcome {
-        Outcome::Reset(Measured { driver: "iTCO_wdt".into(), set_ms: 5_000, reset_within_ms, ran_ms, next_boot_ms })
+    fn measured(reset_within_ms: u64, ran_ms: u64, next_boot_ms: Option<u64>) -> MeasurementOutcome {
+        MeasurementOutcome::Reset(Measured {
+            driver: "iTCO_wdt".into(),
+            set_ms: 5_000,
+            reset_within_ms,
+            ran_ms,
+            next_boot_ms,
+        })
     }
 
     /// The time that others wait by is never shorter than the host was seen to run.
@@ -182,9 +188,9 @@ mod tests {
             assert!(outcome(&notes(early), READER).unwrap_err().to_string().contains("something else"), "{early:?}");
         }
         let own = Reader { boot_id: "b1", ..READER };
-        assert_eq!(outcome(&notes("100\n200\n"), own).unwrap(), Outcome::Runs);
+        assert_eq!(outcome(&notes("100\n200\n"), own).unwrap(), MeasurementOutcome::Runs);
         let over = outcome(&notes("100\n80000\nover\n"), own);
-        assert!(matches!(over, Ok(Outcome::NoReset { ran_ms: 80_000, .. })), "{over:?}");
+        assert!(matches!(over, Ok(MeasurementOutcome::NoReset { ran_ms: 80_000, .. })), "{over:?}");
         for damaged in ["", "{}\n", "x", &notes("100\nx\n200\n")] {
             assert!(outcome(damaged, READER).is_err(), "{damaged:?}");
         }
@@ -193,7 +199,7 @@ mod tests {
     /// A host that is in use, or that others rely on, is not reset.
     #[test]
     fn a_host_that_serves_is_not_measured() {
-        let free = Before {
+        let free = ResetConditions {
             is_master: Some(false),
             instances: Some(0),
             drbd_primaries: Some(0),
@@ -202,14 +208,14 @@ mod tests {
         };
         assert_eq!(objection(free), None);
         for (serves, why) in [
-            (Before { is_master: None, ..free }, "unknown"),
-            (Before { is_master: Some(true), ..free }, "master-failover"),
-            (Before { instances: None, ..free }, "cannot read"),
-            (Before { instances: Some(1), ..free }, "gnt-node migrate"),
-            (Before { drbd_primaries: None, ..free }, "cannot read"),
-            (Before { drbd_primaries: Some(2), ..free }, "gnt-node migrate"),
-            (Before { runs_pacemaker: true, ..free }, "systemctl stop pacemaker"),
-            (Before { is_relied_on: true, ..free }, "disarm"),
+            (ResetConditions { is_master: None, ..free }, "unknown"),
+            (ResetConditions { is_master: Some(true), ..free }, "master-failover"),
+            (ResetConditions { instances: None, ..free }, "cannot read"),
+            (ResetConditions { instances: Some(1), ..free }, "gnt-node migrate"),
+            (ResetConditions { drbd_primaries: None, ..free }, "cannot read"),
+            (ResetConditions { drbd_primaries: Some(2), ..free }, "gnt-node migrate"),
+            (ResetConditions { runs_pacemaker: true, ..free }, "systemctl stop pacemaker"),
+            (ResetConditions { is_relied_on: true, ..free }, "disarm"),
         ] {
             assert!(objection(serves).unwrap_or_default().contains(why), "{serves:?}");
         }

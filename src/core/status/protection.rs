@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Flags, Level, NodeStatus};
+use super::{Flags, NodeStatus, StatusLevel};
 use crate::core::grade::Grade;
 use crate::core::power::Power;
 use crate::core::shun::list::ShunEntry;
@@ -123,7 +123,7 @@ impl NodeStatus {
             Some(PowerReading::Unknown(_)) | None => false,
         };
         if is_odd {
-            self.level = self.level.max(Level::Attention);
+            self.level = self.level.max(StatusLevel::Attention);
         }
         Self { protection, ..self }
     }
@@ -203,6 +203,9 @@ mod tests {
     fn a_node_that_is_seen_off_needs_attention() {
         let seen = |power| Protection { power_reading: Some(PowerReading::Power(power)), ..Protection::default() };
         let of = |offline, power: bool| line(Membership::Online, offline).protected(seen(power.into())).level;
-        assert_eq!((of(false, true), of(false, false), of(true, false)), (Level::Ok, Level::Attention, Level::Ok));
+        assert_eq!(
+            (of(false, true), of(false, false), of(true, false)),
+            (StatusLevel::Ok, StatusLevel::Attention, StatusLevel::Ok)
+        );
     }
 }

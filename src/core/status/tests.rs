@@ -11,12 +11,12 @@ fn a_lost_node_and_a_blocked_change_need_attention() {
     let quiet = Decision::Nothing(NoActionReason::AsItShould);
     let blocked = Decision::Blocked(BlockReason::NoQuorum);
     let level = |member, offline, next| line(member, offline, Some(next)).level;
-    assert_eq!(level(Membership::Online, false, &quiet), Level::Ok);
-    assert_eq!(level(Membership::Standby, false, &quiet), Level::Ok);
-    assert_eq!(level(Membership::Online, false, &blocked), Level::Attention);
-    assert_eq!(level(Membership::Unclean, true, &quiet), Level::Attention);
-    assert_eq!(level(Membership::Absent, false, &quiet), Level::Attention);
-    assert_eq!(level(Membership::Absent, true, &quiet), Level::Ok, "recorded offline: nothing is left to report");
+    assert_eq!(level(Membership::Online, false, &quiet), StatusLevel::Ok);
+    assert_eq!(level(Membership::Standby, false, &quiet), StatusLevel::Ok);
+    assert_eq!(level(Membership::Online, false, &blocked), StatusLevel::Attention);
+    assert_eq!(level(Membership::Unclean, true, &quiet), StatusLevel::Attention);
+    assert_eq!(level(Membership::Absent, false, &quiet), StatusLevel::Attention);
+    assert_eq!(level(Membership::Absent, true, &quiet), StatusLevel::Ok, "recorded offline: nothing is left to report");
 }
 
 #[test]
@@ -29,10 +29,10 @@ fn what_is_about_to_be_done_is_marked_so() {
 /// An empty status must not read as "ok".
 #[test]
 fn the_worst_counts_and_nothing_is_not_well() {
-    let empty = Status {
+    let empty = ClusterStatus {
         version: VERSION,
         host: "n1".into(),
-        level: Level::Ok,
+        level: StatusLevel::Ok,
         master: None,
         quorum: None,
         quorum_device: None,
@@ -44,9 +44,9 @@ fn the_worst_counts_and_nothing_is_not_well() {
     };
     assert_eq!(empty.clone().judged().level.code(), 2);
     let nodes = vec![line(Membership::Online, false, None)];
-    assert_eq!(Status { nodes: nodes.clone(), ..empty.clone() }.judged().level.code(), 0);
-    let notes = vec![Note::new(Level::Attention, "pause", "x")];
-    let worse = Status { nodes, notes, ..empty }.judged();
+    assert_eq!(ClusterStatus { nodes: nodes.clone(), ..empty.clone() }.judged().level.code(), 0);
+    let notes = vec![StatusNote::new(StatusLevel::Attention, "pause", "x")];
+    let worse = ClusterStatus { nodes, notes, ..empty }.judged();
     assert_eq!(worse.level.code(), 1);
     let json = serde_json::to_value(&worse).unwrap();
     assert_eq!(json["level"], "attention");
@@ -59,10 +59,10 @@ fn the_worst_counts_and_nothing_is_not_well() {
 fn a_quorum_device_that_does_not_vote_is_reported() {
     use crate::core::quorum::tests::{CMAP, TOOL};
     let of = |cmap: &str, tool: &str| DeviceVote::of(&Quorum::parse(cmap, tool).unwrap());
-    assert_eq!(of(CMAP, TOOL).unwrap().note().level, Level::Ok);
+    assert_eq!(of(CMAP, TOOL).unwrap().note().level, StatusLevel::Ok);
     let silent = of(CMAP, &TOOL.replace("A,V,NMW n2", "A,NV,NMW n2")).unwrap().note();
     assert!(
-        silent.level == Level::Attention && silent.text.contains("on 192.0.2.200 does not give its vote"),
+        silent.level == StatusLevel::Attention && silent.text.contains("on 192.0.2.200 does not give its vote"),
         "{silent:?}"
     );
     assert_eq!(of("quorum.provider (str) = corosync_votequorum\n", TOOL), None);

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::core::config::{AgentDevice, Config};
-use crate::core::ganeti::oob::{self, Health, HealthItem, OUTPUT_LIMIT};
+use crate::core::ganeti::oob::{self, HealthItem, OUTPUT_LIMIT, OobHealth};
 use crate::core::grade::Grade;
 use crate::core::power::Power;
 use crate::sys::clock::Deadline;
-use crate::sys::command::child::{ChildProcess, End, Ended};
+use crate::sys::command::child::{ChildProcess, End, ProgramResult};
 use crate::sys::trusted_file::{Secret, check_program, read_secret};
 
-use super::{Device, DeviceError, Reading, take_lock};
+use super::{DeviceError, PowerDevice, Reading, take_lock};
 
 /// The most between SIGTERM and SIGKILL.
 const LINGER: Duration = Duration::from_secs(1);
@@ -62,7 +62,7 @@ impl Agent {
 
     /// Runs the agent once. The lock is held for one call only: two hosts that use the same two PDUs must be able to
     /// alternate.
-    fn call(&mut self, action: &str, deadline: Deadline) -> Result<Ended, DeviceError> {
+    fn call(&mut self, action: &str, deadline: Deadline) -> Result<ProgramResult, DeviceError> {
         let _lock = take_lock(&self.lock_path, deadline)?;
         let mut stdin = Secret::new(format!("action={action}\n"));
         for (name, value) in &self.options {
@@ -91,7 +91,7 @@ impl Agent {
         .map_err(|error| DeviceError::permanent(format!("cannot run {}: {error}", self.program.display())))
     }
 
-    fn failed(&self, action: &str, ended: &Ended) -> DeviceError {
+    fn failed(&self, action: &str, ended: &ProgramResult) -> DeviceError {
         let how = match ended.end {
             End::Exited(code) => format!("failed with exit code {code}"),
             End::Killed(signal) => format!("was killed by signal {signal}"),
@@ -100,7 +100,7 @@ impl Agent {
         self.error(&format!("{action} {how}"), ended)
     }
 
-    fn error(&self, what: &str, ended: &Ended) -> DeviceError {
+    fn error(&self, what: &str, ended: &ProgramResult) -> DeviceError {
         // Some agents print their input again. The secret is removed before the line is cut, as a part of it is secret, too.
         let text = String::from_utf8_lossy(&ended.stderr).into_owned();
         let text = self.secrets.iter().fold(text, |text, (_, secret)| text.replace(secret.as_str(), "***"));
@@ -158,7 +158,7 @@ fn reason(stderr: &str) -> Option<String> {
     oob::reason_in(line.as_bytes())
 }
 
-impl Device for Agent {
+impl PowerDevice for Agent {
     /// Reads the power by the agent's action `status`. Exit code 2 means off, and the library's output must agree: a
     /// shell and Perl also end with 2 when the agent itself is broken.
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
@@ -190,7 +190,7 @@ impl Device for Agent {
         if ended.end != End::Exited(0) {
             return Err(self.failed("monitor", &ended));
         }
-        Ok(vec![HealthItem("device answers".to_owned(), Health::Ok)])
+        Ok(vec![HealthItem("device answers".to_owned(), OobHealth::Ok)])
     }
 }
 

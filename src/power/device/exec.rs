@@ -4,14 +4,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::core::config::ExecDevice;
-use crate::core::ganeti::oob::{Command, HealthItem};
+use crate::core::ganeti::oob::{HealthItem, OobCommand};
 use crate::core::node::NodeName;
 use crate::core::paths::OOB_PROGRAM;
 use crate::core::power::Power;
 use crate::sys::clock::Deadline;
 use crate::sys::oob_program::{OobError, OobProgram};
 
-use super::{Device, DeviceError, Reading};
+use super::{DeviceError, PowerDevice, Reading};
 
 pub(super) struct Exec {
     program: OobProgram,
@@ -44,7 +44,7 @@ impl From<OobError> for DeviceError {
     }
 }
 
-impl Device for Exec {
+impl PowerDevice for Exec {
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
         let status = self.program.status(&self.node, deadline)?;
         let detail = match (status.power, status.grade) {
@@ -56,7 +56,7 @@ impl Device for Exec {
     }
 
     fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
-        Ok(self.program.act(Command::to(to), &self.node, deadline)?)
+        Ok(self.program.act(OobCommand::to(to), &self.node, deadline)?)
     }
 
     fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {

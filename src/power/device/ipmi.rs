@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::core::config::{Config, IpmiDevice, Privilege as ConfiguredPrivilege};
-use crate::core::ganeti::oob::{Health, HealthItem};
+use crate::core::ganeti::oob::{HealthItem, OobHealth};
 use crate::core::grade::Grade;
 use crate::core::power::Power;
 use crate::sys::clock::Deadline;
@@ -13,7 +13,7 @@ use crate::sys::trusted_file::read_secret;
 use ipmi_lan::{ChassisControl, ChassisStatus, CipherSuite, Error, Privilege, Secret, SelfTest, Session, Target};
 
 use super::login_backoff::LoginBackoff;
-use super::{Device, DeviceError, Reading, Retry, sensors, take_lock};
+use super::{DeviceError, PowerDevice, Reading, Retry, sensors, take_lock};
 
 /// The most that reading all sensors may take.
 const SENSORS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -127,7 +127,7 @@ impl Bmc {
     }
 }
 
-impl Device for Bmc {
+impl PowerDevice for Bmc {
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
         let (status, suite) = self.ask(deadline, |session| Ok((session.chassis_status()?, session.cipher_suite())))?;
         let power = Power::from(status.power_on);
@@ -158,10 +158,10 @@ impl Device for Bmc {
         items.push(self_test_item(self.ask(deadline, Session::self_test)));
         items.push(match self.ask(deadline, Session::sel_info) {
             Ok(sel) if sel.overflow => {
-                HealthItem(format!("event log ({} entries, overflowed)", sel.entries), Health::Warning)
+                HealthItem(format!("event log ({} entries, overflowed)", sel.entries), OobHealth::Warning)
             }
-            Ok(sel) => HealthItem(format!("event log ({} entries)", sel.entries), Health::Ok),
-            Err(_) => HealthItem("event log".to_owned(), Health::Unknown),
+            Ok(sel) => HealthItem(format!("event log ({} entries)", sel.entries), OobHealth::Ok),
+            Err(_) => HealthItem("event log".to_owned(), OobHealth::Unknown),
         });
         // This process holds the BMC's lock meanwhile, and a fencing must not wait long for it.
         let until = deadline.at_most(SENSORS_TIMEOUT);
@@ -169,7 +169,7 @@ impl Device for Bmc {
             session.set_deadline(until.instant());
             Ok(sensors::read(session, until))
         });
-        items.extend(sensors.unwrap_or_else(|_| vec![HealthItem("sensors".to_owned(), Health::Unknown)]));
+        items.extend(sensors.unwrap_or_else(|_| vec![HealthItem("sensors".to_owned(), OobHealth::Unknown)]));
         Ok(items)
     }
 
@@ -221,25 +221,26 @@ fn bmc_key(text: &str) -> Option<Vec<u8>> {
 
 /// Returns the faults of a Get Chassis Status response (IPMI 2.0 section 28.2).
 fn chassis_items(status: &ChassisStatus) -> Vec<HealthItem> {
-    let item = |name: &str, fault: bool, bad: Health| HealthItem(name.to_owned(), if fault { bad } else { Health::Ok });
+    let item =
+        |name: &str, fault: bool, bad: OobHealth| HealthItem(name.to_owned(), if fault { bad } else { OobHealth::Ok });
     vec![
-        item("power overload", status.power_overload, Health::Critical),
-        item("main power fault", status.power_fault, Health::Critical),
-        item("power control fault", status.power_control_fault, Health::Critical),
-        item("interlock", status.interlock, Health::Critical),
-        item("drive fault", status.drive_fault, Health::Critical),
-        item("cooling or fan fault", status.cooling_fault, Health::Critical),
-        item("chassis intrusion", status.intrusion, Health::Warning),
+        item("power overload", status.power_overload, OobHealth::Critical),
+        item("main power fault", status.power_fault, OobHealth::Critical),
+        item("power control fault", status.power_control_fault, OobHealth::Critical),
+        item("interlock", status.interlock, OobHealth::Critical),
+        item("drive fault", status.drive_fault, OobHealth::Critical),
+        item("cooling or fan fault", status.cooling_fault, OobHealth::Critical),
+        item("chassis intrusion", status.intrusion, OobHealth::Warning),
     ]
 }
 
 fn self_test_item(result: Result<SelfTest, DeviceError>) -> HealthItem {
     let name = "BMC self test".to_owned();
     match result {
-        Ok(SelfTest::Passed) => HealthItem(name, Health::Ok),
-        Ok(SelfTest::Failed(failures)) => HealthItem(format!("{name}: {failures:?}"), Health::Warning),
-        Ok(SelfTest::Fatal(_)) => HealthItem(name, Health::Critical),
-        _ => HealthItem(name, Health::Unknown),
+        Ok(SelfTest::Passed) => HealthItem(name, OobHealth::Ok),
+        Ok(SelfTest::Failed(failures)) => HealthItem(format!("{name}: {failures:?}"), OobHealth::Warning),
+        Ok(SelfTest::Fatal(_)) => HealthItem(name, OobHealth::Critical),
+        _ => HealthItem(name, OobHealth::Unknown),
     }
 }
 

@@ -107,7 +107,7 @@ pub fn observed(reading: &Result<Reading, DeviceError>) -> Observed {
 }
 
 /// A device that switches one host.
-pub trait Device {
+pub trait PowerDevice {
     /// Reads the power state once.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ pub struct Named {
     /// The device's name in the configuration.
     pub name: String,
     /// The device itself, opened for one host.
-    pub device: Box<dyn Device>,
+    pub device: Box<dyn PowerDevice>,
 }
 
 /// The purpose for which devices are opened.
@@ -164,7 +164,7 @@ pub enum Use {
 }
 
 /// Opens the driver `shun` for a node. It asks the other nodes, which this layer cannot reach.
-pub type OpenShun = fn(&NodeName, &Config, Use) -> Box<dyn Device>;
+pub type OpenShun = fn(&NodeName, &Config, Use) -> Box<dyn PowerDevice>;
 
 /// Makes the devices of a level ready for `node`. Sends nothing yet. A device that cannot be used is in the result and
 /// fails when it is asked: the other devices of its level are asked all the same.
@@ -174,7 +174,7 @@ pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: Use, shu
 
 /// Makes one device ready for `node`, as [`open`] does.
 pub fn open_one(configured: &Configured, node: &NodeName, config: &Config, to: Use, shun: OpenShun) -> Named {
-    let device: Result<Box<dyn Device>, DeviceError> = match &configured.driver {
+    let device: Result<Box<dyn PowerDevice>, DeviceError> = match &configured.driver {
         Driver::Ipmi(bmc) => ipmi::Bmc::new(bmc, config).map(|device| Box::new(device) as _),
         Driver::Agent(agent) => agent::Agent::new(&configured.name, agent, config).map(|device| Box::new(device) as _),
         Driver::Exec(exec) => exec::Exec::new(exec, node).map(|device| Box::new(device) as _),
@@ -186,7 +186,7 @@ pub fn open_one(configured: &Configured, node: &NodeName, config: &Config, to: U
 /// A device that could not be made ready, with the reason.
 struct Unusable(DeviceError);
 
-impl Device for Unusable {
+impl PowerDevice for Unusable {
     fn read(&mut self, _deadline: Deadline) -> Result<Reading, DeviceError> {
         Err(self.0.clone())
     }

@@ -1,6 +1,6 @@
 //! Reads a BMC's threshold sensors for `health`: as many as the deadline allows; the rest is `UNKNOWN`.
 
-use crate::core::ganeti::oob::{Health, HealthItem};
+use crate::core::ganeti::oob::{HealthItem, OobHealth};
 use crate::sys::clock::Deadline;
 use ipmi_lan::command::{GetSensorRecord, GetSensorRecordPart, ReserveSensorRecords, SensorRecord};
 use ipmi_lan::ipmi_rs::sensor_event::{GetSensorReading, ThresholdReading, ThresholdStatus};
@@ -47,13 +47,13 @@ pub(super) fn read(session: &mut Session, deadline: Deadline) -> Vec<HealthItem>
                 Ok(reading) => grade(&ThresholdReading::from(&reading)),
                 // CBh: the part with the sensor is absent (an empty slot).
                 Err(Error::Completion { code: 0xCB, .. }) => continue,
-                Err(_) => Health::Unknown,
+                Err(_) => OobHealth::Unknown,
             };
             let name = if sensor.name.is_empty() { "without a name" } else { &sensor.name };
             items.push(HealthItem(format!("sensor {name}"), health));
         }
     }
-    items.push(HealthItem("sensors not read".to_owned(), Health::Unknown));
+    items.push(HealthItem("sensors not read".to_owned(), OobHealth::Unknown));
     items
 }
 
@@ -87,8 +87,10 @@ fn record(session: &mut Session, id: RecordId, in_parts: &mut bool) -> Result<Se
 
 /// Returns the health of a reading. A sensor that is switched off or not available (usual while the host is off) is
 /// `UNKNOWN`.
-fn grade(reading: &ThresholdReading) -> Health {
-    let Some(status) = reading.threshold_status.filter(|_| !reading.scanning_disabled) else { return Health::Unknown };
+fn grade(reading: &ThresholdReading) -> OobHealth {
+    let Some(status) = reading.threshold_status.filter(|_| !reading.scanning_disabled) else {
+        return OobHealth::Unknown;
+    };
     let ThresholdStatus {
         at_or_above_non_recoverable,
         at_or_above_upper_critical,
@@ -102,7 +104,7 @@ fn grade(reading: &ThresholdReading) -> Health {
         || at_or_below_lower_non_recoverable
         || at_or_below_lower_critical
     {
-        return Health::Critical;
+        return OobHealth::Critical;
     }
-    if at_or_above_upper_non_critical || at_or_below_lower_non_critical { Health::Warning } else { Health::Ok }
+    if at_or_above_upper_non_critical || at_or_below_lower_non_critical { OobHealth::Warning } else { OobHealth::Ok }
 }

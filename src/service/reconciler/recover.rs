@@ -24,7 +24,7 @@ use crate::core::recovery::drbd::sightings;
 use crate::core::recovery::freshness::DrbdSightings;
 use crate::core::recovery::instance::InstanceName;
 use crate::core::recovery::memory::RecoveryMemory;
-use crate::core::recovery::opcodes::{Form, StartJob, jobs};
+use crate::core::recovery::opcodes::{StartForm, StartJob, jobs};
 use crate::core::recovery::plan::{RecoveryPlan, Start};
 use crate::core::recovery::start_node::StartNode;
 use crate::core::recovery::state::RecoverySettings;
@@ -199,7 +199,7 @@ impl Reconciler {
         let plan = collected.plan(&self.recovery_settings(), deadline);
         remembered.breaker = plan.breaker.clone();
         let own = collected.input.nodes.iter().find(|node| node.name == state.here);
-        let form = Form::of(own.is_some_and(|node| node.running.complete().is_some()), self.guard_can_run());
+        let form = StartForm::of(own.is_some_and(|node| node.running.complete().is_some()), self.guard_can_run());
         let starts = jobs(&plan.starts, form, &collected.records, wall_nanos());
         for job in &starts {
             remembered.hand_over(job.start, at);

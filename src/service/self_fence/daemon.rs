@@ -17,7 +17,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::before_reset::{log_everywhere, stop_instances};
 use super::error::SelfFenceError;
 use super::rounds::Rounds;
-use super::state::{Phase, Status, desired, forget_promise, last_status, left_armed};
+use super::state::{Phase, SelfFenceStatus, desired, forget_promise, last_status, left_armed};
 use super::{host, measured};
 use crate::core::config::{Config, SelfFenceConfig};
 use crate::core::node::NodeName;
@@ -118,7 +118,7 @@ impl Daemon {
         let mut lease = Lease::new(lease_times, named.clone());
         // A lease that was granted to an earlier process still counts, by the same candidates. It is not extended by
         // that.
-        if let Some((granted_at, in_force)) = before.as_ref().and_then(Status::granted) {
+        if let Some((granted_at, in_force)) = before.as_ref().and_then(SelfFenceStatus::granted) {
             lease = Lease::restored(lease_times, in_force, granted_at);
         }
         // A report that cannot be read may be that of an armed watchdog.

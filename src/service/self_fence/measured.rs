@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use super::error::MeasureError;
 use crate::core::shun::expiry::Measured;
-use crate::core::shun::measurement::{Began, OVER, Outcome, Reader, outcome};
+use crate::core::shun::measurement::{Began, MeasurementOutcome, OVER, Reader, outcome};
 use crate::sys::clock::now;
 use crate::sys::watchdog::Watchdog;
 use crate::sys::{identity, state_file};
@@ -88,7 +88,7 @@ pub fn run(watchdog: &mut dyn Watchdog, state: &Path, limit: Duration) -> io::Re
 /// # Errors
 /// [`MeasureError::Notes`] if the notes prove nothing: they stay on the disk. [`MeasureError::Unreadable`] or
 /// [`MeasureError::NotKept`] if the file system fails.
-pub fn conclude(state: &Path) -> Result<Option<Outcome>, MeasureError> {
+pub fn conclude(state: &Path) -> Result<Option<MeasurementOutcome>, MeasureError> {
     let path = notes_file(state);
     let notes = match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -98,7 +98,7 @@ pub fn conclude(state: &Path) -> Result<Option<Outcome>, MeasureError> {
     let reader =
         Reader { boot_id: &identity::incarnation(), began_wall_ms: now.wall_ms.saturating_sub(now.boottime_ms) };
     let outcome = outcome(&notes, reader)?;
-    if let Outcome::Reset(measured) = &outcome {
+    if let MeasurementOutcome::Reset(measured) = &outcome {
         let kept = state_file::write(&file(state), measured).and_then(|()| fs::remove_file(&path));
         kept.map_err(|error| MeasureError::NotKept { path: file(state), error })?;
     }
@@ -140,15 +140,15 @@ mod tests {
         let state = dir.path().join("state");
         assert_eq!(conclude(&state).unwrap(), None);
         run(&mut Lame, &state, Duration::from_millis(150)).unwrap();
-        assert!(matches!(conclude(&state), Ok(Some(Outcome::NoReset { .. }))));
+        assert!(matches!(conclude(&state), Ok(Some(MeasurementOutcome::NoReset { .. }))));
         assert_eq!(read(&state), None);
         // These are the notes that a boot leaves that was reset.
         let notes = fs::read_to_string(notes_file(&state)).unwrap();
         let cut = notes.trim_end_matches("over\n").to_owned();
         fs::write(notes_file(&state), &cut).unwrap();
-        assert_eq!(conclude(&state).unwrap(), Some(Outcome::Runs), "the boot that is measured");
+        assert_eq!(conclude(&state).unwrap(), Some(MeasurementOutcome::Runs), "the boot that is measured");
         fs::write(notes_file(&state), cut.replace(&identity::incarnation(), "another")).unwrap();
-        let Ok(Some(Outcome::Reset(measured))) = conclude(&state) else { panic!("{cut}") };
+        let Ok(Some(MeasurementOutcome::Reset(measured))) = conclude(&state) else { panic!("{cut}") };
         assert!(measured.reset_within_ms > measured.ran_ms && measured.ran_ms >= 100, "{measured:?}");
         assert_eq!(read(&state), Some(measured));
         assert_eq!(conclude(&state).unwrap(), None);

@@ -69,7 +69,7 @@ fn uptime() -> Duration {
 /// counts as armed.
 #[must_use]
 pub fn boot(state: &Path, run: &Path) -> Boot {
-    let holds = |status: Status| matches!(status.phase, Phase::Armed | Phase::Disarming | Phase::Lost);
+    let holds = |status: SelfFenceStatus| matches!(status.phase, Phase::Armed | Phase::Disarming | Phase::Lost);
     Boot {
         is_armed: current_status(run).is_some_and(holds),
         is_wanted: desired(state).map_or(true, |wanted| wanted.armed),
@@ -98,7 +98,7 @@ pub enum Phase {
 
 /// The report of self-fencing about itself, refreshed each second.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Status {
+pub struct SelfFenceStatus {
     /// When it was written, in milliseconds of the clock since boot.
     pub at_boottime_ms: u64,
     /// The boot to which that clock belongs.
@@ -143,7 +143,7 @@ pub fn status_file(run: &Path) -> PathBuf {
     run.join("self-fence-status.json")
 }
 
-impl Status {
+impl SelfFenceStatus {
     /// Returns when the lease was granted last, and the candidates whose majority counted.
     #[must_use]
     pub fn granted(&self) -> Option<(Duration, BTreeSet<IpAddr>)> {
@@ -155,8 +155,8 @@ impl Status {
 /// Reads the last report of self-fencing in this boot, of any age. The next process continues from it in each phase, as
 /// other nodes may rely on self-fencing in each.
 #[must_use]
-pub fn last_status(run: &Path) -> Option<Status> {
-    let status: Status = state_file::read(&status_file(run)).ok().flatten()?;
+pub fn last_status(run: &Path) -> Option<SelfFenceStatus> {
+    let status: SelfFenceStatus = state_file::read(&status_file(run)).ok().flatten()?;
     (status.boot_id == identity::incarnation() && status.at_boottime_ms <= now().boottime_ms).then_some(status)
 }
 
@@ -180,7 +180,7 @@ pub fn left_armed(run: &Path) -> io::Result<bool> {
 /// Returns why the report of self-fencing cannot be read, if there is one that this version does not understand.
 #[must_use]
 pub fn unreadable(run: &Path) -> Option<io::Error> {
-    state_file::read::<Status>(&status_file(run)).err()
+    state_file::read::<SelfFenceStatus>(&status_file(run)).err()
 }
 
 /// The largest age of a report of the running daemon, in milliseconds.
@@ -188,7 +188,7 @@ const FRESH_MS: u64 = 5_000;
 
 /// Reads the present report of self-fencing; `None` if it does not run.
 #[must_use]
-pub fn current_status(run: &Path) -> Option<Status> {
+pub fn current_status(run: &Path) -> Option<SelfFenceStatus> {
     let status = last_status(run)?;
     (now().boottime_ms.saturating_sub(status.at_boottime_ms) <= FRESH_MS).then_some(status)
 }

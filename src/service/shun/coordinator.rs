@@ -25,7 +25,7 @@ use crate::sys::clock::{Deadline, now};
 use crate::sys::identity;
 
 use crate::sys::ganeti::network;
-use crate::sys::ganeti::peer_channel::{Answers, PeerChannel, PeerError};
+use crate::sys::ganeti::peer_channel::{PeerAnswers, PeerChannel, PeerError};
 
 /// The most attempts with a higher epoch, while other nodes have a later one.
 const AHEAD: usize = 3;
@@ -272,7 +272,7 @@ impl<'a> ShunCoordinator<'a> {
     }
 
     /// Returns the state of every other node towards the target, by the answers.
-    fn peers(&self, network: &ClusterNetwork, answers: &Answers) -> Vec<Peer> {
+    fn peers(&self, network: &ClusterNetwork, answers: &PeerAnswers) -> Vec<Peer> {
         let shunned_by = |node: &NodeName| -> BTreeSet<NodeName> {
             let shuns = |(from, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
                 answer.as_ref().is_ok_and(|report| report.shunned.contains_key(node)).then(|| from.clone())
@@ -300,7 +300,7 @@ impl<'a> ShunCoordinator<'a> {
         network: &ClusterNetwork,
         (name, member): (&NodeName, &NodeAddresses),
         answer: Result<&'b PeerReport, &'b str>,
-        answers: &Answers,
+        answers: &PeerAnswers,
         shun_list: &'b ShunList,
     ) -> PeerFacts<'b> {
         let answer = answer.map(|report| Answer {
@@ -325,7 +325,7 @@ impl<'a> ShunCoordinator<'a> {
 
     /// Returns all that any node has of the target's self-fencing, after a round that took `took` ms. Statements from
     /// its beginning are older by that time at its end.
-    fn kept_reports(&self, answers: &Answers, took: u64) -> KeptReports {
+    fn kept_reports(&self, answers: &PeerAnswers, took: u64) -> KeptReports {
         let stored = peer_reports::peers(&self.config.state);
         let own = stored.get(&self.target);
         let reports = || answers.values().flatten();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::evidence::Evidence;
-use crate::core::ganeti::oob::{Health, HealthItem};
+use crate::core::ganeti::oob::{HealthItem, OobHealth};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
@@ -17,7 +17,7 @@ use crate::sys::ganeti::files;
 use crate::sys::identity;
 
 use super::readmit;
-use crate::power::device::{Device, DeviceError, Reading, Rehearsed, Use};
+use crate::power::device::{DeviceError, PowerDevice, Reading, Rehearsed, Use};
 use crate::service::shun::coordinator::{ShunCoordinator, remembered};
 use crate::service::shun::round_result::RoundResult;
 
@@ -31,7 +31,7 @@ struct Shun {
 
 /// Opens the driver for `node`: an [`crate::power::device::OpenShun`].
 #[must_use]
-pub fn open(node: &NodeName, config: &Config, to: Use) -> Box<dyn Device> {
+pub fn open(node: &NodeName, config: &Config, to: Use) -> Box<dyn PowerDevice> {
     Box::new(Shun { config: config.clone(), node: node.clone(), data_dir: PathBuf::from(files::DATA_DIR), to })
 }
 
@@ -63,7 +63,7 @@ impl Shun {
     }
 }
 
-impl Device for Shun {
+impl PowerDevice for Shun {
     /// Reads the state of the target.
     ///
     /// "On" comes from this host's own shun list alone. No node is asked, as a host that is not a candidate, or has no
@@ -146,7 +146,7 @@ impl Device for Shun {
         let stored = crate::service::shun::peer_reports::peers(&self.config.state);
         let self_fence =
             stored.get(coordinator.target()).and_then(crate::service::shun::peer_reports::self_fence_report);
-        let health = if self_fence.is_some() { Health::Ok } else { Health::Unknown };
+        let health = if self_fence.is_some() { OobHealth::Ok } else { OobHealth::Unknown };
         Ok(vec![HealthItem("self-fencing".to_owned(), health)])
     }
 }

@@ -18,7 +18,7 @@ use super::{drbd_seen, receipts};
 
 /// The reason why a request of another node has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum AnswerError {
+pub enum PeerRequestError {
     /// stdin cannot be read.
     #[error("cannot read stdin: {0}")]
     Stdin(io::Error),
@@ -62,33 +62,33 @@ pub enum AnswerError {
 /// name of another. A request on stdin came with a root login, which can do anything on this host.
 ///
 /// # Errors
-/// [`AnswerError`] if the request cannot be read or parsed, cannot be applied, or its answer is longer than the maximum.
+/// [`PeerRequestError`] if the request cannot be read or parsed, cannot be applied, or its answer is longer than the maximum.
 pub fn answer(
     config: &Config,
     path: &Path,
     data_dir: &Path,
     text: &str,
     deadline: Deadline,
-) -> Result<PeerReport, AnswerError> {
+) -> Result<PeerReport, PeerRequestError> {
     let (text, by) = if text == "-" { (read_stdin()?, Channel::Root) } else { (text.to_owned(), Channel::Noded) };
-    let question: PeerRequest = serde_json::from_str(&text).map_err(AnswerError::Parse)?;
-    let applier = ShunApplier::new(config, data_dir).map_err(AnswerError::Host)?;
+    let question: PeerRequest = serde_json::from_str(&text).map_err(PeerRequestError::Parse)?;
+    let applier = ShunApplier::new(config, data_dir).map_err(PeerRequestError::Host)?;
     let applied = applier.obey(&question, by, deadline);
-    let report = applied.map_err(|error| AnswerError::Shun { here: applier.here().clone(), error })?;
+    let report = applied.map_err(|error| PeerRequestError::Shun { here: applier.here().clone(), error })?;
     let receipts = receipts::of_here(config, data_dir, &question.receipts);
     let drbd = if question.drbd { drbd_seen::ages(&config.state) } else { BTreeMap::new() };
     let report = PeerReport { receipts, drbd, program: Some(identity::program(path)), ..report };
     // The sender reads no more than that, through both channels.
-    let length = serde_json::to_string(&report).map_err(AnswerError::Json)?.len();
+    let length = serde_json::to_string(&report).map_err(PeerRequestError::Json)?.len();
     if length > ANSWER_LIMIT {
-        return Err(AnswerError::TooLong { here: applier.here().clone(), length });
+        return Err(PeerRequestError::TooLong { here: applier.here().clone(), length });
     }
     Ok(report)
 }
 
-fn read_stdin() -> Result<String, AnswerError> {
+fn read_stdin() -> Result<String, PeerRequestError> {
     let mut text = String::new();
     let most = u64::try_from(LIMIT).unwrap_or(u64::MAX);
-    stdin().lock().take(most + 1).read_to_string(&mut text).map_err(AnswerError::Stdin)?;
-    if text.len() > LIMIT { Err(AnswerError::RequestTooLong) } else { Ok(text) }
+    stdin().lock().take(most + 1).read_to_string(&mut text).map_err(PeerRequestError::Stdin)?;
+    if text.len() > LIMIT { Err(PeerRequestError::RequestTooLong) } else { Ok(text) }
 }

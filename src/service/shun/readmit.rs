@@ -18,7 +18,7 @@ use crate::sys::nft::shun_table;
 
 use super::coordinator::ShunCoordinator;
 use super::order_error::{ManualOrderError, OrderError};
-use crate::sys::ganeti::peer_channel::{Answers, PeerError};
+use crate::sys::ganeti::peer_channel::{PeerAnswers, PeerError};
 
 /// The time in s for which this host's rules let its own request to the node pass.
 const HOLE: u64 = 5;
@@ -28,7 +28,7 @@ pub enum Readmitted {
     /// The node was not shunned. If it was shunned earlier, enough candidates have its readmission.
     Unchanged,
     /// The nodes that answered have readmitted it.
-    Done(Answers),
+    Done(PeerAnswers),
 }
 
 /// The readmission of a node; as text, the result line for the administrator.
@@ -133,7 +133,7 @@ fn known_to_enough(
     coordinator: &ShunCoordinator<'_>,
     entry: ShunEntry,
     deadline: Deadline,
-) -> Result<Answers, OrderError> {
+) -> Result<PeerAnswers, OrderError> {
     let epoch = entry.epoch;
     let seen = coordinator.send(entry, deadline)?;
     seen.is_known_to_enough(coordinator.target(), epoch).map_err(OrderError::TooFew)?;

@@ -10,12 +10,12 @@ use crate::core::shun::last_state::KeptReports;
 use crate::core::shun::list::Epoch;
 use crate::core::shun::memory::{self, MemoryError};
 use crate::core::shun::messages::PeerReport;
-use crate::sys::ganeti::peer_channel::{Answers, PeerError};
+use crate::sys::ganeti::peer_channel::{PeerAnswers, PeerError};
 
 /// The answers of one round, and what they prove of the target.
 pub struct RoundResult {
     /// The answer of each node.
-    pub answers: Answers,
+    pub answers: PeerAnswers,
     /// The epoch that the round checked.
     pub epoch: Epoch,
     /// The round, if every node shuns the target; otherwise the nodes that do not, each with the reason.
@@ -66,7 +66,7 @@ impl RoundResult {
 }
 
 /// Returns the epoch that each answering node has for `node`.
-pub(super) fn answered(network: &ClusterNetwork, answers: &Answers, node: &NodeName) -> Vec<(IpAddr, Epoch)> {
+pub(super) fn answered(network: &ClusterNetwork, answers: &PeerAnswers, node: &NodeName) -> Vec<(IpAddr, Epoch)> {
     let one = |(name, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
         Some((network.members.get(name)?.primary, answer.as_ref().ok()?.shun_list.epoch(node)))
     };
@@ -81,7 +81,7 @@ pub(super) fn electorate(network: &ClusterNetwork, node: &NodeName) -> BTreeSet<
 }
 
 /// Returns the greatest serial number of Ganeti's configuration that a master candidate has.
-pub(super) fn newest_serial(network: &ClusterNetwork, answers: &Answers) -> Option<u64> {
+pub(super) fn newest_serial(network: &ClusterNetwork, answers: &PeerAnswers) -> Option<u64> {
     let is_candidate = |node: &NodeName| network.members.get(node).is_some_and(|member| member.candidate);
     let of = |(node, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
         answer.as_ref().ok().filter(|_| is_candidate(node))?.serial

@@ -68,7 +68,7 @@ pub enum End {
 
 /// The result of a program that has ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct ProgramResult {
     /// How the program ended.
     pub end: End,
     /// The stdout of the program, up to the limit.
@@ -87,12 +87,12 @@ impl ChildProcess<'_> {
     /// # Errors
     /// The error of the kernel if the program cannot be started, or its end cannot be observed. A program that fails is
     /// not an error.
-    pub fn run(&self) -> io::Result<Ended> {
+    pub fn run(&self) -> io::Result<ProgramResult> {
         let begun = Instant::now();
         // Without time nothing is started: a program that is quick would answer, and a slow one would be killed in its work.
         if self.deadline.passed() {
             let (stdout, stderr) = (Vec::new(), Vec::new());
-            return Ok(Ended { end: End::TimedOut, flooded: false, stdout, stderr, took: begun.elapsed() });
+            return Ok(ProgramResult { end: End::TimedOut, flooded: false, stdout, stderr, took: begun.elapsed() });
         }
         let (child, guard) = self.start()?;
         let mut child = Group(child);
@@ -138,7 +138,13 @@ impl ChildProcess<'_> {
         if let Some(guard) = guard {
             guard.dismiss();
         }
-        Ok(Ended { end, flooded: stdout.flooded, stdout: stdout.kept, stderr: stderr.kept, took: begun.elapsed() })
+        Ok(ProgramResult {
+            end,
+            flooded: stdout.flooded,
+            stdout: stdout.kept,
+            stderr: stderr.kept,
+            took: begun.elapsed(),
+        })
     }
 
     fn start(&self) -> io::Result<(Child, Option<Guard>)> {

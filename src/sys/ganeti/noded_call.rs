@@ -24,7 +24,7 @@ const ANSWERS: usize = 64 * 1024 * 1024;
 
 /// One call to the noded of one node.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct NodedCall {
     /// The address of the node.
     pub address: IpAddr,
     /// The arguments of the procedure.
@@ -80,15 +80,14 @@ enum Source {
 pub fn call_all(
     data_dir: &Path,
     procedure: &str,
-    calls: &BTreeMap<NodeName, Call>,
+    calls: &BTreeMap<NodeName, NodedCall>,
     deadline: Deadline,
 ) -> BTreeMap<NodeName, Result<Value, CallError>> {
     if calls.is_empty() {
         return BTreeMap::new();
     }
     let timeout = deadline.left();
-    let entry =
-        |(node, call): (&NodeName, &Call)| json!({"node": node, "address": call.address, "arguments": call.arguments});
+    let entry = |(node, call): (&NodeName, &NodedCall)| json!({"node": node, "address": call.address, "arguments": call.arguments});
     let request = json!({
         "certificate": data_dir.join("client.pem"), "ca": data_dir.join("server.pem"), "port": NODED_PORT,
         "procedure": procedure, "connect_timeout_ms": millis(CONNECT_TIMEOUT.min(timeout)), "timeout_ms": millis(timeout),

@@ -14,7 +14,7 @@ use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, PeerReport, PeerRequest};
 use crate::sys::clock::Deadline;
 use crate::sys::command::run_up_to;
-use crate::sys::ganeti::noded_call::{Call, CallError, call_all, oob_program};
+use crate::sys::ganeti::noded_call::{CallError, NodedCall, call_all, oob_program};
 use crate::sys::ganeti::ssconf::Ssconf;
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 const SSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The answer of each node, or the reason why it is unknown.
-pub type Answers = BTreeMap<NodeName, Result<PeerReport, PeerError>>;
+pub type PeerAnswers = BTreeMap<NodeName, Result<PeerReport, PeerError>>;
 
 /// The reason why a node has no answer that counts. Each text follows the node's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,7 +124,7 @@ impl PeerChannel {
     /// Sends the request to all of `peers`, and returns when each has answered or the deadline is over. The result has
     /// only what its node is believed about.
     #[must_use]
-    pub fn ask(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &PeerRequest, deadline: Deadline) -> Answers {
+    pub fn ask(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &PeerRequest, deadline: Deadline) -> PeerAnswers {
         let believed = |(node, answer): (NodeName, Result<PeerReport, PeerError>)| {
             let answer = answer.and_then(|report| self.believed(&node, question, report));
             (node, answer)
@@ -136,7 +136,7 @@ impl PeerChannel {
                 return peers.keys().map(|node| (node.clone(), Err(error.clone()))).collect();
             }
         };
-        let mut answers = Answers::new();
+        let mut answers = PeerAnswers::new();
         let mut left = peers.clone();
         for part in &parts {
             answers.extend(self.ask_all(&left, part, deadline).into_iter().map(believed));
@@ -145,8 +145,8 @@ impl PeerChannel {
         answers
     }
 
-    fn ask_all(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &PeerRequest, deadline: Deadline) -> Answers {
-        let mut answers: Answers = peers.keys().map(|node| (node.clone(), Err(PeerError::NoAnswer))).collect();
+    fn ask_all(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &PeerRequest, deadline: Deadline) -> PeerAnswers {
+        let mut answers: PeerAnswers = peers.keys().map(|node| (node.clone(), Err(PeerError::NoAnswer))).collect();
         if peers.is_empty() {
             return answers;
         }
@@ -174,12 +174,12 @@ impl PeerChannel {
         answers
     }
 
-    fn by_noded(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> Answers {
+    fn by_noded(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> PeerAnswers {
         let own = oob_program();
         let seconds = deadline.left().as_secs().max(1);
         let call = |(node, address): (&NodeName, &IpAddr)| {
             let arguments = json!([own, COMMAND, question, seconds]);
-            (node.clone(), Call { address: *address, arguments })
+            (node.clone(), NodedCall { address: *address, arguments })
         };
         let calls = peers.iter().map(call).collect();
         call_all(&self.data_dir, "run_oob", &calls, deadline)
@@ -189,9 +189,9 @@ impl PeerChannel {
     }
 
     /// Sends the request by SSH, on stdin, as the remote end is a shell.
-    fn by_ssh(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> Answers {
+    fn by_ssh(&self, peers: &BTreeMap<NodeName, IpAddr>, question: &str, deadline: Deadline) -> PeerAnswers {
         let own = oob_program();
-        let Some(own) = own.to_str().filter(|path| is_plain(path)) else { return Answers::new() };
+        let Some(own) = own.to_str().filter(|path| is_plain(path)) else { return PeerAnswers::new() };
         let command = [own, COMMAND, "-"];
         let options = super::ssh_options::options(&self.data_dir, &self.cluster);
         // A node without a port in that file is asked at ssh's own default port.

@@ -23,7 +23,7 @@ fn node() -> NodeName {
     NodeName::new("n1.lab").unwrap()
 }
 
-fn status(body: &str, limit_ms: u64) -> Result<Status, OobError> {
+fn status(body: &str, limit_ms: u64) -> Result<OobStatus, OobError> {
     let script = script(body);
     let deadline = Deadline::after(Duration::from_millis(limit_ms));
     OobProgram::find(&script.path).unwrap().status(&node(), deadline)
@@ -38,7 +38,7 @@ fn it_is_called_as_ganeti_calls_it() {
     );
     let program = OobProgram::find(&script.path).unwrap();
     let status = program.status(&node(), Deadline::after(Duration::from_secs(10))).unwrap();
-    assert_eq!(status, Status { power: Power::On, grade: None });
+    assert_eq!(status, OobStatus { power: Power::On, grade: None });
 }
 
 /// In other software, a wrong word, a crash, silence and a rejection were each read as "off".
@@ -102,7 +102,7 @@ fn output_of_a_command_that_acts_is_an_error() {
     let script = script("echo done");
     let program = OobProgram::find(&script.path).unwrap();
     let deadline = Deadline::after(Duration::from_secs(10));
-    let error = program.act(Command::PowerOff, &node(), deadline).unwrap_err();
+    let error = program.act(OobCommand::PowerOff, &node(), deadline).unwrap_err();
     assert!(error.to_string().contains("where the contract allows nothing"), "{error}");
 }
 

@@ -73,7 +73,7 @@ impl CibError {
 
 /// The reason why a change was not made, or is not proven.
 #[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
+pub enum CibChangeError {
     /// Pacemaker's tool ended with an error, or not in time.
     #[error(transparent)]
     Tool(#[from] ProgramError),
@@ -124,8 +124,8 @@ fn text(path: &Path) -> Result<String, CibError> {
 /// Pauses reconciliation in the whole cluster. Returns when the file on this host contains the pause.
 ///
 /// # Errors
-/// [`ChangeError`] if `crm_attribute` fails, or the file does not contain the pause at the deadline.
-pub fn set_pause(path: &Path, pause: &Pause, deadline: Deadline) -> Result<(), ChangeError> {
+/// [`CibChangeError`] if `crm_attribute` fails, or the file does not contain the pause at the deadline.
+pub fn set_pause(path: &Path, pause: &Pause, deadline: Deadline) -> Result<(), CibChangeError> {
     // The value is part of the option, as it may begin with a dash.
     let update = format!("--update={}", pause.to_property());
     change(&[SET, &update], deadline)?;
@@ -136,12 +136,12 @@ pub fn set_pause(path: &Path, pause: &Pause, deadline: Deadline) -> Result<(), C
 /// Deletes the pause of the cluster. Returns when the file on this host has no pause.
 ///
 /// # Errors
-/// [`ChangeError`] if `crm_attribute` fails, or the file still contains a pause at the deadline.
-pub fn delete_pause(path: &Path, deadline: Deadline) -> Result<(), ChangeError> {
+/// [`CibChangeError`] if `crm_attribute` fails, or the file still contains a pause at the deadline.
+pub fn delete_pause(path: &Path, deadline: Deadline) -> Result<(), CibChangeError> {
     change(&[SET, "--delete"], deadline)?;
     match wait_until(path, deadline.at_most(READ_BACK_TIMEOUT), |cib| cib.pause.is_none()) {
         // The pause is in another property set than ours.
-        Err(ChangeError::NotSeen(_)) => change(&["--delete"], deadline)?,
+        Err(CibChangeError::NotSeen(_)) => change(&["--delete"], deadline)?,
         seen => return seen,
     }
     wait_until(path, deadline, |cib| cib.pause.is_none())
@@ -152,12 +152,12 @@ fn change(what: &[&str], deadline: Deadline) -> Result<(), ProgramError> {
     run(Path::new("crm_attribute"), &words, &[], deadline).map(drop)
 }
 
-fn wait_until(path: &Path, deadline: Deadline, seen: impl Fn(&Cib) -> bool) -> Result<(), ChangeError> {
+fn wait_until(path: &Path, deadline: Deadline, seen: impl Fn(&Cib) -> bool) -> Result<(), CibChangeError> {
     loop {
         let cib = read(path, &BTreeSet::new())?;
         match () {
             () if seen(&cib) => return Ok(()),
-            () if deadline.passed() => return Err(ChangeError::NotSeen(path.to_owned())),
+            () if deadline.passed() => return Err(CibChangeError::NotSeen(path.to_owned())),
             () => deadline.sleep(POLL_INTERVAL),
         }
     }

@@ -14,7 +14,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The fencing action that is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fencing {
+pub enum FencingRequest {
     /// `off`: the node stays off.
     Off,
     /// `reboot`: the node is switched off and on again.
@@ -25,10 +25,15 @@ pub enum Fencing {
 ///
 /// # Errors
 /// [`ProgramError`] if the node was not fenced, or the result is unknown.
-pub fn fence(node: &PacemakerName, what: Fencing, given: Duration, deadline: Deadline) -> Result<(), ProgramError> {
+pub fn fence(
+    node: &PacemakerName,
+    what: FencingRequest,
+    given: Duration,
+    deadline: Deadline,
+) -> Result<(), ProgramError> {
     let option = match what {
-        Fencing::Off => "--fence",
-        Fencing::Reboot => "--reboot",
+        FencingRequest::Off => "--fence",
+        FencingRequest::Reboot => "--reboot",
     };
     let seconds = given.as_secs().to_string();
     run(Path::new("stonith_admin"), &[option, node.as_str(), "--timeout", &seconds], &[], deadline).map(drop)

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use gnt_ha::core::shun::lease_times::LeaseTimes;
-use gnt_ha::service::self_fence::state::{Phase, Status};
+use gnt_ha::service::self_fence::state::{Phase, SelfFenceStatus};
 use real_watchdog::archive::Archive;
 use real_watchdog::kernel::{Kernel, MODULES, kernel};
 use real_watchdog::machine;
@@ -32,7 +32,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 struct Report {
     word: String,
     up_ms: u64,
-    status: Option<Status>,
+    status: Option<SelfFenceStatus>,
 }
 
 /// The watchdog resets a node without a lease, not before its lease has ended and not after the wait time. While a

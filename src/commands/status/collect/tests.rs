@@ -7,7 +7,7 @@ fn paths(dir: &Path) -> Paths {
 }
 
 /// A host that is only a node, with what a status must not omit: (about, level).
-fn node(dir: &Path, files: &[(&str, &str)]) -> Status {
+fn node(dir: &Path, files: &[(&str, &str)]) -> ClusterStatus {
     for sub in ["data", "state/simulate"] {
         fs::create_dir_all(dir.join(sub)).unwrap();
     }
@@ -28,7 +28,7 @@ fn node(dir: &Path, files: &[(&str, &str)]) -> Status {
     collect(&paths(dir), false).unwrap()
 }
 
-fn levels(status: &Status, about: &str) -> Vec<Level> {
+fn levels(status: &ClusterStatus, about: &str) -> Vec<StatusLevel> {
     status.notes.iter().filter(|note| note.subject == about).map(|note| note.level).collect()
 }
 
@@ -49,8 +49,8 @@ fn a_node_without_the_configuration_reports_what_it_has() {
         roles,
         [(DisplayedRole::Master, false), (DisplayedRole::Regular, false), (DisplayedRole::Regular, true)]
     );
-    assert_eq!(levels(&status, "ganeti"), [Level::Ok]);
-    assert_eq!(levels(&status, "tag"), [Level::Attention]);
+    assert_eq!(levels(&status, "ganeti"), [StatusLevel::Ok]);
+    assert_eq!(levels(&status, "tag"), [StatusLevel::Attention]);
     for about in ["pause", "breaker", "simulated", "record"] {
         assert!(levels(&status, about).is_empty(), "{about}");
     }
@@ -72,9 +72,9 @@ fn what_blocks_is_reported() {
         ("state/simulate/wrong-roll", ""),
     ];
     let status = node(dir.path(), &files);
-    assert_eq!(levels(&status, "pause"), [Level::Attention]);
-    assert_eq!(levels(&status, "breaker"), [Level::Attention]);
-    assert_eq!(levels(&status, "simulated"), [Level::Attention, Level::Attention]);
+    assert_eq!(levels(&status, "pause"), [StatusLevel::Attention]);
+    assert_eq!(levels(&status, "breaker"), [StatusLevel::Attention]);
+    assert_eq!(levels(&status, "simulated"), [StatusLevel::Attention, StatusLevel::Attention]);
     let note = |about: &str| status.notes.iter().find(|note| note.subject == about).unwrap().text.clone();
     assert_eq!(note("pause"), "this host alone is paused by root: a fan (gnt-ha resume)");
     assert!(note("breaker").starts_with("the breaker is open and blocks n3.lab"), "{}", note("breaker"));
@@ -113,7 +113,7 @@ fn what_cannot_be_read_is_unknown() {
     {
         let dir = tempfile::tempdir().unwrap();
         let status = node(dir.path(), &[(file, "{")]);
-        assert_eq!(levels(&status, about), [Level::Unknown], "{file}");
-        assert_eq!(status.level, Level::Unknown);
+        assert_eq!(levels(&status, about), [StatusLevel::Unknown], "{file}");
+        assert_eq!(status.level, StatusLevel::Unknown);
     }
 }

@@ -14,7 +14,7 @@ use crate::core::survey::NodeSurvey;
 /// Returns each note with the numbers of its nodes.
 fn findings_of(scene: Scene) -> Vec<(&'static str, String, String)> {
     let number = |node: &crate::core::node::NodeName| node.short().trim_start_matches('n').to_owned();
-    let shown = |note: Note| (note.name, note.nodes.iter().map(number).collect::<String>(), note.text);
+    let shown = |note: CheckNote| (note.name, note.nodes.iter().map(number).collect::<String>(), note.text);
     notes(&scene.read()).into_iter().map(shown).collect()
 }
 
@@ -49,7 +49,7 @@ fn what_could_be_stricter_is_a_note() {
     for asked in view.devices.values_mut().take(2).flatten() {
         asked.advice = Some("one suite".into());
     }
-    let found: Vec<Note> = notes(&view).into_iter().filter(|note| note.name == "stricter-device").collect();
+    let found: Vec<CheckNote> = notes(&view).into_iter().filter(|note| note.name == "stricter-device").collect();
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].nodes.len(), found[0].text.as_str()), (2, "bmc: one suite"));
 }

@@ -57,7 +57,7 @@ fn drbd_options_are_read_where_drbd_is_in_use() {
     value["nodegroups"]["g2"] = json!({"name": "rack2", "diskparams": {"drbd": {"net-custom": "--x"}}});
     value["cluster"]["diskparams"] = json!({"drbd": {"net-custom": ""}, "plain": {"stripes": 1}});
     let options = |value: &Value| parse(value).unwrap().drbd_options().to_vec();
-    assert_eq!(options(&value), [(Owner::Group("rack2".into()), "--x".into())]);
+    assert_eq!(options(&value), [(ParametersOwner::Group("rack2".into()), "--x".into())]);
     value["cluster"]["enabled_disk_templates"] = json!(["plain"]);
     assert_eq!(options(&value), []);
 }

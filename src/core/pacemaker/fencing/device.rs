@@ -11,7 +11,7 @@ use crate::core::pacemaker::tree::Element;
 
 /// A primitive of class `stonith`, with what decides what its success proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
+pub struct FenceDevice {
     /// The id of its primitive.
     pub id: String,
     /// The type of its agent.
@@ -39,7 +39,7 @@ struct Machine {
     map: Vec<(String, Vec<String>)>,
 }
 
-impl Device {
+impl FenceDevice {
     /// Makes a device of which only these values are known.
     pub(super) fn only_known_as(id: &str, agent: &str, kind: FenceDeviceKind) -> Self {
         Self {

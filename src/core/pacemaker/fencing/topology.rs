@@ -11,7 +11,7 @@ use crate::core::pacemaker::tree::Element;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Topology {
     /// The valid levels, in the order of the document.
-    pub(super) levels: Vec<Level>,
+    pub(super) levels: Vec<FencingLevel>,
     /// The ids of levels that Pacemaker does not accept, each with the reason.
     pub(super) refused: Vec<(String, String)>,
     /// Pacemaker's names of the nodes.
@@ -21,7 +21,7 @@ pub(super) struct Topology {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Level {
+pub(super) struct FencingLevel {
     pub(super) id: String,
     pub(super) of: Target,
     pub(super) number: u32,
@@ -45,7 +45,7 @@ impl Target {
     }
 }
 
-impl Level {
+impl FencingLevel {
     /// Reads a level; the error has the id of a level that Pacemaker does not accept, and the reason.
     fn of(element: &Element) -> Result<Self, (String, String)> {
         let get = |name| element.get(name).map(str::to_owned);
@@ -81,7 +81,7 @@ impl Topology {
             }
         }
         for level in cib.all("fencing-level") {
-            match Level::of(level) {
+            match FencingLevel::of(level) {
                 Ok(level) => all.levels.push(level),
                 Err(why) => all.refused.push(why),
             }
@@ -102,14 +102,14 @@ impl Topology {
 
     /// Returns the levels of `node`, and whether there are no others. A level by name comes first; of patterns and
     /// attributes that match, any one may be used.
-    pub(super) fn levels_of(&self, node: &NodeName, all: &[NodeName]) -> (Vec<&Level>, bool) {
+    pub(super) fn levels_of(&self, node: &NodeName, all: &[NodeName]) -> (Vec<&FencingLevel>, bool) {
         if self.levels.is_empty() {
             return (Vec::new(), false);
         }
         let called = self.called(node, all);
-        let compared: Vec<(&Level, Option<bool>)> =
+        let compared: Vec<(&FencingLevel, Option<bool>)> =
             self.levels.iter().map(|level| (level, self.is_of(&level.of, node, &called, all))).collect();
-        let by_name: Vec<&Level> = compared
+        let by_name: Vec<&FencingLevel> = compared
             .iter()
             .filter(|(level, is_of)| matches!(level.of, Target::Name(_)) && *is_of == Some(true))
             .map(|(level, _)| *level)
@@ -122,7 +122,7 @@ impl Topology {
     }
 
     /// Returns whether a level may be for a node, regardless of the node's other levels.
-    pub(super) fn may_be_for(&self, level: &Level, node: &NodeName, all: &[NodeName]) -> bool {
+    pub(super) fn may_be_for(&self, level: &FencingLevel, node: &NodeName, all: &[NodeName]) -> bool {
         self.is_of(&level.of, node, &self.called(node, all), all) != Some(false)
     }
 

@@ -105,8 +105,8 @@ fn reason(input: &RecoveryInput) -> NotRecovered {
     plan.not_recovered[0].1.clone()
 }
 
-fn job(id: u64, kind: JobKind, status: JobStatus, instance: &str, to: Option<&str>) -> Job {
-    Job {
+fn job(id: u64, kind: JobKind, status: JobStatus, instance: &str, to: Option<&str>) -> InstanceJob {
+    InstanceJob {
         id,
         status,
         kind,
@@ -200,7 +200,7 @@ fn a_job_of_another_program_is_waited_for() {
     assert_eq!(reason(&state), NotRecovered::OtherJob { job: 9, operation: "OP_X".to_owned() });
     state.jobs[0].status = JobStatus::Success;
     assert_eq!(start_node_of(&state), StartNode::AskAllocator);
-    state.jobs = vec![Job { of_node: Some(name("n3")), instances: BTreeSet::new(), ..state.jobs[0].clone() }];
+    state.jobs = vec![InstanceJob { of_node: Some(name("n3")), instances: BTreeSet::new(), ..state.jobs[0].clone() }];
     state.jobs[0].status = JobStatus::NotBegun;
     assert!(matches!(reason(&state), NotRecovered::OtherJob { .. }), "an evacuation of its host");
 }
@@ -240,12 +240,12 @@ fn an_instance_that_was_started_elsewhere_is_searched_there() {
         assert_eq!(reason(&state), NotRecovered::Migrated { job: 7, silent: vec![name("n4")] });
     }
     // Another node than the target does not matter; without a target, each is.
-    state.jobs = vec![Job { new_primary: Some(name("n2")), ..started.clone() }];
+    state.jobs = vec![InstanceJob { new_primary: Some(name("n2")), ..started.clone() }];
     assert_eq!(start_node_of(&state), StartNode::AskAllocator);
-    state.jobs = vec![Job { new_primary: None, ..moved }];
+    state.jobs = vec![InstanceJob { new_primary: None, ..moved }];
     assert!(matches!(reason(&state), NotRecovered::Migrated { .. }));
     // A job that has not begun has moved nothing.
-    state.jobs = vec![Job { status: JobStatus::Cancelled, ..started }];
+    state.jobs = vec![InstanceJob { status: JobStatus::Cancelled, ..started }];
     assert_eq!(start_node_of(&state), StartNode::AskAllocator);
 }
 

@@ -21,7 +21,7 @@ fn our_starts_differ_from_other_jobs() {
     let node = json!([{"OP_ID": "OP_NODE_MIGRATE", "node_name": "n3.lab"}]);
     let record = json!([{"OP_ID": "OP_NODE_SET_PARAMS", "node_name": "n3.lab", "reason": ours}]);
     let export = json!([{"OP_ID": "OP_BACKUP_EXPORT", "instance_name": "db"}]);
-    let jobs = Job::parse_all(&answer(&[
+    let jobs = InstanceJob::parse_all(&answer(&[
         (1, "running", start, json!([null, null])),
         (2, "error", by_hand, json!([["OpExecError", ["no memory"]]])),
         (3, "waiting", node, json!([null])),
@@ -31,7 +31,7 @@ fn our_starts_differ_from_other_jobs() {
     .unwrap();
     let kinds: Vec<(u64, JobKind)> = jobs.iter().map(|job| (job.id, job.kind)).collect();
     assert_eq!(kinds, [(1, JobKind::OwnStart), (2, JobKind::Move), (3, JobKind::Migration), (5, JobKind::Other)]);
-    assert_eq!(jobs.iter().map(Job::may_have_moved).collect::<Vec<_>>(), [true, true, true, false]);
+    assert_eq!(jobs.iter().map(InstanceJob::may_have_moved).collect::<Vec<_>>(), [true, true, true, false]);
     assert_eq!(jobs[0].new_primary, NodeName::new("n4.lab").ok());
     assert_eq!(jobs[0].received_ms, 1_700_000_000_250);
     assert_eq!(jobs[1].error.as_deref(), Some("no memory"));
@@ -43,7 +43,7 @@ fn our_starts_differ_from_other_jobs() {
 #[test]
 fn another_primary_node_is_a_move() {
     let op = |id: &str, node: Value| json!([{"OP_ID": id, "instance_name": "web", "pnode": node}]);
-    let jobs = Job::parse_all(&answer(&[
+    let jobs = InstanceJob::parse_all(&answer(&[
         (1, "success", op("OP_INSTANCE_SET_PARAMS", json!("n4.lab")), json!([null])),
         (2, "success", op("OP_INSTANCE_SET_PARAMS", json!(null)), json!([null])),
         (3, "success", op("OP_INSTANCE_CREATE", json!("n3.lab")), json!([null])),
@@ -61,7 +61,7 @@ fn an_interrupted_job_is_no_failed_attempt() {
                 "reason": [[REASON_SOURCE, "recover", 5], [source, "detected death of job 1", 6]]}])
     };
     let error = |text: &str| json!([["OpExecError", [text]]]);
-    let jobs = Job::parse_all(&answer(&[
+    let jobs = InstanceJob::parse_all(&answer(&[
         (1, "error", start("gnt:daemon:luxid:deathdetection"), json!([null])),
         (
             2,
@@ -94,9 +94,9 @@ fn an_interrupted_job_is_no_failed_attempt() {
         ),
     ]))
     .unwrap();
-    let failed: Vec<bool> = jobs.iter().map(Job::is_failed_attempt).collect();
+    let failed: Vec<bool> = jobs.iter().map(InstanceJob::is_failed_attempt).collect();
     assert_eq!(failed, [false, false, true, false, true, false, false]);
-    let refused: Vec<bool> = jobs.iter().map(Job::is_refused).collect();
+    let refused: Vec<bool> = jobs.iter().map(InstanceJob::is_refused).collect();
     assert_eq!(refused, [false, true, false, true, false, true, true]);
     assert_eq!(jobs[4].error.as_deref(), Some("no licence"));
     let both = "the hook x on n4.lab failed and printed nothing; n4.lab: wait [gnt-ha:blocked]";
@@ -125,11 +125,11 @@ fn the_job_of_a_record_is_found_by_its_node() {
 
 #[test]
 fn a_queue_that_cannot_be_parsed_is_an_error() {
-    assert_eq!(Job::parse_all(&json!([])), Err(BadQueue::NoList));
+    assert_eq!(InstanceJob::parse_all(&json!([])), Err(BadQueue::NoList));
     let ops = json!([{"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web"}]);
     let unknown = answer(&[(1, "success", ops.clone(), json!([])), (2, "stopped", ops, json!([]))]);
-    assert_eq!(Job::parse_all(&unknown), Err(BadQueue::Row(1)));
+    assert_eq!(InstanceJob::parse_all(&unknown), Err(BadQueue::Row(1)));
     // An archived job has no values (`RSUnavail`).
     let gone = json!({"data": [[[0, 7], [3, null], [3, null], [3, null], [3, null], [3, null]]]});
-    assert_eq!(Job::parse_all(&gone), Ok(Vec::new()));
+    assert_eq!(InstanceJob::parse_all(&gone), Ok(Vec::new()));
 }

@@ -25,7 +25,7 @@ pub enum Disbelief {
 
 /// The reason why an entry of another node's shun list, or one of its addresses, is not merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EntryError {
+pub enum ListEntryError {
     /// The entry is about this node.
     #[error("it is this node itself")]
     Own,
@@ -58,7 +58,7 @@ pub enum EntryError {
 
 /// The reason why an answer does not count; to be printed after the name of the node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AnswerError {
+pub enum PeerAnswerError {
     /// The node has another version of the protocol.
     #[error("answers in version {0} of the protocol, not {VERSION}: install the same gnt-ha there")]
     Version(u32),

@@ -67,7 +67,7 @@ fn self_fence(boot_id: &str) -> SelfFenceReport {
     }
 }
 
-fn accept(report: PeerReport, is_candidate: bool) -> Result<PeerReport, AnswerError> {
+fn accept(report: PeerReport, is_candidate: bool) -> Result<PeerReport, PeerAnswerError> {
     let node = name("n3");
     answer(
         report,
@@ -305,5 +305,5 @@ fn receipts_are_a_candidates_and_only_those_that_were_asked_for() {
     assert!(accept(sent.clone(), false).unwrap().receipts.is_empty());
     sent.scopes =
         (0..=crate::core::shun::list::ENTRIES_MOST).map(|n| (name(&format!("x{n}")), ShunScope::All)).collect();
-    assert_eq!(accept(sent, true), Err(AnswerError::TooManyNodes));
+    assert_eq!(accept(sent, true), Err(PeerAnswerError::TooManyNodes));
 }

@@ -5,7 +5,7 @@ use crate::core::shun::expiry::reset_within_ms;
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::messages::SelfFenceReport;
 use crate::service::self_fence::rounds::text;
-use crate::service::self_fence::state::{Phase, Status, is_real_time, status_file};
+use crate::service::self_fence::state::{Phase, SelfFenceStatus, is_real_time, status_file};
 use crate::service::shun::peer_reports::{StoredSelfFenceReport, self_fence_file};
 use crate::sys::clock::now;
 use crate::sys::watchdog::Watchdog;
@@ -21,7 +21,7 @@ impl Daemon {
                 Some(self.advertised.map_or(self.lease_times, |before| self.lease_times.no_longer_than(before)));
         }
         let ends = self.lease.ends().map(|ends| u64::try_from(ends.as_millis()).unwrap_or(u64::MAX));
-        let status = Status {
+        let status = SelfFenceStatus {
             at_boottime_ms: at,
             boot_id: identity::incarnation(),
             pid: std::process::id(),

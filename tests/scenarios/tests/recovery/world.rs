@@ -11,9 +11,9 @@ use gnt_ha::core::recovery::freshness::DrbdSightings;
 use gnt_ha::core::recovery::instance::{AdminState, Instance, InstanceName};
 use gnt_ha::core::recovery::instance_breaker::InstanceBreaker;
 use gnt_ha::core::recovery::memory::RecoveryMemory;
-use gnt_ha::core::recovery::opcodes::{Form, jobs};
+use gnt_ha::core::recovery::opcodes::{StartForm, jobs};
 use gnt_ha::core::recovery::plan::{RecoveryPlan, plan};
-use gnt_ha::core::recovery::queue::{Job, REASON_SOURCE};
+use gnt_ha::core::recovery::queue::{InstanceJob, REASON_SOURCE};
 use gnt_ha::core::recovery::report::RunningReport;
 use gnt_ha::core::recovery::start_node::StartNode;
 use gnt_ha::core::recovery::state::{DeathProof, NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings, Suspicion};
@@ -239,8 +239,8 @@ impl World {
         }
     }
 
-    fn jobs_seen(&self) -> Vec<Job> {
-        Job::parse_all(&self.queue_seen()).unwrap()
+    fn jobs_seen(&self) -> Vec<InstanceJob> {
+        InstanceJob::parse_all(&self.queue_seen()).unwrap()
     }
 
     /// luxid's answer about the queue.
@@ -329,7 +329,7 @@ impl World {
         let records = self.records.iter().map(|(host, id)| (host_name(*host), *id)).collect();
         let starts = &plan.starts;
         assert!(starts.iter().all(|start| start.on != StartNode::AskAllocator), "{starts:?}");
-        let form = if self.chance(3) == 0 { Form::Failover } else { Form::NewPrimary };
+        let form = if self.chance(3) == 0 { StartForm::Failover } else { StartForm::NewPrimary };
         self.queue.iter_mut().for_each(|job| job.is_unseen = false);
         let is_unseen = std::mem::take(&mut self.is_answer_lost);
         let at = self.time();

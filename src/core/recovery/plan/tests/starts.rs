@@ -73,7 +73,7 @@ fn a_failed_start_is_tried_elsewhere_once() {
 #[test]
 fn a_refused_start_is_tried_again_after_a_wait() {
     use crate::core::recovery::queue::STOPPED_BY_HOOK;
-    let refused = |id: u64, error: &str, age_ms: u64| Job {
+    let refused = |id: u64, error: &str, age_ms: u64| InstanceJob {
         error: Some(error.to_owned()),
         ended_ms: Some(NOW - age_ms),
         ..job(id, JobKind::OwnStart, JobStatus::Failed, "web", Some("n4"))
@@ -116,7 +116,7 @@ fn an_instance_whose_second_start_waits_or_was_cancelled_is_kept() {
     state.jobs[2].status = JobStatus::Failed;
     assert!(matches!(reason(&state), NotRecovered::Failed { .. }));
     let question = job(10, JobKind::Other, JobStatus::Success, "web", None);
-    state.jobs.push(Job { operation: "OP_INSTANCE_QUERY_DATA".to_owned(), ..question });
+    state.jobs.push(InstanceJob { operation: "OP_INSTANCE_QUERY_DATA".to_owned(), ..question });
     assert!(matches!(reason(&state), NotRecovered::Failed { .. }));
 }
 
@@ -143,7 +143,7 @@ fn a_plan_that_knows_less_cancels_nothing() {
 #[test]
 fn starts_whose_processes_end_wait_ever_longer() {
     let mut state = one();
-    let interrupted = |id| Job {
+    let interrupted = |id| InstanceJob {
         interrupted: true,
         error: None,
         ended_ms: Some(NOW - 4_000),
