@@ -33,7 +33,7 @@ use crate::service::shun::manual::shun_by_hand;
 use crate::service::shun::sync::sync;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::config_file::{self, ConfigFileError};
-use crate::sys::corosync;
+use crate::sys::corosync::{self, COROSYNC_TIMEOUT};
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::luxi::{self, Luxi};
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -44,9 +44,6 @@ use crate::sys::{detached, identity};
 
 /// The time limit for each step of a hook for which a job of Ganeti's waits.
 const STEP_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// The time limit for corosync's tools, which answer from memory.
-const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time limit for changes that are tried on a copy first, with every host's death.
 const UPDATE_SETUP_TIMEOUT: Duration = Duration::from_secs(30);

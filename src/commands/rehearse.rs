@@ -30,7 +30,7 @@ use crate::power::owner::all_shared;
 use crate::service::shun::device::open;
 use crate::sys::clock::{Deadline, millis, now};
 use crate::sys::config_file::{self, ConfigFileError};
-use crate::sys::corosync::{self, CorosyncError};
+use crate::sys::corosync::{self, COROSYNC_TIMEOUT, CorosyncError};
 use crate::sys::ganeti::files;
 use crate::sys::oob_program::{OobError, OobProgram};
 use crate::sys::pacemaker::cibadmin::{self, CibCopy};
@@ -40,9 +40,6 @@ const VERSION: u32 = 1;
 
 /// The time limit for everything.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// The time limit for corosync's tools, which answer from memory.
-const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The command line of `rehearse`.
 #[derive(Debug, Args)]

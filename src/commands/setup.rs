@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use self::apply::{COROSYNC_TIMEOUT, apply, is_master};
+use self::apply::{apply, is_master};
 use self::error::SetupError;
 use self::form::{PlanForm, shown};
 use super::error::CommandError;
@@ -33,7 +33,7 @@ use crate::service::shun::peer_reports;
 use crate::service::survey::survey;
 use crate::sys::clock::Deadline;
 use crate::sys::config_file;
-use crate::sys::corosync;
+use crate::sys::corosync::{self, COROSYNC_TIMEOUT};
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::programs::Copy;
 use crate::sys::identity;

@@ -4,6 +4,7 @@
 pub mod breaker;
 pub mod budget;
 pub mod check;
+pub mod clocks;
 pub mod config;
 pub mod confirm_off;
 pub mod drill;

@@ -1,11 +1,15 @@
 //! Reads corosync's timeouts and quorum on this host, with its tools and from its configuration.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::clock::Deadline;
 use super::command::{ProgramError, report, run};
 use crate::core::budget::detection::Totem;
 use crate::core::quorum::Quorum;
+
+/// The time limit for corosync's tools, which answer from memory.
+pub const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The configuration file of corosync.
 const CONF: &str = "/etc/corosync/corosync.conf";

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gnt_ha::sys::ganeti::confd::PORT;
+use gnt_ha::core::ganeti::CONFD_PORT;
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha1::Sha1;
@@ -43,7 +43,7 @@ impl Cluster {
         }
         let claims: Vec<Claim> = claims.iter().map(|claim| Arc::new(Mutex::new(*claim))).collect();
         for (address, claim) in addresses.iter().zip(&claims) {
-            let (socket, claim) = (UdpSocket::bind((*address, PORT)).unwrap(), Arc::clone(claim));
+            let (socket, claim) = (UdpSocket::bind((*address, CONFD_PORT)).unwrap(), Arc::clone(claim));
             std::thread::spawn(move || confd(&socket, &claim));
         }
         Self { scene, addresses, claims }

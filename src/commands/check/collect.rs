@@ -29,7 +29,7 @@ use crate::service::shun::device::open;
 use crate::service::survey::survey;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::config_file;
-use crate::sys::corosync;
+use crate::sys::corosync::{self, COROSYNC_TIMEOUT};
 use crate::sys::ganeti::confd::Confd;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -39,9 +39,6 @@ use crate::sys::{identity, pacemaker, resolve};
 
 /// The time limit for confd, which answers within 1 ms.
 const CONFD_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The time limit for corosync's tools, which answer from memory.
-const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The time limit for resolving the names of BMCs and PDUs.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);

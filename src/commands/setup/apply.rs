@@ -14,7 +14,7 @@ use crate::core::reconcile::Membership;
 use crate::core::setup::{GANETI, Part, fragment, is_only_kept, outdated};
 use crate::sys::clock::Deadline;
 use crate::sys::command;
-use crate::sys::corosync;
+use crate::sys::corosync::{self, COROSYNC_TIMEOUT};
 use crate::sys::ganeti::luxi;
 use crate::sys::identity;
 use crate::sys::pacemaker;
@@ -22,9 +22,6 @@ use crate::sys::pacemaker::cibadmin::{self, CibCopy};
 
 /// The time limit for luxid, which is on this host.
 const LUXID_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// The time limit for corosync's tools, which answer from memory.
-pub(super) const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Returns whether this host is Ganeti's master and serves as such. After a crash, a former master still is the master
 /// by its own files.

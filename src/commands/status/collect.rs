@@ -23,7 +23,7 @@ use crate::service::reconciler::run::ReconcileError;
 use crate::service::reconciler::view::View;
 use crate::service::shun::{applier, peer_reports};
 use crate::sys::clock::{Deadline, now};
-use crate::sys::corosync;
+use crate::sys::corosync::{self, COROSYNC_TIMEOUT};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
 use crate::sys::oob_program::OobError;
@@ -34,9 +34,6 @@ use crate::sys::{identity, simulate};
 
 /// The time limit for everything.
 const LIMIT: Duration = Duration::from_secs(20);
-
-/// The time limit for corosync's tools, which answer from memory.
-const COROSYNC_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Ganeti's nodes, from the files of this host.
 struct Ganeti {

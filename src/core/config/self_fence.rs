@@ -7,14 +7,12 @@ use serde::Deserialize;
 
 use super::device::Seconds;
 use super::setting_error::SettingError;
+use crate::core::ganeti::CONFD_PORT;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::shun::lease_times::LeaseTimes;
 
 /// The default UDP port of the signed echo. Ganeti uses 1811 to 1815 and 5080, and the report of gnt-ha 1816 (TCP).
 const PORT: u16 = 1817;
-
-/// The port of Ganeti's confd (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
-const CONFD_PORT: u16 = 1814;
 
 /// The first port that needs no capability, which the unit does not have (`ip_unprivileged_port_start`, ip(7)).
 const FIRST_PORT: u16 = 1024;

@@ -11,3 +11,6 @@ pub mod programs;
 pub mod record_version;
 pub mod ssconf;
 pub mod tags;
+
+/// The UDP port of Ganeti's confd (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
+pub const CONFD_PORT: u16 = 1814;

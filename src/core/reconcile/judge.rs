@@ -6,6 +6,7 @@ use super::block_reason::{BlockReason, NoActionReason};
 use super::memory::{Memory, NodeMemory};
 use super::proof::{FencingEvidence, Proof, ProofSource, proofs};
 use super::state::{NodeState, PowerAction, ReconcileInput, Settings};
+use crate::core::clocks::CLOCKS_DIFFER_MS;
 use crate::core::grade::Grade;
 use crate::core::pacemaker::state::{Fence, FenceAction, FenceStatus, Membership};
 
@@ -21,10 +22,6 @@ const CLOCKS_APART_MS: u64 = 600_000;
 /// its power button may have been pressed, and Ganeti's watcher may have started its instances there. Pacemaker need
 /// not be among what started.
 const BOOT_MS: u64 = 60_000;
-
-/// How far the clocks of two hosts may differ, in milliseconds. An administrator does not readmit a node within a
-/// minute of its fencing.
-const CLOCKS_DIFFER_MS: u64 = 60_000;
 
 /// How long after a fencing the record may be written on which nothing was started in between, in milliseconds: no host boots
 /// and gets an instance so fast, if clocks do not differ by more than a minute.
@@ -332,7 +329,8 @@ fn is_shortly_before_record(node: &NodeState, proof: &Proof) -> bool {
     node.changed_ms.is_some_and(|changed_ms| changed_ms <= proof.at_ms.saturating_add(RECORD_MS))
 }
 
-/// Returns whether Ganeti wrote its record, which is online, after the fencing: then it may be a readmission.
+/// Returns whether Ganeti wrote its record, which is online, after the fencing: then it may be a readmission. An
+/// administrator does not readmit a node within a minute of its fencing.
 fn changed_since(node: &NodeState, proof: &Proof) -> bool {
     node.changed_ms.is_some_and(|changed| changed > proof.at_ms.saturating_add(CLOCKS_DIFFER_MS))
 }

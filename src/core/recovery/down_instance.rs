@@ -11,12 +11,9 @@ use super::queue::{InstanceJob, JobKind, JobStatus};
 use super::start_node::StartNode;
 use super::state::{NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings, Suspicion};
 use super::template::Mobility;
+use crate::core::clocks::CLOCKS_DIFFER_MS;
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
-
-/// How long before the proof of a death a job may have been submitted to belong to this death, in milliseconds. The
-/// proof may be dated by the clock of another host.
-const CLOCKS_DIFFER_MS: u64 = 60_000;
 
 /// For how long before the last sign of life a migration or another move counts, in milliseconds: its job may have ended
 /// with an error while the instance had begun to run elsewhere.

@@ -2,6 +2,7 @@
 
 use super::NodeRole;
 use super::master_claims::MasterClaim;
+use crate::core::clocks::CLOCKS_DIFFER_MS;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::reconcile::{self, FencingEvidence, Membership, Proof, last_on, proofs};
@@ -9,9 +10,6 @@ use crate::core::reconcile::{self, FencingEvidence, Membership, Proof, last_on, 
 /// The greatest age of a proof, in milliseconds. A fenced node may be back and be lost again without a fencing. Once
 /// the node is recorded offline, that record is the proof, and does not age.
 const FRESH_MS: u64 = 600_000;
-
-/// How far the clocks of two hosts may differ, in milliseconds.
-const CLOCKS_DIFFER_MS: u64 = 60_000;
 
 /// Returns the proof that a node is gone that could not be reached just now, if there is one. `member` is its state in
 /// Pacemaker; `None` if Pacemaker could not be asked: then only receipts count.

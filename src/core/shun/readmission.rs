@@ -2,10 +2,8 @@
 //! may return, and only while it runs no instance.
 
 use super::list::{Epoch, SEVERAL_BOOTS, ShunEntry};
+use crate::core::clocks::CLOCKS_DIFFER_MS;
 use crate::core::grade::Grade;
-
-/// The largest assumed difference between the wall clocks of two hosts, in milliseconds.
-const CLOCKS_DIFFER_MS: u64 = 60_000;
 
 /// The part of a readmission that is still due, by the entry of the node in the shun list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

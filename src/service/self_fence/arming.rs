@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use super::daemon::{candidates, own_address};
 use super::error::SelfFenceError;
+use crate::core::ganeti::CONFD_PORT;
 use crate::core::shun::lease::majority;
 use crate::sys::clock::Deadline;
-use crate::sys::ganeti::confd::{Confd, PORT, Salts};
+use crate::sys::ganeti::confd::{Confd, Salts};
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::signed_echo::{EchoKey, Nonce};
 
@@ -92,7 +93,8 @@ pub fn test_echoes(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Ech
     loop {
         for candidate in test.candidates.difference(&test.signed) {
             // An error of sending counts as no answer.
-            let _ = socket.send_to(&confd.role_question(&node, &salts, *candidate), SocketAddr::new(*candidate, PORT));
+            let _ = socket
+                .send_to(&confd.role_question(&node, &salts, *candidate), SocketAddr::new(*candidate, CONFD_PORT));
         }
         for (candidate, nonce) in nonces.iter().filter(|(candidate, _)| !test.echoed.contains(*candidate)) {
             let _ = socket.send_to(&key.question(nonce, own, *candidate), SocketAddr::new(*candidate, port));
@@ -169,7 +171,7 @@ mod tests {
         }
         let port = 1817;
         let [both, echo, foreign] = [2, 3, 4].map(|host| IpAddr::from([127, 14, 9, host]));
-        let confd = UdpSocket::bind((both, PORT)).unwrap();
+        let confd = UdpSocket::bind((both, CONFD_PORT)).unwrap();
         confd.set_nonblocking(true).unwrap();
         let (ours, other) =
             (EchoKey::of_bytes(cluster_key.as_bytes()).unwrap(), EchoKey::of_bytes(b"another").unwrap());

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::SelfFenceError;
+use crate::core::ganeti::CONFD_PORT;
 use crate::core::node::NodeName;
 use crate::core::shun::lease::{CandidateAnswer, Lease};
-use crate::sys::ganeti::confd::{Confd, ConfdNodeRole, PORT, Salts};
+use crate::sys::ganeti::confd::{Confd, ConfdNodeRole, Salts};
 use crate::sys::signed_echo::{EchoKey, EchoKeys, Nonce, Responder};
 
 /// The number of rounds that are remembered; a later answer does not extend a lease.
@@ -85,7 +86,7 @@ impl Rounds {
         for address in named.union(in_force) {
             let question = self.confd.role_question(&self.node, &salts, *address);
             // An error of sending counts as no answer.
-            let _ = self.socket.send_to(&question, SocketAddr::new(*address, PORT));
+            let _ = self.socket.send_to(&question, SocketAddr::new(*address, CONFD_PORT));
         }
         self.rounds.push_back(Round {
             salts,

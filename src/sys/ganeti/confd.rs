@@ -26,12 +26,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha1::Sha1;
 
+use crate::core::ganeti::CONFD_PORT;
 use crate::core::node::NodeName;
 use crate::sys::clock::{Deadline, wall_nanos};
 use crate::sys::limited;
-
-/// UDP port of confd (`DEFAULT_CONFD_PORT`, `src/Ganeti/Constants.hs`).
-pub const PORT: u16 = 1814;
 
 /// The first bytes of every datagram (`CONFD_MAGIC_FOURCC`).
 const MAGIC: &[u8] = b"plj0";
@@ -151,7 +149,7 @@ impl Salts {
     /// Returns whether an answer with this salt, received from `from`, answers the request that was sent there.
     #[must_use]
     pub fn is_answer(&self, salt: &str, from: SocketAddr) -> bool {
-        from.port() == PORT && salt == self.of(from.ip())
+        from.port() == CONFD_PORT && salt == self.of(from.ip())
     }
 }
 
@@ -246,7 +244,7 @@ impl Confd {
                 for (peer, _) in open.iter().filter(|(_, open)| open == question) {
                     let datagram = self.request(question.kind(), &question.query(), &salts.of(*peer), nanos);
                     // A peer that is unreachable has not answered.
-                    let _ = socket.send_to(&datagram, SocketAddr::new(*peer, PORT));
+                    let _ = socket.send_to(&datagram, SocketAddr::new(*peer, CONFD_PORT));
                 }
             }
             let round = deadline.at_most(RESEND_INTERVAL);

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use gnt_ha::core::config::SelfFenceConfig;
-use gnt_ha::sys::ganeti::confd::PORT;
+use gnt_ha::core::ganeti::CONFD_PORT;
 use gnt_ha::sys::signed_echo::{EchoKey, Responder};
 use hmac::{Hmac, Mac};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -61,7 +61,7 @@ fn echo(address: &str, key: &[u8]) -> io::Error {
 
 /// Answers until the network fails; returns that error.
 fn confd(address: &str, key: &[u8]) -> io::Error {
-    let socket = match UdpSocket::bind((address, PORT)) {
+    let socket = match UdpSocket::bind((address, CONFD_PORT)) {
         Ok(socket) => socket,
         Err(error) => return error,
     };

@@ -22,7 +22,7 @@ impl Cluster {
         std::fs::write(dir.path().join("hmac.key"), KEY).unwrap();
         let address = |host: u8| IpAddr::from([127, 14, net, host]);
         let named: BTreeSet<IpAddr> = (1..=3).map(address).collect();
-        let candidates = named.iter().map(|at| UdpSocket::bind((*at, PORT)).unwrap()).collect();
+        let candidates = named.iter().map(|at| UdpSocket::bind((*at, CONFD_PORT)).unwrap()).collect();
         let node = NodeName::new("n4.lab").unwrap();
         let rounds = Rounds::new(&node, SocketAddr::new(address(4), ECHO), dir.path()).unwrap();
         let lease = Lease::new(LEASE_TIMES, named.clone());
@@ -116,7 +116,7 @@ fn an_empty_key_signs_no_grant() {
 #[test]
 fn a_host_that_is_not_a_candidate_grants_nothing_with_a_valid_signature() {
     let mut cluster = Cluster::new(3);
-    cluster.candidates[0] = UdpSocket::bind((IpAddr::from([127, 14, 3, 9]), PORT)).unwrap();
+    cluster.candidates[0] = UdpSocket::bind((IpAddr::from([127, 14, 3, 9]), CONFD_PORT)).unwrap();
     cluster.asks(1_000);
     // The host that is not a candidate has read the second candidate's question.
     let mut buffer = [0; 4096];

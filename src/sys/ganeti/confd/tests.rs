@@ -13,7 +13,7 @@ fn confd() -> Confd {
 #[test]
 fn no_hostile_datagram_is_an_answer() {
     const ALL: usize = 20_000;
-    let from = SocketAddr::from(([192, 0, 2, 1], PORT));
+    let from = SocketAddr::from(([192, 0, 2, 1], CONFD_PORT));
     let (ours, salts) = (confd(), Salts::new().unwrap());
     let body = |answer: Value, serial: u64| json!({"protocol": 1, "status": 0, "answer": answer, "serial": serial});
     let old = Salts::new().unwrap();
@@ -85,7 +85,7 @@ fn a_key_that_is_empty_or_cut_short_is_refused() {
 
 /// A candidate at `at`, which calls `answer` with the kind, the query and the salt of each request.
 fn candidate(at: IpAddr, answer: impl Fn(u64, &Value, &str) -> Vec<Vec<u8>> + Send + 'static) {
-    let socket = UdpSocket::bind((at, PORT)).unwrap();
+    let socket = UdpSocket::bind((at, CONFD_PORT)).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
