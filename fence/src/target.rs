@@ -8,7 +8,7 @@ use gnt_ha::core::ganeti::config::GanetiConfig;
 use gnt_ha::core::ganeti::oob::is_ours;
 use gnt_ha::core::node::{self, NoSuchNode, NodeName};
 use gnt_ha::sys::ganeti::files::{self, GanetiFilesError};
-use gnt_ha::sys::ganeti::programs::{Copy, Lacks, able};
+use gnt_ha::sys::ganeti::programs::{Copy, MissingRequirement, able};
 use gnt_ha::sys::oob_program::{OobError, OobProgram};
 
 use crate::options::Options;
@@ -73,7 +73,7 @@ pub enum FenceTargetError {
     #[error(
         "this host is not a master candidate (it has no config.data, or Pacemaker's configuration does not name it as one), and cannot fence: {0}"
     )]
-    Lacks(#[from] Lacks),
+    Lacks(#[from] MissingRequirement),
     /// The program cannot be run.
     #[error("{0}")]
     Program(#[from] OobError),

@@ -27,7 +27,8 @@ use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::setup::{
-    PORT, PREFIX, Part, Reached, SetupOptions, deletions, full_members, other_key, plan_reached, planned, to_connect,
+    PORT, PREFIX, Part, RemoteChecks, SetupOptions, deletions, full_members, other_key, plan_reached, planned,
+    to_connect,
 };
 use crate::service::shun::peer_reports;
 use crate::service::survey::survey;
@@ -174,7 +175,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         Err(error) => asked.iter().map(|address| (*address, Err(error.to_string()))).collect::<BTreeMap<_, _>>(),
     };
     let other_key = addresses.values().any(Result::is_ok).then(|| key_of_others(&resources, &ganeti, path, deadline));
-    let reached = Reached { addresses, other_key: other_key.flatten() };
+    let reached = RemoteChecks { addresses, other_key: other_key.flatten() };
     let parts = plan_reached(&resources, &ganeti, wish, Some(&reached));
     let open = count_open(&parts);
     let is_left = parts.iter().any(|part| part.state.is_by_hand());

@@ -4,7 +4,7 @@
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation, SimulationOutputError};
-use crate::core::quorum::{Left, Quorum};
+use crate::core::quorum::{Quorum, RemainingVotes};
 use crate::sys::clock::Deadline;
 use crate::sys::pacemaker::PacemakerError;
 use crate::sys::pacemaker::cibadmin::CibCopy;
@@ -46,7 +46,7 @@ pub(super) fn votes_without(
     quorum: &Quorum,
     resources: &Resources,
     node: &PacemakerName,
-) -> Result<Left, NoCorosyncId> {
+) -> Result<RemainingVotes, NoCorosyncId> {
     if resources.remotes().any(|remote| remote.id == node.as_str()) {
         return Ok(quorum.without(&[]));
     }

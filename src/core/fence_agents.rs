@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::grade::Grade;
-use super::power::reading::Sees;
+use super::power::reading::ReadingSubject;
 use crate::core::config::agents::kind_of;
 
 /// The name of gnt-ha's own agent.
@@ -74,13 +74,13 @@ impl FenceDeviceKind {
         match name {
             OURS => Self::Ours { least: Grade::Bounded },
             _ if SELF_FENCING.contains(&name) => Self::Watchdog,
-            _ if power_agents.contains(name) && kind_of(name).sees == Sees::Unknown => power,
+            _ if power_agents.contains(name) && kind_of(name).sees == ReadingSubject::Unknown => power,
             // An agent of cluster-glue, which has its own agents under any name.
             _ if name.contains('/') => Self::Unknown,
             _ => match kind_of(name).sees {
-                Sees::Access => Self::Fabric,
-                Sees::Machine | Sees::Feed => power,
-                Sees::Unknown => Self::Unknown,
+                ReadingSubject::Access => Self::Fabric,
+                ReadingSubject::Machine | ReadingSubject::Feed => power,
+                ReadingSubject::Unknown => Self::Unknown,
             },
         }
     }

@@ -10,7 +10,7 @@ use super::ganeti::tags::OfflineByHand;
 use super::node::{self, NodeName};
 use super::pacemaker::crm_mon::CrmMon;
 use super::pacemaker::names::{NoPacemakerName, PacemakerName, called};
-use super::quorum::{Left, Quorum};
+use super::quorum::{Quorum, RemainingVotes};
 use super::reconcile::{FenceAction, FenceStatus, Membership};
 
 mod step;
@@ -337,7 +337,7 @@ fn plan_offline(event: &HookEvent, state: &HookInput) -> HookPlan {
 /// Returns why a running node must not be fenced, if there is a reason: others would suffer. A node on standby keeps
 /// its vote, a fenced node has none. `left`: the votes that would be left in corosync, if they are known.
 #[must_use]
-pub fn fencing_objection(target: &PacemakerName, seen: &CrmMon, left: Option<Left>) -> Option<String> {
+pub fn fencing_objection(target: &PacemakerName, seen: &CrmMon, left: Option<RemainingVotes>) -> Option<String> {
     if !seen.quorum {
         return Some("Pacemaker has no quorum here".to_owned());
     }

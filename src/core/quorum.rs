@@ -88,7 +88,7 @@ impl QuorumDevice {
 
 /// The votes that would be left after a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct RemainingVotes {
     /// The number of votes that would be left.
     pub votes: u64,
     /// The number of votes with all members.
@@ -101,7 +101,7 @@ pub struct Left {
     pub is_alone: bool,
 }
 
-impl Left {
+impl RemainingVotes {
     /// Returns why there would be no quorum; `None` if there would be.
     #[must_use]
     pub fn objection(&self) -> Option<String> {
@@ -166,14 +166,14 @@ impl Quorum {
 
     /// Returns what would be left without these members, by corosync node ids.
     #[must_use]
-    pub fn without(&self, lost: &[u32]) -> Left {
+    pub fn without(&self, lost: &[u32]) -> RemainingVotes {
         let rest: Vec<&Voter> = self.members.iter().filter(|member| !lost.contains(&member.id)).collect();
         let given = rest.iter().any(|member| member.device == QuorumDeviceState::Votes);
         let device = self.device.as_ref().map_or(0, |device| if given { self.device_votes(device) } else { 0 });
         let votes = rest.iter().fold(device, |sum, member| sum.saturating_add(member.votes));
         let keeps = !rest.is_empty() && (votes >= self.needed || self.two_node);
         let is_alone = self.device.is_some() && !given;
-        Left { votes, of: self.expected, needed: self.needed, keeps, is_alone }
+        RemainingVotes { votes, of: self.expected, needed: self.needed, keeps, is_alone }
     }
 }
 

@@ -12,7 +12,7 @@ use super::pacemaker::fencing::{FencingOption, FencingOptions};
 use super::pacemaker::names::PacemakerName;
 use super::pacemaker::resources::Resources;
 use super::pacemaker::simulation::{SimulatedAction as Move, Simulation, unexpected_fencing};
-use super::quorum::Left;
+use super::quorum::RemainingVotes;
 use super::reconcile::Decision;
 use super::recovery::coverage::Coverage;
 use super::recovery::instance::InstanceName;
@@ -98,7 +98,7 @@ pub struct RehearsalInput<'a> {
     /// Pacemaker's configuration, with the timeouts of its operations.
     pub resources: &'a Resources,
     /// The votes that would be left in corosync, if they are known.
-    pub left: Option<Left>,
+    pub left: Option<RemainingVotes>,
     /// The options that Pacemaker has to fence the node.
     pub options: &'a FencingOptions,
     /// The members that may fence the node with a `fence_ganeti` device; `None` if that is unknown.

@@ -14,7 +14,7 @@ mod node_role;
 pub mod simulate;
 
 use super::node::NodeName;
-use super::roles::master_claims::{MasterStanding, NewerConfig, Served};
+use super::roles::master_claims::{MasterService, MasterStanding, NewerConfig};
 pub use failure::Failure;
 pub use node_role::NodeRole;
 
@@ -117,7 +117,7 @@ pub struct MasterView {
     /// Whether the role was stopped here on purpose since the host booted.
     pub stopped: bool,
     /// When the role was served here; now means that luxid listens.
-    pub served: Served,
+    pub served: MasterService,
     /// Whether a daemon of the role runs here, or its IP is here. Checked only if full mode found a failure.
     pub left: bool,
     /// The failures that full mode found; `None` in partial mode.
@@ -145,8 +145,8 @@ fn monitor_believed_master(view: &MasterView) -> OcfResult {
     // The reason contains what neither ends the role nor keeps it away.
     let doubts: Vec<&str> = view.standing.doubt().into_iter().chain(view.ignored.as_deref()).collect();
     let reason = (!doubts.is_empty()).then(|| doubts.join("; "));
-    let is_doubted = view.standing.doubt().is_some() && view.served == Served::Never;
-    if view.alone || is_doubted || view.stopped && view.served != Served::Now {
+    let is_doubted = view.standing.doubt().is_some() && view.served == MasterService::Never;
+    if view.alone || is_doubted || view.stopped && view.served != MasterService::Now {
         return OcfResult { reason, ..idle(view.run_as) };
     }
     match view.failures.as_deref() {
@@ -157,7 +157,7 @@ fn monitor_believed_master(view: &MasterView) -> OcfResult {
             };
             OcfResult { code, reason }
         }
-        Some(failures) if view.served == Served::Now || view.left => {
+        Some(failures) if view.served == MasterService::Now || view.left => {
             let code = match view.run_as {
                 RunAs::Primitive => OcfCode::ErrGeneric,
                 RunAs::Promotable { .. } => OcfCode::FailedPromoted,

@@ -24,12 +24,12 @@ pub struct TimelineEvent {
     #[serde(flatten)]
     pub action: Option<ActionRecord>,
     /// The entry of Pacemaker's fence history, if there is one.
-    pub pacemaker: Option<Fenced>,
+    pub pacemaker: Option<FencedNode>,
 }
 
 /// An entry of Pacemaker's fence history, with its target.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fenced {
+pub struct FencedNode {
     /// The target, as Pacemaker names it.
     pub node: NodeName,
     /// The action, its status, its time and its delegate.
@@ -60,10 +60,10 @@ pub fn joined(
         all.extend([intent.node.clone()].into_iter().chain(NodeName::new(&intent.host).ok()));
     }
     let is_wanted = |target: &NodeName| node.is_none_or(|node| node::same(node, target, &all));
-    let mut fenced: Vec<Fenced> = fences
+    let mut fenced: Vec<FencedNode> = fences
         .into_iter()
         .filter(|(target, _)| is_wanted(target))
-        .map(|(node, fence)| Fenced { node, fence })
+        .map(|(node, fence)| FencedNode { node, fence })
         .collect();
     let mut events: Vec<TimelineEvent> = actions
         .into_iter()
@@ -73,7 +73,7 @@ pub fn joined(
         })
         .collect();
     let is_recent =
-        |fenced: &Fenced| fenced.fence.completed_ms.is_none_or(|at| since_ms.is_none_or(|since| at >= since));
+        |fenced: &FencedNode| fenced.fence.completed_ms.is_none_or(|at| since_ms.is_none_or(|since| at >= since));
     let alone =
         fenced.into_iter().filter(is_recent).map(|fenced| TimelineEvent { action: None, pacemaker: Some(fenced) });
     events.extend(alone);
@@ -83,8 +83,8 @@ pub fn joined(
 
 /// Returns whether an entry of Pacemaker's is this action. The same host did the same to the same node, and Pacemaker
 /// noted its end right after the receipt.
-fn is_same(action: &ActionRecord, fenced: &Fenced, all: &BTreeSet<NodeName>) -> bool {
-    let Fenced { node, fence } = fenced;
+fn is_same(action: &ActionRecord, fenced: &FencedNode, all: &BTreeSet<NodeName>) -> bool {
+    let FencedNode { node, fence } = fenced;
     let power_action = match fence.action {
         FenceAction::Off => Action::Off,
         FenceAction::Reboot => Action::Reboot,

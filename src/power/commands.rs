@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::core::budget::levels::has_shun;
 use crate::power::device::OpenShun;
 use crate::power::error::{PowerError, joined};
-use crate::power::level::{DeviceReading, Proven, change_power_all, read_all, restore_power};
+use crate::power::level::{DeviceReading, LevelProof, change_power_all, read_all, restore_power};
 use crate::power::owner::refuse_shared;
 use crate::power::reading_memory::Watch;
 use crate::power::topology::{Levels, Work};
@@ -198,7 +198,7 @@ pub fn cycle(
     }
 }
 
-fn proven(want: Power, proven: Proven, failed_before: &[PowerError]) -> ActionResult {
+fn proven(want: Power, proven: LevelProof, failed_before: &[PowerError]) -> ActionResult {
     ActionResult {
         outcome: if proven.already { Outcome::Unchanged } else { Outcome::Done },
         grade: if want == Power::Off { proven.grade } else { Grade::Unknown },

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::core::config::{ConfigError, Shared};
+use crate::core::config::{ConfigError, SharedMachine};
 use crate::core::power::walk::Doubt;
 
 use super::device::DeviceError;
@@ -20,7 +20,7 @@ pub enum PowerError {
     #[error("{shared}: switching one would switch the other; give each its own in {}, then /usr/lib/gnt-ha/ganeti-oob check", path.display())]
     Shared {
         /// The two nodes and their machine.
-        shared: Box<Shared>,
+        shared: Box<SharedMachine>,
         /// The path of the configuration.
         path: PathBuf,
     },

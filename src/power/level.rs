@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::budget::share;
 use crate::core::grade::Grade;
-use crate::core::power::reading::Observed;
+use crate::core::power::reading::Observation;
 use crate::core::power::{Power, combined};
 use crate::core::power_change::{PowerChange, PowerChangeStep, ReadFailure, Rules};
 use crate::sys::clock::Deadline;
@@ -47,7 +47,7 @@ pub struct DeviceReading {
 
 /// The state that the devices of a level have proven together.
 #[derive(Debug)]
-pub struct Proven {
+pub struct LevelProof {
     /// Each reading showed the state, also those before any command.
     pub already: bool,
     /// The weakest grade of the devices.
@@ -151,7 +151,7 @@ pub fn change_power_all(
     until: Deadline,
     action: &mut RecordedAction,
     watch: &mut Watch,
-) -> Result<Proven, PowerError> {
+) -> Result<LevelProof, PowerError> {
     let mut already = true;
     loop {
         let mut grade = Grade::Off;
@@ -173,7 +173,7 @@ pub fn change_power_all(
         // While the last device was switched, another program may have switched the first on again.
         if want == Power::On || count == 1 || read_once(devices, least, until, watch)?.power == Power::Off {
             let devices = devices.iter().map(|named| named.name.clone()).collect();
-            return Ok(Proven { already, grade, devices, cautions });
+            return Ok(LevelProof { already, grade, devices, cautions });
         }
         action.step("ganeti-oob", "read all devices together", "one is on again");
         if until.passed() {
@@ -189,7 +189,7 @@ pub fn restore_power(devices: &mut [Named], until: Deadline, action: &mut Record
         let saw = answer.map_or_else(|error| error.why, |()| "accepted".to_owned());
         action.step(&named.name, "power on, to undo what was begun", &saw);
         // The device may have power now, and must be read before the next level's off counts.
-        watch.saw(&named.name, Observed::On);
+        watch.saw(&named.name, Observation::On);
     }
     watch.walk().commanded();
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::core::config::{Config, Level, Shared, names_to_resolve, shared};
+use crate::core::config::{Config, Level, SharedMachine, names_to_resolve, shared};
 use crate::core::node::{self, NodeName};
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
@@ -72,7 +72,7 @@ pub fn refuse_shared(
 
 /// Returns all machines that two nodes have in common; with `node`, only those of that node.
 #[must_use]
-pub fn all_shared(config: &Config, node: Option<&NodeName>, data_dir: &Path) -> Vec<Shared> {
+pub fn all_shared(config: &Config, node: Option<&NodeName>, data_dir: &Path) -> Vec<SharedMachine> {
     let levels = node.and_then(|node| Some((node, config.levels_of(node).ok()?)));
     let all = with_levels(config, data_dir, levels.as_ref().map(|(node, levels)| (*node, levels.as_slice())));
     let resolved = resolve::addresses(&names_to_resolve(&all, node), Deadline::after(IN_A_CHECK));

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use crate::core::config::Config;
 use crate::core::node::NodeName;
-use crate::core::power::reading::Observed;
-use crate::core::power::walk::{Remembered, Task, Walk, WalkStep};
+use crate::core::power::reading::Observation;
+use crate::core::power::walk::{RememberedDevice, Task, Walk, WalkStep};
 use crate::sys::{clock, identity, state_file};
 use serde::{Deserialize, Serialize};
 
@@ -69,12 +69,12 @@ impl Watch {
         node: &NodeName,
         levels: usize,
         acts: bool,
-        walk: impl FnOnce(&[Remembered]) -> Walk,
+        walk: impl FnOnce(&[RememberedDevice]) -> Walk,
     ) -> Self {
         let memory = (levels > 1).then(|| Memory::read(config, node, acts));
         let known = memory.iter().flat_map(|memory| &memory.entries);
-        let known: Vec<Remembered> = known
-            .map(|Entry { device, given_up, .. }| Remembered { device: device.clone(), given_up: *given_up })
+        let known: Vec<RememberedDevice> = known
+            .map(|Entry { device, given_up, .. }| RememberedDevice { device: device.clone(), given_up: *given_up })
             .collect();
         Self { walk: walk(&known), memory }
     }
@@ -94,9 +94,9 @@ impl Watch {
     }
 
     /// Adds a reading, as [`Walk::saw`], and writes the file if it has changed.
-    pub fn saw(&mut self, device: &str, what: Observed) {
+    pub fn saw(&mut self, device: &str, what: Observation) {
         self.walk.saw(device, what);
-        self.keep((what == Observed::On).then_some(device));
+        self.keep((what == Observation::On).then_some(device));
     }
 
     /// Returns the walk itself.
@@ -142,10 +142,10 @@ impl Memory {
         Self { path, writes: acts || request.is_some(), request, entries }
     }
 
-    fn keep(&mut self, known: Vec<Remembered>, on: Option<&str>) {
+    fn keep(&mut self, known: Vec<RememberedDevice>, on: Option<&str>) {
         let now = clock::now().boottime_ms;
         let mut changed = known.len() != self.entries.len();
-        let entries = known.into_iter().map(|Remembered { device, given_up }| {
+        let entries = known.into_iter().map(|RememberedDevice { device, given_up }| {
             let of_now = |device| Entry { device, given_up, at_ms: now, request: self.request.clone() };
             match self.entries.iter().find(|entry| entry.device == device) {
                 // One write for each process is enough.

@@ -7,7 +7,7 @@ use crate::core::budget::share;
 use crate::core::config::{Config, Level};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::power::reading::{Life, Observed};
+use crate::core::power::reading::{Life, Observation};
 use crate::core::power::walk::{Task, Walk, WalkResult, WalkStep};
 use crate::sys::clock::Deadline;
 
@@ -37,7 +37,7 @@ pub enum Work<T> {
 
 /// The level whose result counts.
 #[derive(Debug)]
-pub struct Succeeded<T> {
+pub struct LevelSuccess<T> {
     /// The level's number, from 1.
     pub level: usize,
     /// The value that its work returned.
@@ -78,7 +78,7 @@ impl Levels<'_> {
         task: Task,
         mut work: impl FnMut(Vec<Named>, Deadline, &mut Watch) -> Result<Work<T>, PowerError>,
         mut refuted: impl FnMut(T, &mut Watch),
-    ) -> Result<Succeeded<T>, PowerError> {
+    ) -> Result<LevelSuccess<T>, PowerError> {
         let count = self.levels.len();
         let kinds: Vec<_> =
             self.levels.iter().map(|level| level.iter().map(|device| device.named_kind()).collect()).collect();
@@ -128,7 +128,7 @@ impl Levels<'_> {
                         watch.forget();
                     }
                     let (_, value) = values.swap_remove(at);
-                    return Ok(Succeeded { level: level + 1, value, failed });
+                    return Ok(LevelSuccess { level: level + 1, value, failed });
                 }
             }
         }
@@ -145,11 +145,11 @@ impl Levels<'_> {
                 device::open(std::slice::from_ref(configured), self.node, self.config, used(task), self.shun)
             {
                 let mut reading = observed(&named.device.read(until));
-                while reading == Observed::On && !limit.passed() {
+                while reading == Observation::On && !limit.passed() {
                     until.sleep(PAUSE);
                     reading = match observed(&named.device.read(until)) {
                         // The reading was cut short by this host's own deadline.
-                        Observed::Failed(Life::Unknown) => reading,
+                        Observation::Failed(Life::Unknown) => reading,
                         other => other,
                     };
                 }

@@ -17,7 +17,7 @@ const AT_ONCE: usize = 200;
 
 /// The connections with an address that are to be ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum ConnectionChoice {
     /// All TCP and UDP connections.
     All,
     /// All TCP connections with the address, in both directions.
@@ -27,7 +27,7 @@ pub enum Which {
 }
 
 /// Ends the connections with `addresses`, as far as the kernel supports it. A failure is logged only.
-pub fn end(which: Which, addresses: &[IpAddr], deadline: Deadline) {
+pub fn end(which: ConnectionChoice, addresses: &[IpAddr], deadline: Deadline) {
     if addresses.is_empty() {
         return;
     }
@@ -35,7 +35,7 @@ pub fn end(which: Which, addresses: &[IpAddr], deadline: Deadline) {
     let connected = connected();
     let peers: Vec<String> =
         addresses.iter().filter(|address| connected.contains(address)).map(|address| which.peer(*address)).collect();
-    let protocols = if which == Which::All { "-tu" } else { "-t" };
+    let protocols = if which == ConnectionChoice::All { "-tu" } else { "-t" };
     for some in peers.chunks(AT_ONCE) {
         let mut words = vec!["-K", "-H", "-n", "-a", protocols];
         for (index, peer) in some.iter().enumerate() {
@@ -48,7 +48,7 @@ pub fn end(which: Which, addresses: &[IpAddr], deadline: Deadline) {
     }
 }
 
-impl Which {
+impl ConnectionChoice {
     /// Returns the address in the syntax of `ss`.
     fn peer(self, address: IpAddr) -> String {
         match (self, address) {

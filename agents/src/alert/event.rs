@@ -48,7 +48,7 @@ pub enum EventKind {
 
 /// The host that decides whether to report, and the Ganeti cluster as its files show it.
 #[derive(Clone, Debug)]
-pub struct Here {
+pub struct AlertHost {
     /// This host's name; `None` if it is not a valid node name.
     pub host: Option<NodeName>,
     /// Ganeti's master, by this host's ssconf files; `None` if they do not name it.
@@ -102,7 +102,7 @@ impl AlertEvent {
     /// Returns the report of this event; `None` where another host reports the event, or where there is nothing to
     /// report.
     #[must_use]
-    pub fn message(&self, here: &Here) -> Option<Message> {
+    pub fn message(&self, here: &AlertHost) -> Option<Message> {
         let (kind, urgent, text) = match &self.kind {
             EventKind::Node { .. } => {
                 let (urgent, text) = self.membership()?;
@@ -124,7 +124,7 @@ impl AlertEvent {
 
     /// Whether this host reports the event. Several hosts are notified and one reports. In doubt more than one host
     /// reports: a second report is better than a missing one.
-    fn is_for(&self, here: &Here) -> bool {
+    fn is_for(&self, here: &AlertHost) -> bool {
         let is_here = |name: &str| here.host.as_ref().is_some_and(|host| is_same(host, name));
         match self.kind {
             // Pacemaker notifies only the host that ran the operation.
@@ -176,7 +176,14 @@ impl AlertEvent {
         }
     }
 
-    fn resource(&self, id: &str, operation: &str, as_wanted: bool, probe: bool, here: &Here) -> Option<(bool, String)> {
+    fn resource(
+        &self,
+        id: &str,
+        operation: &str,
+        as_wanted: bool,
+        probe: bool,
+        here: &AlertHost,
+    ) -> Option<(bool, String)> {
         let node = &self.node;
         // The connection to a remote node has the node's name. While the node is away every start of the connection
         // fails, and the loss of the node has been reported before.

@@ -22,7 +22,7 @@ use gnt_ha::sys::startup::harden_process;
 use gnt_ha::sys::{identity, log};
 
 use error::{AlertError, PROGRAM};
-use event::{AlertEvent, Here};
+use event::{AlertEvent, AlertHost};
 use recipient::Recipient;
 
 /// The most that a delivery may take; below Pacemaker's 30 s.
@@ -62,7 +62,7 @@ fn run(variable: &dyn Fn(&str) -> Option<String>) -> Result<(), AlertError> {
     let master = ssconf.master().ok().flatten();
     let nodes = ssconf.names("node_list").unwrap_or_default();
     let name = identity::host();
-    let here = Here { host: NodeName::new(&name).ok(), master, nodes };
+    let here = AlertHost { host: NodeName::new(&name).ok(), master, nodes };
     match event.message(&here) {
         Some(message) => recipient.deliver(&message, &name, Deadline::after(LIMIT)),
         None => Ok(()),

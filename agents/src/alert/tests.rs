@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gnt_ha::core::node::NodeName;
 
-use super::event::{AlertEvent, Here, Message};
+use super::event::{AlertEvent, AlertHost, Message};
 
 const OK: &str = "Operation reboot of n3.lab by n1.lab for pacemaker-controld.812@n2.lab: OK (complete) (ref=1a2b)";
 const FAILED: &str =
@@ -21,9 +21,9 @@ fn fencing(description: &str, rc: &str) -> AlertEvent {
     event(&[("kind", "fencing"), ("node", "n3.lab"), ("task", "st_notify_fence"), ("rc", rc), ("desc", description)])
 }
 
-fn at(host: &str) -> Here {
+fn at(host: &str) -> AlertHost {
     let nodes = ["n1.lab", "n2.lab", "n3.lab", "n17.lab"].iter().filter_map(|name| NodeName::new(name).ok()).collect();
-    Here { host: NodeName::new(host).ok(), master: NodeName::new("n1.lab").ok(), nodes }
+    AlertHost { host: NodeName::new(host).ok(), master: NodeName::new("n1.lab").ok(), nodes }
 }
 
 fn message(event: &AlertEvent, host: &str) -> Option<Message> {
@@ -38,8 +38,9 @@ fn an_attempt_is_never_reported_as_a_fencing() {
         let text = message(&fencing(description, rc), "n2.lab").unwrap().text;
         assert!(text.starts_with("n3.lab was NOT fenced, "), "{text}");
     }
-    let text =
-        |description: &str| fencing(description, "0").message(&Here { host: None, master: None, nodes: Vec::new() });
+    let text = |description: &str| {
+        fencing(description, "0").message(&AlertHost { host: None, master: None, nodes: Vec::new() })
+    };
     assert!(text(OK).is_none(), "a host without a name did not request it");
     for strange in ["", "something else", "Operation list of n3.lab by n1.lab: OK"] {
         let text = text(strange).unwrap().text;

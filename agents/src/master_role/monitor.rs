@@ -6,7 +6,7 @@ use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::pacemaker::names::PacemakerName;
 use gnt_ha::core::reconcile::Membership;
-use gnt_ha::core::roles::master_claims::{MASTER_SCORE, MasterStanding, Served, ignored, is_alone, standing};
+use gnt_ha::core::roles::master_claims::{MASTER_SCORE, MasterService, MasterStanding, ignored, is_alone, standing};
 use gnt_ha::core::roles::{MasterView, NodeRole, OcfCode, OcfResult, RunAs, idle, monitor_master};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::daemon_util;
@@ -40,7 +40,7 @@ pub(super) fn monitor(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     }
     let view = view(call, paths, &ganeti, run_as);
     let result = monitor_master(&view);
-    if view.standing.new_master().is_some() && (view.served == Served::Now || ganeti.has_master_ip()) {
+    if view.standing.new_master().is_some() && (view.served == MasterService::Now || ganeti.has_master_ip()) {
         // This host came back and took up a role that another node has now. The role is taken down before a client uses
         // it.
         let taken_down = stop::take_down(paths, call.deadline);
@@ -56,7 +56,7 @@ pub(super) fn monitor(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
         follow(call, run_as, &ganeti, &master);
     }
     if matches!(result.code, OcfCode::Success | OcfCode::RunningPromoted)
-        && view.served == Served::Now
+        && view.served == MasterService::Now
         && !call.is_probe()
     {
         job_queue::take_jobs(paths, call.deadline);
@@ -82,13 +82,13 @@ fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView, run_as: RunAs
             alone: false,
             ignored: None,
             stopped: false,
-            served: Served::Never,
+            served: MasterService::Never,
             left: false,
             failures: None,
         };
     }
     let served = stop::served(paths);
-    let listening = served == Served::Now;
+    let listening = served == MasterService::Now;
     let limit = if call.is_probe() && !listening { PEERS_OF_A_PROBE } else { PEER_LIMIT };
     let claims = ganeti.master_claims(paths, call.deadline.at_most(limit));
     let standing = standing(&ganeti.here, &claims, ganeti.candidates.len(), served);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use gnt_ha::core::roles::master_claims::Served;
+use gnt_ha::core::roles::master_claims::MasterService;
 use gnt_ha::core::roles::{OcfCode, OcfResult};
 use gnt_ha::sys::addresses;
 use gnt_ha::sys::clock::Deadline;
@@ -125,13 +125,13 @@ pub(super) fn runs(paths: &AgentPaths) -> bool {
 
 /// Returns when the role was served on this host: now, since the boot (the note of its IP is kept until the next boot),
 /// or never.
-pub(super) fn served(paths: &AgentPaths) -> Served {
+pub(super) fn served(paths: &AgentPaths) -> MasterService {
     if paths.is_listening() {
-        Served::Now
+        MasterService::Now
     } else if paths.markers.note(MASTER_IP).is_some() && !paths.markers.has(Marker::MasterStopped) {
-        Served::ThisBoot
+        MasterService::ThisBoot
     } else {
-        Served::Never
+        MasterService::Never
     }
 }
 

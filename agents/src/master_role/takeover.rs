@@ -10,7 +10,7 @@ use std::time::Duration;
 use gnt_ha::core::ganeti::tags::Mode;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::roles::gone::{OtherNode, must_be_gone, names_old_master};
-use gnt_ha::core::roles::master_claims::{MasterStanding, Served, disagreement, newer_copy, standing};
+use gnt_ha::core::roles::master_claims::{MasterService, MasterStanding, disagreement, newer_copy, standing};
 use gnt_ha::core::roles::{NodeRole, OcfCode, OcfResult, Takeover, TakeoverView, take_over};
 use gnt_ha::service::shun::own::{AddressState, OwnRules};
 use gnt_ha::sys::clock::Deadline;
@@ -241,7 +241,7 @@ fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverV
         rank: ganeti.rank,
         standing: match ganeti.rank {
             // luxid does not serve here, whether or not it listens.
-            NodeRole::Master => standing(&ganeti.here, &claims, ganeti.candidates.len(), Served::Never),
+            NodeRole::Master => standing(&ganeti.here, &claims, ganeti.candidates.len(), MasterService::Never),
             NodeRole::Candidate | NodeRole::Other => MasterStanding::Undisputed,
         },
         served_elsewhere,

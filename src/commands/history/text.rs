@@ -8,7 +8,7 @@ use crate::core::history::{ActionRecord, TimedStep};
 use crate::core::receipt::{Action, Caller, Outcome, Receipt};
 use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus};
 use crate::core::text::printable;
-use crate::core::timeline::{Fenced, TimelineEvent};
+use crate::core::timeline::{FencedNode, TimelineEvent};
 use crate::sys::output::{Paint, Text};
 
 /// The parameters of the format.
@@ -22,7 +22,7 @@ impl TextFormat {
         match (&event.action, &event.pacemaker) {
             (Some(action), fenced) => {
                 self.push_action(action, text);
-                if let Some(Fenced { fence, .. }) = fenced {
+                if let Some(FencedNode { fence, .. }) = fenced {
                     text.push_str(&format!("    Pacemaker: {}, ", verb(fence.action)));
                     push_status(fence, text);
                     text.push_str("\n");
@@ -34,8 +34,8 @@ impl TextFormat {
     }
 
     /// Appends a fencing by another host, or by a program that is not ours.
-    fn push_fencing(&self, fenced: &Fenced, text: &mut Text) {
-        let Fenced { node, fence } = fenced;
+    fn push_fencing(&self, fenced: &FencedNode, text: &mut Text) {
+        let FencedNode { node, fence } = fenced;
         let at = fence.completed_ms.map_or_else(|| "(pending)".to_owned(), |at| cli::time(at, &self.zone));
         text.push_str(&format!("{at}  {node}  {}  ", verb(fence.action)));
         push_status(fence, text);
@@ -169,7 +169,7 @@ mod tests {
     fn a_fencing_by_another_host_is_shown() {
         let text_of_fencing = |status, delegate| {
             let fence = Fence { action: FenceAction::Reboot, status, completed_ms: Some(2_000), delegate };
-            let fenced = Fenced { node: NodeName::new("n3.lab").unwrap(), fence };
+            let fenced = FencedNode { node: NodeName::new("n3.lab").unwrap(), fence };
             let mut text = Text::default();
             TextFormat { zone: TimeZone::UTC }
                 .push_event(&TimelineEvent { action: None, pacemaker: Some(fenced) }, &mut text);

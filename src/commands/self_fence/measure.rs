@@ -10,7 +10,7 @@ use super::super::error::CommandError;
 use super::error::MeasureStartError;
 use crate::cli;
 use crate::core::config::Config;
-use crate::core::shun::expiry::{Measured, reset_within_ms};
+use crate::core::shun::expiry::{Measurement, reset_within_ms};
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::measurement::{MeasurementOutcome, ResetConditions, objection};
 use crate::service::self_fence::measured;
@@ -74,8 +74,8 @@ fn show(config: &Config) -> Result<u8, CommandError> {
 }
 
 /// Returns the measurement as text, with the wait time that results from it and from the configuration.
-fn text(measured: &Measured, lease_times: LeaseTimes) -> String {
-    let Measured { driver, set_ms, ran_ms, reset_within_ms: within_ms, next_boot_ms } = measured;
+fn text(measured: &Measurement, lease_times: LeaseTimes) -> String {
+    let Measurement { driver, set_ms, ran_ms, reset_within_ms: within_ms, next_boot_ms } = measured;
     let mut text = format!(
         "{driver}, set to {} s: reset this host between {} s and {} s after the last keepalive\n",
         seconds(*set_ms),
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_late_watchdog_is_reported_with_the_wait_that_follows() {
         let lease_times = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_000, drift_ppm: 10_000, stop_ms: 5_000 };
-        let late = Measured {
+        let late = Measurement {
             driver: "iTCO_wdt".into(),
             set_ms: 5_000,
             ran_ms: 9_960,
@@ -181,7 +181,7 @@ mod tests {
              42.0 s after it, by the wall clock\n  other nodes wait 35.7 s after they have shunned this node, not 25.5 s\n  it resets \
              late: a smaller watchdog_timeout in [self_fence], measured again, shortens the wait\n"
         );
-        let in_time = Measured { ran_ms: 4_960, reset_within_ms: 5_000, next_boot_ms: None, ..late.clone() };
+        let in_time = Measurement { ran_ms: 4_960, reset_within_ms: 5_000, next_boot_ms: None, ..late.clone() };
         assert!(text(&in_time, lease_times).ends_with("  other nodes wait 25.5 s after they have shunned this node\n"));
         assert!(
             text(&late, LeaseTimes { watchdog_ms: 4_000, ..lease_times })

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::super::simulation::SimulationError;
-use crate::core::config::Shared;
+use crate::core::config::SharedMachine;
 use crate::core::ganeti::programs::PROPERTY;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::tree::BadCib;
@@ -42,7 +42,7 @@ pub enum SetupError {
     RecoveryTags { tags: String, error: ProgramError },
     /// Two nodes have devices of one machine.
     #[error("nothing was changed: {shared}; give each its own in {}", path.display())]
-    Shared { shared: Box<Shared>, path: PathBuf },
+    Shared { shared: Box<SharedMachine>, path: PathBuf },
     /// Time budgets do not fit.
     #[error(
         "nothing was changed: the time budget has a shortfall ({} has too little time); change the figure that it names, then run gnt-ha setup again",

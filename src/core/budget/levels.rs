@@ -33,7 +33,7 @@ pub struct LevelTime {
 
 /// Which of the levels before are assumed to be silent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Silent {
+pub enum SilentLevels {
     /// The BMCs: they lose their power with the host.
     Bmcs,
     /// All levels, each for all of its share: an agent is asked again and again.
@@ -47,7 +47,7 @@ pub fn allotted(
     index: usize,
     own: Duration,
     deadline: &(Duration, String),
-    silent: Silent,
+    silent: SilentLevels,
 ) -> LevelTime {
     let (whole, source) = deadline;
     let receipt = fence::receipt(*whole);
@@ -79,7 +79,7 @@ pub fn allotted(
 }
 
 /// Returns how long the levels `before`, of `levels` in total, are waited for.
-fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, silent: Silent) -> Duration {
+fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, silent: SilentLevels) -> Duration {
     let mut spent = Duration::ZERO;
     for (number, level) in before.iter().enumerate() {
         let share = share(time.saturating_sub(spent), levels - number);
@@ -88,7 +88,7 @@ fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, sil
         let limit = |driver: &Driver| match driver {
             Driver::Ipmi(bmc) if commanded => bmc.login_timeout.0.min(share / 3),
             Driver::Ipmi(bmc) => bmc.login_timeout.0.min(share),
-            _ if silent == Silent::All => share,
+            _ if silent == SilentLevels::All => share,
             // If such a device were silent, too, the next attempt would find the node shunned, and continue from there.
             _ => Duration::ZERO,
         };
@@ -170,7 +170,7 @@ pub fn sums(
                 subject: names_of(nodes),
                 item: format!("level {} ({})", index + 1, names.join(", ")),
                 needed: needed(level, config, nodes, advertised),
-                available: allotted(levels, index, config.deadline, deadline, Silent::Bmcs).terms,
+                available: allotted(levels, index, config.deadline, deadline, SilentLevels::Bmcs).terms,
                 fix: fix(config, has_shun(level), levels.len()),
             });
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::detection::Detection;
-use super::levels::{Silent, allotted, grade};
+use super::levels::{SilentLevels, allotted, grade};
 use super::{fence, pacemaker, seconds};
 use crate::core::config::{Config, Level};
 use crate::core::grade::Grade;
@@ -45,7 +45,7 @@ impl StepTimes {
         let ms: i64 = delay.iter().map(|term| term.ms).sum();
         let put_off = delay.iter().map(|term| format!("{} {}", term.what, seconds(term.ms))).collect::<Vec<_>>();
         let of_level = |(index, level, levels, config): (usize, &Level, &[Level], &Config)| {
-            let allotted = allotted(levels, index, config.deadline, &deadline, Silent::All);
+            let allotted = allotted(levels, index, config.deadline, &deadline, SilentLevels::All);
             (allotted.begins + allotted.gets, grade(level, is_armed))
         };
         let levels = levels.map_or_else(Vec::new, |(levels, config)| {

@@ -17,7 +17,7 @@ use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
-use crate::core::power::reading::Sees;
+use crate::core::power::reading::ReadingSubject;
 use crate::core::shun::evaluation::{ProofInput, ProofResult, Round, evaluate_proof};
 use crate::core::shun::last_state::LastStateError;
 use crate::core::shun::list::Epoch;
@@ -183,7 +183,7 @@ fn levels_of(view: &CheckInput, node: &NodeName) -> Option<Vec<Level>> {
 /// Returns whether a device shows only that the host is fed, not that it is switched on, and cannot shun a node. A
 /// device of an unknown kind counts as one.
 fn is_feed(driver: &Driver) -> bool {
-    matches!(driver.kind().sees, Sees::Feed | Sees::Unknown)
+    matches!(driver.kind().sees, ReadingSubject::Feed | ReadingSubject::Unknown)
 }
 
 fn of_levels(view: &CheckInput, ganeti: &GanetiConfig, node: &NodeName) -> AchievableGrade {

@@ -10,7 +10,7 @@ use super::setting_error::SettingError;
 use crate::core::evidence::Evidence;
 use crate::core::fence_agents;
 use crate::core::grade::Grade;
-use crate::core::power::reading::Sees;
+use crate::core::power::reading::ReadingSubject;
 
 /// The settings of a fence agent, which gets its options on stdin.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,7 +35,7 @@ pub struct AgentDevice {
     pub shares_power: Option<bool>,
     /// The subject of its "on" and "off"; `None` for that of the agent's known kind.
     #[serde(default)]
-    pub sees: Option<Sees>,
+    pub sees: Option<ReadingSubject>,
     /// The options that the agent reads on stdin, with the names of its manual page; templates.
     #[serde(default)]
     pub options: BTreeMap<String, OptionValue>,
@@ -86,7 +86,7 @@ impl AgentDevice {
     /// Returns the subject of its answers: the configured one, else that of the agent's known kind. An agent of an
     /// unknown kind may read the power, however little its "off" proves.
     #[must_use]
-    pub fn sees(&self) -> Sees {
+    pub fn sees(&self) -> ReadingSubject {
         self.sees.unwrap_or(kind_of(&self.agent).sees)
     }
 

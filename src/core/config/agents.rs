@@ -1,21 +1,21 @@
 //! The only table of fence agents: what each of them reads, and whether it loses its power with its host
 //! (fence-agents 4.12, with the links to the same program). It touches nothing.
 
-use crate::core::power::reading::{PowerDeviceKind, Sees};
+use crate::core::power::reading::{PowerDeviceKind, ReadingSubject};
 
 /// A board in the host itself: without its own power supply it fails with the host.
-const BOARD: PowerDeviceKind = PowerDeviceKind { sees: Sees::Machine, shares_power: true };
+const BOARD: PowerDeviceKind = PowerDeviceKind { sees: ReadingSubject::Machine, shares_power: true };
 
 /// A chassis manager, a hypervisor or a cloud, which runs on without the machine.
-const MANAGER: PowerDeviceKind = PowerDeviceKind { sees: Sees::Machine, shares_power: false };
+const MANAGER: PowerDeviceKind = PowerDeviceKind { sees: ReadingSubject::Machine, shares_power: false };
 
 /// An outlet of a power strip.
-const OUTLET: PowerDeviceKind = PowerDeviceKind { sees: Sees::Feed, shares_power: false };
+const OUTLET: PowerDeviceKind = PowerDeviceKind { sees: ReadingSubject::Feed, shares_power: false };
 
 /// A path to storage or a network instead of a power supply (`fabric_fencing`): the host runs on.
-const FABRIC: PowerDeviceKind = PowerDeviceKind { sees: Sees::Access, shares_power: false };
+const FABRIC: PowerDeviceKind = PowerDeviceKind { sees: ReadingSubject::Access, shares_power: false };
 
-const UNKNOWN: PowerDeviceKind = PowerDeviceKind { sees: Sees::Unknown, shares_power: false };
+const UNKNOWN: PowerDeviceKind = PowerDeviceKind { sees: ReadingSubject::Unknown, shares_power: false };
 
 /// The table, sorted by name. An agent that is not in it is unknown (`fence_powerman` drives both boards and outlets).
 const AGENTS: &[(&str, PowerDeviceKind)] = &[

@@ -13,7 +13,7 @@ use super::template::{Values, fill, has_key};
 use crate::core::evidence::Evidence;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::power::reading::{PowerDeviceKind, Sees};
+use crate::core::power::reading::{PowerDeviceKind, ReadingSubject};
 use crate::core::text::is_hidden;
 
 pub use super::agent_device::AgentDevice;
@@ -99,7 +99,7 @@ pub struct ExecDevice {
     pub program: PathBuf,
     /// The subject of its "on" and "off"; unknown if it is `None`.
     #[serde(default)]
-    pub sees: Option<Sees>,
+    pub sees: Option<ReadingSubject>,
 }
 
 const fn yes() -> bool {
@@ -141,13 +141,15 @@ impl Driver {
     #[must_use]
     pub fn kind(&self) -> PowerDeviceKind {
         match self {
-            Self::Ipmi(bmc) => PowerDeviceKind { sees: Sees::Machine, shares_power: bmc.shares_power },
+            Self::Ipmi(bmc) => PowerDeviceKind { sees: ReadingSubject::Machine, shares_power: bmc.shares_power },
             Self::Agent(agent) => PowerDeviceKind {
                 sees: agent.sees(),
                 shares_power: agent.shares_power.unwrap_or_else(|| kind_of(&agent.agent).shares_power),
             },
-            Self::Exec(exec) => PowerDeviceKind { sees: exec.sees.unwrap_or(Sees::Unknown), shares_power: false },
-            Self::Shun => PowerDeviceKind { sees: Sees::Access, shares_power: false },
+            Self::Exec(exec) => {
+                PowerDeviceKind { sees: exec.sees.unwrap_or(ReadingSubject::Unknown), shares_power: false }
+            }
+            Self::Shun => PowerDeviceKind { sees: ReadingSubject::Access, shares_power: false },
         }
     }
 

@@ -10,14 +10,14 @@ use super::{Config, Driver, Level};
 use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::ganeti::oob::is_ours;
 use crate::core::node::NodeName;
-use crate::core::power::reading::Sees;
+use crate::core::power::reading::ReadingSubject;
 
 /// The addresses of host names, as far as they could be resolved; names in lower case.
 pub type Resolved = BTreeMap<String, BTreeSet<IpAddr>>;
 
 /// Two nodes whose devices switch one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shared {
+pub struct SharedMachine {
     /// The two nodes, by their names in Ganeti.
     pub nodes: [NodeName; 2],
     /// The name of the device of each node, in the order of `nodes`.
@@ -26,7 +26,7 @@ pub struct Shared {
     pub machine: String,
 }
 
-impl fmt::Display for Shared {
+impl fmt::Display for SharedMachine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { nodes: [one, other], devices: [first, second], machine } = self;
         write!(f, "{one} (device {first}) and {other} (device {second}) have one machine: {machine}")
@@ -139,7 +139,7 @@ impl Identity {
         let address = which.remove("ip");
         let address = if as_ip { which.remove("plug").or(address) } else { address };
         let port = which.remove("ipport").and_then(|port| port.parse().ok()).and_then(unusual);
-        let is_outlet = kind_of(&file).sees == Sees::Feed;
+        let is_outlet = kind_of(&file).sees == ReadingSubject::Feed;
         let class = if is_board(&file) {
             // A board is one machine, with any plug.
             which.remove("plug");
@@ -231,9 +231,9 @@ pub fn with_levels(ganeti: &GanetiConfig, config: &Config) -> Vec<(NodeName, Vec
 /// Returns each node that has the machine of an earlier node, with that node. A host name that was not resolved is
 /// compared as it is written. A device that receives the node's name belongs to that node.
 #[must_use]
-pub fn shared(nodes: &[(NodeName, Vec<Level>)], resolved: &Resolved) -> Vec<Shared> {
+pub fn shared(nodes: &[(NodeName, Vec<Level>)], resolved: &Resolved) -> Vec<SharedMachine> {
     let mut owners: BTreeMap<String, (&NodeName, &str)> = BTreeMap::new();
-    let mut found: Vec<Shared> = Vec::new();
+    let mut found: Vec<SharedMachine> = Vec::new();
     for (node, levels) in nodes {
         for device in levels.iter().flatten() {
             let Some(identity) = Identity::of(&device.driver) else { continue };
@@ -241,7 +241,7 @@ pub fn shared(nodes: &[(NodeName, Vec<Level>)], resolved: &Resolved) -> Vec<Shar
                 let (owner, named) = *owners.entry(key).or_insert((node, &device.name));
                 let is_known = || found.iter().any(|shared| shared.nodes == [owner.clone(), node.clone()]);
                 if owner != node && !is_known() {
-                    found.push(Shared {
+                    found.push(SharedMachine {
                         nodes: [owner.clone(), node.clone()],
                         devices: [named.to_owned(), device.name.clone()],
                         machine: identity.words.clone(),
@@ -270,7 +270,7 @@ mod tests {
         let resolved: Resolved =
             resolved.iter().map(|(name, address)| ((*name).to_owned(), [address.parse().unwrap()].into())).collect();
         let found = shared(&nodes(text, names), &resolved);
-        found.into_iter().map(|Shared { nodes: [one, other], .. }| format!("{one} {other}")).collect()
+        found.into_iter().map(|SharedMachine { nodes: [one, other], .. }| format!("{one} {other}")).collect()
     }
 
     fn bmc(name: &str, address: &str) -> String {

@@ -21,7 +21,7 @@ pub use agents::{is_board, kind_of};
 pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds};
 pub use digest::{BadDigest, DIGEST_PROPERTY, Digest};
 pub use error::ConfigError;
-pub use machine::{Resolved, Shared, canonical, machine_of_agent, names_to_resolve, shared, with_levels};
+pub use machine::{Resolved, SharedMachine, canonical, machine_of_agent, names_to_resolve, shared, with_levels};
 pub use pattern::Pattern;
 pub use record::Record;
 pub use self_fence::SelfFenceConfig;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use super::setting_error::SettingError;
-use crate::core::shun::evaluation::Accepted;
+use crate::core::shun::evaluation::AcceptedWatchdogs;
 
 /// The settings of shunning (`[shun]`): what is shunned, and which watchdogs count.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -24,8 +24,8 @@ pub struct ShunConfig {
 impl ShunConfig {
     /// Returns the weaker watchdogs that count.
     #[must_use]
-    pub const fn accepted(&self) -> Accepted {
-        Accepted { softdog: self.accept_softdog, virtual_host: self.accept_virtual }
+    pub const fn accepted(&self) -> AcceptedWatchdogs {
+        AcceptedWatchdogs { softdog: self.accept_softdog, virtual_host: self.accept_virtual }
     }
 }
 

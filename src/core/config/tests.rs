@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::power::reading::Sees;
+use crate::core::power::reading::ReadingSubject;
 use crate::core::reconcile::Settings;
 use proptest::prelude::*;
 
@@ -205,14 +205,14 @@ fn options_that_make_an_agents_off_none_are_refused() {
 #[test]
 fn an_unknown_agent_may_see_the_power() {
     let sees = |text: &str| parse(text).unwrap().levels_of(&node("n1.example.com")).unwrap()[1][0].driver.kind().sees;
-    assert_eq!(sees(SAMPLE), Sees::Feed);
+    assert_eq!(sees(SAMPLE), ReadingSubject::Feed);
     let ours = SAMPLE.replace("fence_apc_snmp", "fence_ours");
-    assert_eq!(sees(&ours), Sees::Unknown);
+    assert_eq!(sees(&ours), ReadingSubject::Unknown);
     assert_eq!(
         sees(&ours.replace("agent = \"fence_ours\"", "agent = \"fence_ours\"\nsees = \"access\"")),
-        Sees::Access
+        ReadingSubject::Access
     );
-    assert_eq!(sees(&SAMPLE.replace("fence_apc_snmp", "fence_brocade")), Sees::Access);
+    assert_eq!(sees(&SAMPLE.replace("fence_apc_snmp", "fence_brocade")), ReadingSubject::Access);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::core::grade::Grade;
 /// The subject of a device's "on" and "off".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Sees {
+pub enum ReadingSubject {
     /// Whether the machine runs: a BMC, a chassis manager, a hypervisor.
     Machine,
     /// Whether one of its feeds is live: a PDU outlet. The machine may be off all the same.
@@ -23,7 +23,7 @@ pub enum Sees {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PowerDeviceKind {
     /// The subject of its answers.
-    pub sees: Sees,
+    pub sees: ReadingSubject,
     /// Whether the device loses its power with its host, and does not answer from then on.
     pub shares_power: bool,
 }
@@ -43,7 +43,7 @@ pub enum Life {
 
 /// The result of asking one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Observed {
+pub enum Observation {
     /// The device reported "on".
     On,
     /// The device reported "off", with this grade.
@@ -59,22 +59,22 @@ pub struct Claim {
     pub grade: Grade,
     /// The subject of the "off": the machine, if any device of the level reads that; feeds or access, if all of them
     /// do; else unknown.
-    pub sees: Sees,
+    pub sees: ReadingSubject,
 }
 
 impl Claim {
     /// Returns the claim of a level whose devices are all off; `grade` is the weakest of them.
     #[must_use]
     pub fn of(devices: &[PowerDeviceKind], grade: Grade) -> Self {
-        let all = |sees: Sees| devices.iter().all(|kind| kind.sees == sees);
-        let sees = if devices.iter().any(|kind| kind.sees == Sees::Machine) {
-            Sees::Machine
-        } else if all(Sees::Feed) {
-            Sees::Feed
-        } else if all(Sees::Access) {
-            Sees::Access
+        let all = |sees: ReadingSubject| devices.iter().all(|kind| kind.sees == sees);
+        let sees = if devices.iter().any(|kind| kind.sees == ReadingSubject::Machine) {
+            ReadingSubject::Machine
+        } else if all(ReadingSubject::Feed) {
+            ReadingSubject::Feed
+        } else if all(ReadingSubject::Access) {
+            ReadingSubject::Access
         } else {
-            Sees::Unknown
+            ReadingSubject::Unknown
         };
         Self { grade, sees }
     }
@@ -84,12 +84,12 @@ impl Claim {
     /// `off` is about the power: a running machine contradicts it, and so does a live feed, unless the "off" was read
     /// at the machine itself. `bounded` and `isolated` are about the boot and about access: no power contradicts them.
     #[must_use]
-    pub fn is_contradicted_by(self, on: Sees) -> bool {
+    pub fn is_contradicted_by(self, on: ReadingSubject) -> bool {
         self.grade == Grade::Off
             && match on {
-                Sees::Machine | Sees::Unknown => true,
-                Sees::Feed => self.sees != Sees::Machine,
-                Sees::Access => false,
+                ReadingSubject::Machine | ReadingSubject::Unknown => true,
+                ReadingSubject::Feed => self.sees != ReadingSubject::Machine,
+                ReadingSubject::Access => false,
             }
     }
 }

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use super::reading::{Claim, Life, Observed, PowerDeviceKind, Sees};
+use super::reading::{Claim, Life, Observation, PowerDeviceKind, ReadingSubject};
 use crate::core::grade::Grade;
 
 /// The aim of a walk over the levels.
@@ -24,7 +24,7 @@ pub enum Task {
 
 /// A device that reported "on" in an earlier call of the same fencing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remembered {
+pub struct RememberedDevice {
     /// The device's name in the configuration.
     pub device: String,
     /// Whether it was requested to switch off, or its level was given up, and it still reported "on".
@@ -63,25 +63,25 @@ pub struct Doubt {
     /// The name of the device that contradicts.
     pub device: String,
     /// Its reading after the "off"; `None` if it could not be read again.
-    pub now: Option<Observed>,
+    pub now: Option<Observation>,
 }
 
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (level, device) = (self.level + 1, &self.device);
         match self.now {
-            Some(Observed::On) => write!(
+            Some(Observation::On) => write!(
                 f,
                 "level {level} still reads on after this level was off ({device}): it switches something else, or another feed \
                  is live; check which outlets feed this host"
             ),
             now => {
                 let shows = match now {
-                    Some(Observed::Failed(Life::NoSign)) => {
+                    Some(Observation::Failed(Life::NoSign)) => {
                         "does not answer, although it has a power supply of its own"
                     }
-                    Some(Observed::Failed(Life::Alive)) => "answers, and does not report the power",
-                    Some(Observed::Off(_)) => "does not report the power",
+                    Some(Observation::Failed(Life::Alive)) => "answers, and does not report the power",
+                    Some(Observation::Off(_)) => "does not report the power",
                     _ => "could not be read",
                 };
                 write!(
@@ -103,11 +103,11 @@ struct Device {
     on: bool,
     given_up: bool,
     /// The reading since the last command; `None` if there was none.
-    now: Option<Observed>,
+    now: Option<Observation>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum At {
+enum Position {
     Before(usize),
     In(usize),
     Claims(usize, Claim, Asked),
@@ -126,7 +126,7 @@ pub struct Walk {
     task: Task,
     levels: Vec<Vec<usize>>,
     devices: Vec<Device>,
-    at: At,
+    at: Position,
     /// The first level that reported "on", which is the result if no other level has a better one.
     on: Option<usize>,
     /// Whether a device that reads the power has reported "on", and none of its attempts to switch off has failed in
@@ -138,7 +138,7 @@ impl Walk {
     /// Returns a walk over these levels, each with the names and kinds of its devices. `remembered` is from an earlier
     /// call of the same fencing.
     #[must_use]
-    pub fn new(task: Task, levels: &[Vec<(String, PowerDeviceKind)>], remembered: &[Remembered]) -> Self {
+    pub fn new(task: Task, levels: &[Vec<(String, PowerDeviceKind)>], remembered: &[RememberedDevice]) -> Self {
         let mut devices: Vec<Device> = Vec::new();
         let mut indices = Vec::new();
         for (level, members) in levels.iter().enumerate() {
@@ -153,26 +153,26 @@ impl Walk {
             };
             indices.push(members.iter().map(index_of).collect());
         }
-        Self { task, levels: indices, devices, at: At::Before(0), on: None, is_live: false }
+        Self { task, levels: indices, devices, at: Position::Before(0), on: None, is_live: false }
     }
 
     /// Returns the next step. Call it again when that step was done and its results were reported.
     #[allow(clippy::should_implement_trait, reason = "it is not an iterator: it may return the same again")]
     pub fn next(&mut self) -> WalkStep {
         match self.at {
-            At::End(result) => WalkStep::End(result),
-            At::Before(level) if level < self.levels.len() => {
-                self.at = At::In(level);
+            Position::End(result) => WalkStep::End(result),
+            Position::Before(level) if level < self.levels.len() => {
+                self.at = Position::In(level);
                 WalkStep::Level(level)
             }
-            At::Before(_) => self.end(self.on.map_or(WalkResult::Unknown, WalkResult::On)),
+            Position::Before(_) => self.end(self.on.map_or(WalkResult::Unknown, WalkResult::On)),
             // The caller did not report the end of the level, so the level has not succeeded.
-            At::In(_) => {
+            Position::In(_) => {
                 self.over(None);
                 self.next()
             }
-            At::Claims(level, claim, Asked::NotYet) => {
-                self.at = At::Claims(level, claim, Asked::Done);
+            Position::Claims(level, claim, Asked::NotYet) => {
+                self.at = Position::Claims(level, claim, Asked::Done);
                 let names: Vec<String> = self
                     .against(level, claim)
                     .filter(|device| device.now.is_none())
@@ -180,10 +180,10 @@ impl Walk {
                     .collect();
                 if names.is_empty() { self.next() } else { WalkStep::Ask(level, names) }
             }
-            At::Claims(level, claim, Asked::Done) => match self.doubt(level, claim) {
+            Position::Claims(level, claim, Asked::Done) => match self.doubt(level, claim) {
                 None => self.end(WalkResult::Off(level, claim.grade)),
                 Some(doubt) => {
-                    self.at = At::Before(level + 1);
+                    self.at = Position::Before(level + 1);
                     WalkStep::Doubt(level, doubt)
                 }
             },
@@ -191,14 +191,14 @@ impl Walk {
     }
 
     /// Records the reading of a device.
-    pub fn saw(&mut self, device: &str, what: Observed) {
+    pub fn saw(&mut self, device: &str, what: Observation) {
         let Some(device) = self.devices.iter_mut().find(|known| known.name == device) else { return };
         device.now = Some(what);
         match what {
-            Observed::On => device.on = true,
-            Observed::Off(Grade::Off) => (device.on, device.given_up) = (false, false),
+            Observation::On => device.on = true,
+            Observation::Off(Grade::Off) => (device.on, device.given_up) = (false, false),
             // A weaker grade proves nothing about the power, and neither does a failure.
-            Observed::Off(_) | Observed::Failed(_) => {}
+            Observation::Off(_) | Observation::Failed(_) => {}
         }
     }
 
@@ -209,7 +209,7 @@ impl Walk {
 
     /// Ends the work on a level: `off` is the grade, if "off" was proven at all of its devices.
     pub fn over(&mut self, off: Option<Grade>) {
-        let At::In(level) = self.at else { return };
+        let Position::In(level) = self.at else { return };
         let members = self.levels.get(level).cloned().unwrap_or_default();
         if let Some(grade) = off.filter(|_| self.task != Task::On) {
             let kinds: Vec<PowerDeviceKind> =
@@ -217,28 +217,29 @@ impl Walk {
             // The end of a boot, or of its access, does not answer the question for the power.
             let answers = grade == Grade::Off || self.task == Task::Off || !self.is_live;
             self.at = if answers {
-                At::Claims(level, Claim::of(&kinds, grade), Asked::NotYet)
+                Position::Claims(level, Claim::of(&kinds, grade), Asked::NotYet)
             } else {
-                At::Before(level + 1)
+                Position::Before(level + 1)
             };
             return;
         }
-        self.at = At::Before(level + 1);
+        self.at = Position::Before(level + 1);
         let mut runs = false;
         for index in members {
             let Some(device) = self.devices.get_mut(index) else { continue };
             if self.task == Task::Off {
                 device.given_up |= device.on;
-            } else if device.now == Some(Observed::On) {
+            } else if device.now == Some(Observation::On) {
                 self.on = self.on.or(Some(level));
-                self.is_live |= device.kind.sees != Sees::Access && !device.given_up;
+                self.is_live |= device.kind.sees != ReadingSubject::Access && !device.given_up;
                 // A live feed, or an access, does not prove that the machine runs. Neither does a device that has
                 // failed to switch off in this fencing: a later level may have ended the boot.
-                runs |= matches!(device.kind.sees, Sees::Machine | Sees::Unknown) && !device.given_up;
+                runs |=
+                    matches!(device.kind.sees, ReadingSubject::Machine | ReadingSubject::Unknown) && !device.given_up;
             }
         }
         if self.task == Task::Read && runs {
-            self.at = At::End(WalkResult::On(level));
+            self.at = Position::End(WalkResult::On(level));
         }
     }
 
@@ -248,8 +249,8 @@ impl Walk {
         if self.task != Task::On {
             return self.over(None);
         }
-        let At::In(level) = self.at else { return };
-        let sees = |level: usize, sees: &[Sees]| {
+        let Position::In(level) = self.at else { return };
+        let sees = |level: usize, sees: &[ReadingSubject]| {
             self.levels.get(level).is_some_and(|members| {
                 members
                     .iter()
@@ -257,15 +258,15 @@ impl Walk {
                     .any(|device| sees.contains(&device.kind.sees))
             })
         };
-        let machine = [Sees::Machine];
-        let next =
-            (level + 1..self.levels.len()).find(|later| sees(*later, &machine) && !sees(*later, &[Sees::Access]));
+        let machine = [ReadingSubject::Machine];
+        let next = (level + 1..self.levels.len())
+            .find(|later| sees(*later, &machine) && !sees(*later, &[ReadingSubject::Access]));
         self.at = match next {
-            Some(later) if already && !sees(level, &[Sees::Machine, Sees::Unknown]) => {
+            Some(later) if already && !sees(level, &[ReadingSubject::Machine, ReadingSubject::Unknown]) => {
                 self.on = Some(level);
-                At::Before(later)
+                Position::Before(later)
             }
-            _ => At::End(WalkResult::On(level)),
+            _ => Position::End(WalkResult::On(level)),
         };
     }
 
@@ -277,13 +278,13 @@ impl Walk {
 
     /// Returns what the next call of the same fencing needs.
     #[must_use]
-    pub fn to_remember(&self) -> Vec<Remembered> {
-        let on = self.devices.iter().filter(|device| device.on && device.kind.sees != Sees::Access);
-        on.map(|device| Remembered { device: device.name.clone(), given_up: device.given_up }).collect()
+    pub fn to_remember(&self) -> Vec<RememberedDevice> {
+        let on = self.devices.iter().filter(|device| device.on && device.kind.sees != ReadingSubject::Access);
+        on.map(|device| RememberedDevice { device: device.name.clone(), given_up: device.given_up }).collect()
     }
 
     fn end(&mut self, result: WalkResult) -> WalkStep {
-        self.at = At::End(result);
+        self.at = Position::End(result);
         WalkStep::End(result)
     }
 
@@ -295,7 +296,8 @@ impl Walk {
     }
 
     fn doubt(&self, level: usize, claim: Claim) -> Option<Doubt> {
-        let agrees = |device: &&Device| device.kind.shares_power && device.now == Some(Observed::Failed(Life::NoSign));
+        let agrees =
+            |device: &&Device| device.kind.shares_power && device.now == Some(Observation::Failed(Life::NoSign));
         let against = self.against(level, claim).find(|device| !agrees(device))?;
         Some(Doubt { level: against.level, device: against.name.clone(), now: against.now })
     }

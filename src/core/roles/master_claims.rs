@@ -60,7 +60,7 @@ pub fn is_alone(claims: &[MasterClaim]) -> bool {
 
 /// When this host served the master role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Served {
+pub enum MasterService {
     /// The host serves it: luxid, which asked all nodes when it started, listens here.
     Now,
     /// The host served it since it booted, and the role was not stopped on purpose.
@@ -127,12 +127,12 @@ impl MasterStanding {
 /// they name. A master that is cut off may have written in its last seconds, and its serial number may be above its
 /// new master's. Once it is back, it names itself with the newest serial number of all.
 #[must_use]
-pub fn standing(here: &NodeName, claims: &[MasterClaim], candidates: usize, served: Served) -> MasterStanding {
-    if served == Served::Now {
+pub fn standing(here: &NodeName, claims: &[MasterClaim], candidates: usize, served: MasterService) -> MasterStanding {
+    if served == MasterService::Now {
         return standing_of_a_server(here, claims);
     }
     let Some(newest) = peers(claims).map(|claim| claim.serial).chain(own_serial(claims)).max() else {
-        return if served == Served::Never {
+        return if served == MasterService::Never {
             confirmation(here, claims, candidates)
         } else {
             MasterStanding::Undisputed
@@ -150,7 +150,7 @@ pub fn standing(here: &NodeName, claims: &[MasterClaim], candidates: usize, serv
     match deciding.first() {
         Some(claim) if !is_here => MasterStanding::Outdated(claim.master.clone()),
         _ if own_serial(claims) != Some(newest) => MasterStanding::Behind,
-        _ if served == Served::Never => confirmation(here, claims, candidates),
+        _ if served == MasterService::Never => confirmation(here, claims, candidates),
         _ => MasterStanding::Undisputed,
     }
 }

@@ -16,7 +16,7 @@ fn view(rank: NodeRole, run_as: RunAs) -> MasterView {
         alone: false,
         ignored: None,
         stopped: false,
-        served: Served::Now,
+        served: MasterService::Now,
         left: false,
         failures: None,
     }
@@ -47,7 +47,7 @@ fn a_healthy_cluster_in_each_way_to_run_it() {
 /// A returned master whose peers are silent at the probe would otherwise have Pacemaker stop both, the healthy one too.
 #[test]
 fn no_node_is_believed_after_a_first_round_alone() {
-    let alone = MasterView { alone: true, served: Served::Never, ..view(NodeRole::Master, RunAs::Primitive) };
+    let alone = MasterView { alone: true, served: MasterService::Never, ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(code(&alone), 7);
     assert_eq!(code(&MasterView { run_as: NEW_CLONE, ..alone }), 7);
 }
@@ -55,18 +55,19 @@ fn no_node_is_believed_after_a_first_round_alone() {
 /// An administrator who restarts luxid by hand must not cause a failover in partial mode.
 #[test]
 fn partial_mode_does_not_check_daemons() {
-    for served in [Served::ThisBoot, Served::Never] {
+    for served in [MasterService::ThisBoot, MasterService::Never] {
         assert_eq!(code(&MasterView { served, ..view(NodeRole::Master, RunAs::Primitive) }), 0);
     }
 }
 
 #[test]
 fn what_was_stopped_on_purpose_is_not_running_until_it_serves_again() {
-    let stopped = MasterView { stopped: true, served: Served::Never, ..view(NodeRole::Master, RunAs::Primitive) };
+    let stopped =
+        MasterView { stopped: true, served: MasterService::Never, ..view(NodeRole::Master, RunAs::Primitive) };
     assert_eq!(code(&stopped), 7);
     assert_eq!(code(&MasterView { run_as: CLONE, ..stopped.clone() }), 0);
     // The administrator's own master-failover brought the role back.
-    assert_eq!(code(&MasterView { served: Served::Now, ..stopped }), 0);
+    assert_eq!(code(&MasterView { served: MasterService::Now, ..stopped }), 0);
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn full_mode_distinguishes_failed_from_not_running() {
     assert_eq!(monitor_master(&failed).reason.as_deref(), Some("luxid: no answer within 2 s"));
     assert_eq!(code(&failed), 1);
     assert_eq!(code(&MasterView { run_as: CLONE, ..failed.clone() }), 9);
-    assert_eq!(code(&MasterView { served: Served::ThisBoot, ..failed }), 7);
+    assert_eq!(code(&MasterView { served: MasterService::ThisBoot, ..failed }), 7);
 }
 
 /// luxid was killed and the master IP stayed. After "not running" no stop would run, and the next master would find
@@ -84,8 +85,12 @@ fn full_mode_distinguishes_failed_from_not_running() {
 #[test]
 fn what_is_left_of_a_failed_role_is_stopped() {
     let failures = Some(vec![Failure { check: "luxid", found: "no answer".to_owned() }]);
-    let left =
-        MasterView { failures, served: Served::ThisBoot, left: true, ..view(NodeRole::Master, RunAs::Primitive) };
+    let left = MasterView {
+        failures,
+        served: MasterService::ThisBoot,
+        left: true,
+        ..view(NodeRole::Master, RunAs::Primitive)
+    };
     assert_eq!(code(&left), 1);
     assert_eq!(code(&MasterView { run_as: CLONE, ..left.clone() }), 9);
     assert_eq!(code(&MasterView { stopped: true, ..left }), 7);
@@ -107,7 +112,9 @@ fn a_doubt_is_reported_and_ends_no_role() {
         MasterStanding::Unconfirmed("n2.lab names n2.lab".into()),
         MasterStanding::Disputed("n2.lab names n2.lab".into()),
     ] {
-        for (served, primitive, clone) in [(Served::Now, 0, 8), (Served::ThisBoot, 0, 8), (Served::Never, 7, 0)] {
+        for (served, primitive, clone) in
+            [(MasterService::Now, 0, 8), (MasterService::ThisBoot, 0, 8), (MasterService::Never, 7, 0)]
+        {
             let doubted = MasterView { standing: doubt.clone(), served, ..view(NodeRole::Master, RunAs::Primitive) };
             assert_eq!(code(&doubted), primitive, "{served:?}");
             assert_eq!(code(&MasterView { run_as: CLONE, ..doubted.clone() }), clone, "{served:?}");
@@ -220,7 +227,7 @@ proptest! {
             _ => Some(vec![Failure { check: "luxid", found: "x".into() }]),
         };
         let standing = if stale { MasterStanding::Outdated("n9.lab".to_owned()) } else { MasterStanding::Undisputed };
-        let served = if listening { Served::Now } else { Served::Never };
+        let served = if listening { MasterService::Now } else { MasterService::Never };
         let seen = MasterView { rank, run_as, standing, alone: false, ignored: None, stopped, served, left, failures };
         let code = monitor_master(&seen).code;
         let holds = match run_as {

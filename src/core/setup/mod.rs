@@ -63,7 +63,7 @@ pub fn of_nodes(resources: &Resources, ganeti: &GanetiConfig) -> Vec<Part> {
 }
 
 pub use ganeti::{SET_OOB_PROGRAM, TAG_HEALTH};
-pub use remotes::{PORT, Reached, full_members, other_key, to_connect};
+pub use remotes::{PORT, RemoteChecks, full_members, other_key, to_connect};
 
 /// Returns what Pacemaker should have for these nodes, with the state of each part.
 #[must_use]
@@ -77,7 +77,7 @@ pub fn plan_reached(
     resources: &Resources,
     ganeti: &GanetiConfig,
     wish: SetupOptions,
-    reached: Option<&Reached>,
+    reached: Option<&RemoteChecks>,
 ) -> Vec<Part> {
     let two = full_members(resources, ganeti, wish.members) == 2 && !wish.has_device;
     let mut parts = vec![ganeti::oob_program(ganeti)];

@@ -32,7 +32,7 @@ pub const PORT: u16 = 3121;
 
 /// The results of the checks before a connection is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reached {
+pub struct RemoteChecks {
     /// The addresses that were asked for a connection at [`PORT`], each with the reason if it accepted none.
     // Text: the reason is an error of a TLS connection, which `core` does not name, and setup prints it.
     pub addresses: BTreeMap<IpAddr, Result<(), String>>,
@@ -137,7 +137,7 @@ pub(super) fn remotes(
     resources: &Resources,
     ganeti: &GanetiConfig,
     members: usize,
-    reached: Option<&Reached>,
+    reached: Option<&RemoteChecks>,
 ) -> Vec<Part> {
     let there = PacemakerNodes::of(resources, ganeti);
     let mut parts = Vec::new();
@@ -187,7 +187,7 @@ fn connection(
     there: Option<&Primitive>,
     resources: &Resources,
     ganeti: &GanetiConfig,
-    reached: Option<&Reached>,
+    reached: Option<&RemoteChecks>,
 ) -> Part {
     // The name that Pacemaker already uses.
     let name = there.map_or(node.name.as_str(), |remote| &remote.id);

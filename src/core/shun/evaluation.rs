@@ -52,14 +52,14 @@ pub struct Peer {
 
 /// A peer that did not confirm, so that the round proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingConfirmation {
     /// The peer's name, or that of the shunned node if the round as a whole is at fault.
     pub node: NodeName,
     /// The reason, to be printed after the name.
     pub why: String,
 }
 
-impl fmt::Display for Missing {
+impl fmt::Display for MissingConfirmation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.node, self.why)
     }
@@ -120,7 +120,7 @@ pub fn evaluate_round(
     asked: Duration,
     at: Duration,
     boot_id: &str,
-) -> Result<Round, Vec<Missing>> {
+) -> Result<Round, Vec<MissingConfirmation>> {
     let confirming: BTreeSet<&NodeName> =
         peers.iter().filter(|peer| matches!(peer.state, PeerState::Shuns { .. })).map(|peer| &peer.node).collect();
     let mut round = Round {
@@ -137,10 +137,16 @@ pub fn evaluate_round(
         let is_lost_too = !confirming.is_empty() && confirming.iter().all(|node| peer.shunned_by.contains(*node));
         match &peer.state {
             PeerState::Shuns { epoch: theirs, .. } if *theirs != epoch => {
-                missing.push(Missing { node: peer.node.clone(), why: format!("is in epoch {theirs}, not {epoch}") });
+                missing.push(MissingConfirmation {
+                    node: peer.node.clone(),
+                    why: format!("is in epoch {theirs}, not {epoch}"),
+                });
             }
             PeerState::Shuns { scope: theirs, .. } if *theirs < scope => {
-                missing.push(Missing { node: peer.node.clone(), why: "shuns it with scope tcp only".to_owned() });
+                missing.push(MissingConfirmation {
+                    node: peer.node.clone(),
+                    why: "shuns it with scope tcp only".to_owned(),
+                });
             }
             PeerState::Shuns { ruleset_id, scope: theirs, .. } => {
                 round.ruleset_ids.insert(peer.node.clone(), ruleset_id.clone());
@@ -152,14 +158,17 @@ pub fn evaluate_round(
             PeerState::Unconfirmed(_) if is_lost_too => {
                 round.lost.insert(peer.node.clone());
             }
-            PeerState::Unconfirmed(why) => missing.push(Missing { node: peer.node.clone(), why: why.clone() }),
+            PeerState::Unconfirmed(why) => {
+                missing.push(MissingConfirmation { node: peer.node.clone(), why: why.clone() })
+            }
         }
     }
     if !epoch.is_shunned() {
-        missing.push(Missing { node: target.clone(), why: format!("is readmitted, in epoch {epoch}") });
+        missing.push(MissingConfirmation { node: target.clone(), why: format!("is readmitted, in epoch {epoch}") });
     }
     if confirming.is_empty() && missing.is_empty() {
-        missing.push(Missing { node: target.clone(), why: "no node is left that could shun it".to_owned() });
+        missing
+            .push(MissingConfirmation { node: target.clone(), why: "no node is left that could shun it".to_owned() });
     }
     if missing.is_empty() { Ok(round) } else { Err(missing) }
 }
@@ -182,12 +191,12 @@ pub struct ProofInput<'a> {
     /// The boot that is shunned, where it is known.
     pub boot_id: Option<&'a str>,
     /// The weaker watchdogs that count all the same.
-    pub accepted: Accepted,
+    pub accepted: AcceptedWatchdogs,
 }
 
 /// Watchdogs that count for `bounded` only because the configuration accepts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Accepted {
+pub struct AcceptedWatchdogs {
     /// Whether softdog counts: the kernel that it watches also runs it.
     pub softdog: bool,
     /// Whether the watchdog of a virtual machine counts.
@@ -196,7 +205,7 @@ pub struct Accepted {
 
 /// Returns why self-fencing with this watchdog proves nothing; `None` if it may.
 #[must_use]
-pub fn watchdog_objection(self_fence: &SelfFenceReport, accepted: Accepted) -> Option<String> {
+pub fn watchdog_objection(self_fence: &SelfFenceReport, accepted: AcceptedWatchdogs) -> Option<String> {
     if !self_fence.nowayout {
         return Some(format!("its watchdog ({}) can be closed: load its driver with nowayout=1", self_fence.driver));
     }

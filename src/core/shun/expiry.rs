@@ -11,7 +11,7 @@ const LATE: [&str; 1] = ["iTCO_wdt"];
 /// A result of `gnt-ha self-fence measure` on this host: with this driver and this timeout the host was reset within
 /// that time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct Measurement {
     /// The watchdog's driver, by its own name.
     pub driver: String,
     /// The timeout of the watchdog, as read back from the device, in milliseconds.
@@ -32,7 +32,7 @@ pub struct Measured {
 /// A measurement counts only for the driver and the timeout that it was made with. It never makes the time shorter than
 /// what the device reports.
 #[must_use]
-pub fn reset_within_ms(driver: &str, set_ms: u64, measured: Option<&Measured>) -> u64 {
+pub fn reset_within_ms(driver: &str, set_ms: u64, measured: Option<&Measurement>) -> u64 {
     match measured.filter(|measured| measured.driver == driver && measured.set_ms == set_ms) {
         Some(measured) => measured.reset_within_ms.max(set_ms),
         None if LATE.contains(&driver) => set_ms.saturating_mul(2),
@@ -69,7 +69,7 @@ mod tests {
     /// A late watchdog that counts as one in time lets a host run on after it was reported as stopped.
     #[test]
     fn a_driver_that_may_be_late_counts_twice_until_it_is_measured() {
-        let measured = |driver: &str, set_ms, reset_within_ms| Measured {
+        let measured = |driver: &str, set_ms, reset_within_ms| Measurement {
             driver: driver.to_owned(),
             set_ms,
             reset_within_ms,

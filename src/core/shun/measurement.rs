@@ -1,19 +1,19 @@
 //! Evaluates the measurement of a watchdog; touches nothing. The host stops its keepalives and notes how long it still
 //! runs; the next boot reads the notes.
 //!
-//! The notes are a file of lines. The first is [`Began`] as JSON. Then follow milliseconds since the last keepalive,
+//! The notes are a file of lines. The first is [`MeasurementStart`] as JSON. Then follow milliseconds since the last keepalive,
 //! each on the disk before the next one is written. The last is [`OVER`] if the watchdog did not reset the host.
 
 use serde::{Deserialize, Serialize};
 
-use super::expiry::{Measured, reset_within_of};
+use super::expiry::{Measurement, reset_within_of};
 
 /// The last line of the notes if the watchdog did not reset the host.
 pub const OVER: &str = "over";
 
 /// The first line of the notes, written before the watchdog was left to expire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Began {
+pub struct MeasurementStart {
     /// The watchdog's driver, by its own name.
     pub driver: String,
     /// The timeout of the watchdog, as read back from the device, in milliseconds.
@@ -66,12 +66,12 @@ pub enum MeasurementOutcome {
     /// The watchdog did not reset the host within that many milliseconds.
     NoReset {
         /// The first line of the notes, with the watchdog.
-        began: Began,
+        began: MeasurementStart,
         /// For how long the host ran on after the last keepalive, in milliseconds.
         ran_ms: u64,
     },
     /// The watchdog has reset the host.
-    Reset(Measured),
+    Reset(Measurement),
 }
 
 /// Reads the notes of a measurement.
@@ -83,7 +83,7 @@ pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<MeasurementOutcome, Me
     let whole = notes.rfind('\n').and_then(|end| notes.get(..end)).unwrap_or_default();
     let mut lines = whole.lines();
     let first = lines.next().ok_or(MeasurementError::Empty)?;
-    let began: Began = serde_json::from_str(first)?;
+    let began: MeasurementStart = serde_json::from_str(first)?;
     let mut lines: Vec<&str> = lines.collect();
     let is_over = lines.last() == Some(&OVER);
     if is_over {
@@ -102,8 +102,8 @@ pub fn outcome(notes: &str, reader: Reader<'_>) -> Result<MeasurementOutcome, Me
         return Err(MeasurementError::TooShort { ran_ms, set_ms: began.set_ms });
     }
     let next_boot_ms = reader.began_wall_ms.checked_sub(began.wall_ms).filter(|after| *after >= ran_ms);
-    let Began { driver, set_ms, .. } = began;
-    Ok(MeasurementOutcome::Reset(Measured { driver, set_ms, reset_within_ms: within_ms, ran_ms, next_boot_ms }))
+    let MeasurementStart { driver, set_ms, .. } = began;
+    Ok(MeasurementOutcome::Reset(Measurement { driver, set_ms, reset_within_ms: within_ms, ran_ms, next_boot_ms }))
 }
 
 /// The facts about a host that must be read before its watchdog may reset it.
@@ -153,12 +153,13 @@ mod tests {
     const READER: Reader<'static> = Reader { boot_id: "b2", began_wall_ms: 60_000 };
 
     fn notes(stamps: &str) -> String {
-        let began = Began { driver: "iTCO_wdt".into(), set_ms: 5_000, boot_id: "b1".into(), wall_ms: 10_000 };
+        let began =
+            MeasurementStart { driver: "iTCO_wdt".into(), set_ms: 5_000, boot_id: "b1".into(), wall_ms: 10_000 };
         format!("{}\n{stamps}", serde_json::to_string(&began).unwrap())
     }
 
     fn measured(reset_within_ms: u64, ran_ms: u64, next_boot_ms: Option<u64>) -> MeasurementOutcome {
-        MeasurementOutcome::Reset(Measured {
+        MeasurementOutcome::Reset(Measurement {
             driver: "iTCO_wdt".into(),
             set_ms: 5_000,
             reset_within_ms,

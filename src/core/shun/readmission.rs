@@ -7,7 +7,7 @@ use crate::core::grade::Grade;
 
 /// The part of a readmission that is still due, by the entry of the node in the shun list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum DuePart {
     /// The node was never shunned.
     Nothing,
     /// The node is readmitted here. The readmission is done when so many candidates have it that no memory of the
@@ -17,7 +17,7 @@ pub enum Due {
     Proof,
 }
 
-impl Due {
+impl DuePart {
     /// Returns what is due, by `entry` of the shun list.
     #[must_use]
     pub fn of(entry: Option<&ShunEntry>) -> Self {
@@ -105,9 +105,9 @@ mod tests {
     /// A readmission that too few candidates have stays undone, however often it is repeated.
     #[test]
     fn a_readmission_that_is_done_again_has_to_be_known_to_enough() {
-        let due = |epoch: u64| Due::of(Some(&ShunEntry { epoch: Epoch(epoch), ..entry(Grade::Unknown) }));
-        assert_eq!((due(1), due(2), due(3)), (Due::Proof, Due::Telling, Due::Proof));
-        assert_eq!((due(0), Due::of(None)), (Due::Nothing, Due::Nothing));
+        let due = |epoch: u64| DuePart::of(Some(&ShunEntry { epoch: Epoch(epoch), ..entry(Grade::Unknown) }));
+        assert_eq!((due(1), due(2), due(3)), (DuePart::Proof, DuePart::Telling, DuePart::Proof));
+        assert_eq!((due(0), DuePart::of(None)), (DuePart::Nothing, DuePart::Nothing));
     }
 
     fn why_of(

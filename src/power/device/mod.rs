@@ -14,7 +14,7 @@ use crate::core::ganeti::oob::HealthItem;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
-use crate::core::power::reading::{Life, Observed};
+use crate::core::power::reading::{Life, Observation};
 use crate::sys::clock::Deadline;
 use crate::sys::lock::{Lock, LockError};
 
@@ -98,11 +98,11 @@ impl DeviceError {
 
 /// Converts a reading for the decision which level counts.
 #[must_use]
-pub fn observed(reading: &Result<Reading, DeviceError>) -> Observed {
+pub fn observed(reading: &Result<Reading, DeviceError>) -> Observation {
     match reading {
-        Ok(Reading { power: Power::On, .. }) => Observed::On,
-        Ok(Reading { power: Power::Off, grade, .. }) => Observed::Off(*grade),
-        Err(error) => Observed::Failed(error.life),
+        Ok(Reading { power: Power::On, .. }) => Observation::On,
+        Ok(Reading { power: Power::Off, grade, .. }) => Observation::Off(*grade),
+        Err(error) => Observation::Failed(error.life),
     }
 }
 

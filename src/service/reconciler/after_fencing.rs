@@ -7,7 +7,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::reconcile::BlockReason;
 use crate::service::reconciler::run::{MEMORY_FILE, ReconcileError, Reconciler};
-use crate::service::reconciler::submitted_jobs::{Submitted, submit};
+use crate::service::reconciler::submitted_jobs::{SubmittedJob, submit};
 use crate::sys::clock::{Deadline, now, wall_nanos};
 use crate::sys::ganeti::luxi::LuxiError;
 use crate::sys::lock::LockError;
@@ -90,7 +90,7 @@ impl Reconciler {
         let what = format!("{verb}: {grade}, fenced just now");
         let number =
             submit(&self.luxi, &[vec![job.opcode(&what, wall_nanos())]], deadline).map_err(NotRecorded::Luxi)?;
-        submitted.insert(job.node.clone(), Submitted::new(what, at, number));
+        submitted.insert(job.node.clone(), SubmittedJob::new(what, at, number));
         // The job is submitted: if its entry cannot be kept, it is only submitted again.
         let _ = self.keep_submitted(&submitted);
         Ok(number)

@@ -46,11 +46,11 @@ const UNREACHABLE_UNTIL_MS: u64 = 40_000;
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The submitted job of each node.
-pub(super) type Submissions = BTreeMap<NodeName, Submitted>;
+pub(super) type Submissions = BTreeMap<NodeName, SubmittedJob>;
 
 /// A job that was submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Submitted {
+pub(super) struct SubmittedJob {
     what: String,
     /// When it was submitted, in milliseconds since boot.
     at_ms: u64,
@@ -68,7 +68,7 @@ pub(super) struct Submitted {
     failures: u32,
 }
 
-impl Submitted {
+impl SubmittedJob {
     /// Returns the entry of a job for `what` that is submitted now.
     pub(super) fn new(what: String, at: Timestamp, job: Option<u64>) -> Self {
         Self { what, at_ms: at.boottime_ms, job, unreachable: false, cancelled: false, failures: 0 }
@@ -162,8 +162,10 @@ impl Reconciler {
                     });
                     let unreachable = unreachable.is_some();
                     let failures = before.get(node).map_or(0, |last| last.failures_of(&what));
-                    submitted
-                        .insert(node.clone(), Submitted { unreachable, failures, ..Submitted::new(what, at, number) });
+                    submitted.insert(
+                        node.clone(),
+                        SubmittedJob { unreachable, failures, ..SubmittedJob::new(what, at, number) },
+                    );
                 }
                 Err(error) => {
                     if unreachable.is_some() {
@@ -188,12 +190,12 @@ impl Reconciler {
     /// no other job is submitted for the node, and the line to report.
     fn follow_job(
         &self,
-        pending: &Submitted,
+        pending: &SubmittedJob,
         decision: &Decision,
         is_recorded: bool,
         at: Timestamp,
         deadline: Deadline,
-    ) -> (Option<Submitted>, Option<String>) {
+    ) -> (Option<SubmittedJob>, Option<String>) {
         if *decision == Decision::Nothing(NoActionReason::NotMaster) {
             // The number of the job is the cluster's. This host asks for its state when it is the master again.
             return (Some(pending.clone()), None);
@@ -207,20 +209,20 @@ impl Reconciler {
         if matches!(&state, Err(error) if error.is_absence()) {
             // Where no luxid is there is nothing to cancel, and nothing that a noded could delay: this host is not
             // the master, or not for the moment.
-            let pending = Submitted { unreachable: false, ..pending.clone() };
+            let pending = SubmittedJob { unreachable: false, ..pending.clone() };
             return (Some(pending.clone()), is_waited_for.then(|| became_of(&pending, state)));
         }
         if !is_same && is_to_be_cancelled(verb(&pending.what), decision, is_recorded) {
             let (is_cancelled, line) = self.cancel(pending, deadline);
             let cancelled = pending.cancelled || is_cancelled;
             let line = format!("{line}; it is not wanted any more ({decision})");
-            return (Some(Submitted { unreachable: false, cancelled, ..pending.clone() }), Some(line));
+            return (Some(SubmittedJob { unreachable: false, cancelled, ..pending.clone() }), Some(line));
         }
         (Some(pending.clone()), is_waited_for.then(|| became_of(pending, state)))
     }
 
     /// Cancels a job, if that is possible. Returns whether it is cancelled, and the line to report.
-    fn cancel(&self, job: &Submitted, deadline: Deadline) -> (bool, String) {
+    fn cancel(&self, job: &SubmittedJob, deadline: Deadline) -> (bool, String) {
         let what = &job.what;
         let Some(number) = job.job else {
             return (false, format!("a job may be under way that cannot be cancelled without its number: {what}"));
@@ -237,9 +239,9 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError::State`] if the file of the jobs cannot be read.
     pub fn wait_for_jobs(&self, deadline: Deadline) -> Result<Vec<String>, ReconcileError> {
-        let is_waited_for = |job: &Submitted| job.job.is_some() && job.is_pending(now()) && !job.cancelled;
+        let is_waited_for = |job: &SubmittedJob| job.job.is_some() && job.is_pending(now()) && !job.cancelled;
         let pending = self.submitted()?.into_iter().filter(|(_, job)| is_waited_for(job));
-        let ended = |(node, job): (NodeName, Submitted)| {
+        let ended = |(node, job): (NodeName, SubmittedJob)| {
             let mut state = self.state_of(&job, deadline);
             while matches!(state, Ok(Some(JobState::UnderWay))) && deadline.left() > POLL_INTERVAL {
                 deadline.sleep(POLL_INTERVAL);
@@ -250,7 +252,7 @@ impl Reconciler {
         Ok(pending.map(ended).collect())
     }
 
-    fn state_of(&self, job: &Submitted, deadline: Deadline) -> Result<Option<JobState>, LuxiError> {
+    fn state_of(&self, job: &SubmittedJob, deadline: Deadline) -> Result<Option<JobState>, LuxiError> {
         let Some(number) = job.job else { return Ok(None) };
         Luxi::connect(&self.luxi, deadline.at_most(LUXI_TIMEOUT))?.job_state(number).map(Some)
     }
@@ -317,7 +319,7 @@ fn may_be_unreachable(decision: &Decision, now: Timestamp) -> bool {
         if !power_too.cycle && now.wall_ms.abs_diff(proof.at_ms) <= UNREACHABLE_UNTIL_MS)
 }
 
-fn became_of(job: &Submitted, state: Result<Option<JobState>, LuxiError>) -> String {
+fn became_of(job: &SubmittedJob, state: Result<Option<JobState>, LuxiError>) -> String {
     let what = &job.what;
     let number = job.job.unwrap_or_default();
     match state {

@@ -21,7 +21,7 @@ use super::state::{Phase, SelfFenceStatus, desired, forget_promise, last_status,
 use super::{host, measured};
 use crate::core::config::{Config, SelfFenceConfig};
 use crate::core::node::NodeName;
-use crate::core::shun::expiry::Measured;
+use crate::core::shun::expiry::Measurement;
 use crate::core::shun::lease::Lease;
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::sys::clock::{Deadline, now};
@@ -74,7 +74,7 @@ struct Daemon {
     rounds: Rounds,
     own: IpAddr,
     is_virtual: Option<bool>,
-    measured: Option<Measured>,
+    measured: Option<Measurement>,
     named: BTreeSet<IpAddr>,
     lease: Lease,
     lease_times: LeaseTimes,

@@ -10,8 +10,8 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::error::MeasureError;
-use crate::core::shun::expiry::Measured;
-use crate::core::shun::measurement::{Began, MeasurementOutcome, OVER, Reader, outcome};
+use crate::core::shun::expiry::Measurement;
+use crate::core::shun::measurement::{MeasurementOutcome, MeasurementStart, OVER, Reader, outcome};
 use crate::sys::clock::now;
 use crate::sys::watchdog::Watchdog;
 use crate::sys::{identity, state_file};
@@ -32,7 +32,7 @@ fn notes_file(state: &Path) -> PathBuf {
 
 /// Reads the result; `None` if there is no result, or it cannot be read: then the watchdog counts as not measured.
 #[must_use]
-pub fn read(state: &Path) -> Option<Measured> {
+pub fn read(state: &Path) -> Option<Measurement> {
     state_file::read(&file(state)).ok().flatten()
 }
 
@@ -58,7 +58,7 @@ pub fn run(watchdog: &mut dyn Watchdog, state: &Path, limit: Duration) -> io::Re
         _ => {}
     }
     let mut notes = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-    let began = Began {
+    let began = MeasurementStart {
         driver: watchdog.identity().to_owned(),
         set_ms: watchdog.timeout_ms(),
         boot_id: identity::incarnation(),

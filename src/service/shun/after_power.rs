@@ -13,7 +13,7 @@ use crate::sys::identity;
 use crate::sys::recorded_action::RecordedAction;
 
 use super::coordinator::{ShunCoordinator, can_shun, remembered};
-use super::readmit::{Readmitted, readmit};
+use super::readmit::{ReadmissionResult, readmit};
 
 /// The most that the shunning may add to a fencing, for which the cluster waits: three times what it takes. A node that
 /// has not answered by then was asked, and gets the entry again by the next sync.
@@ -63,8 +63,8 @@ pub fn after_on(config: &Config, node: &NodeName, deadline: Deadline, data_dir: 
     }
     let readmitted = ShunCoordinator::of(node, config, data_dir).and_then(|all| readmit(&all, None, deadline));
     let response = match readmitted {
-        Ok(Readmitted::Unchanged) => "it was not shunned".to_owned(),
-        Ok(Readmitted::Done(answers)) => {
+        Ok(ReadmissionResult::Unchanged) => "it was not shunned".to_owned(),
+        Ok(ReadmissionResult::Done(answers)) => {
             format!(
                 "readmitted by {} of {} nodes",
                 answers.values().filter(|answer| answer.is_ok()).count(),

@@ -19,7 +19,7 @@ use crate::core::shun::belief::{Belief, Channel, ClusterMembers, Disbelief};
 use crate::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
 use crate::core::shun::messages::{PeerReport, PeerRequest, VERSION};
 use crate::sys::clock::{Deadline, now};
-use crate::sys::connections::{self, Which};
+use crate::sys::connections::{self, ConnectionChoice};
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::running_instances;
 use crate::sys::ganeti::ssconf::Ssconf;
@@ -308,7 +308,7 @@ impl<'a> ShunApplier<'a> {
         // An address whose rules were lost and are made again may have been connected in between.
         let is_anew = matches!(applied, Applied::Done(_)) && before == wanted;
         let is_new = |address: &IpAddr, scope: &ShunScope| is_anew || before.get(address) < Some(scope);
-        for (of, which) in [(ShunScope::All, Which::All), (ShunScope::Tcp, Which::Tcp)] {
+        for (of, which) in [(ShunScope::All, ConnectionChoice::All), (ShunScope::Tcp, ConnectionChoice::Tcp)] {
             let new = wanted.iter().filter(|(address, scope)| **scope == of && is_new(address, scope));
             connections::end(which, &new.map(|(address, _)| *address).collect::<Vec<_>>(), deadline);
         }

@@ -10,7 +10,7 @@ use crate::core::ganeti::network::{ClusterNetwork, NodeAddresses};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::belief::is_near;
-use crate::core::shun::evaluation::{Missing, Peer, evaluate_round};
+use crate::core::shun::evaluation::{MissingConfirmation, Peer, evaluate_round};
 use crate::core::shun::last_state::KeptReports;
 use crate::core::shun::list::{Epoch, EpochError, ShunEntry, ShunList, ShunScope};
 use crate::core::shun::memory;
@@ -258,7 +258,7 @@ impl<'a> ShunCoordinator<'a> {
         if newest > network.serial {
             let (theirs, ours) = (newest.unwrap_or_default(), network.serial.unwrap_or_default());
             let why = format!("has configuration {ours} of Ganeti, and another candidate has {theirs}");
-            let missing = Missing { node: self.applier.here().clone(), why };
+            let missing = MissingConfirmation { node: self.applier.here().clone(), why };
             round = Err(round.err().into_iter().flatten().chain([missing]).collect());
         }
         let took = u64::try_from((at - asked).as_millis()).unwrap_or(u64::MAX);

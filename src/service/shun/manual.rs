@@ -15,14 +15,14 @@ use super::order_error::{ManualOrderError, OrderError};
 
 /// A shunning that every other node has confirmed; as text, the result line for the administrator.
 #[derive(Debug)]
-pub struct Shunned {
+pub struct ConfirmedShunning {
     /// The shunned node, by its name in Ganeti.
     pub node: NodeName,
     /// The number of nodes that shun it.
     pub nodes: usize,
 }
 
-impl fmt::Display for Shunned {
+impl fmt::Display for ConfirmedShunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: is shunned by {} nodes", self.node, self.nodes)
     }
@@ -39,11 +39,11 @@ pub fn shun_by_hand(
     reason: &str,
     scope: ShunScope,
     deadline: Deadline,
-) -> Result<Shunned, ManualOrderError> {
+) -> Result<ConfirmedShunning, ManualOrderError> {
     let why = |error| ManualOrderError::Shun { node: node.clone(), error };
     let coordinator = ShunCoordinator::of(node, config, data_dir).map_err(why)?;
     let nodes = shun(&coordinator, reason, scope, deadline).map_err(why)?;
-    Ok(Shunned { node: coordinator.target().clone(), nodes })
+    Ok(ConfirmedShunning { node: coordinator.target().clone(), nodes })
 }
 
 fn shun(

@@ -2,7 +2,7 @@
 
 use crate::core::grade::Grade;
 use crate::core::node::{NoSuchNode, NodeName};
-use crate::core::shun::evaluation::Missing;
+use crate::core::shun::evaluation::MissingConfirmation;
 use crate::core::shun::list::{Epoch, EpochError};
 use crate::core::shun::memory::MemoryError;
 use crate::sys::command::ProgramError;
@@ -72,7 +72,7 @@ pub enum OrderError {
     Master(NodeName),
     /// Some nodes do not shun the node yet.
     #[error("not shunned by all nodes yet; gnt-ha shun sync sends it to the missing ones again: {}", named(.0))]
-    Missing(Vec<Missing>),
+    Missing(Vec<MissingConfirmation>),
     /// Too few candidates have the readmission.
     #[error("it is not readmitted by enough nodes yet: {0}; do it again when they answer")]
     TooFew(MemoryError),
@@ -112,7 +112,7 @@ pub enum OrderError {
 }
 
 /// Returns the first nodes of a list, each with its reason.
-fn named(missing: &[Missing]) -> String {
+fn named(missing: &[MissingConfirmation]) -> String {
     missing.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 

@@ -11,7 +11,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::list::ShunEntry;
 use crate::core::shun::messages::{PeerReport, PeerRequest};
-use crate::core::shun::readmission::{Due, ReturningNode, objection};
+use crate::core::shun::readmission::{DuePart, ReturningNode, objection};
 use crate::sys::clock::{Deadline, now};
 use crate::sys::identity;
 use crate::sys::nft::shun_table;
@@ -23,8 +23,8 @@ use crate::sys::ganeti::peer_channel::{PeerAnswers, PeerError};
 /// The time in s for which this host's rules let its own request to the node pass.
 const HOLE: u64 = 5;
 
-/// The result of a readmission.
-pub enum Readmitted {
+/// What a readmission has changed.
+pub enum ReadmissionResult {
     /// The node was not shunned. If it was shunned earlier, enough candidates have its readmission.
     Unchanged,
     /// The nodes that answered have readmitted it.
@@ -36,14 +36,14 @@ pub struct Readmission {
     /// The readmitted node, by its name in Ganeti.
     pub node: NodeName,
     /// The answers of the other nodes.
-    pub result: Readmitted,
+    pub result: ReadmissionResult,
 }
 
 impl Readmission {
     /// Returns one line for each node that has not readmitted the node yet.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
-        let Readmitted::Done(answers) = &self.result else { return Vec::new() };
+        let ReadmissionResult::Done(answers) = &self.result else { return Vec::new() };
         let line = |(peer, answer): (&NodeName, &Result<PeerReport, PeerError>)| {
             Some(format!("{}: is readmitted, and not yet by {peer} {}", self.node, answer.as_ref().err()?))
         };
@@ -55,8 +55,8 @@ impl fmt::Display for Readmission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { node, result } = self;
         match result {
-            Readmitted::Unchanged => write!(f, "{node}: was not shunned"),
-            Readmitted::Done(answers) => {
+            ReadmissionResult::Unchanged => write!(f, "{node}: was not shunned"),
+            ReadmissionResult::Done(answers) => {
                 let nodes = answers.values().filter(|answer| answer.is_ok()).count();
                 write!(f, "{node}: is readmitted by {nodes} nodes")
             }
@@ -96,12 +96,12 @@ pub fn readmit(
     coordinator: &ShunCoordinator<'_>,
     reason: Option<&str>,
     deadline: Deadline,
-) -> Result<Readmitted, OrderError> {
+) -> Result<ReadmissionResult, OrderError> {
     let before = coordinator.entry()?;
-    let due = Due::of(before.as_ref());
-    let Some(mut entry) = before.filter(|_| due != Due::Nothing) else { return Ok(Readmitted::Unchanged) };
-    if due == Due::Telling {
-        return known_to_enough(coordinator, entry, deadline).map(|_| Readmitted::Unchanged);
+    let due = DuePart::of(before.as_ref());
+    let Some(mut entry) = before.filter(|_| due != DuePart::Nothing) else { return Ok(ReadmissionResult::Unchanged) };
+    if due == DuePart::Telling {
+        return known_to_enough(coordinator, entry, deadline).map(|_| ReadmissionResult::Unchanged);
     }
     let because = match reason {
         Some(reason) => {
@@ -124,7 +124,7 @@ pub fn readmit(
     entry.boot_id = None;
     entry.since_ms = now().wall_ms;
     entry.by = format!("{} on {}: {because}", identity::asker().user, identity::host());
-    known_to_enough(coordinator, entry, deadline).map(Readmitted::Done)
+    known_to_enough(coordinator, entry, deadline).map(ReadmissionResult::Done)
 }
 
 /// Sends a readmission to all nodes. Otherwise a candidate that was away, and remembers that the earlier boot has

@@ -2,7 +2,7 @@
 
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
-use crate::core::shun::evaluation::{Accepted, watchdog_objection};
+use crate::core::shun::evaluation::{AcceptedWatchdogs, watchdog_objection};
 use crate::core::shun::messages::{PeerRequest, SelfFenceReport};
 use crate::power::device::Rehearsed;
 use crate::sys::clock::Deadline;
@@ -51,7 +51,7 @@ impl ShunCoordinator<'_> {
 fn provable(
     self_fence: Option<&SelfFenceReport>,
     least: Grade,
-    accepted: Accepted,
+    accepted: AcceptedWatchdogs,
     outside: Option<&str>,
 ) -> Result<Rehearsed, String> {
     let no_self_fence = || Some("its self-fencing is not armed".to_owned());
@@ -102,7 +102,7 @@ mod tests {
             lease_age_ms: 1,
         };
         let of = |self_fence: Option<SelfFenceReport>, least| {
-            provable(self_fence.as_ref(), least, Accepted::default(), None)
+            provable(self_fence.as_ref(), least, AcceptedWatchdogs::default(), None)
         };
         let good = self_fence("iTCO_wdt", true);
         let text = "armed (iTCO_wdt, 5 s): bounded after 25 s".to_owned();
@@ -115,10 +115,15 @@ mod tests {
         }
         let softdog = self_fence(SOFTDOG, true);
         assert!(
-            provable(Some(&softdog), Grade::Bounded, Accepted { softdog: true, ..Accepted::default() }, None)
-                .unwrap()
-                .text
-                .contains("bounded after")
+            provable(
+                Some(&softdog),
+                Grade::Bounded,
+                AcceptedWatchdogs { softdog: true, ..AcceptedWatchdogs::default() },
+                None
+            )
+            .unwrap()
+            .text
+            .contains("bounded after")
         );
     }
 
@@ -126,7 +131,7 @@ mod tests {
     #[test]
     fn with_disks_outside_of_the_cluster_only_a_stopped_node_counts() {
         let outside = Some("web (rbd) has a disk outside of the cluster");
-        let weak_proof = provable(None, Grade::Isolated, Accepted::default(), outside).unwrap_err();
+        let weak_proof = provable(None, Grade::Isolated, AcceptedWatchdogs::default(), outside).unwrap_err();
         assert!(weak_proof.contains("nothing would be proven, as web (rbd)"), "{weak_proof}");
         let text = json!({"cluster": {"cluster_name": "c.lab", "master_node": "u1"},
                           "nodes": {"u1": {"name": "n1.lab", "primary_ip": "192.0.2.1"}},

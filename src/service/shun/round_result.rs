@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::core::ganeti::network::ClusterNetwork;
 use crate::core::node::NodeName;
-use crate::core::shun::evaluation::{Missing, Round};
+use crate::core::shun::evaluation::{MissingConfirmation, Round};
 use crate::core::shun::last_state::KeptReports;
 use crate::core::shun::list::Epoch;
 use crate::core::shun::memory::{self, MemoryError};
@@ -19,7 +19,7 @@ pub struct RoundResult {
     /// The epoch that the round checked.
     pub epoch: Epoch,
     /// The round, if every node shuns the target; otherwise the nodes that do not, each with the reason.
-    pub round: Result<Round, Vec<Missing>>,
+    pub round: Result<Round, Vec<MissingConfirmation>>,
     /// What is known of the target's self-fencing, at the end of the round.
     pub self_fence: KeptReports,
     /// Ganeti's configuration with which the round was evaluated.

@@ -21,7 +21,7 @@ use crate::sys::trusted_file::{check_program, read_secret};
 
 /// What a host that is not a master candidate lacks for fencing. Such a host does not fence; another host does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Lacks {
+pub enum MissingRequirement {
     /// Ganeti's file with the names of its nodes.
     #[error("it has no list of Ganeti's nodes ({})", .0.display())]
     Nodes(PathBuf),
@@ -79,7 +79,7 @@ pub struct Copy {
     pub nodes: Vec<NodeName>,
     node_list: PathBuf,
     /// The copy in Pacemaker's configuration, or the reason why it cannot be read.
-    kept: Result<StoredPrograms, Lacks>,
+    kept: Result<StoredPrograms, MissingRequirement>,
 }
 
 /// What Pacemaker's configuration holds for hosts that are not master candidates.
@@ -98,13 +98,13 @@ impl Copy {
     pub fn read(data_dir: &Path, cib: &Path) -> Self {
         let kept = match cib::resources(cib) {
             Ok(Some(resources)) => Ok(StoredPrograms::of(&resources)),
-            Ok(None) => Err(Lacks::Cib(format!("there is no {}", cib.display()))),
-            Err(error) => Err(Lacks::Cib(error.reason())),
+            Ok(None) => Err(MissingRequirement::Cib(format!("there is no {}", cib.display()))),
+            Err(error) => Err(MissingRequirement::Cib(error.reason())),
         };
         Self::of(data_dir, kept)
     }
 
-    fn of(data_dir: &Path, kept: Result<StoredPrograms, Lacks>) -> Self {
+    fn of(data_dir: &Path, kept: Result<StoredPrograms, MissingRequirement>) -> Self {
         let nodes = Ssconf::new(data_dir).names("node_list").unwrap_or_default();
         Self { nodes, node_list: data_dir.join("ssconf_node_list"), kept }
     }
@@ -112,26 +112,26 @@ impl Copy {
     /// Returns the OOB program of a node, from the copy.
     ///
     /// # Errors
-    /// [`Lacks`] if there is no copy, or the copy does not name the node.
-    pub fn of_node(&self, node: &NodeName) -> Result<&Path, Lacks> {
-        self.programs()?.of_node(node).ok_or_else(|| Lacks::Node(node.clone()))
+    /// [`MissingRequirement`] if there is no copy, or the copy does not name the node.
+    pub fn of_node(&self, node: &NodeName) -> Result<&Path, MissingRequirement> {
+        self.programs()?.of_node(node).ok_or_else(|| MissingRequirement::Node(node.clone()))
     }
 
     /// Returns the copy of the programs.
     ///
     /// # Errors
-    /// [`Lacks::Cib`] if Pacemaker's configuration cannot be read, [`Lacks::Programs`] if it has no copy.
-    pub fn programs(&self) -> Result<&Programs, Lacks> {
-        self.kept()?.programs.as_ref().ok_or(Lacks::Programs)
+    /// [`MissingRequirement::Cib`] if Pacemaker's configuration cannot be read, [`MissingRequirement::Programs`] if it has no copy.
+    pub fn programs(&self) -> Result<&Programs, MissingRequirement> {
+        self.kept()?.programs.as_ref().ok_or(MissingRequirement::Programs)
     }
 
     /// Returns each node that has a program, with the program. `by_option` replaces the program of every node.
     ///
     /// # Errors
-    /// [`Lacks`] if the list of nodes is missing, or the copy is needed and missing.
-    pub fn with_program(&self, by_option: Option<&Path>) -> Result<Vec<(NodeName, PathBuf)>, Lacks> {
+    /// [`MissingRequirement`] if the list of nodes is missing, or the copy is needed and missing.
+    pub fn with_program(&self, by_option: Option<&Path>) -> Result<Vec<(NodeName, PathBuf)>, MissingRequirement> {
         if self.nodes.is_empty() {
-            return Err(Lacks::Nodes(self.node_list.clone()));
+            return Err(MissingRequirement::Nodes(self.node_list.clone()));
         }
         let all = |of: &dyn Fn(&NodeName) -> Option<PathBuf>| {
             self.nodes.iter().filter_map(|node| Some((node.clone(), of(node)?))).collect()
@@ -146,18 +146,18 @@ impl Copy {
     /// Returns the configuration at `path`, if it is that of Ganeti's master.
     ///
     /// # Errors
-    /// [`Lacks`] if the digest of the master's configuration is unknown, the file cannot be used, or it differs.
-    pub fn configuration(&self, path: &Path) -> Result<Config, Lacks> {
-        let right = self.kept()?.digest.ok_or_else(|| Lacks::Digest(path.to_owned()))?;
+    /// [`MissingRequirement`] if the digest of the master's configuration is unknown, the file cannot be used, or it differs.
+    pub fn configuration(&self, path: &Path) -> Result<Config, MissingRequirement> {
+        let right = self.kept()?.digest.ok_or_else(|| MissingRequirement::Digest(path.to_owned()))?;
         let here = loaded(path)?;
-        if here.digest() == right { Ok(here) } else { Err(Lacks::Other(path.to_owned())) }
+        if here.digest() == right { Ok(here) } else { Err(MissingRequirement::Other(path.to_owned())) }
     }
 
     /// Returns whether the configuration at `path` can be used and is proven to differ from that of Ganeti's master. A
     /// master candidate still fences by it, and reports that it differs.
     #[must_use]
     pub fn contradicts(&self, path: &Path) -> bool {
-        matches!(self.configuration(path), Err(Lacks::Other(_)))
+        matches!(self.configuration(path), Err(MissingRequirement::Other(_)))
     }
 
     /// Returns whether this host has Ganeti's configuration although the copy does not name it as a master candidate.
@@ -171,7 +171,7 @@ impl Copy {
         identity::node_among(&ganeti.names()).is_some_and(|here| !programs.is_candidate(&here))
     }
 
-    fn kept(&self) -> Result<&StoredPrograms, Lacks> {
+    fn kept(&self) -> Result<&StoredPrograms, MissingRequirement> {
         self.kept.as_ref().map_err(Clone::clone)
     }
 }
@@ -186,8 +186,9 @@ impl StoredPrograms {
     }
 }
 
-fn loaded(path: &Path) -> Result<Config, Lacks> {
-    config_file::load(path).map_err(|error| Lacks::Config { path: path.to_owned(), error: error.to_string() })
+fn loaded(path: &Path) -> Result<Config, MissingRequirement> {
+    config_file::load(path)
+        .map_err(|error| MissingRequirement::Config { path: path.to_owned(), error: error.to_string() })
 }
 
 /// Returns whether this host has what the fence device needs. Returns `None` if Pacemaker has no `fence_ganeti` device,
@@ -229,18 +230,18 @@ pub fn may_fence(data_dir: &Path, cib: &Path, config: &Path) -> Option<MayFence>
 /// `copy` is `None` on a master candidate.
 ///
 /// # Errors
-/// [`Lacks`] if this host can fence none of the nodes.
+/// [`MissingRequirement`] if this host can fence none of the nodes.
 pub fn able(
     programs: Vec<(NodeName, PathBuf)>,
     copy: Option<&Copy>,
     config: &Path,
-) -> Result<Vec<(NodeName, PathBuf)>, Lacks> {
+) -> Result<Vec<(NodeName, PathBuf)>, MissingRequirement> {
     let paths: BTreeSet<&PathBuf> = programs.iter().map(|(_, path)| path).collect();
     if paths.is_empty() {
-        return Err(Lacks::Programs);
+        return Err(MissingRequirement::Programs);
     }
     for path in paths {
-        OobProgram::find(path).map_err(|error| Lacks::Program(error.to_string()))?;
+        OobProgram::find(path).map_err(|error| MissingRequirement::Program(error.to_string()))?;
     }
     let (ours, others): (Vec<_>, Vec<_>) = programs.iter().cloned().partition(|(_, path)| is_ours(path));
     match can_switch(&ours, copy, config) {
@@ -251,7 +252,7 @@ pub fn able(
 }
 
 /// Checks that the configuration can switch at least one of the nodes that use our program.
-fn can_switch(ours: &[(NodeName, PathBuf)], copy: Option<&Copy>, path: &Path) -> Result<(), Lacks> {
+fn can_switch(ours: &[(NodeName, PathBuf)], copy: Option<&Copy>, path: &Path) -> Result<(), MissingRequirement> {
     if ours.is_empty() {
         return Ok(());
     }
@@ -261,7 +262,7 @@ fn can_switch(ours: &[(NodeName, PathBuf)], copy: Option<&Copy>, path: &Path) ->
     };
     let is_usable = |level: &Level| level.iter().all(|device| is_usable(device, may));
     let is_able = ours.iter().any(|(node, _)| config.levels_of(node).is_ok_and(|levels| levels.iter().any(is_usable)));
-    if is_able { Ok(()) } else { Err(Lacks::Devices(path.to_owned())) }
+    if is_able { Ok(()) } else { Err(MissingRequirement::Devices(path.to_owned())) }
 }
 
 fn is_usable(device: &Device, may: MayFence) -> bool {

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::sys::clock::Deadline;
 use crate::sys::command::ProgramError;
-use crate::sys::connections::{self, Which};
+use crate::sys::connections::{self, ConnectionChoice};
 use crate::sys::nft;
 use crate::sys::tcp_check::NODED_PORT;
 
@@ -35,7 +35,7 @@ const NFT_TIMEOUT: Duration = Duration::from_secs(2);
 pub fn make_unreachable(addresses: &[IpAddr], time: Duration) {
     if !addresses.is_empty() {
         log_failure(nft::apply(&rules(addresses, time.as_secs()), Deadline::after(NFT_TIMEOUT)));
-        connections::end(Which::TcpTo(NODED_PORT), addresses, Deadline::after(NFT_TIMEOUT));
+        connections::end(ConnectionChoice::TcpTo(NODED_PORT), addresses, Deadline::after(NFT_TIMEOUT));
     }
 }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use gnt_ha::core::node::NodeName;
-use gnt_ha::core::shun::evaluation::{Accepted, ProofInput};
+use gnt_ha::core::shun::evaluation::{AcceptedWatchdogs, ProofInput};
 use gnt_ha::core::shun::last_state::LastStateError;
 use gnt_ha::core::shun::lease_times::LeaseTimes;
 use gnt_ha::core::shun::messages::{DatedSelfFenceReport, SelfFenceReport};
@@ -77,6 +77,6 @@ pub fn known<'a>(
         master: None,
         self_fence,
         boot_id: Some(boot_id),
-        accepted: Accepted::default(),
+        accepted: AcceptedWatchdogs::default(),
     }
 }

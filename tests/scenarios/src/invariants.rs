@@ -3,7 +3,7 @@
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::reconcile::{BlockReason, Decision, Plan, ProofSource, ReconcileInput, reconcile};
 use gnt_ha::core::roles::OcfCode;
-use gnt_ha::core::roles::master_claims::{MasterClaim as Claim, Served};
+use gnt_ha::core::roles::master_claims::{MasterClaim as Claim, MasterService};
 
 use crate::command::Host;
 use crate::world::World;
@@ -125,7 +125,7 @@ pub(crate) fn check_role(world: &World, host: Host, claims: &[Claim]) -> Result<
         let is_shunned = state.role.shuns.shunned().any(|(node, _)| *node == other.name);
         !is_shunned && other.believes_master != host && other.role.serial > state.role.serial
     };
-    let is_ended = world.served(host) == Served::Now && seen(claims) != OcfCode::RunningPromoted;
+    let is_ended = world.served(host) == MasterService::Now && seen(claims) != OcfCode::RunningPromoted;
     if is_ended && !(0..world.hosts.len()).any(|other| is_newer(&other)) {
         return Err(format!(
             "n{}: no newer configuration names another, and the master that serves is ended",

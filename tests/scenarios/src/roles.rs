@@ -9,7 +9,7 @@ use gnt_ha::core::node::NodeName;
 use gnt_ha::core::reconcile::Membership;
 use gnt_ha::core::roles::gone::{OtherNode, must_be_gone, names_old_master};
 use gnt_ha::core::roles::master_claims::{
-    MasterClaim, MasterStanding, Served, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
+    MasterClaim, MasterService, MasterStanding, disagreement, ignored, is_alone, newer_copy, promotion_score, standing,
 };
 use gnt_ha::core::roles::{
     Failure, MasterView, NodeRole, OcfCode, OcfResult, RunAs, Takeover, TakeoverView, monitor_master, take_over,
@@ -128,11 +128,11 @@ impl World {
         own.role.candidates.iter().copied().filter(answers).map(claim).collect()
     }
 
-    pub(crate) fn served(&self, host: Host) -> Served {
+    pub(crate) fn served(&self, host: Host) -> MasterService {
         match self.hosts[host].role {
-            RoleState { serves: true, .. } => Served::Now,
-            RoleState { served: true, stopped: false, .. } => Served::ThisBoot,
-            _ => Served::Never,
+            RoleState { serves: true, .. } => MasterService::Now,
+            RoleState { served: true, stopped: false, .. } => MasterService::ThisBoot,
+            _ => MasterService::Never,
         }
     }
 
@@ -157,13 +157,13 @@ impl World {
         let luxid = || Failure { check: "luxid", found: "no answer".to_owned() };
         let failures = is_full.then(|| {
             let peers = disagreement(&state.name, claims);
-            peers.into_iter().chain((served != Served::Now).then(luxid)).collect()
+            peers.into_iter().chain((served != MasterService::Now).then(luxid)).collect()
         });
         let view = MasterView {
             rank,
             run_as: RunAs::Promotable { started: true },
             standing: standing.clone(),
-            alone: is_probe && served != Served::Now && is_alone(claims) && state.role.candidates.len() > 1,
+            alone: is_probe && served != MasterService::Now && is_alone(claims) && state.role.candidates.len() > 1,
             ignored: ignored(&state.name, claims),
             stopped: state.role.stopped,
             served,
@@ -218,7 +218,7 @@ impl World {
         take_over(&TakeoverView {
             rank,
             standing: match rank {
-                NodeRole::Master => standing(&state.name, claims, state.role.candidates.len(), Served::Never),
+                NodeRole::Master => standing(&state.name, claims, state.role.candidates.len(), MasterService::Never),
                 NodeRole::Candidate | NodeRole::Other => MasterStanding::Undisputed,
             },
             served_elsewhere: (0..self.hosts.len())

@@ -1,18 +1,18 @@
 //! Tests each kind of device in each state, with each other one, in one level and in two.
 
-use super::super::reading::{Life, Observed, PowerDeviceKind, Sees};
-use super::{Remembered, Task, Walk, WalkResult, WalkStep};
+use super::super::reading::{Life, Observation, PowerDeviceKind, ReadingSubject};
+use super::{RememberedDevice, Task, Walk, WalkResult, WalkStep};
 use crate::core::grade::Grade;
 
 mod levels;
 
 /// A BMC, a chassis manager or hypervisor, a PDU outlet, a device of no known kind, shunning.
 const KINDS: [(char, PowerDeviceKind); 5] = [
-    ('B', PowerDeviceKind { sees: Sees::Machine, shares_power: true }),
-    ('M', PowerDeviceKind { sees: Sees::Machine, shares_power: false }),
-    ('F', PowerDeviceKind { sees: Sees::Feed, shares_power: false }),
-    ('U', PowerDeviceKind { sees: Sees::Unknown, shares_power: false }),
-    ('A', PowerDeviceKind { sees: Sees::Access, shares_power: false }),
+    ('B', PowerDeviceKind { sees: ReadingSubject::Machine, shares_power: true }),
+    ('M', PowerDeviceKind { sees: ReadingSubject::Machine, shares_power: false }),
+    ('F', PowerDeviceKind { sees: ReadingSubject::Feed, shares_power: false }),
+    ('U', PowerDeviceKind { sees: ReadingSubject::Unknown, shares_power: false }),
+    ('A', PowerDeviceKind { sees: ReadingSubject::Access, shares_power: false }),
 ];
 
 /// The state and behaviour of a device.
@@ -42,13 +42,13 @@ struct Device {
 }
 
 impl Device {
-    fn read(&self) -> Observed {
+    fn read(&self) -> Observation {
         match self.state {
-            State::Silent => Observed::Failed(Life::NoSign),
-            State::Alive => Observed::Failed(Life::Alive),
-            State::On | State::Stuck => Observed::On,
-            State::Off if self.kind.sees == Sees::Access => Observed::Off(Grade::Bounded),
-            State::Off => Observed::Off(Grade::Off),
+            State::Silent => Observation::Failed(Life::NoSign),
+            State::Alive => Observation::Failed(Life::Alive),
+            State::On | State::Stuck => Observation::On,
+            State::Off if self.kind.sees == ReadingSubject::Access => Observation::Off(Grade::Bounded),
+            State::Off => Observation::Off(Grade::Off),
         }
     }
 }
@@ -58,7 +58,12 @@ fn name(index: usize) -> String {
 }
 
 /// Runs a walk on model devices as `ganeti-oob` runs it on real ones.
-fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &[Remembered]) -> (WalkResult, Walk) {
+fn walk(
+    task: Task,
+    devices: &mut [Device],
+    levels: &[Vec<usize>],
+    remembered: &[RememberedDevice],
+) -> (WalkResult, Walk) {
     let named: Vec<Vec<(String, PowerDeviceKind)>> =
         levels.iter().map(|level| level.iter().map(|index| (name(*index), devices[*index].kind)).collect()).collect();
     let mut walk = Walk::new(task, &named, remembered);
@@ -69,7 +74,7 @@ fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &
                 for index in &levels[level] {
                     let mut reading = devices[*index].read();
                     walk.saw(&name(*index), reading);
-                    if task == Task::Off && off.is_some() && !matches!(reading, Observed::Off(_)) {
+                    if task == Task::Off && off.is_some() && !matches!(reading, Observation::Off(_)) {
                         walk.commanded();
                         let earlier = levels[..level].iter().flatten();
                         earlier.for_each(|index| {
@@ -82,7 +87,7 @@ fn walk(task: Task, devices: &mut [Device], levels: &[Vec<usize>], remembered: &
                         walk.saw(&name(*index), reading);
                     }
                     off = match reading {
-                        Observed::Off(grade) => off.map(|off| off.min(grade)),
+                        Observation::Off(grade) => off.map(|off| off.min(grade)),
                         _ => None,
                     };
                 }
@@ -319,7 +324,7 @@ fn what_an_earlier_device_says_after_the_off_decides() {
 fn an_on_of_an_earlier_call_is_not_forgotten() {
     let bmc = |state| Device { kind: KINDS[0].1, state, then: None };
     let outlet = Device { kind: KINDS[2].1, state: State::On, then: None };
-    let on = |device: usize| [Remembered { device: name(device), given_up: false }];
+    let on = |device: usize| [RememberedDevice { device: name(device), given_up: false }];
     for (task, state) in [Task::Off, Task::Read].into_iter().flat_map(|task| STATES.map(|(_, state)| (task, state))) {
         let outlet = Device { state: if task == Task::Read { State::Off } else { outlet.state }, ..outlet };
         let (result, _) = walk(task, &mut [bmc(state), outlet], &[vec![0], vec![1]], &on(0));

@@ -2,8 +2,8 @@ use super::*;
 
 mod properties;
 
-const ALL: [Served; 3] = [Served::Now, Served::ThisBoot, Served::Never];
-const IDLE: [Served; 2] = [Served::ThisBoot, Served::Never];
+const ALL: [MasterService; 3] = [MasterService::Now, MasterService::ThisBoot, MasterService::Never];
+const IDLE: [MasterService; 2] = [MasterService::ThisBoot, MasterService::Never];
 
 fn here() -> NodeName {
     NodeName::new("n1.lab").unwrap()
@@ -33,7 +33,7 @@ fn outdated(master: &str) -> MasterStanding {
 }
 
 /// Returns the standing among five candidates.
-fn standing(here: &NodeName, claims: &[MasterClaim], served: Served) -> MasterStanding {
+fn standing(here: &NodeName, claims: &[MasterClaim], served: MasterService) -> MasterStanding {
     super::standing(here, claims, 5, served)
 }
 
@@ -59,7 +59,7 @@ fn a_stale_master_is_found() {
     }
     // A failover to n1 has just ended, and the confd of the others has not read its file yet.
     let late = [own(30), claims_itself("n2.lab", 29), claim_of("n3.lab", "n2.lab", 29)];
-    assert_eq!(standing(&here(), &late, Served::Now), MasterStanding::Undisputed);
+    assert_eq!(standing(&here(), &late, MasterService::Now), MasterStanding::Undisputed);
     for served in ALL {
         let confirmed = [own(30), claim_of("n3.lab", "n1.lab", 30), claims_itself("n2.lab", 12)];
         assert_eq!(standing(&here(), &confirmed, served), MasterStanding::Undisputed);
@@ -75,10 +75,14 @@ fn an_older_configuration_never_overrules_a_newer_one() {
     let five = [own(150), claims_itself("n2.lab", 100), claim_of("n3.lab", "n2.lab", 90)];
     let all_five = [&five[..], &[claim_of("n4.lab", "n2.lab", 149), claim_of("n5.lab", "n2.lab", 149)]].concat();
     for claims in [&two[..], &five, &all_five] {
-        for served in [Served::Now, Served::ThisBoot] {
+        for served in [MasterService::Now, MasterService::ThisBoot] {
             assert_eq!(standing(&here(), claims, served), MasterStanding::Undisputed, "{claims:?}");
         }
-        assert_eq!(standing(&here(), claims, Served::Never).new_master(), None, "it may take the role: {claims:?}");
+        assert_eq!(
+            standing(&here(), claims, MasterService::Never).new_master(),
+            None,
+            "it may take the role: {claims:?}"
+        );
         assert_eq!(disagreement(&here(), claims), None, "full mode: {claims:?}");
         assert_eq!(newer_copy(own_serial(claims), claims), None, "{claims:?}");
         // The returned one may not take it.
@@ -100,7 +104,7 @@ fn of_nodes_that_do_not_serve_one_may_take_the_role() {
         let answered: Vec<MasterClaim> = claims.iter().filter(|claim| claim.from != silent).cloned().collect();
         let may = answered.iter().filter(|claim| {
             let (node, seen) = seen_by(&claim.from, &answered);
-            let standing = standing(&node, &seen, Served::Never);
+            let standing = standing(&node, &seen, MasterService::Never);
             standing.new_master().is_none() && standing.dispute().is_none()
         });
         assert_eq!(may.count(), 1, "{silent} is silent");
@@ -112,12 +116,16 @@ fn of_nodes_that_do_not_serve_one_may_take_the_role() {
 #[test]
 fn a_fork_is_not_promoted_before_it_serves() {
     let forked = [own(30), claims_itself("n2.lab", 25), claim_of("n3.lab", "n2.lab", 25)];
-    let unconfirmed = standing(&here(), &forked, Served::Never);
+    let unconfirmed = standing(&here(), &forked, MasterService::Never);
     let who = "n2.lab names n2.lab (serial 25), this node names n1.lab (serial 30)";
     assert_eq!(unconfirmed, MasterStanding::Unconfirmed(who.to_owned()));
     let score = promotion_score(NodeRole::Master, &unconfirmed, &forked, None);
     assert!(score.is_some_and(|score| score < MASTER_SCORE), "{score:?}");
-    assert_eq!(standing(&here(), &forked, Served::ThisBoot), MasterStanding::Undisputed, "its luxid is started again");
+    assert_eq!(
+        standing(&here(), &forked, MasterService::ThisBoot),
+        MasterStanding::Undisputed,
+        "its luxid is started again"
+    );
 }
 
 /// A host that receives no claim that counts may be shunned, or its shun list is old. It is promoted only if it has
@@ -125,18 +133,18 @@ fn a_fork_is_not_promoted_before_it_serves() {
 #[test]
 fn a_host_without_answers_is_not_promoted_before_it_serves() {
     for claims in [vec![], vec![own(160)], vec![own(160), shunned(claims_itself("n2.lab", 162))]] {
-        let alone = standing(&here(), &claims, Served::Never);
+        let alone = standing(&here(), &claims, MasterService::Never);
         assert!(matches!(alone, MasterStanding::Unconfirmed(_)), "{alone:?}");
         let score = promotion_score(NodeRole::Master, &alone, &claims, None);
         assert!(
             score.is_some_and(|score| score < MASTER_SCORE),
             "it may take the role, after every master that serves"
         );
-        for served in [Served::Now, Served::ThisBoot] {
+        for served in [MasterService::Now, MasterService::ThisBoot] {
             assert_eq!(standing(&here(), &claims, served), MasterStanding::Undisputed);
         }
         assert_eq!(
-            super::standing(&here(), &claims, 1, Served::Never),
+            super::standing(&here(), &claims, 1, MasterService::Never),
             MasterStanding::Undisputed,
             "the only candidate"
         );
@@ -148,28 +156,28 @@ fn a_host_without_answers_is_not_promoted_before_it_serves() {
 #[test]
 fn one_voice_does_not_end_a_master() {
     let returned = [own(110), claims_itself("n3.lab", 130), claim_of("n2.lab", "n1.lab", 110)];
-    assert_eq!(standing(&here(), &returned, Served::Now), MasterStanding::Undisputed);
+    assert_eq!(standing(&here(), &returned, MasterService::Now), MasterStanding::Undisputed);
     assert_eq!(disagreement(&here(), &returned), None);
     let of_two = [own(110), claims_itself("n2.lab", 130)];
     assert_eq!(
-        standing(&here(), &of_two, Served::Now),
+        standing(&here(), &of_two, MasterService::Now),
         MasterStanding::Undisputed,
         "of two nodes, the one that serves"
     );
     // A second forked configuration does not change the result.
     let two_forks =
         [own(20), claims_itself("n2.lab", 30), claims_itself("n4.lab", 25), claim_of("n3.lab", "n4.lab", 25)];
-    assert_eq!(standing(&here(), &two_forks, Served::Now), outdated("n4.lab"));
+    assert_eq!(standing(&here(), &two_forks, MasterService::Now), outdated("n4.lab"));
 }
 
 /// A node that was fenced may return with the newest serial of all; its claims do not count before it is readmitted.
 #[test]
 fn the_claim_of_a_shunned_node_never_counts() {
     let returned = [own(110), shunned(claims_itself("n2.lab", 130)), shunned(claim_of("n3.lab", "n2.lab", 130))];
-    for served in [Served::Now, Served::ThisBoot] {
+    for served in [MasterService::Now, MasterService::ThisBoot] {
         assert_eq!(standing(&here(), &returned, served), MasterStanding::Undisputed, "{served:?}");
     }
-    assert_eq!(standing(&here(), &returned, Served::Never).new_master(), None);
+    assert_eq!(standing(&here(), &returned, MasterService::Never).new_master(), None);
     assert_eq!(disagreement(&here(), &returned), None);
     assert_eq!(newer_copy(Some(110), &returned), None);
     assert_eq!(update_newer_config(None, 110, &returned), None);
@@ -200,9 +208,9 @@ fn equal_serials_with_different_masters_name_both() {
     }
     assert_eq!(disagreement(&here(), &tie), None, "full mode ends no master for it");
     let for_us = [own(101), claim_of("n3.lab", "n1.lab", 101), claims_itself("n2.lab", 101)];
-    assert_eq!(standing(&here(), &for_us, Served::Never), MasterStanding::Undisputed);
+    assert_eq!(standing(&here(), &for_us, MasterService::Never), MasterStanding::Undisputed);
     let against = [own(101), claim_of("n3.lab", "n2.lab", 101), claims_itself("n2.lab", 101)];
-    assert_eq!(standing(&here(), &against, Served::Never), outdated("n2.lab"));
+    assert_eq!(standing(&here(), &against, MasterService::Never), outdated("n2.lab"));
 }
 
 /// Restored from a backup: the other candidates have a newer configuration that names this node.
@@ -212,7 +220,7 @@ fn a_master_that_is_behind_does_not_lead_with_its_old_copy() {
     for served in IDLE {
         assert_eq!(standing(&here(), &restored, served), MasterStanding::Behind);
     }
-    assert_eq!(standing(&here(), &restored, Served::Now), MasterStanding::Undisputed);
+    assert_eq!(standing(&here(), &restored, MasterService::Now), MasterStanding::Undisputed);
     assert_eq!(newer_copy(Some(50), &restored), Some((50, 150)));
     let score =
         |claims: &[MasterClaim]| promotion_score(NodeRole::Candidate, &MasterStanding::Undisputed, claims, None);

@@ -23,7 +23,7 @@ fn the_master_role_never_runs_on_a_remote_node() {
     let of = |parts: Vec<Part>| parts.into_iter().find(|part| part.xml.contains(ID));
     let (cib, twenty) = large(20, 10);
     assert_eq!(of(plan(&cib, &large(16, 10).1, SetupOptions::default())), None, "there is no remote node");
-    let unreached = plan_reached(&cib, &twenty, SetupOptions::default(), Some(&Reached::default()));
+    let unreached = plan_reached(&cib, &twenty, SetupOptions::default(), Some(&RemoteChecks::default()));
     assert_eq!(of(unreached), None, "nor is one added");
     for (primitive, role) in [(false, "gnt-ha-master-clone"), (true, "gnt-ha-master")] {
         let wish = SetupOptions { primitive, ..SetupOptions::default() };
@@ -136,7 +136,7 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     assert_eq!(asked, (11..=19).map(address).collect::<BTreeSet<_>>());
     let refused = |at: &IpAddr| if *at == address(17) { Err("Connection refused".to_owned()) } else { Ok(()) };
     let addresses = asked.into_iter().map(|at| (at, refused(&at))).collect();
-    let reached = Reached { addresses, other_key: None };
+    let reached = RemoteChecks { addresses, other_key: None };
     let parts = plan_reached(&cib, &ganeti, SetupOptions::default(), Some(&reached));
     let of = |node: &str| {
         parts.iter().find(|part| part.description.starts_with(node) && part.section == "resources").unwrap()
@@ -151,7 +151,7 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     // A node that is connected is not asked again.
     let applied = merged(&parts);
     assert_eq!(to_connect(&applied, &ganeti, MEMBERS), BTreeSet::from([address(17)]));
-    let again = plan_reached(&applied, &ganeti, SetupOptions::default(), Some(&Reached::default()));
+    let again = plan_reached(&applied, &ganeti, SetupOptions::default(), Some(&RemoteChecks::default()));
     assert!(
         again.iter().any(|part| part.description.starts_with("n18.lab ") && part.state == PartState::Unchanged),
         "{again:#?}"
@@ -201,7 +201,7 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
     assert!(expected.starts_with("q9.lab cannot be asked"), "{expected}");
 
     let addresses = to_connect(&cib(""), &many(), 3).into_iter().map(|at| (at, Ok(()))).collect();
-    let reached = Reached { addresses, other_key: Some(other.clone()) };
+    let reached = RemoteChecks { addresses, other_key: Some(other.clone()) };
     let parts = plan_reached(&cib(""), &many(), wish, Some(&reached));
     let by_hand = PartState::Manual(other);
     assert_eq!(parts.iter().filter(|part| part.state == by_hand).count(), 2, "{parts:#?}");
@@ -226,7 +226,7 @@ fn an_entry_that_is_left_over_is_no_connection() {
     };
     let of = |resources: &Resources| {
         let asked = to_connect(resources, &many(), 3);
-        let reached = Reached { addresses: asked.iter().map(|at| (*at, Ok(()))).collect(), other_key: None };
+        let reached = RemoteChecks { addresses: asked.iter().map(|at| (*at, Ok(()))).collect(), other_key: None };
         let parts = plan_reached(resources, &many(), wish, Some(&reached));
         let added = parts.iter().filter(|part| part.state == PartState::Add && part.xml.contains("type=\"remote\""));
         (asked, added.map(|part| part.description.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>())
@@ -291,7 +291,7 @@ fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
     assert!(crm.iter().all(|line| line.starts_with("# gnt-")), "no word for crmsh: {crm:?}");
     // A node that is connected stays so; one that was not reached stays a regular node.
     assert_eq!(of(&plan(&merged(&parts), &few, SetupOptions::default())).0, asked_for);
-    assert_eq!(of(&plan_reached(&cib, &few, wish, Some(&Reached::default()))).0, [""; 0]);
+    assert_eq!(of(&plan_reached(&cib, &few, wish, Some(&RemoteChecks::default()))).0, [""; 0]);
 }
 
 /// A remote node fences no node and cannot hold the master role. The plan reports that, and leaves the change to the

@@ -25,7 +25,7 @@ fn silent(n: u8) -> Peer {
     peer(n, PeerState::Unconfirmed("does not answer".into()))
 }
 
-fn seen(peers: &[Peer], at: u64) -> Result<Round, Vec<Missing>> {
+fn seen(peers: &[Peer], at: u64) -> Result<Round, Vec<MissingConfirmation>> {
     evaluate_round(&node(9), (EPOCH, ShunScope::All), peers, S(at), S(at), "boot")
 }
 
@@ -66,7 +66,7 @@ fn judged_by(
         master: None,
         self_fence: self_fence.ok_or(LastStateError::NoReport),
         boot_id: Some("old"),
-        accepted: Accepted::default(),
+        accepted: AcceptedWatchdogs::default(),
     };
     change(&mut known);
     evaluate_proof(first, last, known)
@@ -185,19 +185,19 @@ fn the_last_round_is_asked_after_the_wait() {
 #[test]
 fn weaker_watchdogs_count_by_name_only() {
     let all = |at| seen(&[shuns(1), shuns(2), shuns(3)], at).unwrap();
-    let judged = |softdog: bool, is_virtual: bool, accepted: Accepted| {
+    let judged = |softdog: bool, is_virtual: bool, accepted: AcceptedWatchdogs| {
         let mut report = self_fence();
         report.self_fence.is_virtual = Some(is_virtual);
         report.self_fence.driver = if softdog { SOFTDOG } else { "iTCO_wdt" }.to_owned();
         watchdog_objection(&report.self_fence, accepted).is_none()
     };
     assert_eq!(
-        judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| known.accepted = Accepted::default()),
+        judged_by(&all(0), &all(90), 9, Some(&self_fence()), |known| known.accepted = AcceptedWatchdogs::default()),
         ProofResult::Bounded
     );
     for softdog in [false, true] {
         for virtual_host in [false, true] {
-            let accepted = Accepted { softdog, virtual_host };
+            let accepted = AcceptedWatchdogs { softdog, virtual_host };
             assert_eq!(judged(true, false, accepted), softdog);
             assert_eq!(judged(false, true, accepted), virtual_host);
             assert_eq!(judged(true, true, accepted), softdog && virtual_host);

@@ -252,7 +252,7 @@ fn a_drain_does_not_wait_for_an_un_drain_that_was_not_confirmed() {
         (&drain, &record, RESUBMIT_AFTER_MS),
         (&record, &online, RESUBMIT_AFTER_MS),
     ] {
-        let job = Submitted::new(submitted.to_string(), after(0), None);
+        let job = SubmittedJob::new(submitted.to_string(), after(0), None);
         let stays = |ms| job.stays(&Ok(None), wanted, after(ms));
         assert_eq!((stays(until_ms - 1), stays(until_ms)), (true, false), "{submitted}, then {wanted}");
     }

@@ -76,7 +76,7 @@ impl Host {
         self.config(&text.replace("{short}.bmc", "{short}.old-bmc"));
     }
 
-    fn lacks(&self) -> Lacks {
+    fn lacks(&self) -> MissingRequirement {
         let copy = Copy::read(self.0.path(), &self.path("cib.xml"));
         let programs = copy.with_program(None);
         programs.and_then(|programs| able(programs, Some(&copy), &self.path("config.toml"))).unwrap_err()
@@ -162,7 +162,7 @@ fn the_error_names_what_is_missing_and_the_next_step() {
     let host = Host::regular();
     let copy = Copy::read(host.0.path(), &host.path("cib.xml"));
     let added = NodeName::new("n4.lab").unwrap();
-    assert_eq!(copy.of_node(&added), Err(Lacks::Node(added)));
+    assert_eq!(copy.of_node(&added), Err(MissingRequirement::Node(added)));
 }
 
 /// A comment or a host's own watchdog does not make another configuration. A candidate fences by its own file;

@@ -60,9 +60,9 @@ fn no_off_against_a_running_machine() {
                 let index = (0..devices.len()).find(|index| name(*index) == known.device).unwrap();
                 let own: Vec<PowerDeviceKind> = members.iter().map(|index| devices[*index].kind).collect();
                 let may = match devices[index].kind.sees {
-                    Sees::Access => true,
-                    Sees::Feed => own.iter().any(|kind| kind.sees == Sees::Machine),
-                    Sees::Machine | Sees::Unknown => false,
+                    ReadingSubject::Access => true,
+                    ReadingSubject::Feed => own.iter().any(|kind| kind.sees == ReadingSubject::Machine),
+                    ReadingSubject::Machine | ReadingSubject::Unknown => false,
                 };
                 assert!(may, "{known:?} reported on, and level {level} of {levels:?} is believed");
             }

@@ -20,13 +20,13 @@ fn any_claims() -> impl Strategy<Value = Vec<MasterClaim>> {
         .prop_map(|(serial, claims)| serial.map(own).into_iter().chain(claims).collect())
 }
 
-fn any_served() -> impl Strategy<Value = Served> {
-    prop_oneof![Just(Served::Now), Just(Served::ThisBoot), Just(Served::Never)]
+fn any_served() -> impl Strategy<Value = MasterService> {
+    prop_oneof![Just(MasterService::Now), Just(MasterService::ThisBoot), Just(MasterService::Never)]
 }
 
 /// Returns the result for a role that is not served: the master that overrules this node, and whether this node may
 /// take the role.
-fn taken(claims: &[MasterClaim], served: Served) -> (Option<String>, bool) {
+fn taken(claims: &[MasterClaim], served: MasterService) -> (Option<String>, bool) {
     let standing = standing(&here(), claims, served);
     (standing.new_master().map(str::to_owned), standing.dispute().is_some())
 }
@@ -65,9 +65,9 @@ proptest! {
         let Some(own) = own_serial(&claims) else { return Ok(()) };
         let older = more.into_iter().filter(|claim| claim.serial < own);
         let all: Vec<MasterClaim> = claims.iter().cloned().chain(older).collect();
-        let before = standing(&here(), &claims, Served::Now);
+        let before = standing(&here(), &claims, MasterService::Now);
         if before.new_master().is_none() {
-            prop_assert!(standing(&here(), &all, Served::Now).new_master().is_none());
+            prop_assert!(standing(&here(), &all, MasterService::Now).new_master().is_none());
         }
         if disagreement(&here(), &claims).is_none() {
             prop_assert!(disagreement(&here(), &all).is_none());
@@ -81,7 +81,7 @@ proptest! {
             prop_assert!(other != "n1.lab");
             let of_it = || peers(&claims).filter(|claim| claim.master == other);
             prop_assert!(own_serial(&claims).is_none_or(|own| of_it().any(|claim| claim.serial >= own)));
-            if served == Served::Now {
+            if served == MasterService::Now {
                 prop_assert!(of_it().any(|claim| claim.from != other));
                 prop_assert!(of_it().any(|claim| Some(claim.serial) > own_serial(&claims)));
             }
