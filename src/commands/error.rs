@@ -4,26 +4,22 @@ use std::io;
 use std::path::PathBuf;
 
 use super::self_fence::error::{ArmError, MeasureStartError};
-use super::setup::error::SetupError;
-use super::simulation::SimulationError;
 use crate::cli::{ConfirmError, PrintError};
-use crate::core::hook;
 use crate::core::node::{NoSuchNode, NodeName};
-use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
+use crate::core::pacemaker::names::NoPacemakerName;
 use crate::core::pacemaker::tree::BadCib;
 use crate::core::pause::BadReason;
-use crate::core::recovery::guard::{BadRunningJobs, GuardError};
-use crate::core::recovery::instance::InstanceName;
-use crate::core::recovery::queue::STOPPED_BY_HOOK;
+use crate::service::hook::error::HookError;
 use crate::service::reconciler::run::ReconcileError;
 use crate::service::recovery::RecoveryError;
 use crate::service::self_fence::error::{MeasureError, SelfFenceError};
+use crate::service::setup::error::SetupError;
 use crate::service::shun::error::ShunError;
 use crate::service::shun::order_error::{ManualOrderError, OrderError};
+use crate::service::simulation::SimulationError;
 use crate::sys::command::ProgramError;
 use crate::sys::config_file::ConfigFileError;
 use crate::sys::ganeti::files::GanetiFilesError;
-use crate::sys::ganeti::luxi::LuxiError;
 use crate::sys::ganeti::ssconf::SsconfError;
 use crate::sys::pacemaker::PacemakerError;
 use crate::sys::pacemaker::cib::{self, CibError};
@@ -44,9 +40,6 @@ pub enum CommandError {
     /// A file of Ganeti's ssconf cannot be used.
     #[error(transparent)]
     Ssconf(#[from] SsconfError),
-    /// luxid does not answer.
-    #[error(transparent)]
-    Luxi(#[from] LuxiError),
     /// Ganeti does not have the node.
     #[error(transparent)]
     Node(#[from] NoSuchNode),
@@ -102,17 +95,6 @@ pub enum CommandError {
     /// The plan of recovery cannot be made.
     #[error("recovery is unknown: {0}")]
     Recovery(#[from] RecoveryError),
-    /// A start of gnt-ha must not go on.
-    #[error(transparent)]
-    Guard(#[from] GuardError),
-    /// luxid's list of running jobs cannot be parsed.
-    #[error(transparent)]
-    RunningJobs(#[from] BadRunningJobs),
-    /// It is unknown whether gnt-ha starts the instance: nothing may change it.
-    #[error(
-        "{instance}: cannot find out whether gnt-ha starts it, and so it is not changed: {error}; try again {STOPPED_BY_HOOK}"
-    )]
-    StarterUnknown { instance: InstanceName, error: Box<CommandError> },
     /// Pacemaker's configuration was not changed by `setup`, or not as planned.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -170,45 +152,15 @@ pub enum CommandError {
     #[error("{}; if the cluster is paused, it still is: {error}", host_pause(*was_paused))]
     NotResumed { was_paused: bool, error: Box<CommandError> },
 
-    /// A hook comes before a change that must not be made.
+    /// A hook prevents a change, or a step of it failed.
     #[error(transparent)]
-    Change(#[from] hook::HookChangeError),
+    Hook(#[from] HookError),
     /// Steps of a hook failed.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Steps(Vec<CommandError>),
-    /// The plan of a hook left something out, with the reason.
-    #[error("{0}")]
-    Remark(String),
     /// The later steps of a hook were not started.
     #[error("cannot start gnt-ha hook {steps}: {error}")]
     StepsNotStarted { steps: String, error: io::Error },
-    /// An instance must not start before the promise of self-fencing is over.
-    #[error(
-        "{here}: no instance may start yet: its self-fencing is not armed since it has booted, and other nodes may rely on it \
-         for {left_s} s more; see gnt-ha self-fence status on {here} {STOPPED_BY_HOOK}"
-    )]
-    InstanceTooEarly { here: NodeName, left_s: u64 },
-    /// A node's change was not passed on to Pacemaker.
-    #[error("{node}: Pacemaker was not notified: {error}")]
-    PacemakerNotNotified { node: NodeName, error: Box<CommandError> },
-    /// A node was not put on standby.
-    #[error("{node}: standby failed: {error} (crm_attribute --node {name} --name standby --update on)")]
-    NotOnStandby { node: NodeName, name: PacemakerName, error: ProgramError },
-    /// The standby of a node was not ended.
-    #[error("{node}: is still on standby: {error} (crm_attribute --node {name} --name standby --delete)")]
-    StillOnStandby { node: NodeName, name: PacemakerName, error: ProgramError },
-    /// A node that is recorded offline was not fenced.
-    #[error("{node}: is not fenced: {error}")]
-    NotFenced { node: NodeName, error: Box<CommandError> },
-    /// Ganeti has the node online again: it must not be fenced.
-    #[error("Ganeti records it online again")]
-    OnlineAgain,
-    /// An administrator has to fence the node.
-    #[error("{error} (stonith_admin --fence {name})")]
-    FenceByHand { name: PacemakerName, error: Box<CommandError> },
-    /// The new master has recorded nothing in time.
-    #[error("nothing is recorded yet: {0}")]
-    NothingRecorded(Box<CommandError>),
 
     /// A node or an option stands before a subcommand of `shun`.
     #[error("a NODE or an option before apply, sync, status or release is not valid (see gnt-ha shun --help)")]
@@ -217,8 +169,8 @@ pub enum CommandError {
     #[error("a node and a reason are needed")]
     NoNodeOrReason,
     /// A node does not have the shun list, or does not apply it.
-    #[error("{}", std::iter::once(failure).chain(notes).map(String::as_str).collect::<Vec<_>>().join("; "))]
-    Sync { failure: String, notes: Vec<String> },
+    #[error("{0}")]
+    Sync(String),
     /// This host does not shun the node.
     #[error("{given}: is not shunned here: {error}; see gnt-ha shun status")]
     NotShunnedHere { given: NodeName, error: NoSuchNode },
@@ -325,18 +277,14 @@ mod tests {
             "{line}"
         );
         assert!(line.ends_with("gnt-ha shun release n1.lab n2.lab --force --reason TEXT"), "{line}");
-        let error = Box::new(CommandError::Objection("Pacemaker has no quorum here".to_owned()));
-        let error = CommandError::FenceByHand { name: PacemakerName::of_test("n1"), error };
-        let line = CommandError::NotFenced { node: node("n1.lab"), error: Box::new(error) }.to_string();
-        assert_eq!(line, "n1.lab: is not fenced: Pacemaker has no quorum here (stonith_admin --fence n1)");
     }
 
     /// Ganeti shows one line of a hook: it has each failure, and the notes of a sync.
     #[test]
     fn a_hook_reports_each_failure_in_one_line() {
-        let sync =
-            CommandError::Sync { failure: "n2.lab: no answer".to_owned(), notes: vec!["a full disk".to_owned()] };
-        let steps = CommandError::Steps(vec![sync, CommandError::Remark("n3.lab: not fenced".to_owned())]);
+        let sync = HookError::Sync { failure: "n2.lab: no answer".to_owned(), notes: vec!["a full disk".to_owned()] };
+        let remark = HookError::Remark("n3.lab: not fenced".to_owned());
+        let steps = CommandError::Steps(vec![sync.into(), remark.into()]);
         assert_eq!(steps.to_string(), "n2.lab: no answer; a full disk; n3.lab: not fenced");
     }
 

@@ -16,7 +16,6 @@ pub mod report;
 pub mod self_fence;
 pub mod setup;
 pub mod shun;
-mod simulation;
 pub mod status;
 
 use std::path::PathBuf;

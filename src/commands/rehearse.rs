@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::error::CommandError;
 use super::paths::Paths;
-use super::simulation::{SimulationError, simulate, votes_without};
 use crate::cli;
 use crate::core::budget::detection::Detection;
 use crate::core::budget::step_times::{self, StepTimes};
@@ -28,6 +27,7 @@ use crate::power::check::{Checked, check};
 use crate::power::error::PowerError;
 use crate::power::owner::all_shared;
 use crate::service::shun::device::open;
+use crate::service::simulation::{SimulationError, simulate, votes_without};
 use crate::sys::clock::{Deadline, millis, now};
 use crate::sys::config_file::{self, ConfigFileError};
 use crate::sys::corosync::{self, COROSYNC_TIMEOUT, CorosyncError};

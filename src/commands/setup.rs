@@ -1,46 +1,27 @@
 //! `gnt-ha setup`: configures Pacemaker for the Ganeti cluster. Shows the changes, tries them on a copy, and then
 //! applies them.
 
-mod apply;
-pub mod error;
 mod form;
 mod recover;
 mod update;
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
-use self::apply::{apply, is_master};
-use self::error::SetupError;
 use self::form::{PlanForm, shown};
 use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
-use crate::core::budget::{self, AdvertisedTimes, Figures, TimeBudget};
-use crate::core::config::{Config, DIGEST_PROPERTY, Digest, MEMBERS, names_to_resolve, shared, with_levels};
-use crate::core::ganeti::config::GanetiConfig;
-use crate::core::ganeti::oob::is_ours;
-use crate::core::pacemaker::resources::Resources;
-use crate::core::setup::{
-    PORT, PREFIX, Part, RemoteChecks, SetupOptions, deletions, full_members, other_key, plan_reached, planned,
-    to_connect,
-};
-use crate::service::shun::peer_reports;
-use crate::service::survey::survey;
+use crate::core::budget::TimeBudget;
+use crate::core::setup::Part;
+use crate::service::setup::clusters::Clusters;
+use crate::service::setup::deletion::Deletion;
+use crate::service::setup::error::SetupError;
+use crate::service::setup::plan::{SetupPlan, SetupRequest};
 use crate::sys::clock::Deadline;
-use crate::sys::config_file;
-use crate::sys::corosync::{self, COROSYNC_TIMEOUT};
-use crate::sys::ganeti::files;
-use crate::sys::ganeti::programs::Copy;
-use crate::sys::identity;
-use crate::sys::pacemaker::cibadmin;
-use crate::sys::remote_key;
-use crate::sys::resolve;
 pub use update::update;
 
 /// The version of the format of `--json`.
@@ -48,19 +29,6 @@ const VERSION: u32 = 1;
 
 /// The time limit for everything except the simulations of each host's death.
 const LIMIT: Duration = Duration::from_secs(120);
-
-/// The time limit for each of those simulations. One takes some hundredths of a second with three nodes, and more than
-/// a second with hundreds.
-const SIMULATION_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The time limit for a future remote node to accept a connection and the key.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The time limit for the full members to report their key for remote nodes.
-const SURVEY_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// The time limit for resolving the names of BMCs and PDUs.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The command line of `setup`.
 #[derive(Debug, Args)]
@@ -128,68 +96,35 @@ struct SetupReport<'a> {
 /// Runs the command. Returns whether there is nothing to change.
 ///
 /// # Errors
-/// [`CommandError::Setup`] if the times do not fit together or a change failed; otherwise the error of the input or of
-/// the output.
+/// [`CommandError::Setup`] if the times do not fit together, an input cannot be read or a change failed; otherwise the
+/// error of the output.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
+    let paths = &arguments.paths;
     if arguments.update {
-        return update(&arguments.paths, arguments.dry_run, Deadline::after(LIMIT));
+        return update(paths, arguments.dry_run, Deadline::after(LIMIT));
     }
     if arguments.recover {
-        return recover::recover(&arguments.paths, arguments.apply, Deadline::after(LIMIT));
+        return recover::recover(paths, arguments.apply, Deadline::after(LIMIT));
     }
-    let ganeti = files::read_config(&arguments.paths.data_dir).map_err(SetupError::Ganeti)?;
-    let is_master = is_master(&ganeti);
-    if !is_master && Copy::read(&arguments.paths.data_dir, &arguments.paths.cib).denies(&ganeti) {
-        return Err(SetupError::NotNamed(arguments.paths.data_dir.join(files::CONFIG)).into());
-    }
-    let deaths = u32::try_from(ganeti.nodes().len()).unwrap_or(u32::MAX);
-    let deadline = Deadline::after(LIMIT.saturating_add(SIMULATION_TIMEOUT.saturating_mul(deaths)));
-    let cib = cibadmin::query(deadline)?;
-    let resources = Resources::parse(&cib)?;
+    let clusters = Clusters::read(&paths.data_dir, &paths.cib, LIMIT)?;
     if arguments.remove {
-        return remove(&resources, arguments, deadline);
+        return remove(&Deletion::plan(clusters), arguments.apply);
     }
-    let path = config;
-    let members = config_file::load_or_default(path).map_or(MEMBERS, |config| config.members);
-    let quorum = corosync::quorum(deadline.at_most(COROSYNC_TIMEOUT));
-    let has_device = match quorum {
-        Ok(quorum) => quorum.device.is_some(),
-        // With more than two full members the quorum device makes no difference.
-        Err(error) if full_members(&resources, &ganeti, members) == 2 => return Err(SetupError::Votes(error).into()),
-        Err(_) => false,
-    };
-    if arguments.apply && is_read(&ganeti) && !path.exists() {
-        return Err(SetupError::NoConfig(path.to_owned()).into());
-    }
-    let config = usable(&ganeti, path)?;
-    let here = config.as_ref().map(Config::digest);
-    let left_out = here.filter(|_| !is_master).and_then(|here| left_out(&ganeti, &resources, here));
-    let digest = here.filter(|_| is_master);
-    let wish = SetupOptions { primitive: arguments.primitive, health: arguments.health, has_device, members, digest };
-    let asked: Vec<IpAddr> = to_connect(&resources, &ganeti, members).into_iter().collect();
-    let addresses = match remote_key::check_addresses(&asked, PORT, deadline.at_most(CONNECT_TIMEOUT)) {
-        Ok(checked) => {
-            checked.into_iter().map(|(at, result)| (at, result.map_err(|error| error.to_string()))).collect()
-        }
-        // Without a key of this host no connection is made, and each has that reason.
-        Err(error) => asked.iter().map(|address| (*address, Err(error.to_string()))).collect::<BTreeMap<_, _>>(),
-    };
-    let other_key = addresses.values().any(Result::is_ok).then(|| key_of_others(&resources, &ganeti, path, deadline));
-    let reached = RemoteChecks { addresses, other_key: other_key.flatten() };
-    let parts = plan_reached(&resources, &ganeti, wish, Some(&reached));
-    let open = count_open(&parts);
-    let is_left = parts.iter().any(|part| part.state.is_by_hand());
-    let too_short = shortfalls(&planned(&resources, &parts), &ganeti, config.as_ref());
-    let is_whole = !is_left && left_out.is_none();
-    if let Some(line) = &left_out {
+    let request = SetupRequest { primitive: arguments.primitive, health: arguments.health, apply: arguments.apply };
+    let plan = SetupPlan::make(clusters, request, config)?;
+    let open = plan.open();
+    let is_left = plan.needs_hand();
+    let is_whole = !is_left && plan.left_out.is_none();
+    if let Some(line) = &plan.left_out {
         cli::print_error("gnt-ha", line);
     }
+    let SetupPlan { parts, shortfalls: too_short, .. } = &plan;
     if arguments.json {
-        let report = SetupReport { version: VERSION, pending: open, parts: &parts, shortfalls: &too_short };
+        let report = SetupReport { version: VERSION, pending: open, parts, shortfalls: too_short };
         cli::print(&(serde_json::to_string_pretty(&report)? + "\n"))?;
         return Ok(open == 0 && is_whole && too_short.is_empty());
     }
-    cli::show(&shown(&parts, arguments.format))?;
+    cli::show(&shown(parts, arguments.format))?;
     let table = arguments.format == PlanForm::Table;
     if !too_short.is_empty() {
         let sums: String = too_short.iter().map(TimeBudget::text).collect();
@@ -216,104 +151,28 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
             Ok(false)
         }
         (_, true) => {
-            apply(&cib, &parts, &ganeti, |after| plan_reached(after, &ganeti, wish, Some(&reached)), deadline)?;
+            plan.apply()?;
             cli::print(&format!("{open} changed; now gnt-ha check\n"))?;
             Ok(is_whole)
         }
     }
 }
 
-/// Returns why a full member may have another key for remote nodes than this host.
-fn key_of_others(resources: &Resources, ganeti: &GanetiConfig, config: &Path, deadline: Deadline) -> Option<String> {
-    let ask = || -> Result<_, CommandError> {
-        let loaded = config_file::load_or_default(config)?;
-        let until = deadline.at_most(SURVEY_TIMEOUT.min(loaded.deadline));
-        Ok(survey(&loaded, config, Path::new(files::DATA_DIR), until)?)
-    };
-    match ask() {
-        Ok(survey) => other_key(resources, ganeti, identity::node_among(&ganeti.names()).as_ref(), &survey),
-        Err(error) => Some(format!("the full members were not asked for their keys for remote nodes: {error}")),
-    }
-}
-
-/// Returns the line for a digest that is not changed from this host, although it differs from that of the configuration
-/// `here`.
-fn left_out(ganeti: &GanetiConfig, resources: &Resources, here: Digest) -> Option<String> {
-    if resources.property(&[DIGEST_PROPERTY]) == Some(here.to_string().as_str()) {
-        return None;
-    }
-    let why = match (identity::node_among(ganeti.master()), ganeti.master()) {
-        (None, Some(master)) => {
-            format!("the config.toml here has another digest; copy the right one to all nodes, then on {master}: gnt-ha setup --apply")
-        }
-        _ => "luxid on this host does not answer, so that this host is not known to serve as Ganeti's master; when gnt-ha status shows that \
-              it does: gnt-ha setup --apply"
-            .to_owned(),
-    };
-    Some(format!("left out: property {DIGEST_PROPERTY}: {why}"))
-}
-
-/// Reads gnt-ha's configuration, if the program of a node reads it. A configuration with faults is an error.
-fn usable(ganeti: &GanetiConfig, path: &Path) -> Result<Option<Config>, CommandError> {
-    if !is_read(ganeti) || !path.exists() {
-        return Ok(None);
-    }
-    let config = config_file::load(path)?;
-    let nodes = with_levels(ganeti, &config);
-    let resolved = resolve::addresses(&names_to_resolve(&nodes, None), Deadline::after(RESOLVE_TIMEOUT));
-    match shared(&nodes, &resolved).into_iter().next() {
-        Some(shared) => Err(SetupError::Shared { shared: Box::new(shared), path: path.to_owned() }.into()),
-        None => Ok(Some(config)),
-    }
-}
-
-/// Returns whether the program of a node reads gnt-ha's configuration. A node without a program will get ours.
-fn is_read(ganeti: &GanetiConfig) -> bool {
-    ganeti.nodes().iter().any(|node| node.oob_program.as_deref().is_none_or(is_ours))
-}
-
-/// Returns the time budgets that do not fit. Without a configuration the levels of nodes are unknown, and only
-/// Pacemaker's times are compared.
-fn shortfalls(resources: &Resources, ganeti: &GanetiConfig, config: Option<&Config>) -> Vec<TimeBudget> {
-    let advertised = config.map_or_else(AdvertisedTimes::new, |config| advertised(config, ganeti));
-    budget::shortfalls(&Figures { resources, config, ganeti: Some(ganeti), advertised: &advertised })
-}
-
-/// Returns the self-fencing times that the nodes reported last, and those that this host reports now.
-fn advertised(config: &Config, ganeti: &GanetiConfig) -> AdvertisedTimes {
-    let reported = peer_reports::peers(&config.state).into_iter();
-    let reported = reported
-        .filter_map(|(node, report)| Some((node, peer_reports::self_fence_report(&report)?.self_fence.lease_times)));
-    let own = identity::node_among(&ganeti.names())
-        .zip(peer_reports::own_self_fence(&config.run).map(|self_fence| self_fence.lease_times));
-    reported.chain(own).collect()
-}
-
-fn count_open(parts: &[Part]) -> usize {
-    parts.iter().filter(|part| part.state.is_open()).count()
-}
-
-/// Shows or deletes everything that setup has made. Deletes only in maintenance mode, in which Pacemaker stops no
-/// daemon of Ganeti.
-fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> Result<bool, CommandError> {
-    let all = deletions(resources);
+/// Shows or deletes everything that setup has made.
+fn remove(deletion: &Deletion, is_to_apply: bool) -> Result<bool, CommandError> {
+    let all = &deletion.elements;
     let shown: String = all.iter().map(|element| format!("- {element}\n")).collect();
     cli::print(&shown)?;
     if all.is_empty() {
         cli::print("setup has made nothing here\n")?;
         return Ok(true);
     }
-    if !arguments.apply {
+    if !is_to_apply {
         cli::print(&format!("{} to be removed: gnt-ha setup --remove --apply\n", all.len()))?;
         return Ok(false);
     }
-    if resources.property(&["maintenance-mode"]).is_none_or(|value| value != "true") {
-        return Err(SetupError::NotInMaintenance.into());
-    }
-    for (done, element) in all.iter().enumerate() {
-        cibadmin::delete(element, deadline).map_err(|error| SetupError::Remove { done, all: all.len(), error })?;
-    }
-    if resources.property_ids.get("node-health-strategy").is_some_and(|id| id.starts_with(PREFIX)) {
+    deletion.apply()?;
+    if deletion.leaves_health_tag() {
         cli::print("Ganeti keeps the tag by which health is published: gnt-cluster remove-tags ocf:health:on\n")?;
     }
     cli::print(&format!(
@@ -322,52 +181,4 @@ fn remove(resources: &Resources, arguments: &Arguments, deadline: Deadline) -> R
         all.len()
     ))?;
     Ok(true)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A promoted host and a lost one look the same from here: the error names both reasons.
-    #[test]
-    fn who_is_not_named_as_a_candidate_reads_both_reasons() {
-        let error = SetupError::NotNamed("/var/lib/ganeti/config.data".into()).to_string();
-        for part in [
-            "/var/lib/ganeti/config.data",
-            "gnt-ha-oob-programs",
-            "was lost",
-            "has just made it a candidate",
-            "on Ganeti's master",
-        ] {
-            assert!(error.contains(part), "{error}");
-        }
-    }
-
-    /// Only the serving master changes the digest. The line has the reason why this host does not, and the next step.
-    #[test]
-    fn a_digest_that_is_left_out_is_reported_with_the_reason() {
-        let digest: Digest = "0000000000000000000000000000000a".parse().unwrap();
-        let left_out_line = |master: &str, kept: &str| {
-            let text = serde_json::json!({"version": 3_000_000, "serial_no": 1, "cluster": {"master_node": "u1"}, "nodegroups": {"g": {}},
-                                          "nodes": {"u1": {"name": master, "group": "g", "master_candidate": true}}});
-            let ganeti = GanetiConfig::parse(text.to_string().as_bytes()).unwrap();
-            let cib = format!(
-                "<cib><configuration><crm_config><cluster_property_set id=\"s\"><nvpair id=\"d\" name=\"gnt-ha-config-digest\" \
-                 value=\"{kept}\"/></cluster_property_set></crm_config></configuration></cib>"
-            );
-            left_out(&ganeti, &Resources::parse(&cib).unwrap(), digest)
-        };
-        let here = format!("{}.lab", identity::host().split('.').next().unwrap());
-        for kept in ["", "0000000000000000000000000000000b"] {
-            let silent = left_out_line(&here, kept).unwrap();
-            assert!(
-                silent.starts_with("left out: property gnt-ha-config-digest: luxid on this host does not answer"),
-                "{silent}"
-            );
-            assert!(silent.ends_with("gnt-ha setup --apply"), "{silent}");
-            let elsewhere = left_out_line("other.lab", kept).unwrap();
-            assert!(elsewhere.ends_with("on other.lab: gnt-ha setup --apply"), "{elsewhere}");
-        }
-        assert_eq!(left_out_line(&here, &digest.to_string()), None);
-    }
 }

@@ -161,7 +161,7 @@ fn send_list(config: &Config) -> Result<(), CommandError> {
     let deadline = Deadline::after(ORDER_TIMEOUT.min(config.deadline));
     let synced = sync(config, Path::new(files::DATA_DIR), deadline)?;
     synced.notes.iter().for_each(|line| cli::print_error("gnt-ha", line));
-    synced.failure().map_or(Ok(()), |failure| Err(CommandError::Sync { failure, notes: Vec::new() }))
+    synced.failure().map_or(Ok(()), |failure| Err(CommandError::Sync(failure)))
 }
 
 fn release(applier: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: Deadline) -> Result<bool, CommandError> {

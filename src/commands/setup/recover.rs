@@ -1,33 +1,20 @@
 //! `gnt-ha setup --recover`: switches recovery on by the cluster's tags, and shows which instances that covers.
 
-use std::path::Path;
-
 use super::super::error::CommandError;
 use super::super::paths::Paths;
-use super::error::SetupError;
 use crate::cli;
-use crate::core::ganeti::tags::RECOVER;
 use crate::core::recovery::coverage::{Coverage, NotCoveredInstance};
-use crate::core::recovery::permission::CLUSTER_TAG;
-use crate::service::recovery::RecoveryError;
-use crate::sys::clock::{Deadline, now};
-use crate::sys::command;
-use crate::sys::ganeti::files;
-
-/// The tags of the cluster: the first permits the start of each instance, as for harep, the second switches recovery on.
-const TAGS: [&str; 2] = [CLUSTER_TAG, RECOVER];
+use crate::service::setup::recovery_switch::{RecoverySwitch, TAGS};
+use crate::sys::clock::Deadline;
 
 /// Shows which instances recovery covers, and switches it on if `apply` is given. Returns whether it is on.
 ///
 /// # Errors
 /// [`CommandError`] if Ganeti's configuration cannot be used, or Ganeti does not set the tags.
 pub(super) fn recover(paths: &Paths, apply: bool, deadline: Deadline) -> Result<bool, CommandError> {
-    let mut config = files::read_recovery_config(&paths.data_dir).map_err(SetupError::Ganeti)?;
-    let missing: Vec<&str> =
-        TAGS.into_iter().filter(|tag| !config.cluster_tags().iter().any(|given| given == tag)).collect();
-    config.add_cluster_tag(CLUSTER_TAG);
-    let coverage = Coverage::of(&config, now().wall_ms / 1_000).map_err(RecoveryError::Config)?;
-    cli::print(&shown(&coverage))?;
+    let switch = RecoverySwitch::read(&paths.data_dir)?;
+    let RecoverySwitch { missing, coverage } = &switch;
+    cli::print(&shown(coverage))?;
     let tags = missing.join(" ");
     if missing.is_empty() {
         cli::print(&format!("recovery is on: the cluster has the tags {}\n", TAGS.join(" ")))?;
@@ -39,9 +26,7 @@ pub(super) fn recover(paths: &Paths, apply: bool, deadline: Deadline) -> Result<
         ))?;
         return Ok(false);
     }
-    let words: Vec<&str> = ["add-tags"].into_iter().chain(missing).collect();
-    let set = command::run(Path::new("gnt-cluster"), &words, &[], deadline);
-    set.map_err(|error| SetupError::RecoveryTags { tags: tags.clone(), error })?;
+    switch.apply(deadline)?;
     cli::print(&format!("recovery is on: the cluster has got the tags {tags}; now gnt-ha check\n"))?;
     Ok(true)
 }
@@ -61,6 +46,7 @@ fn shown(coverage: &Coverage) -> String {
 mod tests {
     use super::*;
     use crate::core::recovery::config_data::RecoveryConfig;
+    use crate::core::recovery::permission::CLUSTER_TAG;
 
     /// The tag of the cluster does not overrule what an instance's own tags or disks forbid.
     #[test]

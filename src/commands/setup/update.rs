@@ -2,39 +2,21 @@
 
 use super::super::error::CommandError;
 use super::super::paths::Paths;
-use super::apply::apply;
 use super::form::{PlanForm, shown};
 use crate::cli;
-use crate::core::pacemaker::resources::Resources;
-use crate::core::setup::{has_made, of_nodes};
+use crate::service::setup::update::SetupUpdate;
 use crate::sys::clock::Deadline;
-use crate::sys::ganeti::files;
-use crate::sys::pacemaker::{PacemakerError, cibadmin};
 
-/// Updates what setup has made; returns whether it is in line with Ganeti's nodes. Runs within a job of Ganeti's, which
-/// holds its locks, and so submits no job.
+/// Updates what setup has made, after the changes were shown. Returns whether it is in line with Ganeti's nodes.
 ///
 /// # Errors
 /// [`CommandError`] if a configuration cannot be read, or the change was not made.
 pub fn update(paths: &Paths, dry_run: bool, deadline: Deadline) -> Result<bool, CommandError> {
-    let cib = match cibadmin::query(deadline) {
-        Err(PacemakerError::NotHere) => return Ok(true),
-        cib => cib?,
-    };
-    let resources = Resources::parse(&cib)?;
-    if !has_made(&resources) {
-        return Ok(true);
-    }
-    let ganeti = files::read_config(&paths.data_dir)?;
-    let mut parts = of_nodes(&resources, &ganeti);
-    parts.retain(|part| part.state.is_open());
-    if parts.is_empty() {
-        return Ok(true);
-    }
-    cli::show(&shown(&parts, PlanForm::Table))?;
+    let Some(update) = SetupUpdate::plan(&paths.data_dir, deadline)? else { return Ok(true) };
+    cli::show(&shown(&update.parts, PlanForm::Table))?;
     if dry_run {
         return Ok(false);
     }
-    apply(&cib, &parts, &ganeti, |after| of_nodes(after, &ganeti), deadline)?;
+    update.apply(deadline)?;
     Ok(true)
 }

@@ -23,13 +23,13 @@ pub enum SimulationError {
 /// Pacemaker's configuration does not name the corosync id of a node, so its votes are unknown.
 #[derive(Debug, thiserror::Error)]
 #[error("Pacemaker's configuration has no corosync id of {0}")]
-pub(super) struct NoCorosyncId(PacemakerName);
+pub struct NoCorosyncId(PacemakerName);
 
 /// Returns what Pacemaker would do after `death` with the configuration of `copy`.
 ///
 /// # Errors
 /// [`SimulationError`] if `crm_simulate` fails or its output cannot be parsed.
-pub(super) fn simulate(
+pub fn simulate(
     copy: &CibCopy,
     death: Option<&Death>,
     keeps_quorum: bool,
@@ -42,7 +42,7 @@ pub(super) fn simulate(
 ///
 /// # Errors
 /// [`NoCorosyncId`] if Pacemaker's configuration has no corosync id of the node.
-pub(super) fn votes_without(
+pub fn votes_without(
     quorum: &Quorum,
     resources: &Resources,
     node: &PacemakerName,

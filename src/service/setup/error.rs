@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::super::simulation::SimulationError;
 use crate::core::config::SharedMachine;
 use crate::core::ganeti::programs::PROPERTY;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::tree::BadCib;
+use crate::service::recovery::RecoveryError;
+use crate::service::simulation::SimulationError;
 use crate::sys::command::ProgramError;
+use crate::sys::config_file::ConfigFileError;
 use crate::sys::corosync::CorosyncError;
 use crate::sys::ganeti::files::GanetiFilesError;
 use crate::sys::pacemaker::PacemakerError;
@@ -16,6 +18,15 @@ use crate::sys::pacemaker::PacemakerError;
 #[allow(missing_docs, reason = "the field names say it")]
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
+    /// gnt-ha's configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigFileError),
+    /// Ganeti's configuration cannot be used.
+    #[error(transparent)]
+    GanetiFiles(#[from] GanetiFilesError),
+    /// The coverage of recovery is unknown.
+    #[error("recovery is unknown: {0}")]
+    Recovery(#[from] RecoveryError),
     /// This host does not have Ganeti's configuration.
     #[error("{0}; run it on a master candidate: only those hold Ganeti's configuration")]
     Ganeti(GanetiFilesError),
@@ -100,4 +111,24 @@ pub enum CopyCheckError {
     /// With the change, Pacemaker would fence a host that has not failed.
     #[error("{0}, as crm_simulate shows on a copy (gnt-ha check shows the reason)")]
     Unexpected(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A promoted host and a lost one look the same from here: the error names both reasons.
+    #[test]
+    fn who_is_not_named_as_a_candidate_reads_both_reasons() {
+        let error = SetupError::NotNamed("/var/lib/ganeti/config.data".into()).to_string();
+        for part in [
+            "/var/lib/ganeti/config.data",
+            "gnt-ha-oob-programs",
+            "was lost",
+            "has just made it a candidate",
+            "on Ganeti's master",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::simulation::{simulate, votes_without};
 use super::error::{CopyCheckError, SetupError};
 use crate::core::config::DEFAULT_RUN;
 use crate::core::ganeti::config::GanetiConfig;
@@ -12,6 +11,7 @@ use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::simulation::{Death, Simulation, unexpected_fencing};
 use crate::core::reconcile::Membership;
 use crate::core::setup::{GANETI, Part, fragment, is_only_kept, outdated};
+use crate::service::simulation::{simulate, votes_without};
 use crate::sys::clock::Deadline;
 use crate::sys::command;
 use crate::sys::corosync::{self, COROSYNC_TIMEOUT};
