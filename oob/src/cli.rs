@@ -1,4 +1,4 @@
-//! The command line: Ganeti's five OOB commands with a node, and the commands of gnt-ha. Parses only.
+//! The command line: Ganeti's five OOB commands with a node, `check`, and the hidden `peer`. Parses only.
 
 use std::path::PathBuf;
 
@@ -48,46 +48,9 @@ pub enum Command {
         #[arg(value_name = "NODE")]
         node: Option<NodeName>,
     },
-    /// Readmit a shunned node after it has rebooted
-    Readmit {
-        /// The node
-        #[arg(value_name = "NODE")]
-        node: NodeName,
-        /// Readmit it without its answer, for a reason: the administrator has checked that it may come back
-        #[arg(long, requires = "reason")]
-        force: bool,
-        /// Reason why it may come back, with --force
-        #[arg(long, value_name = "TEXT", requires = "force", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        reason: Option<String>,
-    },
-    /// Shun a node on every other node, for a reason
-    Shun {
-        /// The node
-        #[arg(value_name = "NODE")]
-        node: NodeName,
-        /// Reason for the administrator who finds it shunned
-        #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        reason: String,
-        /// Shun all traffic, not only TCP: corosync loses a node that runs, and Pacemaker fences it
-        #[arg(long)]
-        all_traffic: bool,
-    },
-    /// Send the shun list to all nodes and merge their lists
-    Sync,
-    /// Print each node's version, configuration, clock and self-fencing as JSON; changes nothing
-    Survey,
-    /// Print another master candidate's receipts of its own fencings as JSON; changes nothing
-    Receipts {
-        /// The master candidate
-        #[arg(value_name = "HOST")]
-        host: NodeName,
-        /// The nodes of the receipts
-        #[arg(value_name = "NODE", required = true)]
-        nodes: Vec<NodeName>,
-    },
-    /// Print the power that each device of each level reads as JSON; changes nothing
-    Devices(NodeArgument),
     /// Answer the request of another node; prints JSON
+    ///
+    /// Called by the other hosts, through noded or SSH, and not by an administrator.
     #[command(hide = true)]
     Peer {
         /// The request as JSON, or - for stdin
@@ -105,11 +68,9 @@ impl Command {
             | Self::PowerOff(arg)
             | Self::PowerCycle(arg)
             | Self::PowerStatus(arg)
-            | Self::Health(arg)
-            | Self::Devices(arg) => Some(&arg.node),
+            | Self::Health(arg) => Some(&arg.node),
             Self::Check { node } => node.as_ref(),
-            Self::Readmit { node, .. } | Self::Shun { node, .. } => Some(node),
-            Self::Peer { .. } | Self::Sync | Self::Survey | Self::Receipts { .. } => None,
+            Self::Peer { .. } => None,
         }
     }
 }

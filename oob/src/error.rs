@@ -6,9 +6,7 @@ use gnt_ha::cli::PrintError;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::power::error::PowerError;
 use gnt_ha::service::power_action::ActionError;
-use gnt_ha::service::shun::order_error::{ManualOrderError, OrderError};
 use gnt_ha::service::shun::peer::PeerRequestError;
-use gnt_ha::service::shun::receipts::ReceiptsError;
 use gnt_ha::sys::config_file::ConfigFileError;
 
 /// The reason why a command failed.
@@ -47,21 +45,9 @@ pub enum OobCommandError {
     /// The devices of a node cannot be asked.
     #[error(transparent)]
     Devices(#[from] PowerError),
-    /// The other nodes cannot be asked.
-    #[error(transparent)]
-    Order(#[from] OrderError),
-    /// A node was not shunned or readmitted.
-    #[error(transparent)]
-    Manual(#[from] ManualOrderError),
     /// The request of another node has no answer.
     #[error(transparent)]
     Answer(#[from] PeerRequestError),
-    /// The receipts of another host are unknown.
-    #[error(transparent)]
-    Receipts(#[from] ReceiptsError),
-    /// A node does not shun the nodes that are shunned.
-    #[error("{0}")]
-    Sync(String),
     /// Some devices failed in a check.
     #[error("{bad} of {all} devices did not answer as they should")]
     Check {

@@ -15,18 +15,13 @@ use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Action;
-use gnt_ha::core::shun::list::ShunScope;
-use gnt_ha::power::check::{Checked, check, devices};
+use gnt_ha::power::check::{Checked, check};
 use gnt_ha::power::commands::{self, CommandResult};
 use gnt_ha::power::health::health;
 use gnt_ha::power::owner::all_shared;
 use gnt_ha::service::power_action;
 use gnt_ha::service::shun::device::open;
-use gnt_ha::service::shun::manual::shun_by_hand;
-use gnt_ha::service::shun::readmit::readmit_by_hand;
-use gnt_ha::service::shun::sync::sync;
-use gnt_ha::service::shun::{peer, receipts};
-use gnt_ha::service::survey::survey;
+use gnt_ha::service::shun::peer;
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::config_file;
 use gnt_ha::sys::ganeti::files;
@@ -59,34 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn run(parsed: &Cli) -> Result<(), OobCommandError> {
-    if let Command::Peer { question } = &parsed.command {
-        let config = config_file::load_or_default(&parsed.config)?;
-        let deadline = Deadline::after(time_allowed(&config));
-        return print_json(&peer::answer(&config, &parsed.config, Path::new(files::DATA_DIR), question, deadline)?);
-    }
-    if let Command::Survey = &parsed.command {
-        let config = config_file::load_or_default(&parsed.config)?;
-        let deadline = Deadline::after(time_allowed(&config));
-        return print_json(&survey(&config, &parsed.config, Path::new(files::DATA_DIR), deadline)?);
-    }
-    if let Command::Receipts { host, nodes } = &parsed.command {
-        let config = config_file::load_or_default(&parsed.config)?;
-        let deadline = Deadline::after(time_allowed(&config));
-        return print_json(&receipts::of_another(&config, Path::new(files::DATA_DIR), host, nodes, deadline)?);
-    }
-    if let Command::Sync = &parsed.command {
-        return run_sync(&parsed.config);
-    }
-    if let Command::Readmit { node, reason, .. } = &parsed.command {
-        return run_readmit(&parsed.config, node, reason.as_deref());
-    }
-    if let Command::Shun { node, reason, all_traffic } = &parsed.command {
-        return run_shun(&parsed.config, node, reason, if *all_traffic { ShunScope::All } else { ShunScope::Tcp });
-    }
-    let config = config_file::load(&parsed.config).map_err(|error| match parsed.command.node() {
-        Some(node) => OobCommandError::NodeConfig { node: node.clone(), error },
-        None => error.into(),
-    })?;
+    let config = load(parsed)?;
     let deadline = Deadline::after(time_allowed(&config));
     match &parsed.command {
         Command::PowerOn(arg) => act(&config, &arg.node, Action::On, |recorded| {
@@ -111,34 +79,22 @@ fn run(parsed: &Cli) -> Result<(), OobCommandError> {
             }
             print_json(&answer.items)
         }
-        Command::Devices(arg) => print_json(&devices(&config, &arg.node, deadline, open)?),
         Command::Check { node } => print_check(&config, node.as_ref()),
-        // Handled above: these commands need no configuration file.
-        Command::Peer { .. } | Command::Sync | Command::Survey | Command::Receipts { .. } => Ok(()),
-        Command::Readmit { .. } | Command::Shun { .. } => Ok(()),
+        Command::Peer { question } => {
+            print_json(&peer::answer(&config, &parsed.config, Path::new(files::DATA_DIR), question, deadline)?)
+        }
     }
 }
 
-fn run_sync(path: &Path) -> Result<(), OobCommandError> {
-    let config = config_file::load_or_default(path)?;
-    let synced = sync(&config, Path::new(files::DATA_DIR), Deadline::after(time_allowed(&config)))?;
-    synced.notes.iter().for_each(|line| complain(line));
-    synced.failure().map_or(Ok(()), |line| Err(OobCommandError::Sync(line)))
-}
-
-fn run_readmit(path: &Path, node: &NodeName, reason: Option<&str>) -> Result<(), OobCommandError> {
-    let config = config_file::load_or_default(path)?;
-    let deadline = Deadline::after(time_allowed(&config));
-    let readmission = readmit_by_hand(&config, Path::new(files::DATA_DIR), node, reason, deadline)?;
-    readmission.missing().iter().for_each(|line| complain(line));
-    print(&format!("{readmission}\n"))
-}
-
-fn run_shun(path: &Path, node: &NodeName, reason: &str, scope: ShunScope) -> Result<(), OobCommandError> {
-    let config = config_file::load_or_default(path)?;
-    let deadline = Deadline::after(time_allowed(&config));
-    let shunned = shun_by_hand(&config, Path::new(files::DATA_DIR), node, reason, scope, deadline)?;
-    print(&format!("{shunned}\n"))
+/// Loads the configuration. Only the request of another host is answered without a file, too.
+fn load(parsed: &Cli) -> Result<Config, OobCommandError> {
+    if let Command::Peer { .. } = &parsed.command {
+        return Ok(config_file::load_or_default(&parsed.config)?);
+    }
+    config_file::load(&parsed.config).map_err(|error| match parsed.command.node() {
+        Some(node) => OobCommandError::NodeConfig { node: node.clone(), error },
+        None => error.into(),
+    })
 }
 
 /// Writes an intent before the action and a receipt after it. Only a proven state is a success.

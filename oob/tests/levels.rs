@@ -33,7 +33,7 @@ fn devices_are_asked_on_every_level() {
     let site = Site::with_scripts(&["one", "two", "three"], r#"[["one"], ["two", "three"]]"#);
     site.set_power("one", "off");
     site.script("two", "echo no such outlet >&2; exit 1");
-    let answer = site.oob("devices").answered();
+    let answer = site.devices();
     let readings: Vec<_> =
         answer.as_array().unwrap().iter().map(|one| (&one["level"], &one["device"], &one["power"])).collect();
     let (one, two, three) = (json!("one"), json!("two"), json!("three"));

@@ -13,6 +13,8 @@ pub(crate) fn in_cluster(answers: &[(u8, Value)], script: &str) -> Option<String
     with_config(SHUN, answers, script)
 }
 
+/// The same with another configuration. The script calls `ganeti-oob` as `oob`, and this library as `library`: the test
+/// crate has an ignored test of that name.
 pub(crate) fn with_config(config: &str, answers: &[(u8, Value)], script: &str) -> Option<String> {
     let is_root = std::process::Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
     if !is_root || !std::path::Path::new("/usr/sbin/nft").exists() {
@@ -54,8 +56,10 @@ pub(crate) fn with_config(config: &str, answers: &[(u8, Value)], script: &str) -
     let script = format!(
         "set -e\ndir={dir}\nmount --make-rprivate /\nmount --bind {dir}ganeti /var/lib/ganeti\nhostname n1.lab\nip link set lo up\n\
          oob() {{ c=$1; shift; {} $c \"$@\" --config {dir}config.toml 2>&1 || echo \"exit $?\"; }}\n\
+         library() {{ LIBRARY_CALL=\"$*\" LIBRARY_CONFIG={dir}config.toml {} --ignored --exact library --nocapture 2>&1 > /dev/null; }}\n\
          kept() {{ cat {dir}state/shun-list.json 2> /dev/null || echo none; }}\n{script}",
-        PROGRAM
+        PROGRAM,
+        std::env::current_exe().unwrap().display()
     );
     let mut command = std::process::Command::new("timeout");
     site.write("script", &script, 0o600);

@@ -15,6 +15,11 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use bmc_responder::{Behaviour, Responder};
+use gnt_ha::core::node::NodeName;
+use gnt_ha::power::check;
+use gnt_ha::service::shun::device::open;
+use gnt_ha::sys::clock::Deadline;
+use gnt_ha::sys::config_file;
 pub(crate) use program_test::{Ran, install};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -165,6 +170,13 @@ esac
 "#
         );
         install(&self.path(name), &body);
+    }
+
+    /// Returns the answers of the devices of these tests' node on every level, as `gnt-ha check` collects them.
+    pub(crate) fn devices(&self) -> Value {
+        let config = config_file::load(&self.path("config.toml")).unwrap();
+        let node = NodeName::new(NODE).unwrap();
+        serde_json::to_value(check::devices(&config, &node, Deadline::after(config.deadline), open).unwrap()).unwrap()
     }
 
     /// Runs the program as Ganeti does, with the node of these tests.

@@ -93,7 +93,7 @@ impl Scene {
         for one in all.iter().take(AT_ONCE + 1) {
             // Self-fencing is armed before the host's noded answers: a node that sent a request in between has no report of it.
             let has_reports = || {
-                one.check(&[OOB_PROGRAM, "sync"])?;
+                one.check(&[GNT_HA, "shun", "sync"])?;
                 let peers: Value = serde_json::from_str(&one.read_file(PEERS)?).unwrap();
                 let others = hosts.iter().filter(|host| host.name() != one.name());
                 Ok(others.into_iter().all(|host| peers[host.fqdn()]["report"]["self_fence"].is_object()))
@@ -213,7 +213,7 @@ impl Scene {
         }
         for host in &lost {
             // Without a confirmation it would have to be shunned for a minute longer than it is up: clocks may differ.
-            let words = [OOB_PROGRAM, "readmit", &host.fqdn(), "--force", "--reason", "it was off and was booted"];
+            let words = [GNT_HA, "readmit", &host.fqdn(), "--force", "--reason", "it was off and was booted"];
             let readmitted = || left.check(&words).map(|_| true);
             self.lab
                 .wait_until(&format!("{} is readmitted", host.name()), Duration::from_secs(60), readmitted)

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use e2e::install::OOB_PROGRAM;
+use e2e::install::{GNT_HA, OOB_PROGRAM};
 use e2e::receipts;
 use gnt_ha::core::grade::Grade;
 use lab::{Host, Network};
@@ -110,7 +110,7 @@ fn is_shunned(host: &Host, old: &Host) {
 
 /// Data that is not durable is reported in the receipt of the fencing and by each sync.
 fn is_reported(scene: &Scene, master: &str, why: &str, action: &str) {
-    let output = scene.host(master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
+    let output = scene.host(master).check(&[GNT_HA, "shun", "sync"]).unwrap().text();
     println!("{output}\n{action}");
     for host in scene.lab.hosts() {
         let names_it = |line: &str| {
@@ -128,7 +128,7 @@ fn there_is_room(scene: &Scene, old: &str, make: &str) {
         shell(&host, make);
     }
     let master = scene.holder().unwrap();
-    let output = scene.host(&master).check(&[OOB_PROGRAM, "sync"]).unwrap().text();
+    let output = scene.host(&master).check(&[GNT_HA, "shun", "sync"]).unwrap().text();
     assert!(!output.contains("kept until its next boot only"), "{output}");
     for host in scene.others(old) {
         assert_eq!(entry(&host, old)["grade"], "off", "{}", host.name());

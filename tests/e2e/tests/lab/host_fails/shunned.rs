@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use e2e::install::{GNT_HA, OOB_PROGRAM, Proof};
+use e2e::install::{GNT_HA, Proof};
 use e2e::receipts;
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::Outcome;
@@ -182,7 +182,7 @@ fn rules_come_back(scene: &Scene, n1: &Host, n2: &Host, n3: &Host) {
     assert!(shuns(n2, "n3"));
     assert_apart(n2, n3);
     n2.check(&["nft", "flush", "ruleset"]).unwrap();
-    n1.check(&[OOB_PROGRAM, "sync"]).unwrap();
+    n1.check(&[GNT_HA, "shun", "sync"]).unwrap();
     assert!(shuns(n2, "n3"), "n1 has sent the shun list again");
     assert_apart(n2, n3);
 
@@ -205,8 +205,8 @@ fn one_that_was_down_catches_up(scene: &Scene, n1: &Host, n5: &Host) {
     power_on_as_another_boot(n5, "n5", n1);
     scene.wait("n5 has booted", 60, || Ok(n5.power_status() == Power::On));
     assert!(reached_as_ganeti(n1, n5).is_empty(), "it is shunned itself");
-    n1.check(&[OOB_PROGRAM, "readmit", "n5.lab"]).unwrap();
-    n1.check(&[OOB_PROGRAM, "sync"]).unwrap();
+    n1.check(&[GNT_HA, "readmit", "n5.lab"]).unwrap();
+    n1.check(&[GNT_HA, "shun", "sync"]).unwrap();
     assert!(shuns(n5, "n3"));
     scene.add_again("n5", "n1");
     scene.wait_back("n5");
@@ -214,7 +214,7 @@ fn one_that_was_down_catches_up(scene: &Scene, n1: &Host, n5: &Host) {
 
 /// A reboot of its own does not end the shunning. After its readmission it is a node like any other.
 fn it_stays_out_until_it_is_readmitted(scene: &Scene, n1: &Host, n3: &Host) {
-    let output = n1.run(&[OOB_PROGRAM, "readmit", "n3.lab"]).unwrap();
+    let output = n1.run(&[GNT_HA, "readmit", "n3.lab"]).unwrap();
     assert!(!output.success(), "it is the boot that is shunned: {}", output.text());
     n3.power_off().unwrap();
     power_on_as_another_boot(n3, "n3", n1);
@@ -226,7 +226,7 @@ fn it_stays_out_until_it_is_readmitted(scene: &Scene, n1: &Host, n3: &Host) {
         let both = (reached_as_ganeti(&peer, n3), reached_as_ganeti(n3, &peer));
         assert!(both.0.is_empty() && both.1.is_empty(), "{}: {both:?}", peer.name());
     }
-    n1.check(&[OOB_PROGRAM, "readmit", "n3.lab"]).unwrap();
+    n1.check(&[GNT_HA, "readmit", "n3.lab"]).unwrap();
     scene.add_again("n3", "n1");
     scene.wait_back("n3");
     assert!(reached(n1, n3).contains("confd"));

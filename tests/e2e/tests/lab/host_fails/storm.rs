@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use e2e::install::{GNT_HA, OOB_PROGRAM, Proof};
+use e2e::install::{GNT_HA, Proof};
 use e2e::observer::{Observer, Sign};
 use e2e::roles;
 use e2e::seeded_random::{SeededRandom, count};
@@ -142,7 +142,7 @@ impl Administrator<'_> {
             let booted_ms = self.booted_ms.get(host.name()).copied().unwrap_or_default();
             let is_in = shunned_ms(&name).is_none_or(|since_ms| {
                 since_ms < booted_ms
-                    && run(&[OOB_PROGRAM, "readmit", &name, "--force", "--reason", "it was off, and booted"])
+                    && run(&[GNT_HA, "readmit", &name, "--force", "--reason", "it was off, and booted"])
             });
             if master.name() != host.name() && is_in && roles::has_offline(&master, &name) {
                 run(&["gnt-node", "add", "--readd", "--no-ssh-key-check", &name]);
@@ -160,7 +160,7 @@ impl Administrator<'_> {
         }
         self.synced = Instant::now();
         for host in self.scene.lab.hosts().iter().filter(|host| host.power_status() == Power::On) {
-            let _ = host.run_within(&[OOB_PROGRAM, "sync"], TIME_LIMIT);
+            let _ = host.run_within(&[GNT_HA, "shun", "sync"], TIME_LIMIT);
         }
     }
 
@@ -301,6 +301,6 @@ pub(crate) fn wait_armed(scene: &Scene) {
         scene.wait(&format!("{} is armed", host.name()), 60, armed);
     }
     for host in scene.lab.hosts() {
-        host.check(&[OOB_PROGRAM, "sync"]).unwrap();
+        host.check(&[GNT_HA, "shun", "sync"]).unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use e2e::install::CONFIG;
+use e2e::install::{CONFIG, GNT_HA};
 pub(crate) use e2e::roles::serves;
 use lab::{Host, Lab, Power};
 
@@ -243,7 +243,7 @@ impl Scene {
     pub(crate) fn add_again(&self, name: &str, master: &str) {
         let node = format!("{name}.lab");
         // A fenced node is shunned by the others until it is readmitted.
-        self.host(master).check(&["/usr/lib/gnt-ha/ganeti-oob", "readmit", &node]).unwrap();
+        self.host(master).check(&[GNT_HA, "readmit", &node]).unwrap();
         self.readd(name, master);
         // Runs Ganeti's watcher, which cron runs otherwise.
         self.host(name).check(&["/usr/lib/ganeti/daemon-util", "start", "ganeti-confd"]).unwrap();
