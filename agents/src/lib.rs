@@ -4,6 +4,14 @@
 //! Results are exit codes and exit reasons ([`ocf`]), and a metadata document describes the agent ([`spec`],
 //! [`metadata`]). The decisions are in [`gnt_ha::core::roles`]. This crate collects their input
 //! ([`ganeti_view`], [`checks`], [`evidence`]) and carries them out ([`master_role`], [`node_role`]).
+//!
+//! ```
+//! use ganeti_agents::{metadata, spec};
+//!
+//! let document = metadata::document(&spec::MASTER_ROLE)?;
+//! assert!(document.contains("<action name=\"promote\""));
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -5,6 +5,12 @@
 //! It needs neither Ganeti's master nor its job queue or locks. It reads the OOB program of each node from
 //! `config.data` and runs the program on this host ([`target`], [`power`]). After an off, it records the node offline
 //! in Ganeti if that is possible from here ([`record_offline`]).
+//!
+//! ```
+//! let metadata = fence_ganeti::metadata::document()?;
+//! assert!(metadata.contains("<action name=\"off\""));
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -2,6 +2,14 @@
 //!
 //! It opens and names the nodes that it blocks. It closes when the administrator resets it, or when the cluster was
 //! whole for a while. While it is open, the dead nodes' instances stay down, which is safe for their disks.
+//!
+//! ```
+//! use gnt_ha::core::breaker::{Breaker, Limits};
+//!
+//! assert_eq!(Limits::default().of(3), 2);
+//! assert_eq!(Limits::default().of(20), 6, "30 % of 20 nodes");
+//! assert!(Breaker::default().open_state().is_none(), "it is closed");
+//! ```
 
 use std::collections::BTreeSet;
 

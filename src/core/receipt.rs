@@ -3,6 +3,17 @@
 //!
 //! Each line is one JSON object with the version of its format. An intent without a receipt is an action that was
 //! interrupted or still runs; its end is unknown.
+//!
+//! ```
+//! use gnt_ha::core::grade::Grade;
+//! use gnt_ha::core::receipt::{LogEntry, Outcome};
+//!
+//! let line = r#"{"kind": "receipt", "version": 1, "id": "a", "node": "n3.lab", "outcome": "done", "grade": "off",
+//!     "proven_by": "bmc", "steps": [], "reason": null, "record": null, "at": {"wall_ms": 1000, "boottime_ms": 10},
+//!     "duration_ms": 300}"#;
+//! let Ok(LogEntry::Receipt(receipt)) = LogEntry::from_line(line) else { panic!("not a receipt") };
+//! assert_eq!((receipt.outcome, receipt.grade), (Outcome::Done, Grade::Off));
+//! ```
 
 use std::fmt;
 

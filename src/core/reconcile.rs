@@ -111,6 +111,51 @@ impl fmt::Display for Decision {
 ///
 /// A host that is not master gets decisions without an action, and the memory that it needs when it becomes master. The
 /// function is idempotent: a second call decides nothing more, with the plan carried out or not.
+///
+/// A node that is lost and not fenced stays online in Ganeti:
+///
+/// ```
+/// use gnt_ha::core::reconcile::{Decision, Membership, Memory, NodeState, ReconcileInput, Settings, reconcile};
+/// # use gnt_ha::core::{ganeti::config::GanetiConfig, node::NodeName, pacemaker::fencing::FencingOptions};
+/// # use gnt_ha::core::{grade::Grade, reconcile::MasterRoleState, receipt::Timestamp};
+///
+/// # let ganeti = GanetiConfig::parse(
+/// #     br#"{"version": 3000000, "serial_no": 17, "cluster": {"master_node": "u1"}, "nodegroups": {"g1": {}},
+/// #          "nodes": {"u1": {"name": "n1.lab", "group": "g1"}, "u3": {"name": "n3.lab", "group": "g1"}}}"#,
+/// # )?;
+/// # let here = NodeName::new("n1.lab")?;
+/// let lost = NodeState {
+///     member: Membership::Unclean,
+///     fences: vec![],
+///     receipts: vec![],
+///     # ganeti: ganeti.find(&NodeName::new("n3.lab")?)?.clone(),
+///     # changed_ms: None,
+///     # version: None,
+///     # drained_by_us: false,
+///     # is_remote: false,
+///     # member_since_ms: None,
+///     # answers: None,
+///     # options: FencingOptions::ours(Grade::Bounded),
+///     // ... and what else Pacemaker and Ganeti report of the node
+/// };
+/// let input = ReconcileInput {
+///     nodes: vec![lost],
+///     quorum: true,
+///     # now: Timestamp { wall_ms: 9_000_000, boottime_ms: 9_000_000 },
+///     # stack_started_ms: 0,
+///     # maintenance: false,
+///     # role: MasterRoleState::ActiveOn(here.clone()),
+///     # master: Some(here.clone()),
+///     # here,
+///     # pause: None,
+///     # candidate_pool_size: 10,
+///     // ... and the state of the cluster
+/// };
+/// let plan = reconcile(&input, &Settings::default(), Memory::default());
+/// let Decision::Blocked(reason) = &plan.decisions[0].decision else { panic!("{plan:?}") };
+/// assert!(reason.to_string().starts_with("lost, and not fenced yet"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) -> Plan {
     let mut judge = NodeJudge::new(state, settings, memory);

@@ -2,6 +2,11 @@
 //!
 //! [`rules::all`] is the one table of possible findings. The other files compare Pacemaker, Ganeti, both together,
 //! this host and the other nodes with the rules. [`notes`] returns information that is not a problem.
+//!
+//! ```
+//! let rule = gnt_ha::core::check::rules::rule("maintenance");
+//! assert_eq!(rule.fix, "when the work is done: crm_attribute --name maintenance-mode --delete");
+//! ```
 
 mod budget;
 #[cfg(test)]

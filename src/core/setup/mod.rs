@@ -4,6 +4,20 @@
 //! Each element that gnt-ha makes has an id that begins with [`PREFIX`]. By this prefix gnt-ha recognizes its own
 //! elements, changes nothing else, and can remove all of them. (The connection to a Pacemaker remote node must have the
 //! node's name; the id of its parameters shows who made it.)
+//!
+//! ```
+//! use gnt_ha::core::ganeti::config::GanetiConfig;
+//! use gnt_ha::core::pacemaker::resources::Resources;
+//! use gnt_ha::core::setup::{PartState, SetupOptions, plan};
+//!
+//! let ganeti = GanetiConfig::parse(
+//!     br#"{"version": 3000000, "serial_no": 17, "cluster": {"master_node": "u1"}, "nodegroups": {"g1": {}},
+//!          "nodes": {"u1": {"name": "n1.lab", "group": "g1", "master_candidate": true}}}"#,
+//! )?;
+//! let parts = plan(&Resources::parse("<cib><configuration/></cib>")?, &ganeti, SetupOptions::default());
+//! assert!(parts.iter().any(|part| part.xml.contains("gnt-ha-fence") && part.state == PartState::Add));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod compare;
 mod ganeti;
