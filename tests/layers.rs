@@ -8,7 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The sources of each crate, from this package's directory.
-const CRATES: [&str; 6] = ["src", "fence/src", "oob/src", "oob/ipmi/src", "oob/noded/src", "agents/src"];
+const CRATES: [&str; 8] = [
+    "src",
+    "fence/src",
+    "oob/src",
+    "oob/ipmi/src",
+    "oob/noded/src",
+    "oob/redfish/src",
+    "oob/redfish-call/src",
+    "agents/src",
+];
 
 /// The layers of the library, lowest first: each may name those before it.
 const LAYERS: [&[&str]; 5] = [&["core"], &["sys"], &["power"], &["service"], &["cli", "commands"]];

@@ -6,7 +6,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The sources of each crate, from this package's directory.
-const CRATES: [&str; 6] = ["src", "fence/src", "oob/src", "oob/ipmi/src", "oob/noded/src", "agents/src"];
+const CRATES: [&str; 8] = [
+    "src",
+    "fence/src",
+    "oob/src",
+    "oob/ipmi/src",
+    "oob/noded/src",
+    "oob/redfish/src",
+    "oob/redfish-call/src",
+    "agents/src",
+];
 
 /// The names that several types have, each for one meaning.
 const SHARED: [&str; 4] = [
