@@ -249,7 +249,8 @@ impl LockedInstance {
         let Some(version) = offline.get(&off) else {
             return Err(GuardError::Online { instance: self.name.clone(), off });
         };
-        if ours(op).find_map(RecordLimit::parse).is_some_and(|limit| !limit.holds(version.as_ref())) {
+        // A start without a limit shows nothing of the record: the queue has to.
+        if ours(op).find_map(RecordLimit::parse).is_none_or(|limit| !limit.holds(version.as_ref())) {
             return Err(GuardError::OnlineSince { instance: self.name.clone(), off });
         }
         Ok(())

@@ -29,7 +29,12 @@ impl RecordLimit {
         let mut parts = entry.strip_prefix(RECORD)?.splitn(3, ':');
         let (serial, record, uuid) = (parts.next()?, parts.next()?, parts.next()?);
         let version = RecordVersion { uuid: uuid.to_owned(), serial: serial.parse().ok()? };
-        Some(Self { version, was_offline: record == "offline" })
+        let was_offline = match record {
+            "offline" => true,
+            "online" => false,
+            _ => return None,
+        };
+        Some(Self { version, was_offline })
     }
 
     /// Returns whether the host has certainly not been online since, if its record has this version now.

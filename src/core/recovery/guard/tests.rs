@@ -17,7 +17,8 @@ fn locked(path: &str, status: &str, primary: &str) -> LockedInstance {
 
 /// The running jobs, one of which moves web off n3 and starts it.
 fn running(source: &str) -> Value {
-    let reason = json!([[source, "recover web", 5], [source, "only-off:n3.lab", 5]]);
+    let reason =
+        json!([[source, "recover web", 5], [source, "only-off:n3.lab", 5], [source, "only-record:7:offline:u3", 5]]);
     let ops = json!([{"OP_ID": "OP_INSTANCE_SET_PARAMS", "instance_name": "web", "pnode": "n4.lab", "reason": reason},
                      {"OP_ID": "OP_INSTANCE_STARTUP", "instance_name": "web", "reason": reason},
                      {"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": "web", "reason": reason}]);
@@ -25,7 +26,8 @@ fn running(source: &str) -> Value {
 }
 
 fn checked(locked: &LockedInstance, offline: &[&str]) -> Result<(), GuardError> {
-    let offline = offline.iter().map(|text| (name(text), None)).collect();
+    let version = || Some(RecordVersion { uuid: "u3".to_owned(), serial: 7 });
+    let offline = offline.iter().map(|text| (name(text), version())).collect();
     locked.check(&running(REASON_SOURCE), &offline, None).unwrap()
 }
 
@@ -57,6 +59,19 @@ fn a_start_that_is_moved_again_leaves_the_node_on_which_it_failed() {
     assert_eq!(of("n4.lab"), Ok(()));
     let off = name("n4.lab");
     assert_eq!(of("n6.lab"), Err(GuardError::Moved { instance: InstanceName::new("web").unwrap(), off }));
+}
+
+/// A start without a limit, or with one that cannot be read, was let through unchecked.
+#[test]
+fn a_start_without_a_readable_limit_is_left_to_the_queue() {
+    for entry in ["recover web", "only-record:7:broken:u3", "only-record:x:offline:u3"] {
+        let reason = json!([[REASON_SOURCE, "only-off:n3.lab", 5], [REASON_SOURCE, entry, 5]]);
+        let op = json!({"OP_ID": "OP_INSTANCE_FAILOVER", "instance_name": "web", "reason": reason});
+        let answer = json!({"data": [[[0, 7], [0, [op]]]]});
+        let offline = OfflineNodes::from([(name("n3.lab"), Some(RecordVersion { uuid: "u3".to_owned(), serial: 7 }))]);
+        let checked = locked("instance-failover", "up", "n3.lab").check(&answer, &offline, None).unwrap();
+        assert!(matches!(checked, Err(GuardError::OnlineSince { .. })), "{entry}");
+    }
 }
 
 /// While the start waits for its locks, the host is readmitted, starts web, and is set offline by hand.
