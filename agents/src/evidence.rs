@@ -82,7 +82,7 @@ impl NodesEvidence {
         let mut seen = BTreeSet::from([here]);
         for node in nodes.iter().filter(|node| seen.insert(*node)) {
             let Some(known) = self.of_node(node) else { continue };
-            let source = gone::word_that_proves_too_little(known.member, &known.fencing_evidence(), now().wall_ms);
+            let source = gone::source_that_proves_too_little(known.member, &known.fencing_evidence(), now().wall_ms);
             source.iter().for_each(|source| peer_receipts::add(&mut asked, node, source, here, &self.all));
         }
         // A master candidate has the file. Without the file the best grade of a receipt is unknown.

@@ -2,7 +2,7 @@
 //! to. Pure.
 //!
 //! The queue is replicated to all master candidates, so a new master reads there what the last one has submitted. Source:
-//! `src/Ganeti/Query/InstanceJob.hs`, `src/Ganeti/JQueue/Objects.hs`, design-reason-trail.
+//! `src/Ganeti/Query/Job.hs`, `src/Ganeti/JQueue/Objects.hs`, design-reason-trail.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -24,7 +24,7 @@ pub fn proof_that_gone(member: Option<Membership>, written: &FencingEvidence<'_>
 /// Returns the source of a proof that is too weak to take the role. The receipt of the host that did the fencing may
 /// prove more.
 #[must_use]
-pub fn word_that_proves_too_little(
+pub fn source_that_proves_too_little(
     member: Option<Membership>,
     written: &FencingEvidence<'_>,
     now_ms: u64,
@@ -69,7 +69,7 @@ impl OtherNode {
 }
 
 /// Returns whether `claim` is a claim of `node` that counts and names `old_master`. A node that names itself, or a third
-/// node, may hold the role, or have the node that holds it, whatever its serial number is.
+/// node, may hold the role, or know which node holds it, whatever its serial number is.
 #[must_use]
 pub fn names_old_master(claim: &MasterClaim, node: &NodeName, old_master: Option<&NodeName>) -> bool {
     let is = |name: &str, other: &NodeName| name.eq_ignore_ascii_case(other.as_str());
