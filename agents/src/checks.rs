@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use gnt_ha::core::roles::health::CONFD;
@@ -12,6 +11,7 @@ use gnt_ha::core::roles::{Failure, NodeRole};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::ganeti::confd::Confd;
 use gnt_ha::sys::ganeti::luxi::Luxi;
+use gnt_ha::sys::time_limit::{NoResultError, within};
 use gnt_ha::sys::{addresses, tcp_check, trial_file};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
@@ -154,10 +154,11 @@ fn writable(dir: &Path, deadline: Deadline) -> io::Result<()> {
 
 /// Runs `write` in a thread of its own: a disk that hangs blocks that thread and not the agent.
 fn in_time(deadline: Deadline, write: impl FnOnce() -> io::Result<()> + Send + 'static) -> io::Result<()> {
-    let (sender, receiver) = mpsc::channel();
-    // A host that cannot start a thread leaves the state unknown, which is not a success.
-    std::thread::Builder::new().spawn(move || sender.send(write()))?;
-    receiver.recv_timeout(deadline.left()).unwrap_or_else(|_| Err(io::Error::other("the write did not end in time")))
+    within(deadline.left(), write).unwrap_or_else(|error| match error {
+        // A host that cannot start a thread leaves the state unknown, which is not a success.
+        NoResultError::Thread(error) => Err(error),
+        NoResultError::Timeout => Err(io::Error::other("the write did not end in time")),
+    })
 }
 
 #[cfg(test)]

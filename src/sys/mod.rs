@@ -33,6 +33,7 @@ pub mod store;
 pub mod systemd;
 pub mod tcp_check;
 pub mod terminal;
+pub mod time_limit;
 pub mod trial_file;
 pub mod trusted_file;
 pub mod watchdog;

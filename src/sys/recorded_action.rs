@@ -4,12 +4,12 @@
 //! reports a warning.
 
 use std::io;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::clock::{millis, now};
 use super::identity;
 use super::receipt_log::{ReceiptLog, ReceiptLogError};
+use super::time_limit::{NoResultError, within};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::receipt::{Action, ActionStep, Intent, LogEntry, Outcome, Receipt, VERSION};
@@ -141,12 +141,10 @@ impl RecordedAction {
 /// Appends an entry within the time limit. A disk that hangs must not stop fencing; the append continues in the
 /// background.
 fn append_within(log: &ReceiptLog, entry: LogEntry) -> Result<(), NotAppendedError> {
-    let (done, answer) = mpsc::channel();
     let log = log.clone();
-    let work = move || {
-        // After the time limit the receiver is gone.
-        let _ = done.send(log.append(&entry));
-    };
-    std::thread::Builder::new().spawn(work).map_err(NotAppendedError::Thread)?;
-    Ok(answer.recv_timeout(DISK_LIMIT).map_err(|_| NotAppendedError::Timeout)??)
+    let appended = within(DISK_LIMIT, move || log.append(&entry)).map_err(|error| match error {
+        NoResultError::Thread(error) => NotAppendedError::Thread(error),
+        NoResultError::Timeout => NotAppendedError::Timeout,
+    })?;
+    Ok(appended?)
 }

@@ -6,8 +6,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use super::clock::Deadline;
 use super::lock::{Lock, LockError};
 use super::state_file;
+use super::time_limit::{self, NoResultError};
 
 /// The time limit of the disk for one file, by the monotonic clock.
 pub const DISK_LIMIT: Duration = Duration::from_secs(1);
@@ -196,17 +197,18 @@ fn within(limit: Duration, work: impl FnOnce(&Race) -> io::Result<()> + Send + '
     if HANGS.load(Ordering::Relaxed) {
         return Err(hangs());
     }
-    let (done, answer) = mpsc::channel();
     let race = Race::default();
     let of_work = race.clone();
-    // After the time limit the receiver is gone.
-    std::thread::Builder::new().spawn(move || drop(done.send(work(&of_work))))?;
-    answer.recv_timeout(limit).unwrap_or_else(|_| {
-        HANGS.store(true, Ordering::Relaxed);
-        // If the work has won, it already publishes its file; a later write comes after it.
-        let _ = race.is_won();
-        Err(hangs())
-    })
+    match time_limit::within(limit, move || work(&of_work)) {
+        Ok(result) => result,
+        Err(NoResultError::Thread(error)) => Err(error),
+        Err(NoResultError::Timeout) => {
+            HANGS.store(true, Ordering::Relaxed);
+            // If the work has won, it already publishes its file; a later write comes after it.
+            let _ = race.is_won();
+            Err(hangs())
+        }
+    }
 }
 
 fn hangs() -> io::Error {
@@ -222,6 +224,8 @@ fn absent(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
     /// A state directory whose disk accepts no write: a file has its path.
