@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Calls `work` for each item, at most `at_once` at a time. Returns the results in the order of the items.
+///
+/// It waits for each result: `work` must end by itself at the caller's deadline, as a connection or a program with a
+/// time limit does. Work that may hang belongs into [`time_limit::within`](super::time_limit::within).
 pub fn each<T: Sync, R: Send>(items: &[T], at_once: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(items.len()));

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::thread;
 
 use aes::Aes128;
 use aes::cipher::{BlockEncrypt, KeyInit};
@@ -19,6 +18,7 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 use super::clock::Deadline;
+use super::fan_out::each;
 
 /// The files in which Pacemaker searches for the key (`DEFAULT_REMOTE_KEY_LOCATION`, `ALT_REMOTE_KEY_LOCATION`).
 const KEYS: [&str; 2] = ["/etc/pacemaker/authkey", "/etc/corosync/authkey"];
@@ -93,14 +93,8 @@ fn check_with(
         return Ok(BTreeMap::new());
     }
     let key = &read(keys)?;
-    Ok(thread::scope(|scope| {
-        let ask = |address: IpAddr| move || check_key(SocketAddr::new(address, port), key, deadline);
-        let all: Vec<_> = addresses.iter().map(|address| (*address, scope.spawn(ask(*address)))).collect();
-        let joined = all.into_iter().map(|(address, thread)| {
-            (address, thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread failed"))))
-        });
-        joined.collect()
-    }))
+    let check = |address: &IpAddr| (*address, check_key(SocketAddr::new(*address, port), key, deadline));
+    Ok(each(addresses, addresses.len(), check).into_iter().collect())
 }
 
 /// Checks that the server at `address` has this key.
@@ -332,7 +326,7 @@ mod tests {
         {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap();
-            let server = thread::spawn(move || {
+            let server = std::thread::spawn(move || {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut hello = [0; 52];
                 stream.read_exact(&mut hello).unwrap();

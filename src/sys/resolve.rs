@@ -11,7 +11,7 @@ use crate::core::config::Resolved;
 const AT_ONCE: usize = 16;
 
 /// Returns the addresses of these names, as far as they are known at the deadline. A resolver that hangs is left
-/// behind.
+/// behind: therefore not by [`fan_out::each`](super::fan_out::each), which waits for all.
 #[must_use]
 pub fn addresses(names: &BTreeSet<String>, deadline: Deadline) -> Resolved {
     let mut known = Resolved::new();

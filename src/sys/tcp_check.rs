@@ -52,6 +52,10 @@ pub fn silent(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeSet<I
     those_that(addresses, all, deadline.later(REPORT_TIME), move |address| !is_there(address, port, deadline))
 }
 
+/// Asks each address in a thread of its own, and leaves the threads behind at the deadline or once there are `enough`.
+///
+/// Not by [`fan_out::each`](super::fan_out::each), which waits for all, and asks an address for which there is no thread
+/// after another one. An address that is asked too late would count as silent, and here its state stays unknown.
 fn those_that(
     addresses: &[IpAddr],
     enough: usize,

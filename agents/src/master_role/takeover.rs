@@ -258,7 +258,8 @@ fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverV
 
 type Asked<'scope, T> = std::io::Result<ScopedJoinHandle<'scope, T>>;
 
-/// Starts `ask` in a thread. On a host that is out of threads the agent must not fail: the answer is unknown then.
+/// Starts `ask` in a thread. On a host that is out of threads the agent must not fail: the answer is unknown then. Each
+/// question has an answer of its own type, so they are not items of [`gnt_ha::sys::fan_out::each`].
 fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     ask: impl FnOnce() -> T + Send + 'scope,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::core::node::NodeName;
 use crate::service::shun::own::{AddressState, OwnRules};
 use crate::sys::clock::Deadline;
+use crate::sys::fan_out::each;
 use crate::sys::nft::unreachable::{is_made_unreachable, make_reachable};
 
 /// The address of each node in the primary network.
@@ -34,15 +35,11 @@ pub(crate) fn check_nodeds(
     own: OwnRefusal,
     deadline: Deadline,
 ) -> BTreeMap<NodeName, bool> {
-    std::thread::scope(|scope| {
-        let ask = |(node, address): (&NodeName, &IpAddr)| {
-            let (node, target) = (node.clone(), SocketAddr::new(*address, port));
-            let question = move || Some((node, noded_answers(target, own, deadline)?));
-            std::thread::Builder::new().spawn_scoped(scope, question).ok()
-        };
-        let questions: Vec<_> = asked.iter().filter_map(ask).collect();
-        questions.into_iter().filter_map(|question| question.join().ok().flatten()).collect()
-    })
+    let asked: Vec<(&NodeName, &IpAddr)> = asked.iter().collect();
+    let ask = |(node, address): &(&NodeName, &IpAddr)| {
+        Some(((*node).clone(), noded_answers(SocketAddr::new(**address, port), own, deadline)?))
+    };
+    each(&asked, asked.len(), ask).into_iter().flatten().collect()
 }
 
 /// Returns whether each node runs, unless this host itself blocks the answer. A shunned node counts as not running

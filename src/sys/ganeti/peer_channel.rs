@@ -14,6 +14,7 @@ use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, PeerReport, PeerRequest};
 use crate::sys::clock::Deadline;
 use crate::sys::command::run_up_to;
+use crate::sys::fan_out::each;
 use crate::sys::ganeti::noded_call::{CallError, NodedCall, call_all, oob_program};
 use crate::sys::ganeti::ssconf::Ssconf;
 use serde_json::{Value, json};
@@ -208,14 +209,8 @@ impl PeerChannel {
             serde_json::from_str::<PeerReport>(text.trim())
                 .map_err(|error| PeerError::Ssh(format!("ssh: cannot parse its answer: {error}")))
         };
-        std::thread::scope(|scope| {
-            let asked = peers.iter().filter_map(|(node, address)| {
-                let question = move || (node.clone(), ask(node, *address));
-                std::thread::Builder::new().spawn_scoped(scope, question).ok()
-            });
-            let asked: Vec<_> = asked.collect();
-            asked.into_iter().filter_map(|one| one.join().ok()).collect()
-        })
+        let peers: Vec<(&NodeName, &IpAddr)> = peers.iter().collect();
+        each(&peers, peers.len(), |(node, address)| ((*node).clone(), ask(node, **address))).into_iter().collect()
     }
 }
 
