@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     // A log that cannot be written must never stop the action.
     match options.debug_file.as_deref().map(|path| (path, log::to_file(path))) {
         Some((path, Err(error))) => {
-            complain(&format!("cannot write the debug file {}, goes on without: {error}", path.display()));
+            print_error(&format!("cannot write the debug file {}, goes on without: {error}", path.display()));
         }
         Some((_, Ok(()))) => {}
         None if options.verbose => log::to_stderr(),
@@ -39,13 +39,13 @@ fn main() -> ExitCode {
     let report = actions::run(&options, started.later(options.deadline));
     if !options.quiet {
         for line in &report.stderr {
-            complain(line);
+            print_error(line);
         }
     }
     let text: String = report.stdout.iter().map(|line| format!("{line}\n")).collect();
     if let Err(error) = cli::print(&text) {
         // The output is lost; a fencing that succeeded stays a success.
-        complain(&error.to_string());
+        print_error(&error.to_string());
     }
     report.code.into()
 }
@@ -61,10 +61,10 @@ fn given() -> Result<Given, AgentCode> {
 }
 
 fn fail(line: &str) -> AgentCode {
-    complain(line);
+    print_error(line);
     AgentCode::Failure
 }
 
-fn complain(line: &str) {
+fn print_error(line: &str) {
     cli::print_error(PROGRAM, line);
 }

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     match run(&parsed) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             FAILURE.into()
         }
     }
@@ -75,7 +75,7 @@ fn run(parsed: &Cli) -> Result<(), OobCommandError> {
             let answer = health(&config, &arg.node, deadline, open)
                 .map_err(|error| OobCommandError::Health { node: arg.node.clone(), error })?;
             for failure in &answer.failures {
-                complain(&format!("{}: {failure}", arg.node));
+                print_error(&format!("{}: {failure}", arg.node));
             }
             print_json(&answer.items)
         }
@@ -104,7 +104,7 @@ fn act(
     action: Action,
     work: impl FnOnce(&mut RecordedAction) -> CommandResult,
 ) -> Result<(), OobCommandError> {
-    Ok(power_action::record(config, PROGRAM, action, node, complain, work)?)
+    Ok(power_action::record(config, PROGRAM, action, node, print_error, work)?)
 }
 
 fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), OobCommandError> {
@@ -148,6 +148,6 @@ fn print(text: &str) -> Result<(), OobCommandError> {
     Ok(cli::print(text)?)
 }
 
-fn complain(line: &str) {
+fn print_error(line: &str) {
     cli::print_error(PROGRAM, line);
 }

@@ -40,11 +40,11 @@ pub enum SetupError {
     )]
     NotNamed(PathBuf),
     /// corosync's votes are unknown, and with two full members they decide.
-    #[error("{0}; of two full members it decides whether the one with the master is preferred")]
+    #[error("{0}; with two full members setup needs corosync's votes to decide whether the master's host is preferred")]
     Votes(CorosyncError),
     /// No node could be fenced by gnt-ha's OOB program.
     #[error(
-        "nothing was changed: there is no {}, so that no host could fence; write it first (gnt-ha-config.toml(5)) and copy it to all \
+        "nothing was changed: there is no {}, so that no host could fence; write it first (gnt-ha.toml(5)) and copy it to all \
          nodes: gnt-cluster copyfile {}", .0.display(), .0.display()
     )]
     NoConfig(PathBuf),
