@@ -24,7 +24,7 @@ pub struct Quorum {
     pub wait_for_all: bool,
     /// The members of this part of the cluster.
     pub members: Vec<Voter>,
-    /// The configured quorum device.
+    /// The quorum device of corosync.conf; `None` without one.
     pub device: Option<QuorumDevice>,
 }
 
@@ -35,7 +35,7 @@ pub struct Voter {
     pub id: u32,
     /// The name in corosync's node list, which may differ from Ganeti's.
     pub name: String,
-    /// The number of its votes.
+    /// The number of its votes (`quorum_votes`, 1 by default).
     pub votes: u64,
     /// The state of the quorum device on this member.
     pub device: QuorumDeviceState,

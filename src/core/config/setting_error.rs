@@ -79,7 +79,7 @@ pub enum SettingError {
     /// The name of the account is longer than IPMI allows.
     #[error("username has more than 16 bytes, the most that IPMI allows")]
     LongUsername,
-    /// No cipher suite is named.
+    /// `cipher_suites` is an empty list: no login would be tried.
     #[error("cipher_suites is empty: 17 and 3 can be used")]
     NoCipherSuite,
     /// A cipher suite does not protect power control.

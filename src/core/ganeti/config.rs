@@ -40,11 +40,11 @@ pub enum ParametersOwner {
 /// Tags, times, version and addresses of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
-    /// The tags of the node.
+    /// The tags of the node itself, without those of its group and of the cluster.
     pub tags: Vec<String>,
     /// When its record was last written (`mtime`), in milliseconds since 1970.
     pub changed_ms: Option<u64>,
-    /// The version of its record.
+    /// The version of its record (`serial_no` and UUID); `None` if it cannot be read.
     pub version: Option<RecordVersion>,
     /// Its address in the primary network, where its noded listens.
     pub primary_ip: Option<IpAddr>,
@@ -55,9 +55,9 @@ pub struct Notes {
 pub struct Node {
     /// The node's name in Ganeti.
     pub name: NodeName,
-    /// Whether the node is recorded offline.
+    /// Ganeti's flag `offline`: jobs and the watcher skip the node.
     pub offline: bool,
-    /// Whether the node is recorded as drained.
+    /// Ganeti's flag `drained`: no instance is placed on it.
     pub drained: bool,
     /// Whether the node is recorded as having power.
     pub powered: bool,

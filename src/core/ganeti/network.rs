@@ -19,7 +19,7 @@ pub struct NodeAddresses {
     pub primary: IpAddr,
     /// The primary and the secondary address.
     pub addresses: BTreeSet<IpAddr>,
-    /// Whether the node is recorded offline.
+    /// Ganeti's flag `offline`: jobs and the watcher skip the node.
     pub offline: bool,
     /// Whether the node is a master candidate, which holds the configuration.
     pub candidate: bool,

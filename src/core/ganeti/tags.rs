@@ -156,7 +156,7 @@ pub const TAGS: &[Tag] = &[
     ),
 ];
 
-/// The prefix of every tag for the roles.
+/// The prefix of each tag that the OCF agents read; Ganeti's example agents use it, too.
 pub const PREFIX: &str = "ocf:";
 
 impl Tags {

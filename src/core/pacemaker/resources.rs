@@ -14,7 +14,7 @@ use crate::core::node::NodeName;
 
 pub use super::value::{boolean, is_true, score};
 
-/// Names with their values.
+/// Names with their values, as the CIB's `nvpair` elements have them.
 pub type Pairs = BTreeMap<String, String>;
 
 /// The parts of a CIB that gnt-ha uses.
@@ -77,7 +77,7 @@ pub struct Primitive {
     pub outer_meta: Pairs,
     /// The operations, those of its template included.
     pub operations: Vec<Operation>,
-    /// Whether a clone is around it.
+    /// Whether Pacemaker runs it on several nodes (`clone` or `promotable`).
     pub is_clone: bool,
     /// The ids of its sets of parameters.
     pub parameter_sets: Vec<String>,

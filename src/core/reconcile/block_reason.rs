@@ -26,7 +26,7 @@ pub enum BlockReason {
     },
     /// The node is Ganeti's master and was itself fenced.
     OwnNode,
-    /// The breaker is open.
+    /// Too many nodes were lost at once; `gnt-ha breaker reset` permits the record.
     Breaker {
         /// The nodes that the breaker blocks.
         blocked: BTreeSet<NodeName>,
@@ -152,7 +152,7 @@ impl fmt::Display for Names<'_> {
 /// The reason why no change of a node's record is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoActionReason {
-    /// The record is as it should be.
+    /// Ganeti's flags agree with what is proven of the node.
     AsItShould,
     /// The node is recorded offline already.
     AlreadyOffline,

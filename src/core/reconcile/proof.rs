@@ -30,9 +30,9 @@ pub struct Proof {
     pub keys: Vec<String>,
     /// When it ended, in milliseconds since 1970 (wall clock).
     pub at_ms: u64,
-    /// How strong the proof is.
+    /// The grade, which `core::evidence` computes from what was done and read.
     pub grade: Grade,
-    /// The source on which the proof rests.
+    /// The source, which `gnt-ha status` names.
     pub source: ProofSource,
     /// Whether the node has power since; `None` if that is unknown.
     pub powered: Option<bool>,
@@ -40,7 +40,7 @@ pub struct Proof {
     pub is_planned: bool,
 }
 
-/// The source on which a proof rests.
+/// The receipt, device, administrator or watchdog on which a proof rests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProofSource {
     /// A receipt of gnt-ha.

@@ -142,11 +142,11 @@ pub(super) struct RawDisk {
 pub struct ConfigNode {
     /// The node's name in Ganeti, as its configuration has it.
     pub name: NodeName,
-    /// The name of its group.
+    /// The name of its node group, within which hail places instances.
     pub group: String,
-    /// Whether the node is recorded offline.
+    /// Ganeti's flag `offline`: jobs and the watcher skip the node.
     pub offline: bool,
-    /// Whether the node is recorded as drained.
+    /// Ganeti's flag `drained`: no instance is placed on it.
     pub drained: bool,
     /// Whether the node may run instances.
     pub vm_capable: bool,

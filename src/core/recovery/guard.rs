@@ -28,7 +28,7 @@ pub const ONLY_FROM: &str = "only-from:";
 /// The nodes that are recorded offline, with the versions of their records, if these are known.
 pub type OfflineNodes = BTreeMap<NodeName, Option<RecordVersion>>;
 
-/// An operation that is checked.
+/// An operation on an instance that Ganeti's hook checks while the instance is locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuardedOperation {
     /// The instance is started on its recorded primary node.

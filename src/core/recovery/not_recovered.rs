@@ -30,9 +30,9 @@ pub enum NotRecovered {
     Maintenance,
     /// The administrator has paused gnt-ha.
     Paused(Pause),
-    /// The breaker of the nodes is open.
+    /// Too many nodes were lost at once: their records are blocked, and so is each start.
     NodeBreaker(OpenState),
-    /// The breaker of the instances is open.
+    /// More instances are to start at once than the limit permits.
     InstanceBreaker {
         /// How many instances it blocks.
         blocked: usize,
@@ -133,11 +133,11 @@ pub enum Unfit {
     NoSuchNode,
     /// The node is recorded offline, or is about to be.
     Offline,
-    /// The node is drained.
+    /// The node is recorded as drained, so Ganeti places no instance on it.
     Drained,
     /// The node may not run instances (`vm_capable`).
     NotVmCapable,
-    /// The node is suspect.
+    /// The node may die or be fenced soon, for this reason.
     Suspect(Suspicion),
     /// The start on this node has failed before.
     FailedThere,

@@ -88,7 +88,7 @@ pub struct RepairTags<'a> {
     pub cluster: &'a [String],
 }
 
-/// A permission and its source.
+/// The autorepair tag in force: the object that has it, and the type that it permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Permission {
     /// The object with the tag that is in force.

@@ -65,7 +65,7 @@ pub struct Start {
 pub struct UnderWay {
     /// The instance that the job starts.
     pub instance: InstanceName,
-    /// The number of the job.
+    /// The number of the job in Ganeti's queue.
     pub job: u64,
     /// The node on which it starts, if the job names it.
     pub on: Option<NodeName>,
@@ -74,11 +74,11 @@ pub struct UnderWay {
 /// A job of gnt-ha that is not wanted any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cancel {
-    /// The number of the job.
+    /// The number of the job in Ganeti's queue.
     pub job: u64,
     /// The instance that the job would start.
     pub instance: InstanceName,
-    /// Why it is not wanted.
+    /// The reason, as the log and `gnt-ha recover` print it.
     pub why: Unwanted,
 }
 

@@ -75,11 +75,11 @@ pub enum JobKind {
 /// One job of Ganeti's queue that concerns instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceJob {
-    /// The number of the job.
+    /// The number of the job in Ganeti's queue.
     pub id: u64,
-    /// The state of the job.
+    /// Whether the job waits, runs or has ended.
     pub status: JobStatus,
-    /// What the job does.
+    /// The effect of the job on its instances.
     pub kind: JobKind,
     /// The first operation, as Ganeti names it.
     pub operation: String,

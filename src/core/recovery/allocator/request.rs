@@ -25,13 +25,13 @@ const FIELDS: [&str; 9] = ["name", "mtotal", "mnode", "mfree", "dtotal", "dfree"
 pub struct LiveNode {
     /// All memory of the node, in MiB.
     pub total_memory: u64,
-    /// The memory that the host itself needs.
+    /// The memory that the host itself needs, in MiB.
     pub reserved_memory: u64,
     /// The memory that no process uses now, in MiB.
     pub free_memory: u64,
     /// All disk space of Ganeti's storage on the node, in MiB.
     pub total_disk: u64,
-    /// The free disk space.
+    /// The disk space that Ganeti's storage has left on the node, in MiB.
     pub free_disk: u64,
     /// The number of its CPUs.
     pub total_cpus: u64,
