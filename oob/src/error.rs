@@ -49,7 +49,7 @@ pub enum OobCommandError {
     #[error(transparent)]
     Answer(#[from] PeerRequestError),
     /// Some devices failed in a check.
-    #[error("{bad} of {all} devices did not answer as they should")]
+    #[error("{bad} of {all} devices failed (ERROR above)")]
     Check {
         /// The number of devices that failed.
         bad: usize,
@@ -57,7 +57,7 @@ pub enum OobCommandError {
         all: usize,
     },
     /// Two nodes have the same machine.
-    #[error("{pairs} pairs of nodes have one machine, and are not switched: give each node its own in {}", path.display())]
+    #[error("{pairs} pairs of nodes share a machine and are not switched: give each node its own in {}", path.display())]
     Shared {
         /// The number of such pairs.
         pairs: usize,

@@ -93,7 +93,7 @@ pub enum CommandError {
     #[error(transparent)]
     NotInCluster(#[from] NotInCluster),
     /// The plan of recovery cannot be made.
-    #[error("recovery is unknown: {0}")]
+    #[error("cannot plan the recovery: {0}")]
     Recovery(#[from] RecoveryError),
     /// Pacemaker's configuration was not changed by `setup`, or not as planned.
     #[error(transparent)]
@@ -190,7 +190,7 @@ pub enum CommandError {
     #[error(transparent)]
     DesiredState(io::Error),
     /// Whether self-fencing is to be armed cannot be written.
-    #[error("cannot keep it in {}: {error}", path.display())]
+    #[error("cannot write {}: {error}; nothing was changed", path.display())]
     DesiredStateNotKept { path: PathBuf, error: io::Error },
     /// The report of self-fencing exists and cannot be read.
     #[error(

@@ -76,12 +76,11 @@ pub enum Command {
     Reconcile(reconcile::Arguments),
     /// Show which instances of a dead host would start elsewhere
     ///
-    /// Shows also why others would not.
-    ///
-    /// Without NODE: the instances of the hosts that are recorded offline now. With NODE: those of that host, as if it had
-    /// just died, was proven off and recorded. Permission is Ganeti's: the autorepair tags (harep(1)). Changes nothing;
-    /// the master starts them by itself if recovery is on (gnt-ha setup --recover). Run on the master. In front of a line: `*` would be done, `!` would not, `?`
-    /// has a tag that cannot be read.
+    /// Shows also the reason for each instance that would not start. Without NODE: the instances of the hosts that are
+    /// recorded offline now. With NODE: those of that host, as if it had just died, was proven off and recorded.
+    /// Permission is Ganeti's: the autorepair tags (harep(1)). Changes nothing; the master starts them by itself if
+    /// recovery is on (gnt-ha setup --recover). Run on the master. In front of a line: `*` would be done, `!` would
+    /// not, `?`: its tags cannot be read.
     ///
     /// Exit codes: 0 every instance that is to run would run, 1 some would not, 2 the state is unknown.
     Recover(recover::Arguments),
@@ -146,7 +145,8 @@ pub enum Command {
     /// Shun a node, or manage the shun rules of this host
     ///
     /// For a node that no other node may reach any more, and whose power no device can read. This proves nothing: the node may
-    /// run on (gnt-ha confirm-off, stonith_admin). Run on a master candidate; gnt-ha readmit NODE ends the shunning.
+    /// still run. To prove it off: gnt-ha confirm-off, or stonith_admin --fence. Run on a master candidate; gnt-ha readmit
+    /// NODE ends the shunning.
     Shun(shun::Arguments),
     /// Reset the breaker that limits how many nodes are recorded offline
     #[command(subcommand)]

@@ -17,7 +17,7 @@ pub enum PowerError {
     #[error("{} names no node by its name: give one, as in /usr/lib/gnt-ha/ganeti-oob check NODE", .0.display())]
     NoNode(PathBuf),
     /// A machine of the node also belongs to another node.
-    #[error("{shared}: switching one would switch the other; give each its own in {}, then /usr/lib/gnt-ha/ganeti-oob check", path.display())]
+    #[error("{shared}: switching one would switch the other; give each node its own machine in {}, then: /usr/lib/gnt-ha/ganeti-oob check", path.display())]
     Shared {
         /// The two nodes and their machine.
         shared: Box<SharedMachine>,

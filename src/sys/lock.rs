@@ -30,7 +30,7 @@ pub enum LockError {
         error: io::Error,
     },
     /// Another process held the lock until the deadline.
-    #[error("another command was using it for {waited:.1} s (lock {})", path.display())]
+    #[error("the lock {} was not free for {waited:.1} s: another command holds it", path.display())]
     Busy {
         /// The path of the lock file.
         path: PathBuf,

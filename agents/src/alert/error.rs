@@ -9,7 +9,7 @@ pub const PROGRAM: &str = "gnt-ha-alert";
 #[derive(Debug, thiserror::Error)]
 pub enum AlertError {
     /// `CRM_alert_kind` is not set.
-    #[error("CRM_alert_kind is not set: Pacemaker starts this, as an alert agent")]
+    #[error("CRM_alert_kind is not set: only Pacemaker starts this program, as an alert agent")]
     NoEvent,
     /// The recipient has a space, a double quote, a backslash, or a control or non-ASCII character.
     #[error("the recipient {0:?} has a character that is not allowed")]

@@ -137,6 +137,29 @@ fn a_fix_that_begins_with_a_command_has_no_remark_behind_it() {
     }
 }
 
+#[test]
+fn a_fix_with_a_colon_ends_in_a_command() {
+    let programs = [
+        "gnt-",
+        "crm_",
+        "cibadmin",
+        "stonith_admin",
+        "corosync-",
+        "pcs ",
+        "systemctl ",
+        "timedatectl ",
+        "make ",
+        "chgrp ",
+        "rm ",
+        "/usr/",
+    ];
+    for rule in rules::all() {
+        let Some((_, typed)) = rule.fix.rsplit_once(": ") else { continue };
+        let is_command = programs.iter().any(|program| typed.starts_with(program));
+        assert!(is_command, "{}: {}", rule.name, rule.fix);
+    }
+}
+
 /// From Pacemaker 3.0.2 on `fencing-enabled` counts if both names are set, and the command that is shown sets the name
 /// that counts.
 #[test]

@@ -86,7 +86,7 @@ pub enum SettingError {
     #[error("cipher suite {0} does not protect power control: 17 and 3 can be used")]
     WeakCipherSuite(u8),
     /// A cipher suite is named more than once.
-    #[error("cipher_suites names one twice")]
+    #[error("cipher_suites has the same suite twice")]
     CipherSuiteTwice,
     /// The time for a login is below 1 s.
     #[error("login_timeout is below 1 second, too short for any BMC")]

@@ -29,7 +29,7 @@ pub enum MemoryError {
         candidates: usize,
     },
     /// Too few candidates have the readmission on their disks.
-    #[error("{informed} of {candidates} master candidates have it on their disks, and a majority has to")]
+    #[error("{informed} of {candidates} master candidates have stored the readmission, and a majority is needed")]
     TooFewInformed {
         /// The number of candidates that have it.
         informed: usize,

@@ -25,7 +25,7 @@ pub enum SetupError {
     #[error(transparent)]
     GanetiFiles(#[from] GanetiFilesError),
     /// The coverage of recovery is unknown.
-    #[error("recovery is unknown: {0}")]
+    #[error("cannot find out which instances recovery covers: {0}")]
     Recovery(#[from] RecoveryError),
     /// This host does not have Ganeti's configuration.
     #[error("{0}; run it on a master candidate: only those hold Ganeti's configuration")]

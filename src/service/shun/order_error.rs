@@ -39,7 +39,7 @@ pub enum OrderError {
     #[error("the shun list has no address of it")]
     NoListedAddress,
     /// The target is this host.
-    #[error("this is the node itself: it is shunned by the others")]
+    #[error("this host is the node itself: run the command on another candidate")]
     Itself,
     /// This host cannot apply its shun list.
     #[error(transparent)]
@@ -57,7 +57,7 @@ pub enum OrderError {
     #[error("it is not shunned any more")]
     Readmitted,
     /// The node is in another epoch than the round checked.
-    #[error("it is in epoch {now} now, and was checked in epoch {checked}")]
+    #[error("its entry in the shun list changed during the check (epoch {checked}, now {now}): repeat the command")]
     OtherEpoch {
         /// The epoch of the node.
         now: Epoch,
@@ -71,10 +71,10 @@ pub enum OrderError {
     )]
     Master(NodeName),
     /// Some nodes do not shun the node yet.
-    #[error("not shunned by all nodes yet; gnt-ha shun sync sends it to the missing ones again: {}", named(.0))]
+    #[error("not shunned by all nodes yet; gnt-ha shun sync sends it to the missing nodes again: {}", named(.0))]
     Missing(Vec<MissingConfirmation>),
     /// Too few candidates have the readmission.
-    #[error("it is not readmitted by enough nodes yet: {0}; do it again when they answer")]
+    #[error("it is not readmitted by enough nodes yet: {0}; repeat the command when they answer")]
     TooFew(MemoryError),
     /// The node's answer does not permit a readmission.
     #[error("{objection}; if it may be readmitted all the same: gnt-ha readmit {node} --force --reason TEXT")]

@@ -37,12 +37,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub enum CibError {
     /// The file does not exist: Pacemaker has never run on this host as a full member.
     #[error(
-        "there is no {}: Pacemaker has never run on this host as a full member, so whether the cluster is paused \
-         cannot be known here", .0.display()
+        "there is no {}: Pacemaker has never run on this host as a full member, so it is unknown here \
+         whether the cluster is paused", .0.display()
     )]
     Absent(PathBuf),
     /// The file exists and cannot be read.
-    #[error("cannot read {}, so whether the cluster is paused cannot be known: {error}", path.display())]
+    #[error("cannot read {}, so it is unknown whether the cluster is paused: {error}", path.display())]
     Unreadable {
         /// The path of the file.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum CibError {
         error: io::Error,
     },
     /// The file was read and is not a valid configuration.
-    #[error("cannot use {}, so whether the cluster is paused cannot be known: {error}", path.display())]
+    #[error("cannot use {}, so it is unknown whether the cluster is paused: {error}", path.display())]
     Bad {
         /// The path of the file.
         path: PathBuf,

@@ -25,19 +25,20 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "level-no-answer",
         Warning,
-        "one level less can prove this node off: when the other levels fail too, this node is not recorded offline",
+        "this level cannot prove the node off: when the other levels fail as well, this node is not recorded offline",
         "to ask each of its devices, and to see what to do: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
         "machine-shared",
         Error,
-        "a machine belongs to one node: to fence one would switch the other off, so neither is fenced",
+        "two nodes share a machine: fencing one would switch the other off, so neither is fenced",
         "give {} a BMC, an outlet or an address of its own in /etc/gnt-ha/config.toml: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
         "levels-disagree",
         Error,
-        "one of them switches something else: another host would lose its power, and this one be taken for off while it runs",
+        "one of the levels switches another machine: another host would lose its power, and this host would count as off \
+         while it runs",
         "find out which outlet feeds {}, and correct /etc/gnt-ha/config.toml: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
@@ -61,7 +62,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "configuration-accepts-isolated",
         Warning,
-        "ganeti-oob takes an off that is only isolated for success: the host may still run",
+        "ganeti-oob accepts an off with the grade isolated as success: the host may still run",
         "take minimum_grade out of {}",
     ),
     rule_of(
@@ -73,15 +74,17 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "candidates-missing",
         Warning,
-        "fewer nodes hold the configuration than you want: each that dies leaves fewer who could take over",
-        "name another candidate: gnt-node modify --master-candidate=yes NODE; or want fewer: gnt-cluster modify --candidate-pool-size=NUMBER",
+        "fewer nodes hold the configuration than candidate_pool_size: each that dies leaves fewer nodes that can take over",
+        "name another candidate: gnt-node modify --master-candidate=yes NODE; or lower the number: gnt-cluster modify \
+         --candidate-pool-size=NUMBER",
     ),
     rule_of(
         "drbd-discards",
         Warning,
         "when both halves of a disk were written to, DRBD discards one of them by itself, without a report",
-        "take it out of net-custom: gnt-cluster modify --disk-parameters drbd:net-custom=OPTIONS, or gnt-group modify \
-         --disk-parameters drbd:net-custom=OPTIONS GROUP; it holds for disks that are activated after that",
+        "take the option out of net-custom, for disks that are activated after that; of the cluster: gnt-cluster modify \
+         --disk-parameters drbd:net-custom=OPTIONS; of a group: gnt-group modify --disk-parameters drbd:net-custom=OPTIONS \
+         GROUP",
     ),
     rule_of(
         "candidate-no-answer",
@@ -93,13 +96,13 @@ pub(super) const RULES: &[Rule] = &[
         "masters-disagree",
         Error,
         "candidates name different masters: one of them has an old configuration, and would lead with it",
-        "on the right master: gnt-cluster redist-conf; then find out whether {} is offline or cut off",
+        "find out whether {} is offline or cut off; then, on the right master: gnt-cluster redist-conf",
     ),
     rule_of(
         "node-drained",
         Warning,
         "Ganeti places no instance on it, and does not make it a candidate",
-        "when it is well again: gnt-node modify --drained=no {}",
+        "when the node works again: gnt-node modify --drained=no {}",
     ),
     rule_of(
         "instance-not-covered",

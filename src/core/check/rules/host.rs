@@ -9,28 +9,28 @@ pub(super) const RULES: &[Rule] = &[
         "example-agent",
         Error,
         "Ganeti's example does not take over: its stop fails, and the new master is fenced as well",
-        "install gnt-ha's agent over it (make install), on every node",
+        "install gnt-ha's agent over it, on every node: make install",
     ),
     rule_of("no-agent", Error, "Pacemaker cannot run the role on this host", "install gnt-ha on this host"),
     rule_of(
         "hook-missing",
         Warning,
-        "Pacemaker's configuration does not follow a change of nodes and roles in Ganeti at once, and gnt-cluster verify shows no \
-         findings",
-        "install gnt-ha on this host again (make install): each has to be an executable file called gnt-ha",
+        "Pacemaker's configuration does not follow a change of nodes and roles in Ganeti at once, and gnt-cluster verify \
+         shows no findings",
+        "each has to be an executable file called gnt-ha; to install them again on this host: make install",
     ),
     rule_of(
         "no-voting-default",
         Error,
         "with --no-voting in {} an old master serves again after each boot, whichever node is master by then",
-        "take --no-voting out of {}: the agent gives it when it is proven that no other node serves",
+        "take --no-voting out of {}; the agent gives it when it is proven that no other node serves",
     ),
     rule_of(
         "harep-beside",
         Warning,
-        "harep counts a drained node as dead: when a node leaves gracefully, gnt-ha drains it, and harep restarts its instances \
-         elsewhere although they run",
-        "take harep out of {}: gnt-ha recover --dry-run shows what gnt-ha does instead",
+        "harep counts a drained node as dead: when a node leaves gracefully, gnt-ha drains it, and harep restarts its \
+         instances elsewhere although they run",
+        "take harep out of {}; to see what gnt-ha does instead: gnt-ha recover --dry-run",
     ),
     rule_of(
         "stale-pidfile",
@@ -42,7 +42,7 @@ pub(super) const RULES: &[Rule] = &[
         "watcher-absent",
         Warning,
         "daemons and instances that ended are not started again: ganeti-watcher does that, from cron",
-        "install {} again: it comes with the package ganeti",
+        "install {} again; it comes with the package ganeti",
     ),
     rule_of(
         "watcher-paused",
@@ -59,7 +59,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "unknown-simulation",
         Warning,
-        "this file simulates nothing: a misspelt name",
+        "the file simulates nothing: its name is not that of a condition",
         "rm /var/lib/gnt-ha/simulate/{}",
     ),
     rule_of("paused", Warning, "nothing is recorded in Ganeti until it is resumed", "gnt-ha resume"),
@@ -78,10 +78,11 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "role-blocked",
         Error,
-        "this candidate does not take the master role: another candidate had a newer configuration, or that is unknown; if every \
-         candidate is so, no node takes over when the master dies",
-        "on the master: gnt-cluster redist-conf (gnt-node add --readd NODE, if this node is offline there); if this is still found then, \
-         no node that answers has that configuration: bring the node back that has it, or, if none has, here: rm /var/lib/gnt-ha/{}",
+        "this candidate does not take the master role: another candidate had a newer configuration, or the file that records \
+         this cannot be read; if all candidates are blocked, no node takes over when the master dies",
+        "on the master: gnt-cluster redist-conf (gnt-node add --readd NODE, if this node is offline there); if this is still \
+         found then, no node that answers has that configuration: start the node that has it; if it is lost for ever, on this \
+         host: rm /var/lib/gnt-ha/{}",
     ),
     rule_of(
         "shunned",
@@ -106,8 +107,8 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "lease-at-risk",
         Warning,
-        "the self-fence of this host is armed: it resets this host when no majority of the master candidates answers, and echoes alone \
-         keep it while every confd is stopped, as during an upgrade of Ganeti",
+        "self-fencing is armed: without a majority of the master candidates this host is reset; while every confd is stopped, \
+         as during an upgrade of Ganeti, only their echoes keep its lease",
         "fix what the finding names before Ganeti is stopped anywhere, or: gnt-ha self-fence disarm",
     ),
 ];

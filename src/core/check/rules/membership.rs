@@ -7,7 +7,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "master-inactive",
         Error,
-        "Pacemaker does not keep the master where it is, and no node takes over when it dies",
+        "Pacemaker does not run the master role: no node takes over when the master's host dies",
         "find the reason: crm_mon --one-shot --failcounts; when that is fixed: crm_resource --cleanup",
     ),
     rule_of(
@@ -21,8 +21,8 @@ pub(super) const RULES: &[Rule] = &[
         "node-not-in-pacemaker",
         Error,
         "Pacemaker does not notice when this Ganeti node dies",
-        "add it to the Pacemaker cluster (pcs cluster node add {}; of more than 16 nodes gnt-ha setup --apply makes the regular ones \
-         remote nodes), or remove it from Ganeti",
+        "remove it from Ganeti (gnt-node remove {}), or add it to Pacemaker (of more than 16 nodes gnt-ha setup --apply makes \
+         the regular ones remote nodes): pcs cluster node add {}",
     ),
     rule_of(
         "remote-master-capable",
@@ -48,8 +48,8 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "node-not-in-ganeti",
         Warning,
-        "it may be given the master role's resource and can never hold it",
-        "add it to Ganeti (gnt-node add {}), or take it out of Pacemaker (crm_node --force --remove {}, once nothing connects to it)",
+        "Pacemaker may start the master role on it, and that start fails",
+        "take it out of Pacemaker (once nothing connects to it: crm_node --force --remove {}), or: gnt-node add {}",
     ),
     rule_of(
         "offline-but-online",

@@ -14,40 +14,44 @@ pub(super) const RULES: &[Rule] = &[
         "quorum-unknown",
         Warning,
         "whether quorum survives a host's death cannot be checked",
-        "read the output of corosync-quorumtool -s and corosync-cmapctl quorum. on a full member of the cluster",
+        "on a full member of the cluster: corosync-quorumtool -s && corosync-cmapctl quorum.",
     ),
     rule_of(
         "quorum-device-stopped",
         Error,
-        "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master role \
-         and instances are stopped",
-        "on {}: systemctl enable --now corosync-qdevice; corosync-qdevice-tool -s shows more",
+        "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master \
+         role and instances are stopped",
+        "on {}: systemctl enable --now corosync-qdevice # corosync-qdevice-tool -s shows more",
     ),
     rule_of(
         "quorum-device-no-answer",
         Error,
-        "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master role \
-         and instances are stopped",
-        "make sure that qnetd runs and that {} reaches it (corosync-qdevice-tool -s -v there; systemctl status corosync-qnetd on its host)",
+        "without the device's vote the next host that dies takes the quorum with it: it is not fenced, and the other's master \
+         role and instances are stopped",
+        "make sure that qnetd runs (on its host: systemctl status corosync-qnetd) and that {} reaches it; on {}: \
+         corosync-qdevice-tool -s -v",
     ),
     rule_of(
         "quorum-device-two-node",
         Error,
-        "corosync does not start with both, and takes one of the two where it runs already: two hosts that lose each other may both \
-         go on",
+        "corosync does not start with both settings, and a running corosync ignores one of them: two hosts that lose each \
+         other may both go on",
         "take two_node out of corosync.conf on all hosts, then: corosync-cfgtool -R",
     ),
     rule_of(
         "quorum-device-votes",
         Warning,
-        "ffsplit gives one vote; with as many as there are members less one, which is what is taken, the device outvotes them",
+        "without votes, corosync gives the device one vote less than there are members, and it outvotes them; ffsplit needs \
+         one vote",
         "put votes: 1 into quorum.device of corosync.conf on all hosts, then: corosync-cfgtool -R",
     ),
     rule_of(
         "quorum-device-slow",
         Warning,
-        "a death is seen only when the device has given its vote, and a qnetd that hangs is waited for for all of its sync_timeout",
-        "take timeout and sync_timeout out of quorum.device of corosync.conf on all hosts (10000 and 30000), then: corosync-cfgtool -R",
+        "a death is detected only after the device has voted, and corosync waits for a qnetd that hangs until sync_timeout \
+         ends",
+        "take timeout and sync_timeout out of quorum.device of corosync.conf on all hosts (the defaults are 10000 ms and \
+         30000 ms), then: corosync-cfgtool -R",
     ),
     rule_of(
         "quorum-device-no-wait",
@@ -58,7 +62,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "quorum-device-own-host",
         Error,
-        "it dies with the host that it is to decide about, and the quorum with both",
+        "the device is lost together with the host that it has to decide about, and quorum is lost with both",
         "run qnetd on a host of its own, in another place with its own network and power",
     ),
     rule_of(
@@ -107,7 +111,7 @@ pub(super) const RULES: &[Rule] = &[
         "device-misses-node",
         Error,
         "no device may fence this node: it stays UNCLEAN when it dies, and nothing of it is taken over",
-        "take pcmk_host_list and pcmk_host_map out of the fence_ganeti device: it finds its nodes by itself",
+        "take pcmk_host_list and pcmk_host_map out of the fence_ganeti device, which finds its nodes by itself",
     ),
     rule_of(
         "device-no-monitor",
@@ -124,23 +128,25 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "device-accepts-isolated",
         Warning,
-        "an off that is only isolated is taken for success: the host may still run, its own half of a DRBD disk goes on, and \
+        "an off with the grade isolated counts as success: the host may still run, its own half of a DRBD disk goes on, and \
          so does storage outside of the cluster",
-        "use a level that proves more (a BMC, a PDU, self-fencing), then: crm_resource --resource {} --delete-parameter minimum_grade",
+        "use a level that proves more (a BMC, a PDU, self-fencing), then: crm_resource --resource {} --delete-parameter \
+         minimum_grade",
     ),
     rule_of(
         "device-proves-little",
         Warning,
-        "a host that this device alone has fenced may still run: it is not recorded offline, and neither is one whose receipt is lost \
-         while Pacemaker may have used this device",
-        "fence the nodes by levels that each have fence_ganeti or a power device (stonith_topology), or take {} out; if its agent switches \
-         the power and reads it back: power_agents = [\"AGENT\"] in /etc/gnt-ha/config.toml",
+        "a host that this device alone has fenced may still run: it is not recorded offline, and neither is one whose receipt \
+         is lost while Pacemaker may have used this device",
+        "add power_agents = [\"AGENT\"] to /etc/gnt-ha/config.toml if its agent switches the power and reads it back; or \
+         fence the nodes by levels (stonith_topology) that each have fence_ganeti or a power device; or take the device out: \
+         pcs stonith delete {}",
     ),
     rule_of(
         "device-off-unproven",
         Error,
-        "Pacemaker takes a fencing by this device for success although no device has read the host's power as off: what ran there \
-         is started elsewhere while it may run on",
+        "Pacemaker counts a fencing by this device as success although no device has read the host's power as off: what ran \
+         there is started elsewhere while it may run on",
         "take the parameter out: crm_resource --resource {} --delete-parameter NAME",
     ),
     rule_of(
@@ -152,21 +158,24 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "device-of-two-nodes",
         Error,
-        "fencing one of these nodes switches the other one off, and proves nothing of either: none of them is recorded offline by it",
-        "give {} each node's own port (pcmk_host_map = NODE:PORT;...) or only one node (pcmk_host_list), and no fixed port or plug",
+        "fencing one of these nodes switches the other one off, and proves nothing of either: none of them is recorded \
+         offline by it",
+        "take a fixed port or plug out of {}; for one node set pcmk_host_list, for several: crm_resource --resource {} \
+         --set-parameter pcmk_host_map --parameter-value 'NODE:PORT;NODE:PORT'",
     ),
     rule_of(
         "topology-level-ignored",
         Warning,
-        "Pacemaker never fences by this level, whatever it was meant for",
-        "fix the level {} (target as `crm_node --list` shows it, index 1 to 9, devices that may fence the node); or take it out: \
-         cibadmin --delete --xml-text '<fencing-level id=\"{}\"/>'",
+        "Pacemaker never uses this fencing level",
+        "fix the level {} (target as `crm_node --list` shows it, index 1 to 9, devices that may fence the node); or take it \
+         out: cibadmin --delete --xml-text '<fencing-level id=\"{}\"/>'",
     ),
     rule_of(
         "topology-without-ours",
         Error,
-        "Pacemaker never fences this node with fence_ganeti: it leaves no receipt, uses no level of ours, and no node shuns it",
-        "add the device to the fencing levels of {} (pcs stonith level add 1 {} fence-ganeti), or take those levels out",
+        "Pacemaker never fences this node with fence_ganeti: it leaves no receipt, uses no level of ours, and no node shuns \
+         it",
+        "take those levels out, or add fence_ganeti's device to them: pcs stonith level add INDEX {} DEVICE",
     ),
     rule_of(
         "device-on-regular-nodes",
@@ -178,8 +187,8 @@ pub(super) const RULES: &[Rule] = &[
         "one-fencer",
         Error,
         "when that host dies, no host is left that can fence it, and no other host takes over",
-        "give the others what is needed: make install or the package, then gnt-cluster copyfile of /etc/gnt-ha/config.toml and of \
-         the secret files that it names; then gnt-ha setup",
+        "install gnt-ha on the other hosts, and copy the secret files that config.toml names with gnt-cluster copyfile; then: \
+         gnt-cluster copyfile /etc/gnt-ha/config.toml && gnt-ha setup --apply",
     ),
     rule_of(
         "device-banned",
@@ -197,7 +206,8 @@ pub(super) const RULES: &[Rule] = &[
         "budget",
         Error,
         "what has too little time is killed before it can prove anything, and Pacemaker asks no other host after that",
-        "change the figure that it names: stonith-timeout or pcmk_*_timeout of the device, deadline, or the times of [self_fence]",
+        "change the setting that the finding names (stonith-timeout or pcmk_*_timeout of the device, deadline, or the times \
+         of [self_fence])",
     ),
     rule_of("master-role-missing", Error, "no node takes over when the master dies", "gnt-ha setup --apply"),
     rule_of(
@@ -222,12 +232,13 @@ pub(super) const RULES: &[Rule] = &[
         "master-role-start-timeout",
         Warning,
         "a failover that waits for several dead nodes is cut off, and fails",
-        "give the start operation of {} (and promote, in a clone) a timeout of 300 s",
+        "give the start operation a timeout of 300 s, and in a clone promote as well: pcs resource update {} op start \
+         timeout=300s",
     ),
     rule_of(
         "node-role-missing",
         Error,
-        "what was fenced is recorded late, or not at all where no master role monitors",
+        "a fenced node is recorded late, or never if no master role has a monitor",
         "gnt-ha setup --apply",
     ),
     rule_of(
@@ -251,13 +262,13 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "role-no-monitor",
         Error,
-        "without a monitor nothing is noticed, and what was missed is never recorded",
-        "give {} a monitor operation with an interval of 10 s (ganeti-node-role: 30 s)",
+        "without a monitor no failure is noticed, and a node that was not recorded at its fencing is never recorded",
+        "give {} a monitor operation with an interval of 10 s (30 s for ganeti-node-role)",
     ),
     rule_of(
         "role-failure-ignored",
         Warning,
-        "a master that cannot be stopped is served elsewhere all the same",
+        "when the master role cannot be stopped on its host, another host serves it as well: two masters",
         "take on-fail out of the operations of {}",
     ),
     rule_of(
@@ -287,7 +298,7 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "setup-differs",
         Warning,
-        "what gnt-ha setup made was changed since, or the nodes were",
+        "Pacemaker's configuration or Ganeti's nodes changed since the last gnt-ha setup --apply",
         "to see the changes: gnt-ha setup; to make all but those that are marked \"by hand\": gnt-ha setup --apply",
     ),
 ];

@@ -13,20 +13,21 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "candidate-program-no-answer",
         Error,
-        "should this candidate have to fence, or become the master, nothing shows that it can; and it shuns no node",
-        "on {}: install gnt-ha (/usr/lib/gnt-ha/ganeti-oob --version shows it), start noded, correct /etc/gnt-ha/config.toml",
+        "it is unknown whether this candidate can fence or take the master role, and it shuns no node",
+        "install gnt-ha on {}, start noded there and correct /etc/gnt-ha/config.toml; to test that, on {}: \
+         /usr/lib/gnt-ha/ganeti-oob check",
     ),
     rule_of(
         "node-program-no-answer",
         Warning,
         "this node does not shun a lost node that the others shun",
-        "on {}: install gnt-ha (/usr/lib/gnt-ha/ganeti-oob --version shows it), start noded",
+        "install gnt-ha on {} and start noded there; to test that, on {}: /usr/lib/gnt-ha/ganeti-oob --version",
     ),
     rule_of(
         "versions-differ",
         Warning,
-        "two versions may not understand each other, and that shows when a host has died",
-        "install the same version on every node",
+        "nodes of different versions may reject each other's requests, which shows only when a host has died",
+        "install the same version on every node; to see the version of a host: /usr/lib/gnt-ha/ganeti-oob --version",
     ),
     rule_of(
         "configurations-differ",
@@ -38,7 +39,8 @@ pub(super) const RULES: &[Rule] = &[
     rule_of(
         "clock-skew",
         Warning,
-        "clocks decide which of two events came first: a fencing and a boot, a proof and its age; confd's answers count for 15 s",
-        "have {} keep time: chronyc tracking, or timedatectl timesync-status",
+        "clocks decide which of two events came first: a fencing and a boot, a proof and its age; confd's answers count for \
+         15 s",
+        "find out why the clock of {} is wrong; on {}: chronyc tracking # or: timedatectl timesync-status",
     ),
 ];

@@ -8,13 +8,13 @@ pub(super) const RULES: &[Rule] = &[
         "pacemaker-unknown",
         Error,
         "nothing on this host is fenced or moved while its cluster stack does not run or answer",
-        "start it (systemctl start pacemaker), or run this check on a node where it runs",
+        "run this check on a node where it runs, or start it: systemctl start pacemaker",
     ),
     rule_of(
         "cib-unknown",
         Error,
         "what Pacemaker will do cannot be checked",
-        "run this check on a full member of the cluster: cibadmin --query must print the configuration",
+        "run this check on a full member of the cluster, where this command prints the configuration: cibadmin --query",
     ),
     rule_of(
         "ganeti-unknown",
