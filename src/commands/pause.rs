@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Reason of the pause, in one line
-    #[arg(value_name = "REASON", allow_hyphen_values = true)]
+    #[arg(value_name = "TEXT", allow_hyphen_values = true)]
     reason: String,
 
     #[command(flatten)]

@@ -105,7 +105,7 @@ pub fn grade(level: &Level, is_armed: bool) -> Grade {
     level.iter().map(|device| of(&device.driver)).min().unwrap_or(Grade::Unknown)
 }
 
-/// Returns whether the level shuns the node.
+/// Returns whether a device of the level is the driver `shun`, which switches no power.
 #[must_use]
 pub fn has_shun(level: &Level) -> bool {
     level.iter().any(|device| matches!(device.driver, Driver::Shun))

@@ -62,8 +62,8 @@ impl AchievableGrade {
 const SHARED_WHY: &str = "a power supply that dies takes such a BMC along: nothing proves its host off then, the fencing fails, and \
      Pacemaker waits for the administrator";
 
-const SHARED_FIX: &str = "a second level: a PDU, or driver \"shun\" and self-fencing; or, each time, when you have seen that the host \
-     has no power: gnt-ha confirm-off NODE --reason TEXT. A BMC with a supply of its own: shares_power = false";
+const SHARED_FIX: &str = "add a second level (a PDU, or driver \"shun\" with self-fencing), or shares_power = false if the BMC has a \
+     power supply of its own; or, each time, when you have seen that the host has no power: gnt-ha confirm-off NODE --reason TEXT";
 
 /// Returns the notes: each node's best grade, nodes whose BMC fails with the host's power, and advice. Nodes with the
 /// same text are in one note; the strongest grade comes first.

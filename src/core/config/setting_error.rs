@@ -114,14 +114,14 @@ pub enum SettingError {
     /// The option takes a password or a key, which the configuration must not contain.
     #[error("option {0} would put a secret into this file: use password_file, or secrets = {{ {0} = FILE }}")]
     SecretOption(String),
-    /// With the option the agent takes for off what is not.
-    #[error("with option {option} agent {agent} would take for off {what}: take the option out")]
+    /// With the option the agent reports a host as off that may be on.
+    #[error("with option {option} agent {agent} would report as off {what}: take the option out")]
     TakesForOff {
         /// The name of the option in the device's `options`.
         option: String,
         /// The name of the fence agent's program, as it is in the file.
         agent: String,
-        /// What the agent would take for off.
+        /// What the agent would report as off.
         what: &'static str,
     },
     /// The name of an option has other characters than an option can have.

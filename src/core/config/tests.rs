@@ -195,7 +195,7 @@ fn options_that_make_an_agents_off_none_are_refused() {
         ["missing_as_off = true", "missing-as-off = \"1\"", "network-fencing = 1", "network_fencing = \"yes\""]
     {
         let error = error_of(|s| s.replace("ssl = true", option));
-        assert!(error.contains("would take for off"), "{error}");
+        assert!(error.contains("would report as off"), "{error}");
     }
     parse(&SAMPLE.replace("ssl = true", "missing_as_off = false")).unwrap();
 }
