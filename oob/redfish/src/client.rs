@@ -131,7 +131,7 @@ impl<'a, T: Transport> Client<'a, T> {
     fn ask_chassis(&mut self, system: &System) -> Result<(Vec<String>, Vec<String>), CallFailure> {
         let (mut agreed, mut cautions) = (Vec::new(), Vec::new());
         let paths = system.chassis().unwrap_or_else(|why| {
-            cautions.push(why);
+            cautions.push(why.0);
             Vec::new()
         });
         if paths.len() > CHASSIS_MOST {
@@ -208,7 +208,7 @@ impl<'a, T: Transport> Client<'a, T> {
         loop {
             let action = self.reset_action(&path, &system)?;
             let reset_type =
-                action.reset_type(to).map_err(|why| CallFailure::new(Shows::Never, quoted(&why, &self.secrets)))?;
+                action.reset_type(to).map_err(|why| CallFailure::new(Shows::Never, quoted(&why.0, &self.secrets)))?;
             let body = json!({"ResetType": reset_type}).to_string();
             let response = self.post(&action.target, &body)?;
             let what = format!("ResetType {reset_type}");
@@ -339,8 +339,8 @@ impl<'a, T: Transport> Client<'a, T> {
         uri::path(uri).ok_or_else(|| CallFailure::new(Shows::Local, format!("{uri:?} is not a path of a system")))
     }
 
-    pub(crate) fn unknown(&self, why: String) -> CallFailure {
-        CallFailure::new(Shows::Later, quoted(&why, &self.secrets))
+    pub(crate) fn unknown(&self, why: impl Into<String>) -> CallFailure {
+        CallFailure::new(Shows::Later, quoted(&why.into(), &self.secrets))
     }
 
     pub(crate) fn transport_failure(&self, error: &TransportError) -> CallFailure {

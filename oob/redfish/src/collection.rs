@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::document::{links, text};
+use crate::document::{DocumentError, links, text};
 use crate::uri;
 
 /// The path of the service's root, which needs no login.
@@ -22,21 +22,21 @@ pub(crate) struct Collection {
 
 impl Collection {
     /// Returns the paths of all systems.
-    pub(crate) fn systems(&self) -> Result<Vec<String>, String> {
+    pub(crate) fn systems(&self) -> Result<Vec<String>, DocumentError> {
         let Some(members) = links(self.members.as_ref()) else {
-            return Err("its list of systems is missing or not a list".to_owned());
+            return Err("its list of systems is missing or not a list".into());
         };
         let paths: Option<Vec<String>> = members.iter().map(|member| uri::path(member)).collect();
         let paths = paths.ok_or("its list of systems names a path that is not one of its own")?;
         if paths.is_empty() {
-            return Err("it lists no system; if that lasts, reset the BMC itself".to_owned());
+            return Err("it lists no system; if that lasts, reset the BMC itself".into());
         }
         let count = self.count.as_ref().and_then(|count| match count {
             Value::String(count) => count.parse().ok(),
             count => count.as_u64(),
         });
         if self.next.is_some() || count.is_some_and(|count| usize::try_from(count) != Ok(paths.len())) {
-            return Err("it lists only a part of its systems: name the system by its path (system = ...)".to_owned());
+            return Err("it lists only a part of its systems: name the system by its path (system = ...)".into());
         }
         Ok(paths)
     }

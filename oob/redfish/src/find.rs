@@ -21,7 +21,7 @@ impl<T: Transport> Client<'_, T> {
         if let Some(known) = &self.call.known {
             let uri = self.checked(&known.uri)?;
             let system = self.system_at(&uri)?;
-            system.check_known(known).map_err(|why| CallFailure::new(Shows::Never, quoted(&why, &self.secrets)))?;
+            system.check_known(known).map_err(|why| CallFailure::new(Shows::Never, quoted(&why.0, &self.secrets)))?;
             return Ok((uri, system));
         }
         if let Some(uri) = &self.call.choice.uri {
@@ -120,9 +120,9 @@ impl<T: Transport> Client<'_, T> {
                 return Err(CallFailure::new(Shows::Never, why));
             }
             let root: Root = document::parse(&root.body).map_err(|why| self.unknown(why))?;
-            let path = root.systems().ok_or_else(|| {
-                self.unknown("its service names no systems; if that lasts, reset the BMC itself".to_owned())
-            })?;
+            let path = root
+                .systems()
+                .ok_or_else(|| self.unknown("its service names no systems; if that lasts, reset the BMC itself"))?;
             (_, response) = self.fetch(&path, REQUEST)?;
             if response.status != 200 {
                 return Err(self.unexpected(&format!("GET {path}"), &response));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::document::text;
+use crate::document::{DocumentError, text};
 use crate::message::PowerSeen;
 use crate::uri;
 
@@ -20,13 +20,14 @@ pub(crate) struct ResetAction {
 impl ResetAction {
     /// Reads the action of the system at `path` from its `Actions`. A target that is not below the system is refused: it
     /// would switch another one.
-    pub(crate) fn of(actions: Option<&Value>, path: &str) -> Result<Self, String> {
+    pub(crate) fn of(actions: Option<&Value>, path: &str) -> Result<Self, DocumentError> {
         let action = actions.and_then(|actions| actions.get("#ComputerSystem.Reset"));
         let Some(target) = action.and_then(|action| text(action.get("target"))) else {
-            return Err(format!("{path} has no action ComputerSystem.Reset"));
+            return Err(DocumentError(format!("{path} has no action ComputerSystem.Reset")));
         };
         let target = uri::path(target).filter(|target| uri::is_below(target, path));
-        let target = target.ok_or_else(|| format!("the reset action of {path} leads to another system"))?;
+        let target =
+            target.ok_or_else(|| DocumentError(format!("the reset action of {path} leads to another system")))?;
         let allowed = action.and_then(|action| values(action.get("ResetType@Redfish.AllowableValues")));
         let info = action.and_then(|action| uri::path(text(action.get("@Redfish.ActionInfo"))?));
         Ok(Self { target, allowed, info })
@@ -34,7 +35,7 @@ impl ResetAction {
 
     /// Returns the type of reset that brings this power about. Never another one in its place: a shutdown by the operating
     /// system needs one that works, and a button may do the opposite.
-    pub(crate) fn reset_type(&self, to: PowerSeen) -> Result<&'static str, String> {
+    pub(crate) fn reset_type(&self, to: PowerSeen) -> Result<&'static str, DocumentError> {
         let wanted: &[&'static str] = match to {
             PowerSeen::Off => &["ForceOff"],
             PowerSeen::On => &["On", "ForceOn"],
@@ -42,7 +43,9 @@ impl ResetAction {
         let first = *wanted.first().ok_or("no type of reset")?;
         let Some(allowed) = self.allowed.as_ref().filter(|allowed| !allowed.is_empty()) else { return Ok(first) };
         let found = wanted.iter().find(|wanted| allowed.iter().any(|allowed| allowed == *wanted));
-        found.copied().ok_or_else(|| format!("it does not allow {}: only {}", wanted.join(" or "), allowed.join(", ")))
+        found.copied().ok_or_else(|| {
+            DocumentError(format!("it does not allow {}: only {}", wanted.join(" or "), allowed.join(", ")))
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::document::{is_null, links, text};
+use crate::document::{DocumentError, is_null, links, text};
 use crate::message::{Choice, Known, PowerSeen};
 use crate::uri;
 
@@ -41,21 +41,21 @@ const NO_HOST: [&str; 2] = ["OS", "DPU"];
 
 /// Returns the power of a `PowerState`, or why it is unknown. Only the text `Off` is off. Between both states the host still
 /// has power, or has it already.
-fn power(state: Option<&Value>) -> Result<PowerSeen, String> {
+fn power(state: Option<&Value>) -> Result<PowerSeen, DocumentError> {
     match state {
         Some(Value::String(state)) => match state.as_str() {
             "Off" => Ok(PowerSeen::Off),
             "On" | "PoweringOn" | "PoweringOff" => Ok(PowerSeen::On),
-            other => Err(format!("its PowerState is {other:?}")),
+            other => Err(DocumentError(format!("its PowerState is {other:?}"))),
         },
-        Some(_) => Err("its PowerState is not a text".to_owned()),
-        None => Err("its PowerState is missing or null".to_owned()),
+        Some(_) => Err("its PowerState is not a text".into()),
+        None => Err("its PowerState is missing or null".into()),
     }
 }
 
 impl System {
     /// Returns the power, or why it is unknown.
-    pub(crate) fn power(&self) -> Result<PowerSeen, String> {
+    pub(crate) fn power(&self) -> Result<PowerSeen, DocumentError> {
         power(self.power_state.as_ref())
     }
 
@@ -74,18 +74,18 @@ impl System {
     }
 
     /// Checks that the document from `path` is the document of that system: some BMCs answer with another one.
-    pub(crate) fn check_path(&self, path: &str) -> Result<(), String> {
+    pub(crate) fn check_path(&self, path: &str) -> Result<(), DocumentError> {
         match text(self.id.as_ref()) {
             Some(id) if uri::is_same(id, path) => Ok(()),
-            Some(id) => Err(format!("it answered with {id:?} in place of {path}")),
-            None => Err(format!("its answer for {path} has no @odata.id")),
+            Some(id) => Err(DocumentError(format!("it answered with {id:?} in place of {path}"))),
+            None => Err(DocumentError(format!("its answer for {path} has no @odata.id"))),
         }
     }
 
     /// Checks that the system is a host.
-    pub(crate) fn check_kind(&self, path: &str) -> Result<(), String> {
+    pub(crate) fn check_kind(&self, path: &str) -> Result<(), DocumentError> {
         match text(self.kind.as_ref()).filter(|kind| NO_HOST.contains(kind)) {
-            Some(kind) => Err(format!("{path} is not a host: its SystemType is {kind:?}")),
+            Some(kind) => Err(DocumentError(format!("{path} is not a host: its SystemType is {kind:?}"))),
             None => Ok(()),
         }
     }
@@ -100,7 +100,7 @@ impl System {
 
     /// Checks that the system has no other identity than an earlier call has read. Some BMCs show it only while the host runs:
     /// one that is missing contradicts nothing.
-    pub(crate) fn check_known(&self, known: &Known) -> Result<(), String> {
+    pub(crate) fn check_known(&self, known: &Known) -> Result<(), DocumentError> {
         let now = self.known(&known.uri);
         for (what, before, now, is_same) in [
             ("UUID", &known.uuid, &now.uuid, is_same_uuid as fn(&str, &str) -> bool),
@@ -109,15 +109,18 @@ impl System {
             if let (Some(before), Some(now)) = (before, now)
                 && !is_same(before, now)
             {
-                return Err(format!("{} has another {what} than before: {now:?}, not {before:?}", known.uri));
+                return Err(DocumentError(format!(
+                    "{} has another {what} than before: {now:?}, not {before:?}",
+                    known.uri
+                )));
             }
         }
         Ok(())
     }
 
     /// Returns the paths of the chassis that the system names; an error if it names one that cannot be read.
-    pub(crate) fn chassis(&self) -> Result<Vec<String>, String> {
-        let bad = || "its list of chassis cannot be read".to_owned();
+    pub(crate) fn chassis(&self) -> Result<Vec<String>, DocumentError> {
+        let bad = || DocumentError::from("its list of chassis cannot be read");
         let Some(links_of) = self.links.as_ref().filter(|links_of| !is_null(links_of)) else { return Ok(Vec::new()) };
         let Some(named) = links_of.as_object().ok_or_else(bad)?.get("Chassis") else { return Ok(Vec::new()) };
         let paths = links(Some(named)).and_then(|paths| paths.into_iter().map(uri::path).collect());
@@ -171,7 +174,7 @@ const SHARED: [&str; 10] = [
     "ImmersionTank",
 ];
 
-/// What a chassis says of an "Off" of its system.
+/// Whether a chassis confirms an "Off" of its system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Agreement {
     /// It is off, too.
@@ -183,12 +186,12 @@ pub(crate) enum Agreement {
 }
 
 impl Chassis {
-    /// Returns what the chassis says of an "Off" of its system.
+    /// Returns whether the chassis confirms an "Off" of its system.
     ///
     /// # Errors
     /// Why the "Off" cannot be believed: the chassis has another state, or does not know it. A BMC that has lost its inner
     /// services knows neither state, and some show the system's as "Off" then.
-    pub(crate) fn agreement(&self, path: &str) -> Result<Agreement, String> {
+    pub(crate) fn agreement(&self, path: &str) -> Result<Agreement, DocumentError> {
         if text(self.id.as_ref()).is_some_and(|id| !uri::is_same(id, path)) {
             return Ok(Agreement::Other);
         }
@@ -202,9 +205,9 @@ impl Chassis {
             return Ok(if self.id.is_some() { Agreement::Agrees } else { Agreement::Other });
         }
         let state = self.power_state.as_ref().unwrap_or(&Value::Null);
-        Err(format!(
+        Err(DocumentError(format!(
             "its PowerState is \"Off\", and {path} has {state}: the off is not believed (if this chassis never follows its \
              host: chassis = false)"
-        ))
+        )))
     }
 }
