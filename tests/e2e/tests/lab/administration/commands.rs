@@ -169,7 +169,7 @@ fn a_confirmation_and_the_breaker(scene: &Scene, n1: &Host) {
     let runs = gnt_ha(n1, &["confirm-off", "n3", "--yes", "--reason", "it was a test"]);
     assert!(!runs.success() && runs.stderr.contains("it runs"), "{}", runs.text());
     let confirmed = succeed(n1, &["confirm-off", "n2", "--yes", "--reason", "no power in its rack"]);
-    assert!(confirmed.contains("n2.lab: off"), "{confirmed}");
+    assert!(confirmed.contains("n2.lab: confirmed as off"), "{confirmed}");
     let seen = scene.lab.crm_mon().unwrap();
     assert!(seen.node(n2.uname()).is_some_and(|node| !node.online && !node.unclean), "{seen:#?}");
     scene.wait_blocked("n1", "n2", "the breaker is open and blocks n2.lab beside n3.lab, n4.lab: at most 2 at once");
