@@ -193,6 +193,10 @@ impl Flags {
     }
 }
 
+/// After which time an action without an end counts as interrupted, in milliseconds: no time limit of a fencing is as
+/// long.
+const LONGEST_ACTION_MS: u64 = 600_000;
+
 /// The last action of this host on a node.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LastAction {
@@ -221,7 +225,9 @@ impl LastAction {
     /// Returns the text of the column: `reboot 3 min ago: proven off`.
     #[must_use]
     pub fn words(&self, now_ms: u64) -> String {
+        let age_ms = now_ms.saturating_sub(self.at_ms);
         let end = match (self.outcome, self.grade) {
+            (None, _) if age_ms < LONGEST_ACTION_MS => "not ended yet".to_owned(),
             (None, _) => "INTERRUPTED".to_owned(),
             (Some(Outcome::Refused), _) => "REFUSED".to_owned(),
             (Some(Outcome::Unknown), _) => "FAILED".to_owned(),
@@ -229,7 +235,7 @@ impl LastAction {
             (Some(_), Grade::Unknown) => "done".to_owned(),
             (Some(_), grade) => format!("proven {grade}"),
         };
-        format!("{} {}: {end}", self.action, ago(now_ms.saturating_sub(self.at_ms)))
+        format!("{} {}: {end}", self.action, ago(age_ms))
     }
 }
 

@@ -114,7 +114,9 @@ impl fmt::Display for BlockReason {
                 write!(f, "lost, and fencing failed ({failed} in the history): nothing is proven; {CONFIRM}")
             }
             Self::Unclean => write!(f, "it was fenced, and is UNCLEAN in Pacemaker again; {CONFIRM}"),
-            Self::StillSeen => f.write_str("it was fenced and is still seen running: waits for it to be gone"),
+            Self::StillSeen => {
+                f.write_str("it was fenced a moment ago and is seen running: waits until it is gone or has come back")
+            }
             Self::Returned => {
                 f.write_str("it was fenced and runs again before that was recorded: it stays online in Ganeti")
             }

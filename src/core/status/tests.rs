@@ -77,5 +77,6 @@ fn columns_are_short() {
     last.outcome = Some(Outcome::Unknown);
     assert_eq!(last.words(0), "reboot 0 s ago: FAILED");
     last.outcome = None;
+    assert_eq!(last.words(31_000), "reboot 30 s ago: not ended yet");
     assert_eq!(last.words(8_000_000), "reboot 2 h ago: INTERRUPTED");
 }
