@@ -112,6 +112,8 @@ lint:
 	tests/doc-comments
 	tests/doc-paths
 	tests/unit-tests
+	@$(CARGO) clippy --version >/dev/null 2>&1 || \
+	    { echo 'make lint needs clippy, which Debian 12 does not have: install Rust from https://rustup.rs' >&2; exit 1; }
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(LINT) \
