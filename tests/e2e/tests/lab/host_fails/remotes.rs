@@ -100,7 +100,11 @@ fn of_three_members_and_two_remote_nodes_each_loss_ends_as_it_should() {
     shell(&n1, TYPED);
     scene.wait_back("n5");
     assert!(setup(&n1, &[]).success(), "what was typed is what is wanted");
-    scene.wait("check is green", 60, || Ok(n1.run(&[GNT_HA, "check"])?.success()));
+    scene.wait("check is green", 60, || {
+        let checked = n1.run(&[GNT_HA, "check"])?;
+        println!("{}", checked.text());
+        Ok(checked.success())
+    });
     for node in ["n2", "n4", "n5"] {
         let output = n1.run(&[GNT_HA, "rehearse", node]).unwrap();
         assert!(output.success(), "{}", output.text());
