@@ -78,6 +78,7 @@ fn well() -> HookInput {
 
 fn pacemaker(members: &[(&str, Membership)]) -> CrmMon {
     CrmMon {
+        connections: BTreeSet::new(),
         quorum: true,
         maintenance: false,
         remotes: BTreeSet::new(),

@@ -27,6 +27,8 @@ pub struct CrmMon {
     pub nodes: Vec<(PacemakerName, Membership)>,
     /// The Pacemaker remote nodes among them, which have no vote.
     pub remotes: BTreeSet<PacemakerName>,
+    /// The remote nodes whose connections (`ocf:pacemaker:remote`) are started, and are not being started.
+    pub connections: BTreeSet<PacemakerName>,
     /// The fence history, the latest first, each with its target.
     pub fences: Vec<(NodeName, Fence)>,
     /// Where Pacemaker has the master role.
@@ -55,6 +57,7 @@ impl CrmMon {
             maintenance: true,
             nodes: Vec::new(),
             remotes: BTreeSet::new(),
+            connections: BTreeSet::new(),
             fences: Vec::new(),
             master_role: MasterRoleState::Unmanaged,
         };
@@ -83,6 +86,9 @@ impl CrmMon {
                         found.master_role = MasterRoleState::Inactive;
                     }
                 }
+                "resource" if is_connection(&tag) => {
+                    found.connections.extend(PacemakerName::read(&attribute(&tag, "id")));
+                }
                 "node" if in_nodes => {
                     if let Some(node) = PacemakerName::read(&attribute(&tag, "name")) {
                         if attribute(&tag, "type") == "remote" {
@@ -108,7 +114,8 @@ impl CrmMon {
     ///
     /// While Pacemaker tries a connection to a remote node, `crm_mon` shows the node online for as long as that takes.
     /// The host may have been fenced, and be shunned or without power. The controller that holds the connection writes
-    /// whether it exists (`in_ccm`).
+    /// whether it exists (`in_ccm`). Where that value is a time (from Pacemaker 2.1.7 on), it is 0 for a remote node also
+    /// while it is connected (seen with 3.0.0): the state of the connection counts.
     ///
     /// # Errors
     /// [`BadCib`] if the text is not XML or has no node states.
@@ -118,10 +125,16 @@ impl CrmMon {
             return Err(BadCib::Shape);
         }
         let all = std::iter::once(&states).chain(&states.children);
-        // The value is a time, from Pacemaker 2.1.7 on.
-        let is_in = |state: &&Element| !matches!(state.get("in_ccm"), None | Some("" | "false" | "0"));
-        let connected: BTreeSet<PacemakerName> =
-            all.filter(is_in).filter_map(|state| PacemakerName::read(state.get("uname")?)).collect();
+        let mut connected: BTreeSet<PacemakerName> = BTreeSet::new();
+        for state in all {
+            let Some(name) = state.get("uname").and_then(PacemakerName::read) else { continue };
+            let is_in = match state.get("in_ccm") {
+                None | Some("" | "false") => false,
+                Some("0") => self.connections.contains(&name),
+                Some(_) => true,
+            };
+            connected.extend(is_in.then_some(name));
+        }
         for (name, member) in &mut self.nodes {
             if self.remotes.contains(name) && !connected.contains(name) && member.is_member() {
                 *member = Membership::Absent;
@@ -183,6 +196,16 @@ fn membership(tag: &BytesStart<'_>) -> Membership {
         () if flag(tag, "standby") => Membership::Standby,
         () => Membership::Online,
     }
+}
+
+/// Returns whether the resource is the connection to a remote node, and is started. While it is being started, the
+/// connection is only tried (`pending`).
+fn is_connection(tag: &BytesStart<'_>) -> bool {
+    attribute(tag, "resource_agent").ends_with("pacemaker:remote")
+        && flag(tag, "active")
+        && !flag(tag, "failed")
+        && attribute(tag, "role") == "Started"
+        && matches!(attribute(tag, "pending").as_str(), "" | "Monitoring")
 }
 
 fn is_master_role(tag: &BytesStart<'_>) -> bool {
@@ -318,11 +341,20 @@ mod tests {
             (&expected[..], Membership::Online),
             "a member is as crm_mon says"
         );
-        let later = STATES
-            .replace("\"true\" node_fenced", "\"1795985335\" node_fenced")
-            .replace("\"false\" node", "\"0\" node");
-        let again = found.clone().with_states(&later).unwrap();
-        assert_eq!(again, found);
+        // Output of Pacemaker 3.0.0: the value is 0 for each remote node, also for one that is connected.
+        let later = STATES.replace("in_ccm=\"true\" node_fenced", "in_ccm=\"0\" node_fenced");
+        let later = later.replace("in_ccm=\"false\" node", "in_ccm=\"0\" node");
+        let connection = |n: u8, pending: &str| {
+            format!(
+                "<resource id=\"n{n}.lab\" resource_agent=\"ocf:pacemaker:remote\" role=\"Started\" active=\"true\" \
+                 failed=\"false\"{pending}/>"
+            )
+        };
+        let tried = connection(6, " pending=\"Starting\"");
+        let resources = format!("<resources>{}{tried}", connection(5, ""));
+        let xml = XML.replace("</nodes>", &remotes).replace("<resources>", &resources);
+        let again = CrmMon::parse(&xml).unwrap().with_states(&later).unwrap();
+        assert_eq!(again.nodes, found.nodes);
         for bad in ["", "<cib/>", "<xpath-query>"] {
             found.clone().with_states(bad).unwrap_err();
         }
