@@ -29,7 +29,7 @@ struct Tree {
     more: &'static str,
 }
 
-const PACKAGES: &str = "corosync,crmsh,fping,ganeti,iproute2,iputils-ping,libxml2-utils,netbase,nftables,openssh-client,\
+const PACKAGES: &str = "corosync,corosync-qdevice,crmsh,fping,ganeti,iproute2,iputils-ping,libxml2-utils,netbase,nftables,openssh-client,\
      openssh-server,pacemaker,pacemaker-cli-utils,pcs,procps,python3,resource-agents,util-linux";
 
 /// The files that no test reads: without them a tree needs half of its space.

@@ -56,11 +56,9 @@ impl Scene {
         lab
     }
 
-    /// Starts two bare hosts and a third one with qnetd, which decides which of them goes on. Uses the machine's own
-    /// system: the trees that a lab makes have no corosync-qdevice.
+    /// Starts two bare hosts and a third one with qnetd, which decides which of them goes on. qnetd is the machine's own.
     pub(crate) fn with_qnetd(name: &str) -> Lab {
-        let systems = vec!["/".into()];
-        let lab = Lab::up(Options { qnetd: true, systems, ..options(name, 2, Duration::from_secs(3)) }).unwrap();
+        let lab = Lab::up(Options { qnetd: true, ..options(name, 2, Duration::from_secs(3)) }).unwrap();
         install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
         install_hooks(&lab).unwrap();
         lab
