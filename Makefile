@@ -113,7 +113,7 @@ lint:
 	tests/doc-paths
 	tests/unit-tests
 	@$(CARGO) clippy --version >/dev/null 2>&1 || \
-	    { echo 'make lint needs clippy, which Debian 12 does not have: install Rust from https://rustup.rs' >&2; exit 1; }
+	    { echo 'make lint needs clippy: apt install rust-clippy, or rustup component add clippy (Debian 12 has none for its compiler)' >&2; exit 1; }
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets --target-dir $(LINT) \

@@ -7,7 +7,7 @@ use clap::Args;
 use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
-use crate::core::confirm_off::{ConfirmationEvidence, objection};
+use crate::core::confirm_off::{ConfirmationEvidence, objection, stranger};
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
@@ -117,7 +117,12 @@ fn seen(
     let status = pacemaker::status(deadline)?;
     let name = match status.called(node, all) {
         Ok(name) => Some(name.clone()),
-        Err(NoPacemakerName::Unknown { .. }) => None,
+        Err(error @ NoPacemakerName::Unknown { .. }) => {
+            if let Some(other) = stranger(node, status.nodes.iter().map(|(name, member)| (name, *member)), all) {
+                return Err(CommandError::OtherName { other: other.clone(), error });
+            }
+            None
+        }
         Err(error) => return Err(error.into()),
     };
     let addresses = ssconf.name_addresses("node_primary_ips")?;

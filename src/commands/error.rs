@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::self_fence::error::{ArmError, MeasureStartError};
 use crate::cli::{ConfirmError, PrintError};
 use crate::core::node::{NoSuchNode, NodeName};
-use crate::core::pacemaker::names::NoPacemakerName;
+use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
 use crate::core::pacemaker::tree::BadCib;
 use crate::core::pause::BadReason;
 use crate::service::hook::error::HookError;
@@ -105,6 +105,12 @@ pub enum CommandError {
     #[error(transparent)]
     Report(#[from] ReportError),
 
+    /// A node that Ganeti does not know may be the one that is to be confirmed.
+    #[error(
+        "{error}; {other} may be that node; if it is, and is off, notify Pacemaker: stonith_admin --confirm={other}; \
+         then: crm_node --force --remove {other}"
+    )]
+    OtherName { other: PacemakerName, error: NoPacemakerName },
     /// The core has an objection to what the administrator asked for.
     #[error("{0}")]
     Objection(String),

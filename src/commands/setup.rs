@@ -16,7 +16,7 @@ use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
 use crate::core::budget::TimeBudget;
-use crate::core::setup::Part;
+use crate::core::setup::{Part, beside_fragment};
 use crate::service::setup::clusters::Clusters;
 use crate::service::setup::deletion::Deletion;
 use crate::service::setup::error::SetupError;
@@ -126,6 +126,13 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     }
     cli::show(&shown(parts, arguments.format))?;
     let table = arguments.format == PlanForm::Table;
+    if arguments.format == PlanForm::Xml {
+        for part in beside_fragment(parts) {
+            let line =
+                format!("{} is not in the XML; make the change with: {}", part.description, part.pcs.join(" && "));
+            cli::print_error("gnt-ha", &line);
+        }
+    }
     if !too_short.is_empty() {
         let sums: String = too_short.iter().map(TimeBudget::text).collect();
         let comment = |line: &str| if table { format!("{line}\n") } else { format!("# {line}\n") };

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::confirm_off::stranger;
 use super::ganeti::tags::OfflineByHand;
 use super::node::{self, NodeName};
 use super::pacemaker::crm_mon::CrmMon;
@@ -310,7 +311,15 @@ fn plan_offline(event: &HookEvent, state: &HookInput) -> HookPlan {
     let all: Vec<NodeName> = state.nodes.iter().cloned().collect();
     let name = match seen.called(target, &all) {
         Ok(name) => name,
-        Err(NoPacemakerName::Unknown { .. }) => return plan,
+        Err(why @ NoPacemakerName::Unknown { .. }) => {
+            let nodes = seen.nodes.iter().map(|(name, member)| (name, *member));
+            // Many clusters have nodes that are not in Pacemaker.
+            plan.remarks
+                .extend(stranger(target, nodes, &all).map(|other| {
+                    format!("{target}: not put on standby in Pacemaker: {why}; {other} may be that node")
+                }));
+            return plan;
+        }
         Err(why) => {
             plan.remarks.push(format!("{target}: not put on standby in Pacemaker: {why}"));
             return plan;

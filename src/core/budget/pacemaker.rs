@@ -77,7 +77,7 @@ fn agent(device: &Primitive, action: &str, (given, source): (Duration, String), 
         let name = resources.fencing_property(FencingProperty::Timeout).to_set;
         // Ganeti's 60 s, times the fencer's 1.2; a device with a longer deadline needs more.
         let enough = (deadline + fence::OVERHEAD).as_secs().max(72);
-        format!("crm_attribute --name {name} --update {enough}s")
+        resources.set_command(name, &format!("{enough}s"))
     };
     let attempts = device.parameters.get(&format!("pcmk_{action}_retries")).map_or("2, its default", String::as_str);
     let killed =

@@ -63,25 +63,27 @@ fn check_state(state: &CrmMon, findings: &mut Findings) {
 fn check_properties(resources: &Resources, view: &CheckInput, findings: &mut Findings) {
     let says = |names: &[&str]| resources.property(names).map(str::to_ascii_lowercase);
     let is_off = |names: &[&str]| says(names).is_some_and(|value| !is_true(&value));
+    let mut add = |rule, problem: &str, fix| findings.add_with_fix(rule, "pacemaker".to_owned(), problem, fix);
     let enabled = resources.fencing_property(FencingProperty::Enabled);
     if let Some((name, _)) = enabled.set.filter(|(_, value)| !is_true(value)) {
-        let fix = format!("crm_attribute --name {} --update true", enabled.to_set);
-        findings.add_with_fix("fencing-disabled", "pacemaker".to_owned(), format!("{name} is off"), fix);
+        add("fencing-disabled", &format!("{name} is off"), resources.set_command(enabled.to_set, "true"));
     }
     if is_off(&["startup-fencing"]) {
-        findings.add("startup-fencing-disabled", "pacemaker", "startup-fencing is off");
+        add("startup-fencing-disabled", "startup-fencing is off", resources.delete_command("startup-fencing"));
     }
     let has_device = view.quorum.as_ref().is_ok_and(|quorum| quorum.device.is_some());
     let many = has_device || view.pacemaker.as_ref().map_or(0, |state| state.nodes.len()) > 2;
     if many && says(&["no-quorum-policy"]).as_deref() == Some("ignore") {
-        findings.add("quorum-ignored", "pacemaker", "no-quorum-policy is ignore");
+        add("quorum-ignored", "no-quorum-policy is ignore", resources.set_command("no-quorum-policy", "stop"));
     }
     let maintenance = says(&["maintenance-mode"]).is_some_and(|value| is_true(&value));
     if maintenance || view.pacemaker.as_ref().is_ok_and(|state| state.maintenance) {
-        findings.add("maintenance", "pacemaker", "maintenance-mode is on");
+        let fix = format!("when the work is done: {}", resources.delete_command("maintenance-mode"));
+        add("maintenance", "maintenance-mode is on", fix);
     }
     if is_off(&["concurrent-fencing"]) {
-        findings.add("concurrent-fencing-off", "pacemaker", "concurrent-fencing is off");
+        let fix = resources.set_command("concurrent-fencing", "true");
+        add("concurrent-fencing-off", "concurrent-fencing is off", fix);
     }
 }
 
@@ -92,7 +94,7 @@ fn check_devices(resources: &Resources, view: &CheckInput, findings: &mut Findin
     }
     for device in &ours {
         if device.is_held() {
-            findings.add("device-stopped", &device.id, "its target-role is Stopped, or it is not managed");
+            findings.add_with_fix("device-stopped", device.id.clone(), held(device), released(device, &device.id));
         }
         let interval = |device: &Primitive| {
             device.operation("monitor")?.settings.get("interval").and_then(|text| milliseconds(text))
@@ -223,7 +225,12 @@ fn check_kinds(resources: &Resources, ganeti: &GanetiConfig, view: &CheckInput, 
                 option.devices.iter().map(|device| device.id.clone()).collect::<Vec<_>>().join("+")
             };
             let levels: Vec<String> = levels.iter().map(devices).collect();
-            findings.add("topology-without-ours", &node.name, format!("its fencing levels have {}", levels.join(", ")));
+            let problem = format!("its fencing levels have {}", levels.join(", "));
+            let ids = fencing.level_ids(&node.name, &all);
+            let deletion = |id: &&str| format!("cibadmin --delete --xml-text '<fencing-level id=\"{id}\"/>'");
+            let deletions = ids.iter().map(deletion).collect::<Vec<_>>().join(" && ");
+            let fix = format!("add the fence_ganeti device to them, or take them out: {deletions}");
+            findings.add_with_fix("topology-without-ours", node.name.to_string(), problem, fix);
         }
         for device in options.0.iter().flat_map(|option| &option.devices) {
             let Some(known) = fencing.devices().iter().find(|known| known.id == device.id) else { continue };
@@ -275,13 +282,27 @@ fn targets(device: &Primitive) -> Option<Vec<&str>> {
     Some(of_list.chain(of_map).collect())
 }
 
+/// Returns which meta-attributes hold a resource, as a problem.
+fn held(resource: &Primitive) -> String {
+    format!("Pacemaker does not start or does not manage it, by its {}", resource.held_by().join(" and its "))
+}
+
+/// Returns the commands that delete these meta-attributes, for the resource with this id.
+fn released(resource: &Primitive, id: &str) -> String {
+    let deletion = |name: &&str| format!("crm_resource --resource {id} --meta --delete-parameter {name}");
+    resource.held_by().iter().map(deletion).collect::<Vec<_>>().join(" && ")
+}
+
 fn check_roles(resources: &Resources, findings: &mut Findings) {
     let masters: Vec<&Primitive> = resources.agents(MASTER_ROLE).collect();
     if masters.is_empty() {
         findings.add("master-role-missing", MASTER_ROLE, "no resource runs it");
     }
     for second in masters.iter().skip(1) {
-        findings.add("master-role-twice", &second.id, format!("{} keeps the role as well", masters[0].id));
+        let kind = if second.is_clone { "clone" } else { "primitive" };
+        let fix = format!("delete one of them: cibadmin --delete --xml-text '<{kind} id=\"{}\"/>'", second.outer);
+        let problem = format!("{} keeps the role as well", masters[0].id);
+        findings.add_with_fix("master-role-twice", second.id.clone(), problem, fix);
     }
     for master in &masters {
         if master.meta.get("resource-stickiness").is_none_or(|score| score == "0" || score.starts_with('-'))
@@ -312,7 +333,7 @@ fn check_roles(resources: &Resources, findings: &mut Findings) {
     }
     for role in masters.iter().chain(&nodes) {
         if role.is_held() {
-            findings.add("role-stopped", &role.outer, "its target-role is Stopped, or it is not managed");
+            findings.add_with_fix("role-stopped", role.outer.clone(), held(role), released(role, &role.outer));
         }
         let watched = |role: &Primitive| {
             let monitors = role.operations.iter().filter(|operation| operation.name == "monitor");

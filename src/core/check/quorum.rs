@@ -32,7 +32,9 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     }
     let Ok(resources) = &view.resources else { return };
     if quorum.members.len() == 2 && resources.property(&["priority-fencing-delay"]).is_some_and(|value| value != "0") {
-        findings.add("fencing-delayed", "pacemaker", "priority-fencing-delay is set, and corosync has a quorum device");
+        let problem = "priority-fencing-delay is set, and corosync has a quorum device";
+        let fix = resources.delete_command("priority-fencing-delay");
+        findings.add_with_fix("fencing-delayed", "pacemaker".to_owned(), problem, fix);
     }
 }
 

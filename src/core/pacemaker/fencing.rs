@@ -210,6 +210,12 @@ impl Fencing {
         !is_sure || levels.iter().any(|level| level.devices.contains(&device.id))
     }
 
+    /// Returns the ids of the fencing levels that are for a node.
+    #[must_use]
+    pub fn level_ids(&self, node: &NodeName, all: &[NodeName]) -> Vec<&str> {
+        self.topology.levels_of(node, all).0.into_iter().map(|level| level.id.as_str()).collect()
+    }
+
     /// Returns the ids of the fencing levels that are never used, each with the reason.
     #[must_use]
     pub fn ignored_levels(&self, all: &[NodeName]) -> Vec<(String, String)> {

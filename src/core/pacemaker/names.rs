@@ -62,7 +62,7 @@ pub enum NoPacemakerName {
     },
     /// Several names mean it, or one of them may mean it or another node of Ganeti's.
     #[error(
-        "{node} may be more than one of Pacemaker's nodes: {}; remove what is left over (crm_node --remove NAME), or use \
+        "{node} may be more than one of Pacemaker's nodes: {}; remove what is left over (crm_node --force --remove NAME), or use \
          full names in Pacemaker",
         list(candidates)
     )]

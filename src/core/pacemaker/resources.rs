@@ -24,8 +24,10 @@ pub struct Resources {
     pub properties: Pairs,
     /// The ids of the sets of cluster properties.
     pub property_sets: Vec<String>,
-    /// The id of each property's `nvpair`, by the property's name.
+    /// The id of each property's `nvpair`, by the property's name; of several, of the one that counts.
     pub property_ids: Pairs,
+    /// The ids of the sets that have a property, by the property's name; the set that counts is first.
+    pub sets_of_property: BTreeMap<String, Vec<String>>,
     /// The feature set of the CIB (`crm_feature_set`), which the DC writes. The DC is a node with the oldest version.
     pub feature_set: Option<String>,
     /// The ids of all `nvpair` elements.
@@ -137,7 +139,24 @@ impl Resources {
         if cib.name != "cib" || cib.children_named("configuration").next().is_none() {
             return Err(BadCib::Shape);
         }
-        let properties = cib.all("crm_config").into_iter().map(|config| pairs(config, "cluster_property_set"));
+        // Pacemaker takes this set first, wherever it is (`pe_unpack_nvpairs`): pcs and crmsh write to it.
+        let mut sets = cib.all("cluster_property_set");
+        sets.sort_by_key(|set| set.get("id") != Some("cib-bootstrap-options"));
+        let in_sets = || {
+            sets.iter().flat_map(|set| {
+                set.all("nvpair").into_iter().map(move |pair| (set.get("id").unwrap_or_default(), pair))
+            })
+        };
+        let (mut properties, mut property_ids) = (Pairs::new(), Pairs::new());
+        let mut sets_of_property: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (set, pair) in in_sets() {
+            let (Some(name), Some(id)) = (pair.get("name"), pair.get("id")) else { continue };
+            sets_of_property.entry(name.to_owned()).or_default().push(set.to_owned());
+            property_ids.entry(name.to_owned()).or_insert_with(|| id.to_owned());
+            if let Some(value) = pair.get("value") {
+                properties.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+            }
+        }
         let templates: Vec<&Element> = cib.all("template");
         let mut primitives = Vec::new();
         for section in cib.all("resources") {
@@ -147,10 +166,6 @@ impl Resources {
             let get = |name| element.get(name).map(str::to_owned);
             Some(Location { id: get("id")?, resource: get("rsc")?, node: get("node")?, score: get("score")? })
         };
-        let sets = cib.all("cluster_property_set").into_iter().filter_map(|set| set.get("id"));
-        let pairs_of_sets = cib.all("cluster_property_set").into_iter().flat_map(|set| set.all("nvpair"));
-        let property_ids =
-            pairs_of_sets.filter_map(|pair| Some((pair.get("name")?.to_owned(), pair.get("id")?.to_owned())));
         let nodes = cib.all("nodes").into_iter().flat_map(|nodes| nodes.children_named("node"));
         let nodes: Vec<(PacemakerName, &Element)> =
             nodes.filter_map(|node| Some((PacemakerName::read(node.get("uname")?)?, node))).collect();
@@ -161,10 +176,11 @@ impl Resources {
         let alerts = cib.all("alert").into_iter();
         Ok(Self {
             fencing: Fencing::of(&cib, &BTreeSet::new()),
-            property_sets: sets.map(str::to_owned).collect(),
-            property_ids: property_ids.collect(),
+            property_sets: sets.iter().filter_map(|set| set.get("id")).map(str::to_owned).collect(),
+            property_ids,
+            sets_of_property,
             feature_set: cib.get("crm_feature_set").map(str::to_owned),
-            properties: properties.reduce(earlier).unwrap_or_default(),
+            properties,
             pair_ids: cib.all("nvpair").into_iter().filter_map(|pair| pair.get("id").map(str::to_owned)).collect(),
             primitives,
             locations: cib.all("rsc_location").into_iter().filter_map(location).collect(),
@@ -189,6 +205,29 @@ impl Resources {
     #[must_use]
     pub fn property(&self, names: &[&str]) -> Option<&str> {
         names.iter().find_map(|name| self.properties.get(*name)).map(String::as_str)
+    }
+
+    /// Returns the command that sets a cluster property where it counts. If several sets have it, `crm_attribute`
+    /// changes nothing without the id of one of them.
+    #[must_use]
+    pub fn set_command(&self, name: &str, value: &str) -> String {
+        let set = match self.sets_of_property.get(name).map(Vec::as_slice) {
+            Some([first, _, ..]) => format!(" --set-name {first}"),
+            _ => String::new(),
+        };
+        format!("crm_attribute --name {name} --update {value}{set}")
+    }
+
+    /// Returns the command that deletes a cluster property from each set that has it.
+    #[must_use]
+    pub fn delete_command(&self, name: &str) -> String {
+        match self.sets_of_property.get(name).map(Vec::as_slice) {
+            Some(sets @ [_, _, ..]) => {
+                let of_set = |set: &String| format!("crm_attribute --name {name} --delete --set-name {set}");
+                sets.iter().map(of_set).collect::<Vec<_>>().join(" && ")
+            }
+            _ => format!("crm_attribute --name {name} --delete"),
+        }
     }
 
     /// Returns the primitives of an OCF agent of gnt-ha.
@@ -256,9 +295,19 @@ impl Primitive {
     /// Returns whether Pacemaker may not start the resource, or does not manage it.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.meta.get("target-role").is_some_and(|role| role.eq_ignore_ascii_case("stopped"))
-            || self.meta_is_true("is-managed") == Some(false)
-            || self.meta_is_true("maintenance") == Some(true)
+        !self.held_by().is_empty()
+    }
+
+    /// Returns the meta-attributes for which Pacemaker may not start the resource, or does not manage it.
+    #[must_use]
+    pub fn held_by(&self) -> Vec<&'static str> {
+        let is_stopped = self.meta.get("target-role").is_some_and(|role| role.eq_ignore_ascii_case("stopped"));
+        let all = [
+            (is_stopped, "target-role"),
+            (self.meta_is_true("is-managed") == Some(false), "is-managed"),
+            (self.meta_is_true("maintenance") == Some(true), "maintenance"),
+        ];
+        all.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name).collect()
     }
 }
 

@@ -137,6 +137,15 @@ pub fn planned(resources: &Resources, parts: &[Part]) -> Resources {
     planned
 }
 
+fn is_in_fragment(part: &Part) -> bool {
+    part.section != GANETI && part.state.is_open() && !part.state.removes()
+}
+
+/// Returns the open parts that [`fragment`] cannot have: changes of Ganeti's configuration, and deletions.
+pub fn beside_fragment(parts: &[Part]) -> impl Iterator<Item = &Part> {
+    parts.iter().filter(|part| part.state.is_open() && !is_in_fragment(part))
+}
+
 /// Returns the XML to merge into the configuration: `cibadmin --modify --allow-create`.
 #[must_use]
 pub fn fragment(parts: &[Part]) -> String {
@@ -144,7 +153,7 @@ pub fn fragment(parts: &[Part]) -> String {
     for section in ["crm_config", "resources", "constraints", "alerts"] {
         let open: Vec<&str> = parts
             .iter()
-            .filter(|part| part.section == section && part.state.is_open() && !part.state.removes())
+            .filter(|part| part.section == section && is_in_fragment(part))
             .map(|part| part.xml.as_str())
             .collect();
         if open.is_empty() {

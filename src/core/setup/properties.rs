@@ -167,10 +167,16 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
         description: format!("property {DELAY}"),
         section: "crm_config",
         xml: format!("  <nvpair id=\"{id}\"/>"),
-        pcs: vec![format!("pcs property unset {DELAY}")],
-        crm: vec![format!("# crm_attribute --name {DELAY} --delete")],
+        pcs: vec![deletion(DELAY)],
+        crm: vec![format!("# {}", deletion(DELAY))],
         state: PartState::Remove(super::part::DECIDED.to_owned()),
     })
+}
+
+/// Returns the command that deletes a property from gnt-ha's set. pcs deletes properties only from
+/// `cib-bootstrap-options`; for one in another set it fails, and what is typed after it does not run.
+fn deletion(name: &str) -> String {
+    format!("crm_attribute --name {name} --delete --set-name={PREFIX}options")
 }
 
 fn renamed(from: &str, to: &str) -> Part {
@@ -178,8 +184,8 @@ fn renamed(from: &str, to: &str) -> Part {
         description: format!("property {from}"),
         section: "crm_config",
         xml: format!("  <nvpair id=\"{PREFIX}options-{from}\"/>"),
-        pcs: vec![format!("pcs property unset {from}")],
-        crm: vec![format!("# crm_attribute --name {from} --delete")],
+        pcs: vec![deletion(from)],
+        crm: vec![format!("# {}", deletion(from))],
         state: PartState::Remove(format!("this Pacemaker calls it {to}")),
     }
 }

@@ -75,12 +75,14 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
     // The id is gnt-ha's, or the one that pcs or crmsh has given.
     let id = resources.pair_ids.iter().find(|id| id.starts_with(MASTER) && id.ends_with("-priority"))?;
     let resource = if role.is_clone { MASTER_CLONE } else { MASTER };
+    // pcs would look for the priority in the clone alone, and change nothing where it has set it: in the primitive.
+    let deletion = format!("crm_resource --resource {resource} --meta --delete-parameter priority");
     Some(Part {
         description: format!("priority of {resource}"),
         section: "resources",
         xml: format!("  <nvpair id=\"{id}\"/>"),
-        pcs: vec![format!("pcs resource meta {resource} priority=")],
-        crm: vec![format!("# crm_resource --resource {resource} --meta --delete-parameter priority")],
+        crm: vec![format!("# {deletion}")],
+        pcs: vec![deletion],
         state: PartState::Remove(DECIDED.to_owned()),
     })
 }

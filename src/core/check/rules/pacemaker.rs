@@ -105,7 +105,7 @@ pub(super) const RULES: &[Rule] = &[
         "device-stopped",
         Error,
         "a device that Pacemaker may not start is used for no fencing",
-        "crm_resource --resource {} --meta --set-parameter target-role --parameter-value Started",
+        "crm_resource --resource {} --meta --delete-parameter target-role",
     ),
     rule_of(
         "device-misses-node",
@@ -175,7 +175,7 @@ pub(super) const RULES: &[Rule] = &[
         Error,
         "Pacemaker never fences this node with fence_ganeti: it leaves no receipt, uses no level of ours, and no node shuns \
          it",
-        "take those levels out, or add fence_ganeti's device to them: pcs stonith level add INDEX {} DEVICE",
+        "add the fence_ganeti device to them, or take them out: cibadmin --delete --xml-text '<fencing-level id=\"ID\"/>'",
     ),
     rule_of(
         "device-on-regular-nodes",
@@ -214,7 +214,7 @@ pub(super) const RULES: &[Rule] = &[
         "master-role-twice",
         Error,
         "two resources would keep one role in two places",
-        "delete one of them: cibadmin --delete --xpath \"//primitive[@id='{}']\"",
+        "delete one of them: cibadmin --delete --xml-text '<clone id=\"ID\"/>'",
     ),
     rule_of(
         "master-role-no-stickiness",
@@ -257,7 +257,7 @@ pub(super) const RULES: &[Rule] = &[
         "role-stopped",
         Error,
         "Pacemaker may not start it, or does not manage it",
-        "crm_resource --resource {} --meta --delete-parameter target-role # or is-managed",
+        "crm_resource --resource {} --meta --delete-parameter target-role",
     ),
     rule_of(
         "role-no-monitor",

@@ -23,6 +23,29 @@ fn templates_and_clones_give_what_they_have() {
     assert_eq!(found.location_ids, ["c"]);
 }
 
+/// After `gnt-ha setup --apply` and `pcs property set stonith-enabled=false` two sets had the property. The command that
+/// check printed ended with "Multiple attributes match name=stonith-enabled", and changed nothing.
+#[test]
+fn a_property_of_two_sets_is_changed_where_it_counts() {
+    let ours = "<cluster_property_set id=\"gnt-ha-options\"><nvpair id=\"gnt-ha-options-x\" name=\"stonith-enabled\" value=\"true\"/></cluster_property_set>";
+    let theirs = "<cluster_property_set id=\"cib-bootstrap-options\"><nvpair id=\"b\" name=\"stonith-enabled\" value=\"false\"/></cluster_property_set>";
+    let of = |sets: &str| {
+        Resources::parse(&format!("<cib><configuration><crm_config>{sets}</crm_config></configuration></cib>")).unwrap()
+    };
+    for both in [of(&format!("{ours}{theirs}")), of(&format!("{theirs}{ours}"))] {
+        assert_eq!(both.property(&["stonith-enabled"]), Some("false"), "Pacemaker takes pcs's set first");
+        assert_eq!(both.property_ids["stonith-enabled"], "b");
+        let set = "crm_attribute --name stonith-enabled --update true --set-name cib-bootstrap-options";
+        assert_eq!(both.set_command("stonith-enabled", "true"), set);
+        let deletions = "crm_attribute --name stonith-enabled --delete --set-name cib-bootstrap-options && \
+                         crm_attribute --name stonith-enabled --delete --set-name gnt-ha-options";
+        assert_eq!(both.delete_command("stonith-enabled"), deletions);
+    }
+    let one = of(ours);
+    assert_eq!(one.set_command("stonith-enabled", "true"), "crm_attribute --name stonith-enabled --update true");
+    assert_eq!(one.delete_command("stonith-enabled"), "crm_attribute --name stonith-enabled --delete");
+}
+
 #[test]
 fn what_is_no_cib_is_an_error() {
     for bad in ["", "<cib/>", "<pacemaker-result/>", "<cib><configuration>"] {

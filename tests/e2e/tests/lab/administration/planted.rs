@@ -81,7 +81,7 @@ const FAULTS: &[Fault] = &[
         "device-stopped",
         "n1",
         "crm_resource --resource gnt-ha-fence --meta --set-parameter target-role --parameter-value Stopped",
-        Shown("crm_resource --resource gnt-ha-fence --meta --set-parameter target-role --parameter-value Started"),
+        Shown("crm_resource --resource gnt-ha-fence --meta --delete-parameter target-role"),
     ),
     (
         "device-misses-node",
