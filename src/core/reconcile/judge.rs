@@ -129,7 +129,7 @@ impl<'a> NodeJudge<'a> {
             self.memory.breaker.readmitted(name, node.member == Membership::Online);
             let wish = self.online_in_ganeti(node, open.clone(), &mut known);
             for proof in open.iter().filter(|proof| !known.is_settled(proof)) {
-                if self.watched && known.was_waiting(proof) || !changed_since(node, proof) {
+                if self.is_still_waiting(node, proof, &known) || !changed_since(node, proof) {
                     waiting.extend(proof.keys.iter().cloned());
                 }
             }
@@ -223,8 +223,7 @@ impl<'a> NodeJudge<'a> {
         if age_ms > self.settings.oldest_proof_ms {
             return Some(BlockReason::WrongAge { age_ms });
         }
-        let waited = self.watched && known.was_waiting(proof);
-        if changed_since(node, proof) && !waited {
+        if changed_since(node, proof) && !self.is_still_waiting(node, proof, known) {
             return Some(BlockReason::ChangedSince);
         }
         let may_run_unseen = node.member == Membership::Unknown || age_ms > BOOT_MS;
@@ -232,6 +231,14 @@ impl<'a> NodeJudge<'a> {
             return Some(BlockReason::NotAsked { age_ms });
         }
         None
+    }
+
+    /// Returns whether a fencing still waits for its record, although Ganeti may have written the record of the node after it.
+    ///
+    /// The last reconciliation must have been a moment ago, and the versions of the record must exclude that the node was
+    /// recorded offline and added again since. It may have been lost again then, and runs its instances.
+    fn is_still_waiting(&self, node: &NodeState, proof: &Proof, known: &NodeMemory) -> bool {
+        self.watched && known.waits_online(proof, node)
     }
 
     /// Decides about a node without an open fencing: it is a member, or it left gracefully.

@@ -11,7 +11,7 @@ use super::block_reason::BlockReason;
 use super::proof::{First, Proof, ProofSource};
 use super::state::NodeState;
 use crate::core::breaker::{Breaker, Limits};
-use crate::core::ganeti::record_version::{RecordVersion, stayed_offline};
+use crate::core::ganeti::record_version::{RecordVersion, stayed_offline, stayed_online};
 use crate::core::node::NodeName;
 use crate::core::receipt::Timestamp;
 
@@ -190,6 +190,13 @@ impl NodeMemory {
 
     pub(super) fn was_waiting(&self, proof: &Proof) -> bool {
         proof.keys.iter().any(|key| self.waiting.contains(key))
+    }
+
+    /// Returns whether the fencing waited for its record at the last reconciliation, and the node was certainly online in Ganeti
+    /// all the time since: a later change of its record is not a readmission.
+    pub(super) fn waits_online(&self, proof: &Proof, node: &NodeState) -> bool {
+        let was_online = self.offline == Some(false);
+        self.was_waiting(proof) && was_online && stayed_online(self.version.as_ref(), node.version.as_ref())
     }
 
     /// Returns whether this host has just decided to record the node offline on this fencing: it has found then, as the

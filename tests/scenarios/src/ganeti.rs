@@ -86,13 +86,19 @@ impl World {
         self.push_configuration();
     }
 
+    /// Notes that Ganeti has updated the record of a node.
+    pub(crate) fn touch(&mut self, host: Host) {
+        self.hosts[host].changed = self.now;
+        self.hosts[host].serial += 1;
+    }
+
     fn set_offline(&mut self, host: Host, offline: bool) {
         if self.hosts[host].ganeti.offline && !offline {
             self.hosts[host].readmitted = Some(self.now);
         }
         self.hosts[host].ganeti.offline = offline;
         self.hosts[host].our_record = false;
-        self.hosts[host].changed = self.now;
+        self.touch(host);
     }
 
     pub(crate) fn modify(&mut self, host: Host, flag: Flag, value: bool) {
@@ -119,7 +125,7 @@ impl World {
                 self.hosts[host].ganeti.drained = value;
                 self.hosts[host].ganeti.master_candidate &= !value;
                 self.hosts[host].our_drain = false;
-                self.hosts[host].changed = self.now;
+                self.touch(host);
             }
             Flag::MasterCapable => self.hosts[host].ganeti.master_capable = value,
             Flag::OobProgram => self.hosts[host].ganeti.oob_program = value.then(|| "/oob".into()),
@@ -148,25 +154,25 @@ impl World {
             }
             Decision::Powered { job, .. } => {
                 self.hosts[node].ganeti.powered = job.powered.unwrap_or(self.hosts[node].ganeti.powered);
-                self.hosts[node].changed = self.now;
+                self.touch(node);
             }
             Decision::Drain { auto_promote } => {
                 self.demote(node, *auto_promote)?;
                 self.hosts[node].ganeti.drained = true;
                 self.hosts[node].marked = true;
                 self.hosts[node].our_drain = true;
-                self.hosts[node].changed = self.now;
+                self.touch(node);
             }
             Decision::UnDrain => {
                 self.hosts[node].ganeti.drained = false;
                 self.hosts[node].marked = false;
                 self.hosts[node].our_drain = false;
-                self.hosts[node].changed = self.now;
+                self.touch(node);
                 self.hosts[node].ganeti.master_candidate = self.candidates() < self.pool;
             }
             Decision::ForgetDrain => {
                 self.hosts[node].marked = false;
-                self.hosts[node].changed = self.now;
+                self.touch(node);
             }
             Decision::Nothing(_) | Decision::Blocked(_) => return Ok(()),
         }
@@ -207,7 +213,7 @@ impl World {
                 .min_by_key(|host| self.hosts[*host].up);
             if let Some(choice) = choice {
                 self.hosts[choice].ganeti.master_candidate = true;
-                self.hosts[choice].changed = self.now;
+                self.touch(choice);
                 self.say(&format!("Ganeti promotes n{}", choice + 1));
             }
         }

@@ -46,6 +46,7 @@ pub(crate) struct HostState {
     // Ganeti's record of it, and its own copy of the configuration.
     pub(crate) ganeti: Node,
     pub(crate) changed: u64,
+    pub(crate) serial: u64,
     pub(crate) marked: bool,
     pub(crate) believes_master: usize,
     // The data on its disk: receipts of its actions, and its memory.
@@ -100,6 +101,7 @@ impl HostState {
             fences: Vec::new(),
             ganeti,
             changed: 0,
+            serial: 1,
             marked: false,
             believes_master: master,
             receipts: Vec::new(),

@@ -1,5 +1,6 @@
 //! The view that one host has of the world: the input of a decision.
 
+use gnt_ha::core::ganeti::record_version::RecordVersion;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::receipt::Timestamp;
 use gnt_ha::core::reconcile::{Delegate, Fence, MasterRoleState, Membership, NodeState, ReconcileInput};
@@ -71,7 +72,7 @@ impl World {
         NodeState {
             ganeti: state.ganeti.clone(),
             changed_ms: Some(self.wall_ms(self.master, state.changed)),
-            version: None,
+            version: Some(RecordVersion { uuid: state.name.to_string(), serial: state.serial }),
             drained_by_us: state.marked,
             member,
             is_remote: false,

@@ -182,7 +182,7 @@ impl World {
             }
             Command::Readd(host) => self.readd(host),
             Command::Modify(host, flag, value) => self.modify(host, flag, value),
-            Command::Touch(host) => self.hosts[host].changed = self.now,
+            Command::Touch(host) => self.touch(host),
             Command::HistoryGone(host) => self.hosts[host].fences.clear(),
             Command::Forget(host) => self.hosts[host].memory = gnt_ha::core::reconcile::Memory::default(),
             Command::Clock(host, by) => self.hosts[host].ahead += by,

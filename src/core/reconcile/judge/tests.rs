@@ -1,7 +1,9 @@
 use super::*;
 use crate::core::ganeti::config::Node;
+use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::fencing::FencingOptions;
+use crate::core::pacemaker::state::Delegate;
 use crate::core::receipt::Timestamp;
 use crate::core::reconcile::{Decision, MasterRoleState, reconcile};
 
@@ -122,4 +124,42 @@ fn a_remote_node_whose_connection_is_stopped_is_not_drained() {
         matches!(after(Membership::Standby, true), Decision::Drain { .. }),
         "that a source has reported of the node"
     );
+}
+
+/// A fencing waits for its record, and the record of the node changes. Two updates may be a record and its end, after which
+/// the node was lost again: the fencing proves nothing about that.
+#[test]
+fn a_fencing_that_waits_ends_with_a_possible_readmission() {
+    let lost = |serial: Option<u64>, changed_ms| {
+        let fence = Fence {
+            action: FenceAction::Off,
+            status: FenceStatus::Success,
+            completed_ms: Some(NOW + 5_000),
+            delegate: Delegate::Unnamed,
+        };
+        let version = serial.map(|serial| RecordVersion { uuid: "u3".to_owned(), serial });
+        NodeState {
+            changed_ms: Some(NOW + changed_ms),
+            version,
+            answers: Some(false),
+            fences: vec![fence],
+            ..node("n3.lab", Membership::Absent, false)
+        }
+    };
+    let waits = |place, input: &mut ReconcileInput| {
+        input.quorum = place > 1;
+        let late_ms = if place > 1 { 90_000 } else { 0 };
+        input.now.wall_ms += late_ms;
+        input.now.boottime_ms += late_ms;
+    };
+    let online = node("n3.lab", Membership::Online, false);
+    let decide = |serial| after_all(&[online.clone(), lost(Some(7), 0), lost(serial, 100_000)], waits);
+    for serial in [Some(7), Some(8)] {
+        assert!(matches!(decide(serial), Decision::Offline { .. }), "{serial:?}");
+    }
+    for serial in [Some(9), Some(6), None] {
+        assert_eq!(decide(serial), Decision::Blocked(BlockReason::ChangedSince), "{serial:?}");
+    }
+    let later = [online, lost(Some(7), 0), lost(Some(9), 100_000), lost(Some(9), 100_000)];
+    assert_eq!(after_all(&later, waits), Decision::Blocked(BlockReason::ChangedSince), "it counts no more");
 }
