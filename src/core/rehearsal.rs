@@ -226,7 +226,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
 }
 
 /// Returns the steps of the recovery of the instances of `died`: those that would be started elsewhere, and each that
-/// would not. They block nothing: the host is fenced and recorded without them.
+/// would not, or may not. They block nothing: the host is fenced and recorded without them.
 #[must_use]
 pub fn instance_steps(coverage: &Coverage, died: &NodeName) -> Vec<RehearsalStep> {
     const RECOVERY: &str = "recovery";
@@ -237,7 +237,7 @@ pub fn instance_steps(coverage: &Coverage, died: &NodeName) -> Vec<RehearsalStep
         [one] => Some(format!("starts {one} elsewhere, if there is room")),
         some => Some(format!("starts {} instances elsewhere, if there is room: {}", some.len(), some.join(" "))),
     };
-    let down = coverage.not_covered.iter().filter(|not| not.primary == *died);
+    let down = coverage.not_covered.iter().filter(|not| not.primary.as_ref().is_none_or(|primary| primary == died));
     let down = down.map(|not| format!("{} stays down: {}", not.instance, not.why));
     started.into_iter().chain(down).map(|what| RehearsalStep::open(RECOVERY, what)).collect()
 }

@@ -9,7 +9,7 @@ use crate::core::node::{self, NodeName};
 use crate::core::reconcile::{Decision, MasterRoleState, Plan, ReconcileInput};
 use crate::core::recovery::allocator::request::{LiveNode, RequestError, RequestInput, request};
 use crate::core::recovery::allocator::{AllocatorError, AllocatorState, HailAnswer};
-use crate::core::recovery::config_data::{BadRecoveryConfig, DrbdInstance, RecoveryConfig};
+use crate::core::recovery::config_data::{ConfigInstances, DrbdInstance, RecoveryConfig};
 use crate::core::recovery::death::{LiveNodeState, proven_ms, recovery_node};
 use crate::core::recovery::instance_breaker::InstanceBreaker;
 use crate::core::recovery::live::{DESCRIBE, LIST, LiveInstances, Question};
@@ -37,9 +37,6 @@ pub enum RecoveryError {
     /// Ganeti's configuration could not be read.
     #[error(transparent)]
     Ganeti(#[from] GanetiFilesError),
-    /// Ganeti's configuration has an instance that cannot be used.
-    #[error(transparent)]
-    Config(#[from] BadRecoveryConfig),
     /// luxid, which only runs on the master, does not answer.
     #[error(transparent)]
     Luxi(#[from] LuxiError),
@@ -104,7 +101,7 @@ pub fn collect(sources: Sources<'_>, deadline: Deadline) -> Result<Collected, Re
     let (live, calls) = ask_nodes(sources, &config, deadline.at_most(NODES_ANSWER));
     let nodes = config.nodes();
     let uuids = nodes.into_iter().map(|node| (node.name, node.version.map(|version| version.uuid))).collect();
-    let input = input(sources, jobs, &config, &live, &own_records(&answer, &uuids))?;
+    let input = input(sources, jobs, &config, &live, &own_records(&answer, &uuids));
     let (luxi, hail) = (sources.luxi.to_owned(), sources.hail.to_owned());
     let data_dir = sources.data_dir.to_owned();
     Ok(Collected { input, records: record_jobs(&answer), config, live, calls, data_dir, luxi, hail })
@@ -162,7 +159,7 @@ fn input(
     config: &RecoveryConfig,
     live: &LiveInstances,
     recorded_by_us: &BTreeSet<NodeName>,
-) -> Result<RecoveryInput, RecoveryError> {
+) -> RecoveryInput {
     let Sources { state, decided, addresses, shunned, .. } = sources;
     let mut nodes = Vec::new();
     for node in config.nodes() {
@@ -181,7 +178,8 @@ fn input(
             node::find(host, state.nodes.iter().map(|node| &node.ganeti.name)) == Ok(&state.here)
         }
     };
-    Ok(RecoveryInput {
+    let ConfigInstances { readable, unreadable } = config.instances();
+    RecoveryInput {
         now_ms: state.now.wall_ms,
         stack_started_ms: state.stack_started_ms,
         is_master: has_role && state.master.as_ref() == Some(&state.here),
@@ -194,12 +192,13 @@ fn input(
         cluster_tags: config.cluster_tags().to_vec(),
         group_tags: config.group_tags(),
         nodes,
-        instances: config.instances()?,
+        instances: readable,
+        unreadable,
         jobs,
         unconfirmed: BTreeSet::new(),
         drbd: BTreeMap::new(),
         allocator: AllocatorState::NotAsked,
-    })
+    }
 }
 
 impl Collected {

@@ -58,7 +58,7 @@ mod tests {
         let mut config = RecoveryConfig::parse(config.as_bytes()).unwrap();
         config.add_cluster_tag(CLUSTER_TAG);
         assert_eq!(
-            shown(&Coverage::of(&config, 1).unwrap()),
+            shown(&Coverage::of(&config, 1)),
             "! mail  not movable: its disks (template plain) are on its host alone\n\
              would be started elsewhere: 1; would stay down (!): 1\n"
         );

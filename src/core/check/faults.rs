@@ -299,7 +299,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("instance-not-covered", "mail", |s| {
         let not_covered = NotCoveredInstance {
             instance: InstanceName::new("mail").unwrap(),
-            primary: name("n3.lab"),
+            primary: Some(name("n3.lab")),
             why: NotCovered::Secondaries(0),
         };
         s.view.coverage = Some(Coverage { covered: Vec::new(), not_covered: vec![not_covered] });

@@ -3,16 +3,22 @@
 //! Source: `lib/objects.py`, `src/Ganeti/Objects.hs`. Parameters are filled as there: cluster, then group, then node or
 //! instance.
 
+mod instances;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::instance::{AdminState, Instance, InstanceName};
 use super::template::DiskTemplate;
+use super::unreadable::BadInstance;
 use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::ganeti::tags::RECOVER;
 use crate::core::node::NodeName;
+
+pub use instances::ConfigInstances;
 
 /// Space that DRBD's metadata of one disk needs, in MiB (`DRBD_META_SIZE` in `src/Ganeti/Constants.hs`).
 const DRBD_META_MIB: u64 = 128;
@@ -20,22 +26,10 @@ const DRBD_META_MIB: u64 = 128;
 /// A set of parameters.
 pub(super) type Parameters = Map<String, Value>;
 
-/// The reason why `config.data` cannot be used for recovery.
+/// The text of `config.data` is not a configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum BadRecoveryConfig {
-    /// The text is not a configuration.
-    #[error("it is not Ganeti's configuration: {0}")]
-    Shape(#[from] serde_json::Error),
-    /// This object names a node that does not exist.
-    #[error("{0} names a node that does not exist")]
-    NoSuchNode(String),
-    /// This instance has an unknown `admin_state`.
-    #[error("instance {0} has an unknown admin_state")]
-    AdminState(InstanceName),
-    /// This instance has a disk that does not exist.
-    #[error("instance {0} has a disk that does not exist")]
-    NoSuchDisk(InstanceName),
-}
+#[error("it is not Ganeti's configuration: {0}")]
+pub struct BadRecoveryConfig(#[from] serde_json::Error);
 
 /// The parts of `config.data`.
 #[derive(Clone, Debug, Deserialize)]
@@ -44,9 +38,9 @@ pub struct RecoveryConfig {
     pub(super) nodes: BTreeMap<String, RawNode>,
     pub(super) nodegroups: BTreeMap<String, RawGroup>,
     #[serde(default)]
-    pub(super) instances: BTreeMap<String, RawInstance>,
+    instances: BTreeMap<String, InstanceEntry>,
     #[serde(default)]
-    disks: BTreeMap<String, RawDisk>,
+    disks: BTreeMap<String, DiskSlot>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -116,12 +110,29 @@ pub(super) struct RawInstance {
     disks: Vec<DiskEntry>,
 }
 
+/// An instance, also one that cannot be parsed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum InstanceEntry {
+    Parsed(Box<RawInstance>),
+    Other(Value),
+}
+
+/// A disk, also one that cannot be parsed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum DiskSlot {
+    Parsed(Box<RawDisk>),
+    Other(IgnoredAny),
+}
+
 /// A disk of an instance: a reference, or the disk itself before Ganeti 2.14.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 enum DiskEntry {
     Reference(String),
     Disk(Box<RawDisk>),
+    Other(IgnoredAny),
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -181,7 +192,7 @@ impl RecoveryConfig {
     /// Parses the text of `config.data`.
     ///
     /// # Errors
-    /// [`BadRecoveryConfig::Shape`] if the text is not a configuration.
+    /// [`BadRecoveryConfig`] if the text is not a configuration. An instance that cannot be read is not an error.
     pub fn parse(text: &[u8]) -> Result<Self, BadRecoveryConfig> {
         Ok(serde_json::from_slice(text)?)
     }
@@ -200,12 +211,13 @@ impl RecoveryConfig {
         self.cluster.tags.iter().any(|tag| tag == RECOVER)
     }
 
-    /// Returns whether an instance that is marked up has one of these nodes as its primary node.
+    /// Returns whether an instance that is marked up has one of these nodes as its primary node, or may have.
     #[must_use]
     pub fn has_instances_on(&self, nodes: &BTreeSet<&NodeName>) -> bool {
-        let is_on =
-            |raw: &RawInstance| self.nodes.get(&raw.primary_node).is_some_and(|node| nodes.contains(&node.name));
-        self.instances.values().any(|raw| AdminState::parse(&raw.admin_state) == Some(AdminState::Up) && is_on(raw))
+        let ConfigInstances { readable, unreadable } = self.instances();
+        let is_up = |instance: &Instance| instance.admin_state == AdminState::Up && nodes.contains(&instance.primary);
+        readable.iter().any(is_up)
+            || unreadable.iter().any(|bad| bad.may_be_up() && bad.may_be_on(|primary| nodes.contains(primary)))
     }
 
     /// Returns the arguments of noded's `instance_list` and `all_instances_info`: the hypervisors, and the parameters of each.
@@ -254,56 +266,37 @@ impl RecoveryConfig {
         nodes
     }
 
-    /// Returns the instances, sorted by name.
-    ///
-    /// # Errors
-    /// [`BadRecoveryConfig`] if an instance cannot be understood. None is left out.
-    pub fn instances(&self) -> Result<Vec<Instance>, BadRecoveryConfig> {
-        let mut instances = Vec::with_capacity(self.instances.len());
-        for raw in self.instances.values() {
-            instances.push(self.instance(raw)?);
-        }
-        instances.sort_by(|a: &Instance, b| a.name.cmp(&b.name));
-        Ok(instances)
-    }
-
-    fn instance(&self, raw: &RawInstance) -> Result<Instance, BadRecoveryConfig> {
-        let disks = self.disks_of(raw)?;
-        Ok(Instance {
-            name: raw.name.clone(),
-            admin_state: AdminState::parse(&raw.admin_state)
-                .ok_or_else(|| BadRecoveryConfig::AdminState(raw.name.clone()))?,
-            primary: self.node_of(&raw.primary_node, raw)?,
-            secondaries: self.secondaries_of(raw, &disks)?,
-            template: template_of(&disks),
-            tags: raw.tags.clone(),
+    /// Returns the instances whose entry could be parsed, also those that cannot be read.
+    pub(super) fn parsed(&self) -> impl Iterator<Item = &RawInstance> {
+        self.instances.values().filter_map(|entry| match entry {
+            InstanceEntry::Parsed(raw) => Some(&**raw),
+            InstanceEntry::Other(_) => None,
         })
     }
 
-    pub(super) fn node_of(&self, uuid: &str, raw: &RawInstance) -> Result<NodeName, BadRecoveryConfig> {
-        let unknown = || BadRecoveryConfig::NoSuchNode(format!("instance {}", raw.name));
-        self.nodes.get(uuid).map(|node| node.name.clone()).ok_or_else(unknown)
+    pub(super) fn node_of(&self, uuid: &str) -> Result<NodeName, BadInstance> {
+        self.nodes.get(uuid).map(|node| node.name.clone()).ok_or(BadInstance::NoSuchNode)
     }
 
-    pub(super) fn disks_of<'a>(&'a self, raw: &'a RawInstance) -> Result<Vec<&'a RawDisk>, BadRecoveryConfig> {
+    pub(super) fn disks_of<'a>(&'a self, raw: &'a RawInstance) -> Result<Vec<&'a RawDisk>, BadInstance> {
         let disk = |entry: &'a DiskEntry| match entry {
             DiskEntry::Disk(disk) => Some(&**disk),
-            DiskEntry::Reference(uuid) => self.disks.get(uuid),
+            DiskEntry::Reference(uuid) => match self.disks.get(uuid)? {
+                DiskSlot::Parsed(disk) => Some(&**disk),
+                DiskSlot::Other(_) => None,
+            },
+            DiskEntry::Other(_) => None,
         };
         let found: Option<Vec<&RawDisk>> = raw.disks.iter().map(disk).collect();
-        found.ok_or_else(|| BadRecoveryConfig::NoSuchDisk(raw.name.clone()))
+        found.ok_or(BadInstance::NoSuchDisk)
     }
 
     /// Returns the other nodes of an instance's DRBD disks: the first two parts of `logical_id` are nodes.
-    pub(super) fn secondaries_of(
-        &self,
-        raw: &RawInstance,
-        disks: &[&RawDisk],
-    ) -> Result<Vec<NodeName>, BadRecoveryConfig> {
+    pub(super) fn secondaries_of(&self, raw: &RawInstance, disks: &[&RawDisk]) -> Result<Vec<NodeName>, BadInstance> {
         let mut secondaries = Vec::new();
         for disk in disks.iter().filter(|disk| disk.dev_type == "drbd") {
             for uuid in disk.logical_id.as_array().into_iter().flatten().take(2).filter_map(Value::as_str) {
-                let node = self.node_of(uuid, raw)?;
+                let node = self.node_of(uuid)?;
                 if uuid != raw.primary_node && !secondaries.contains(&node) {
                     secondaries.push(node);
                 }
@@ -316,7 +309,7 @@ impl RecoveryConfig {
     /// secondary node, or with a disk whose minor cannot be read, is left out.
     #[must_use]
     pub fn drbd_instances(&self) -> Vec<DrbdInstance> {
-        self.instances.values().filter_map(|raw| self.drbd_instance(raw)).collect()
+        self.parsed().filter_map(|raw| self.drbd_instance(raw)).collect()
     }
 
     fn drbd_instance(&self, raw: &RawInstance) -> Option<DrbdInstance> {
@@ -329,7 +322,7 @@ impl RecoveryConfig {
             u32::try_from(ids.get(at + 3)?.as_u64()?).ok()
         };
         let minors: Option<Vec<u32>> = disks.iter().map(minor).collect();
-        let primary = self.node_of(&raw.primary_node, raw).ok()?;
+        let primary = self.node_of(&raw.primary_node).ok()?;
         Some(DrbdInstance { instance: raw.name.clone(), primary, secondary, minors: minors? })
     }
 

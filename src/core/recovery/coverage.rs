@@ -3,11 +3,12 @@
 
 use std::fmt;
 
-use super::config_data::{BadRecoveryConfig, RecoveryConfig};
+use super::config_data::{ConfigInstances, RecoveryConfig};
 use super::harep::{HarepRepair, repair_in_tags};
 use super::instance::{AdminState, InstanceName};
 use super::permission::{NotPermitted, RepairTags, permission};
 use super::template::{DiskTemplate, Mobility};
+use super::unreadable::{BadInstance, UnreadableInstance};
 use crate::core::node::NodeName;
 
 /// The instances that are marked up, by whether they are covered.
@@ -24,8 +25,8 @@ pub struct Coverage {
 pub struct NotCoveredInstance {
     /// The instance that would stay down.
     pub instance: InstanceName,
-    /// Its recorded primary node.
-    pub primary: NodeName,
+    /// Its recorded primary node; `None` if it cannot be read.
+    pub primary: Option<NodeName>,
     /// The reason why the instance would not be started elsewhere.
     pub why: NotCovered,
 }
@@ -33,6 +34,8 @@ pub struct NotCoveredInstance {
 /// The reason why an instance would not be started elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotCovered {
+    /// It cannot be read in Ganeti's configuration.
+    Unreadable(BadInstance),
     /// The tags do not permit it now.
     NotPermitted(NotPermitted),
     /// A repair of harep has the instance.
@@ -48,6 +51,7 @@ pub enum NotCovered {
 impl fmt::Display for NotCovered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unreadable(why) => write!(f, "gnt-ha cannot read it in Ganeti's configuration: {why}"),
             Self::NotPermitted(why) => why.fmt(f),
             Self::Harep(repair) => repair.fmt(f),
             Self::NotMovable(template) => {
@@ -61,13 +65,15 @@ impl fmt::Display for NotCovered {
 
 impl Coverage {
     /// Returns the coverage by Ganeti's configuration. `now_s` is the wall clock, in seconds since 1970.
-    ///
-    /// # Errors
-    /// [`BadRecoveryConfig`] if an instance cannot be understood.
-    pub fn of(config: &RecoveryConfig, now_s: u64) -> Result<Self, BadRecoveryConfig> {
+    #[must_use]
+    pub fn of(config: &RecoveryConfig, now_s: u64) -> Self {
         let (nodes, groups) = (config.nodes(), config.group_tags());
+        let ConfigInstances { readable, unreadable } = config.instances();
         let mut coverage = Self::default();
-        for instance in config.instances()?.into_iter().filter(|instance| instance.admin_state == AdminState::Up) {
+        for UnreadableInstance { name, primary, why, .. } in unreadable.into_iter().filter(|bad| bad.may_be_up()) {
+            coverage.not_covered.push(NotCoveredInstance { instance: name, primary, why: NotCovered::Unreadable(why) });
+        }
+        for instance in readable.into_iter().filter(|instance| instance.admin_state == AdminState::Up) {
             let group =
                 nodes.iter().find(|node| node.name == instance.primary).and_then(|node| groups.get(&node.group));
             let tags = RepairTags {
@@ -88,10 +94,10 @@ impl Coverage {
                     continue;
                 }
             };
-            let (primary, instance) = (instance.primary, instance.name);
+            let (primary, instance) = (Some(instance.primary), instance.name);
             coverage.not_covered.push(NotCoveredInstance { instance, primary, why });
         }
-        Ok(coverage)
+        coverage
     }
 }
 
@@ -115,14 +121,18 @@ mod tests {
                 "f": {"name": "suspended", "primary_node": "u1", "admin_state": "up",
                       "tags": ["ganeti:watcher:autorepair:suspend"]},
                 "g": {"name": "harep", "primary_node": "u1", "admin_state": "up", "disks": ["d3"],
-                      "tags": ["ganeti:watcher:autorepair:pending:failover:u:1700000000:12"]}}}"#;
+                      "tags": ["ganeti:watcher:autorepair:pending:failover:u:1700000000:12"]},
+                "i": {"name": "bad", "primary_node": "u9", "admin_state": "up"},
+                "j": {"name": "bad-and-stopped", "primary_node": "u9", "admin_state": "down"}}}"#;
         let config = RecoveryConfig::parse(config.as_bytes()).unwrap();
-        let coverage = Coverage::of(&config, 1_700_000_000).unwrap();
+        let coverage = Coverage::of(&config, 1_700_000_000);
         let n1 = NodeName::new("n1.lab").unwrap();
         assert_eq!(coverage.covered, ["drbd", "rbd"].map(|name| (InstanceName::new(name).unwrap(), n1.clone())));
+        let primary = |not: &NotCoveredInstance| not.primary.as_ref().map_or("?".to_owned(), NodeName::to_string);
         let all: Vec<String> =
-            coverage.not_covered.iter().map(|not| format!("{} {}: {}", not.instance, not.primary, not.why)).collect();
+            coverage.not_covered.iter().map(|not| format!("{} {}: {}", not.instance, primary(not), not.why)).collect();
         let begins = [
+            "bad ?: gnt-ha cannot read it in Ganeti's configuration: it names a node that does not exist",
             "half n1.lab: it has 0 secondary nodes",
             "harep n1.lab: harep repairs it",
             "new n1.lab: gnt-ha does not support its disk template new",

@@ -89,8 +89,13 @@ impl<'a> InstanceJudge<'a> {
     pub(super) fn new(input: &'a RecoveryInput, settings: &'a RecoverySettings) -> Self {
         let mut jobs_of: BTreeMap<&InstanceName, Vec<&InstanceJob>> = BTreeMap::new();
         let mut jobs_of_nodes: BTreeMap<&NodeName, Vec<&InstanceJob>> = BTreeMap::new();
-        let instances: BTreeMap<&str, &InstanceName> =
-            input.instances.iter().map(|instance| (instance.name.as_str(), &instance.name)).collect();
+        let instances: BTreeMap<&str, &InstanceName> = input
+            .instances
+            .iter()
+            .map(|instance| &instance.name)
+            .chain(input.unreadable.iter().map(|bad| &bad.name))
+            .map(|name| (name.as_str(), name))
+            .collect();
         for job in &input.jobs {
             for instance in &job.instances {
                 jobs_of.entry(full_name(instance, &instances)).or_default().push(job);
@@ -161,6 +166,23 @@ impl<'a> InstanceJudge<'a> {
         let in_vain = moved.is_some() && well < moved && theirs < newest(own().max_by_key(|job| job.id));
         let runs = |node: &RecoveryNode| node.running.complete().is_some_and(|running| running.contains(name));
         in_vain && down.node.is_some_and(|node| !runs(node))
+    }
+
+    /// Returns the instances that cannot be read and that may be down because their node is lost, each with its reason. One
+    /// of an unknown primary node is left out if a node that is online runs it.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = (InstanceName, NotRecovered)> {
+        let is_lost = |node: &NodeName| self.nodes.get(node).is_none_or(|node| node.record != NodeRecord::Online);
+        let any_is_lost = self.input.nodes.iter().any(|node| node.record != NodeRecord::Online);
+        self.input.unreadable.iter().filter(|bad| bad.may_be_up()).filter_map(move |bad| {
+            let may_be_down = bad.primary.as_ref().map_or(any_is_lost, is_lost);
+            let runs_on = self.running_on.get(&bad.name).and_then(|nodes| nodes.first());
+            let why = match runs_on {
+                Some(_) if bad.primary.is_none() => return None,
+                Some(node) => NotRecovered::Runs((*node).clone()),
+                None => NotRecovered::Unreadable(bad.why.clone()),
+            };
+            may_be_down.then(|| (bad.name.clone(), why))
+        })
     }
 
     /// Decides where the instance starts.

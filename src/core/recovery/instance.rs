@@ -40,6 +40,11 @@ impl InstanceName {
         }
     }
 
+    /// Returns the name that stands for an instance without a name. It is shown, and Ganeti has no such instance.
+    pub(super) fn unknown() -> Self {
+        Self("?".to_owned())
+    }
+
     /// Returns the name as Ganeti has it.
     #[must_use]
     pub fn as_str(&self) -> &str {

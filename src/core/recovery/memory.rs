@@ -137,6 +137,7 @@ impl RecoveryMemory {
         }
         let is_wanted = |name: &InstanceName| {
             input.instances.iter().any(|known| known.name == *name && known.admin_state == AdminState::Up)
+                || input.unreadable.iter().any(|bad| bad.name == *name && bad.may_be_up())
         };
         let is_named = |name: &InstanceName| {
             let mut reasons = plan.not_recovered.iter().map(|(instance, _)| instance);

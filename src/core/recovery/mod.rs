@@ -31,3 +31,4 @@ pub mod role_job;
 pub mod start_node;
 pub mod state;
 pub mod template;
+pub mod unreadable;

@@ -8,6 +8,7 @@ use super::harep::HarepRepair;
 use super::permission::NotPermitted;
 use super::state::Suspicion;
 use super::template::DiskTemplate;
+use super::unreadable::BadInstance;
 use crate::core::breaker::OpenState;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -62,6 +63,8 @@ pub enum NotRecovered {
     HostRunsAgain,
     /// The instance runs on this node.
     Runs(NodeName),
+    /// The instance cannot be read in Ganeti's configuration.
+    Unreadable(BadInstance),
     /// The tags of the administrator do not permit it.
     NotPermitted(NotPermitted),
     /// A repair of harep has the instance.
@@ -169,6 +172,7 @@ impl NotRecovered {
             | Self::OnlineSince
             | Self::Grade { .. }
             | Self::HostRunsAgain
+            | Self::Unreadable(_)
             | Self::NotPermitted(_)
             | Self::Harep(_)
             | Self::NotMovable(_)
@@ -247,6 +251,7 @@ impl fmt::Display for NotRecovered {
                 "it runs on {node} already: do not fail it over (if Ganeti records another primary node: gnt-instance modify \
                  --new-primary={node} INSTANCE)"
             ),
+            Self::Unreadable(why) => write!(f, "gnt-ha cannot read it in Ganeti's configuration: {why}"),
             Self::NotPermitted(why) => why.fmt(f),
             Self::Harep(repair) => repair.fmt(f),
             Self::NotMovable(template) => {

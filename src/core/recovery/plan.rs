@@ -180,6 +180,9 @@ pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan 
             Err(reason) => plan.not_recovered.push((name(), reason)),
         }
     }
+    if input.is_on {
+        plan.not_recovered.extend(judge.unreadable());
+    }
     plan.starts.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.instance.cmp(&b.instance)));
     let total = input.instances.iter().filter(|instance| instance.admin_state == AdminState::Up).count();
     plan.breaker = std::mem::take(&mut plan.breaker).pass(&counted, settings.limits, total);
@@ -252,6 +255,7 @@ fn stops_submitted(reason: &NotRecovered) -> bool {
         | NotRecovered::NodeBreaker(_)
         | NotRecovered::HostSuspect(_)
         | NotRecovered::Runs(_)
+        | NotRecovered::Unreadable(_)
         | NotRecovered::NotPermitted(_)
         | NotRecovered::Harep(_)
         | NotRecovered::NotMovable(_)
@@ -287,7 +291,11 @@ fn cancel_the_rest(plan: &mut RecoveryPlan, input: &RecoveryInput) {
     for job in input.jobs.iter().filter(is_open) {
         let Some(instance) = job.instances.first() else { continue };
         let why = match known.get(instance) {
-            None => Unwanted::NoSuchInstance,
+            None => match input.unreadable.iter().find(|bad| bad.name == *instance) {
+                Some(bad) if bad.may_be_up() => Unwanted::NotRecovered(NotRecovered::Unreadable(bad.why.clone())),
+                Some(_) => Unwanted::Stopped,
+                None => Unwanted::NoSuchInstance,
+            },
             Some(known) if known.admin_state != AdminState::Up => Unwanted::Stopped,
             Some(_) if started.contains(instance) => Unwanted::Duplicate,
             // It has moved the instance, and waits for the locks of the start.

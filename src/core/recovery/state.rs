@@ -8,6 +8,7 @@ use super::instance::{Instance, InstanceName};
 use super::instance_breaker::{InstanceBreaker, InstanceLimits};
 use super::queue::InstanceJob;
 use super::report::RunningReport;
+use super::unreadable::UnreadableInstance;
 use crate::core::breaker::OpenState;
 use crate::core::ganeti::record_version::RecordVersion;
 use crate::core::grade::Grade;
@@ -139,8 +140,10 @@ pub struct RecoveryInput {
     pub group_tags: BTreeMap<String, Vec<String>>,
     /// All nodes of Ganeti's configuration.
     pub nodes: Vec<RecoveryNode>,
-    /// All instances of Ganeti's configuration.
+    /// All instances of Ganeti's configuration that can be read.
     pub instances: Vec<Instance>,
+    /// The others. They are never started.
+    pub unreadable: Vec<UnreadableInstance>,
     /// Ganeti's job queue. It is read before the instances, so that a job which ends between both is seen in one of them.
     pub jobs: Vec<InstanceJob>,
     /// The instances whose start was submitted to luxid, which may still accept it, and which the queue does not show.

@@ -256,7 +256,7 @@ fn the_instances_of_the_dead_host_are_named() {
     let vm = |text: &str| InstanceName::new(text).unwrap();
     let not = |instance: &str, primary: &str| NotCoveredInstance {
         instance: vm(instance),
-        primary: name(primary),
+        primary: Some(name(primary)),
         why: NotCovered::Secondaries(2),
     };
     let coverage = Coverage {

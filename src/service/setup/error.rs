@@ -6,7 +6,6 @@ use crate::core::config::SharedMachine;
 use crate::core::ganeti::programs::PROPERTY;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::tree::BadCib;
-use crate::service::recovery::RecoveryError;
 use crate::service::simulation::SimulationError;
 use crate::sys::command::ProgramError;
 use crate::sys::config_file::ConfigFileError;
@@ -24,9 +23,6 @@ pub enum SetupError {
     /// Ganeti's configuration cannot be used.
     #[error(transparent)]
     GanetiFiles(#[from] GanetiFilesError),
-    /// The coverage of recovery is unknown.
-    #[error("cannot find out which instances recovery covers: {0}")]
-    Recovery(#[from] RecoveryError),
     /// This host does not have Ganeti's configuration.
     #[error("{0}; run it on a master candidate: only those hold Ganeti's configuration")]
     Ganeti(GanetiFilesError),

@@ -6,7 +6,6 @@ use super::error::SetupError;
 use crate::core::ganeti::tags::RECOVER;
 use crate::core::recovery::coverage::Coverage;
 use crate::core::recovery::permission::CLUSTER_TAG;
-use crate::service::recovery::RecoveryError;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::command;
 use crate::sys::ganeti::files;
@@ -27,12 +26,12 @@ impl RecoverySwitch {
     /// Reads the cluster's tags and instances; changes nothing.
     ///
     /// # Errors
-    /// [`SetupError::Ganeti`] if Ganeti's configuration cannot be read, [`SetupError::Recovery`] if it cannot be used.
+    /// [`SetupError::Ganeti`] if Ganeti's configuration cannot be used.
     pub fn read(data_dir: &Path) -> Result<Self, SetupError> {
         let mut config = files::read_recovery_config(data_dir).map_err(SetupError::Ganeti)?;
         let missing = TAGS.into_iter().filter(|tag| !config.cluster_tags().iter().any(|given| given == tag)).collect();
         config.add_cluster_tag(CLUSTER_TAG);
-        let coverage = Coverage::of(&config, now().wall_ms / 1_000).map_err(RecoveryError::Config)?;
+        let coverage = Coverage::of(&config, now().wall_ms / 1_000);
         Ok(Self { missing, coverage })
     }
 

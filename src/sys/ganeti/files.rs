@@ -106,7 +106,7 @@ pub fn read_recovery_config_if_on(data_dir: &Path) -> Result<Option<RecoveryConf
 /// the wall clock, in seconds since 1970.
 #[must_use]
 pub fn read_coverage(data_dir: &Path, now_s: u64) -> Option<Coverage> {
-    Coverage::of(&read_recovery_config_if_on(data_dir).ok()??, now_s).ok()
+    Some(Coverage::of(&read_recovery_config_if_on(data_dir).ok()??, now_s))
 }
 
 #[cfg(test)]

@@ -9,10 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use crate::core::node::NodeName;
-use crate::core::recovery::config_data::{
-    BadRecoveryConfig, RawInstance, RawNode, RecoveryConfig, space_of, template_of,
-};
-use crate::core::recovery::instance::InstanceName;
+use crate::core::recovery::config_data::{RawInstance, RawNode, RecoveryConfig, space_of, template_of};
+use crate::core::recovery::instance::{AdminState, InstanceName};
 
 /// The version of the document (`IALLOCATOR_VERSION`).
 const VERSION: u64 = 2;
@@ -42,10 +40,7 @@ pub struct LiveNode {
 /// The reason why hail's input could not be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Ganeti's configuration does not fit.
-    #[error("Ganeti's configuration cannot be used for the allocator: {0}")]
-    Config(String),
-    /// This instance, which is to be placed, does not exist any more.
+    /// This instance, which is to be placed, does not exist or cannot be read.
     #[error("instance {0} is not in Ganeti's configuration any more")]
     NoSuchInstance(InstanceName),
     /// luxid has not answered.
@@ -54,12 +49,6 @@ pub enum RequestError {
     /// luxid's answer about the nodes cannot be parsed.
     #[error("luxid's list of nodes cannot be parsed")]
     Nodes,
-}
-
-impl From<BadRecoveryConfig> for RequestError {
-    fn from(error: BadRecoveryConfig) -> Self {
-        Self::Config(error.to_string())
-    }
 }
 
 impl LiveNode {
@@ -124,23 +113,25 @@ pub struct RequestInput<'a> {
 /// Returns the document for hail.
 ///
 /// # Errors
-/// [`RequestError`] if the configuration does not fit, or lacks an instance of the request: hail would reject all of it.
+/// [`RequestError::NoSuchInstance`] if the configuration lacks an instance of the request: hail would reject all of it.
 pub fn request(input: &RequestInput<'_>) -> Result<String, RequestError> {
     let config = input.config;
-    let known: BTreeSet<&InstanceName> = config.instances.values().map(|raw| &raw.name).collect();
+    let all = config.instances();
+    let known: BTreeSet<&InstanceName> = all.readable.iter().map(|instance| &instance.name).collect();
     if let Some(missing) = input.instances.iter().find(|name| !known.contains(name)) {
         return Err(RequestError::NoSuchInstance(missing.clone()));
     }
     let mut instances = Map::new();
     let mut planned: BTreeMap<NodeName, u64> = BTreeMap::new();
-    for raw in config.instances.values() {
-        let (value, primary, is_up) = instance(raw, input)?;
+    for raw in config.parsed() {
+        let Some((value, primary, is_up)) = instance(raw, input) else { continue };
         let memory = config.backend(raw, "maxmem").unwrap_or_default();
         if is_up {
             // What a running instance may still take, and all of what is about to start (`_ComputeInstanceMemory`).
             let used = input.used_memory.get(&raw.name).copied().unwrap_or_default();
             *planned.entry(primary).or_default() += memory.saturating_sub(used);
         }
+        // The entry of two with the same name is that of the last, and both have their memory.
         instances.insert(raw.name.as_str().to_owned(), value);
     }
     let nodes: Map<String, Value> = config
@@ -173,12 +164,16 @@ pub fn request(input: &RequestInput<'_>) -> Result<String, RequestError> {
     Ok(document.to_string())
 }
 
-/// Returns the entry of an instance, its primary node as it will be, and whether it is to run.
-fn instance(raw: &RawInstance, input: &RequestInput<'_>) -> Result<(Value, NodeName, bool), RequestError> {
+/// Returns the entry of an instance, its primary node as it will be, and whether it is to run; `None` if its primary node is
+/// unknown. One that cannot be read takes its room on that node, and is not moved: it counts as one without disks that is
+/// to run, if the rest is unknown.
+fn instance(raw: &RawInstance, input: &RequestInput<'_>) -> Option<(Value, NodeName, bool)> {
     let config = input.config;
-    let disks = config.disks_of(raw)?;
-    let recorded = config.node_of(&raw.primary_node, raw)?;
-    let mut others = config.secondaries_of(raw, &disks)?;
+    let recorded = config.node_of(&raw.primary_node).ok()?;
+    let disks = config.disks_of(raw);
+    let read = disks.and_then(|disks| config.secondaries_of(raw, &disks).map(|others| (disks, others)));
+    let (disks, mut others) = read.unwrap_or_default();
+    let admin_state = AdminState::parse(raw.admin_state()).map_or("up", |_| raw.admin_state());
     let mut primary = recorded.clone();
     if let Some(new) = input.being_started.get(&raw.name) {
         // With DRBD, both nodes change their roles.
@@ -198,7 +193,7 @@ fn instance(raw: &RawInstance, input: &RequestInput<'_>) -> Result<(Value, NodeN
         .collect();
     let value = json!({
         "tags": raw.tags,
-        "admin_state": raw.admin_state(),
+        "admin_state": admin_state,
         "vcpus": number("vcpus", 1),
         "memory": number("maxmem", 0),
         "spindle_use": number("spindle_use", 1),
@@ -210,7 +205,7 @@ fn instance(raw: &RawInstance, input: &RequestInput<'_>) -> Result<(Value, NodeN
         "hypervisor": raw.hypervisor,
         "disk_space_total": space_of(&disks),
     });
-    Ok((value, primary, raw.admin_state() == "up"))
+    Some((value, primary, admin_state == "up"))
 }
 
 fn node(raw: &RawNode, input: &RequestInput<'_>, planned_memory: u64) -> Value {

@@ -13,6 +13,7 @@ use crate::core::recovery::template::DiskTemplate;
 
 mod guards;
 mod starts;
+mod unreadable;
 
 const NOW: u64 = 1_700_000_000_000;
 
@@ -73,6 +74,7 @@ fn input(instances: Vec<Instance>) -> RecoveryInput {
         group_tags: BTreeMap::new(),
         nodes: vec![node("n1"), node("n2"), dead("n3"), node("n4")],
         instances,
+        unreadable: Vec::new(),
         jobs: Vec::new(),
         unconfirmed: BTreeSet::new(),
         drbd: BTreeMap::new(),

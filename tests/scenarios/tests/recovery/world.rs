@@ -232,6 +232,7 @@ impl World {
             group_tags: BTreeMap::new(),
             nodes: nodes.collect(),
             instances: instances.collect(),
+            unreadable: Vec::new(),
             jobs: self.jobs_seen(),
             unconfirmed: BTreeSet::new(),
             drbd: (0..self.vms.len()).map(|number| (vm_name(number), fresh)).collect(),

@@ -135,3 +135,26 @@ fn only_the_nodes_that_may_take_an_instance_are_asked() {
     assert_eq!(query[0], "node");
     assert_eq!(query[2], json!(["|", ["=", "name", "n1.lab"], ["=", "name", "n2.lab"]]));
 }
+
+/// An instance that cannot be read takes its room, prevents no placement, and is not placed itself.
+#[test]
+fn an_instance_that_cannot_be_read_keeps_its_room() {
+    let made = |from: &str, to: &str| {
+        let text = CONFIG.replacen(from, to, 1);
+        assert_ne!(text, CONFIG);
+        let parts = Parts { config: RecoveryConfig::parse(text.as_bytes()).unwrap(), ..parts() };
+        (document(&parts, &["web"]).unwrap(), document(&parts, &["here"]))
+    };
+    let here = "\"primary_node\": \"u2\", \"admin_state\": \"up\"";
+    for bad in [here.replace("up", "ready"), format!("{here}, \"disks\": [\"d9\"]")] {
+        let (made, of_it) = made(here, &bad);
+        assert_eq!(
+            (&made["nodes"]["n2.lab"]["free_memory"], &made["instances"]["here"]["memory"]),
+            (&json!(2976), &json!(1024))
+        );
+        assert_eq!(made["instances"]["here"]["admin_state"], "up");
+        assert_eq!(of_it.unwrap_err(), RequestError::NoSuchInstance(vm("here")));
+    }
+    let (made, _) = made(here, &here.replace("u2", "u9"));
+    assert!(made["instances"].get("here").is_none() && made["instances"].get("web").is_some());
+}
