@@ -12,7 +12,7 @@ use crate::paths::AgentPaths;
 const SOMETHING: &str = "?";
 
 /// The most that one call of Pacemaker's tool may take.
-const LIMIT: Duration = Duration::from_secs(4);
+const TOOL_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// A node attribute, with the note of the value that was published last since the host booted.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ impl Attribute {
     pub fn publish(&self, paths: &AgentPaths, now: Option<&str>, deadline: Deadline) {
         let published = paths.markers.note(self.note);
         let Some(value) = change(published.as_deref(), now) else { return };
-        let done =
-            pacemaker::set_attribute(self.name, value, deadline.at_most(LIMIT)).map_err(|error| error.to_string());
+        let done = pacemaker::set_attribute(self.name, value, deadline.at_most(TOOL_TIMEOUT))
+            .map_err(|error| error.to_string());
         let kept = done.and_then(|()| {
             let kept = match value {
                 Some(value) => paths.markers.write_note(self.note, value),

@@ -27,7 +27,7 @@ const MUTE: &str = "ha_node_role_config";
 const FIX_SHARE: u32 = 2;
 
 /// The pause between two checks whether the failure is gone.
-const PAUSE: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The most that a killed daemon may take to vanish.
 const KILL_LIMIT: Duration = Duration::from_secs(2);
@@ -82,7 +82,7 @@ fn fix(paths: &AgentPaths, until: Deadline) {
             checks::silent_daemons(&failures).into_iter().for_each(|daemon| restart(paths, daemon, until));
             restarted = true;
         } else {
-            until.sleep(PAUSE);
+            until.sleep(POLL_INTERVAL);
         }
     }
 }

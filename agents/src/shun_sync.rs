@@ -21,7 +21,7 @@ const SHUNNED_MS: u64 = 30_000;
 const QUIET_MS: u64 = 180_000;
 
 /// The most that a sync may take of a monitor's time.
-const LIMIT: Duration = Duration::from_secs(4);
+const SYNC_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// The note with the time of the last run, in ms of the clock since boot.
 const NOTE: &str = "shun-synced";
@@ -48,7 +48,7 @@ pub fn sync_if_due(paths: &AgentPaths, deadline: Deadline) {
     if paths.markers.write_note(NOTE, &now_ms.to_string()).is_err() {
         return;
     }
-    let lines = sync_now(paths, deadline.at_most(LIMIT)).unwrap_or_else(|error| vec![error.to_string()]);
+    let lines = sync_now(paths, deadline.at_most(SYNC_TIMEOUT)).unwrap_or_else(|error| vec![error.to_string()]);
     lines.iter().for_each(|line| print_error(&format!("shun: {line}")));
 }
 

@@ -16,13 +16,13 @@ use crate::options::Options;
 use crate::target::Cluster;
 
 /// The most time that recording may add to a fencing: Pacemaker starts no recovery before the agent has ended.
-const LIMIT: Duration = Duration::from_millis(300);
+const RECORD_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Submits a job that records the node offline, with the evidence of its fencing. Returns the result as text for the
 /// receipt. The fencing stands in any case; otherwise the master records the node later.
 #[must_use]
 pub fn record_offline(cluster: &Cluster, node: &NodeName, worth: Worth, options: &Options) -> String {
-    let deadline = Deadline::after(LIMIT);
+    let deadline = Deadline::after(RECORD_TIMEOUT);
     let Ok(config) = cluster.config() else {
         return "not recorded here: this host has no Ganeti configuration".to_owned();
     };

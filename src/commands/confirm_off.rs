@@ -23,7 +23,7 @@ use crate::sys::recorded_action::{ActionResult, RecordedAction};
 use crate::sys::tcp_check::{self, NODED_PORT};
 
 /// The time limit for everything except the administrator's answer.
-const LIMIT: Duration = Duration::from_secs(30);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time limit for the node to show that it runs.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     warnings.iter().for_each(|warning| cli::print_error("gnt-ha", warning));
     action.step(&user, "confirms that it is off", &arguments.reason);
     let confirmed = match &name {
-        Some(name) => fence::confirm(name, Deadline::after(LIMIT)),
+        Some(name) => fence::confirm(name, Deadline::after(CONFIRM_TIMEOUT)),
         None => Ok(()),
     };
     match &name {
@@ -113,7 +113,7 @@ fn seen(
     node: &NodeName,
     all: &[NodeName],
 ) -> Result<(ConfirmationEvidence, Option<PacemakerName>), CommandError> {
-    let deadline = Deadline::after(LIMIT);
+    let deadline = Deadline::after(CONFIRM_TIMEOUT);
     let status = pacemaker::status(deadline)?;
     let name = match status.called(node, all) {
         Ok(name) => Some(name.clone()),

@@ -31,16 +31,16 @@ const VERSION: u32 = 1;
 /// The time limit for everything before the fencing.
 const COLLECT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The time limit of the fencing (`stonith_admin --timeout`); `MORE` is the additional time for the tool itself.
+/// The time limit of the fencing (`stonith_admin --timeout`); `TOOL_TIME` is the additional time for the tool itself.
 const FENCING_TIMEOUT: Duration = Duration::from_secs(120);
-const MORE: Duration = Duration::from_secs(6);
+const TOOL_TIME: Duration = Duration::from_secs(6);
 
 /// The time limit for everything after the fencing. Ganeti waits for a dead master candidate at each step of a job.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// The time limit for one reading of the state; `PAUSE` is the interval between two.
+/// The time limit for one reading of the state; `POLL_INTERVAL` is the interval between two.
 const READ_LIMIT: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(300);
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 /// The command line of `drill`.
 #[derive(Debug, Args)]
@@ -127,7 +127,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
         Some(ms) => print(&format!("{:6.1} s  {what}\n", ms as f64 / 1000.0)),
         None => Ok(()),
     };
-    let ended = Deadline::after(waited(FENCING_TIMEOUT, rehearsal.times.delay) + MORE);
+    let ended = Deadline::after(waited(FENCING_TIMEOUT, rehearsal.times.delay) + TOOL_TIME);
     fence::fence(&rehearsal.name, FencingRequest::Reboot, FENCING_TIMEOUT, ended)
         .map_err(|error| CommandError::Drill { node: node.clone(), error })?;
     let mut course = Course { fenced_ms: Some(elapsed()), ..Course::default() };
@@ -155,7 +155,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
             course.rejoined_ms = Some(elapsed());
             report(course.rejoined_ms, &format!("{node} is back in Pacemaker's cluster"))?;
         }
-        deadline.sleep(PAUSE);
+        deadline.sleep(POLL_INTERVAL);
     }
     let differences = differences(&StateAfter {
         node,

@@ -14,7 +14,7 @@ use crate::sys::identity;
 use crate::sys::pacemaker::{self, PacemakerError, cib};
 
 /// The time limit for Pacemaker's tool and for reading the change back.
-const LIMIT: Duration = Duration::from_secs(10);
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The command line of `pause`.
 #[derive(Debug, Args)]
@@ -39,7 +39,9 @@ pub fn pause(arguments: &Arguments) -> Result<(), CommandError> {
     reconciler.set_pause(&pause)?;
     let in_cluster = match pacemaker::started_ms() {
         None => Err(PacemakerError::NotHere.into()),
-        Some(_) => cib::set_pause(&arguments.paths.cib, &pause, Deadline::after(LIMIT)).map_err(CommandError::from),
+        Some(_) => {
+            cib::set_pause(&arguments.paths.cib, &pause, Deadline::after(CHANGE_TIMEOUT)).map_err(CommandError::from)
+        }
     };
     in_cluster.map_err(|error| CommandError::OnlyHostPaused(Box::new(error)))?;
     reconciler.resume()?;
@@ -72,6 +74,6 @@ pub fn resume(paths: &Paths) -> Result<(), CommandError> {
 /// Ends the pause of the cluster. Returns the pause, if there was one.
 fn end_pause(paths: &Paths) -> Result<Option<Pause>, CommandError> {
     let before = cib::read(&paths.cib, &BTreeSet::new())?;
-    cib::delete_pause(&paths.cib, Deadline::after(LIMIT))?;
+    cib::delete_pause(&paths.cib, Deadline::after(CHANGE_TIMEOUT))?;
     Ok(before.pause)
 }

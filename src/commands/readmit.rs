@@ -14,7 +14,7 @@ use crate::sys::config_file;
 use crate::sys::ganeti::files;
 
 /// The time limit for everything.
-const LIMIT: Duration = Duration::from_secs(55);
+const READMIT_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// The command line of `readmit`.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, config: &Path) -> Result<(), CommandError> {
     let Arguments { node, reason, .. } = arguments;
     let config = config_file::load_or_default(config)?;
-    let deadline = Deadline::after(LIMIT.min(config.deadline));
+    let deadline = Deadline::after(READMIT_TIMEOUT.min(config.deadline));
     let readmission = readmit_by_hand(&config, Path::new(files::DATA_DIR), node, reason.as_deref(), deadline)?;
     readmission.missing().iter().for_each(|line| cli::print_error("gnt-ha", line));
     Ok(cli::print(&format!("{readmission}\n"))?)

@@ -12,7 +12,7 @@ use crate::core::status::RecordChange;
 use crate::sys::clock::Deadline;
 
 /// The time limit for the reconciliation and for its jobs to end.
-const LIMIT: Duration = Duration::from_secs(30);
+const RECONCILE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The command line of `reconcile`.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub enum BreakerCommand {
 /// # Errors
 /// [`CommandError::Reconcile`] if the state cannot be read or the jobs cannot be submitted.
 pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
-    let deadline = Deadline::after(LIMIT);
+    let deadline = Deadline::after(RECONCILE_TIMEOUT);
     if arguments.dry_run {
         return Ok(show(&arguments.paths.view().plan(None, deadline)?)?);
     }
@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 /// [`CommandError::Reconcile`] if the memory of the reconciler cannot be changed.
 pub fn breaker(command: &BreakerCommand) -> Result<(), CommandError> {
     let BreakerCommand::Reset(paths) = command;
-    paths.reconciler().reset_breaker(Deadline::after(LIMIT))?;
+    paths.reconciler().reset_breaker(Deadline::after(RECONCILE_TIMEOUT))?;
     Ok(cli::print("The breaker of this host is reset.\n")?)
 }
 

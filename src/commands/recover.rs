@@ -13,7 +13,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::ganeti::files;
 
 /// The time limit for everything.
-const LIMIT: Duration = Duration::from_secs(30);
+const RECOVER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The options of `gnt-ha recover`.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub struct Arguments {
 /// # Errors
 /// [`CommandError`] if the state cannot be read.
 pub fn run(arguments: &Arguments) -> Result<bool, CommandError> {
-    let deadline = Deadline::after(LIMIT);
+    let deadline = Deadline::after(RECOVER_TIMEOUT);
     let paths = &arguments.paths;
     let died = match &arguments.node {
         Some(given) => Some(files::read_config(&paths.data_dir)?.find(given)?.name.clone()),

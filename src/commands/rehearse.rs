@@ -39,7 +39,7 @@ use crate::sys::pacemaker::cibadmin::{self, CibCopy};
 const VERSION: u32 = 1;
 
 /// The time limit for everything.
-const LIMIT: Duration = Duration::from_secs(60);
+const COLLECT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The command line of `rehearse`.
 #[derive(Debug, Args)]
@@ -89,7 +89,7 @@ pub(super) struct Rehearsal {
 /// # Errors
 /// [`CommandError`] if the failure cannot be rehearsed, or the rehearsal cannot be printed.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
-    let rehearsal = rehearse(&arguments.paths, config, &arguments.node, Deadline::after(LIMIT))?;
+    let rehearsal = rehearse(&arguments.paths, config, &arguments.node, Deadline::after(COLLECT_TIMEOUT))?;
     let Rehearsal { node, steps, unseen, .. } = &rehearsal;
     let text = if arguments.json {
         let counts_from = if unseen.is_none() { "failure" } else { "detection" };

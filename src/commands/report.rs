@@ -15,7 +15,7 @@ use super::paths::Paths;
 use super::status;
 use crate::cli::{self, PrintError};
 use crate::core::report::envelope::{CATEGORY, KIND, NAME, Report};
-use crate::core::report::http::{Endpoint, HttpError, LIMIT, answer, parse_request_line};
+use crate::core::report::http::{Endpoint, HttpError, MAX_REQUEST_BYTES, answer, parse_request_line};
 use crate::core::report::openmetrics::{CONTENT_TYPE, openmetrics};
 use crate::core::status::ClusterStatus;
 use crate::core::text::lines;
@@ -26,7 +26,7 @@ use crate::sys::{http, output, state_file};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time for which an answer is reused for other readers.
-const FRESH: Duration = Duration::from_secs(2);
+const ANSWER_MAX_AGE: Duration = Duration::from_secs(2);
 
 const JSON: &str = "application/json";
 
@@ -97,7 +97,7 @@ fn answer_http(paths: &Paths) -> Result<(), CommandError> {
     let mut stdin = io::stdin().lock();
     if http::is_listening(&stdin) {
         let socket = stdin.as_fd().try_clone_to_owned().map_err(ReportError::Socket)?;
-        return Ok(http::serve(&TcpListener::from(socket), LIMIT, &answer).map_err(ReportError::Serve)?);
+        return Ok(http::serve(&TcpListener::from(socket), MAX_REQUEST_BYTES, &answer).map_err(ReportError::Serve)?);
     }
     // A reader that does not accept the answer delays only this process.
     std::thread::spawn(|| {
@@ -105,7 +105,7 @@ fn answer_http(paths: &Paths) -> Result<(), CommandError> {
         cli::print_error("gnt-ha", "report --http: the request was not over in time");
         std::process::exit(1);
     });
-    let line = http::first_line(&mut stdin, LIMIT).map_err(ReportError::NoRequest)?;
+    let line = http::first_line(&mut stdin, MAX_REQUEST_BYTES).map_err(ReportError::NoRequest)?;
     output::print_http(&answer(&line)).map_err(PrintError::from)?;
     Ok(())
 }
@@ -122,7 +122,7 @@ impl Readers {
     /// wait for it.
     fn status(&self, read: impl Fn() -> Result<ClusterStatus, NotInCluster>) -> SharedStatus {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, seen)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+        if let Some((_, seen)) = last.as_ref().filter(|(at, _)| at.elapsed() < ANSWER_MAX_AGE) {
             return seen.clone();
         }
         let at_ms = now().wall_ms;

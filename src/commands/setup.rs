@@ -28,7 +28,7 @@ pub use update::update;
 const VERSION: u32 = 1;
 
 /// The time limit for everything except the simulations of each host's death.
-const LIMIT: Duration = Duration::from_secs(120);
+const SETUP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The command line of `setup`.
 #[derive(Debug, Args)]
@@ -101,12 +101,12 @@ struct SetupReport<'a> {
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     let paths = &arguments.paths;
     if arguments.update {
-        return update(paths, arguments.dry_run, Deadline::after(LIMIT));
+        return update(paths, arguments.dry_run, Deadline::after(SETUP_TIMEOUT));
     }
     if arguments.recover {
-        return recover::recover(paths, arguments.apply, Deadline::after(LIMIT));
+        return recover::recover(paths, arguments.apply, Deadline::after(SETUP_TIMEOUT));
     }
-    let clusters = Clusters::read(&paths.data_dir, &paths.cib, LIMIT)?;
+    let clusters = Clusters::read(&paths.data_dir, &paths.cib, SETUP_TIMEOUT)?;
     if arguments.remove {
         return remove(&Deletion::plan(clusters), arguments.apply);
     }

@@ -28,7 +28,7 @@ use crate::sys::log::warn_system;
 use crate::sys::nft::shun_table::Applied;
 
 /// The time limit for everything on this host.
-const LIMIT: Duration = Duration::from_secs(20);
+const HOST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The time limit for sending the shun list to all nodes.
 const ORDER_TIMEOUT: Duration = Duration::from_secs(55);
@@ -140,7 +140,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
 fn here(command: &Command, config: &Path) -> Result<bool, CommandError> {
     let config = config_file::load_or_default(config)?;
     let applier = ShunApplier::new(&config, Path::new(files::DATA_DIR))?;
-    let deadline = Deadline::after(LIMIT);
+    let deadline = Deadline::after(HOST_TIMEOUT);
     match command {
         Command::Sync => send_list(&config).map(|()| true),
         Command::Apply => {

@@ -13,10 +13,10 @@ use crate::sys::resolve;
 use super::error::PowerError;
 
 /// The most that resolving names may add to a fencing. A name that is not resolved by then is compared as written.
-const IN_A_FENCING: Duration = Duration::from_millis(250);
+const FENCING_RESOLVE_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The most that resolving names may take in a check, which has time.
-const IN_A_CHECK: Duration = Duration::from_secs(5);
+const CHECK_RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Returns the nodes of the cluster, by the ssconf file that each of Ganeti's nodes has. If that file is absent or
 /// cannot be read, returns the nodes that the configuration names. A fencing does not depend on that file, and the
@@ -60,7 +60,7 @@ pub fn refuse_shared(
     let names = names_to_resolve(&all, Some(node));
     // A single node shares nothing.
     let resolved = if all.len() > 1 {
-        resolve::addresses(&names, deadline.at_most(IN_A_FENCING.min(deadline.left() / 10)))
+        resolve::addresses(&names, deadline.at_most(FENCING_RESOLVE_TIMEOUT.min(deadline.left() / 10)))
     } else {
         Default::default()
     };
@@ -75,7 +75,7 @@ pub fn refuse_shared(
 pub fn all_shared(config: &Config, node: Option<&NodeName>, data_dir: &Path) -> Vec<SharedMachine> {
     let levels = node.and_then(|node| Some((node, config.levels_of(node).ok()?)));
     let all = with_levels(config, data_dir, levels.as_ref().map(|(node, levels)| (*node, levels.as_slice())));
-    let resolved = resolve::addresses(&names_to_resolve(&all, node), Deadline::after(IN_A_CHECK));
+    let resolved = resolve::addresses(&names_to_resolve(&all, node), Deadline::after(CHECK_RESOLVE_TIMEOUT));
     let mut found = shared(&all, &resolved);
     found.retain(|shared| node.is_none_or(|node| shared.nodes.contains(node)));
     found

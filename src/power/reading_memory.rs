@@ -9,7 +9,7 @@
 //!
 //! Each node has one file in the run directory, written as a whole, with mode 0600. It counts only in the boot that
 //! wrote it, so it is not flushed: what a crash of this host could lose does not count after the crash. A reading
-//! counts for the whole fencing that made it (by the request id that the caller gives), and for `AGE` in any other:
+//! counts for the whole fencing that made it (by the request id that the caller gives), and for `MAX_AGE` in any other:
 //! Pacemaker repeats a failed fencing. It ends with a proven off of the power, and with a proven on. Only an action, or
 //! a reading for a fencing, writes the file: a monitor's reading of a healthy host belongs to no fencing.
 
@@ -24,7 +24,7 @@ use crate::sys::{clock, identity, state_file};
 use serde::{Deserialize, Serialize};
 
 /// The time for which an "on" counts in another fencing: as long as two attempts of `fence_ganeti` may take.
-const AGE: Duration = Duration::from_secs(120);
+const MAX_AGE: Duration = Duration::from_secs(120);
 
 /// The time in ms after which an "on" is written again: a device is read twice a second.
 const FRESH_MS: u64 = 5_000;
@@ -135,7 +135,7 @@ impl Memory {
         let now = clock::now().boottime_ms;
         let counts = |entry: &Entry| {
             let age = now.checked_sub(entry.at_ms).map(Duration::from_millis);
-            age.is_some_and(|age| age < AGE) || (request.is_some() && request == entry.request)
+            age.is_some_and(|age| age < MAX_AGE) || (request.is_some() && request == entry.request)
         };
         let file = file.filter(|file| file.boot_id == identity::boot_id());
         let entries = file.map(|file| file.devices).unwrap_or_default().into_iter().filter(counts).collect();

@@ -26,7 +26,7 @@ use crate::sys::ganeti::{files, hail};
 use crate::sys::nft::shun_table;
 
 /// The most that the nodes may take to report what they run.
-const NODES_ANSWER: Duration = Duration::from_millis(2_500);
+const NODES_TIMEOUT: Duration = Duration::from_millis(2_500);
 
 /// How long the exception for a shunned node stays, in seconds.
 const EXCEPTION_S: u64 = 5;
@@ -98,7 +98,7 @@ pub fn collect(sources: Sources<'_>, deadline: Deadline) -> Result<Collected, Re
     // A shunned node only prevents starts that are submitted: others it cannot permit.
     let has_starts = jobs.iter().any(|job| job.kind == JobKind::OwnStart && job.status.is_unfinished());
     let sources = Sources { may_except: sources.may_except && has_starts, ..sources };
-    let (live, calls) = ask_nodes(sources, &config, deadline.at_most(NODES_ANSWER));
+    let (live, calls) = ask_nodes(sources, &config, deadline.at_most(NODES_TIMEOUT));
     let nodes = config.nodes();
     let uuids = nodes.into_iter().map(|node| (node.name, node.version.map(|version| version.uuid))).collect();
     let input = input(sources, jobs, &config, &live, &own_records(&answer, &uuids));
@@ -233,7 +233,8 @@ impl Collected {
         deadline: Deadline,
     ) -> Result<HailAnswer, AllocatorError> {
         // A QEMU that does not answer its node holds this up, and nothing else.
-        for answer in call_all(&self.data_dir, DESCRIBE, &self.calls, deadline.at_most(NODES_ANSWER)).values().flatten()
+        for answer in
+            call_all(&self.data_dir, DESCRIBE, &self.calls, deadline.at_most(NODES_TIMEOUT)).values().flatten()
         {
             self.live.add_memory(answer);
         }

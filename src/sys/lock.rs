@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::clock::Deadline;
 
 /// The interval between two attempts.
-const PAUSE: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A held lock. It is released when this value is dropped or the process ends in any way.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Lock {
                 Err((same, Errno::EWOULDBLOCK | Errno::EINTR)) => file = same,
                 Err((_, errno)) => return Err(LockError::Open { path: path.to_owned(), error: errno.into() }),
             }
-            deadline.sleep(PAUSE);
+            deadline.sleep(POLL_INTERVAL);
         }
     }
 }

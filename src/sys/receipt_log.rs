@@ -21,7 +21,7 @@ const ROTATE_AT: u64 = 4 * 1024 * 1024;
 
 /// The most bytes that are read of one file: many times the size at which it is rotated. A larger file is not a receipt
 /// log, or could not be rotated for long.
-const LIMIT: u64 = 64 * 1024 * 1024;
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The number of rotated files that are kept.
 const KEPT: u32 = 4;
@@ -143,7 +143,7 @@ impl ReceiptLog {
         let lock = memory.dir.join("receipts.lock");
         let _lock = Lock::take(&lock, Deadline::after(LOCK_WAIT)).map_err(io::Error::other)?;
         for path in found {
-            let mut text = limited::read(&path, LIMIT)?;
+            let mut text = limited::read(&path, MAX_BYTES)?;
             if ends_torn(file)? {
                 text.insert(0, b'\n');
             }
@@ -220,8 +220,8 @@ impl ReceiptLog {
         let mut files = Vec::new();
         for path in self.files().chain(in_memory) {
             match File::open(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata.len()))) {
-                Ok((_, length)) if length > LIMIT => {
-                    return Err(ReceiptLogError::Io { what: "read", path, error: too_long(LIMIT) });
+                Ok((_, length)) if length > MAX_BYTES => {
+                    return Err(ReceiptLogError::Io { what: "read", path, error: too_long(MAX_BYTES) });
                 }
                 Ok((file, length)) => files.push((path, file, length)),
                 // If a file has the path of the directory, there are no receipts either.

@@ -55,7 +55,7 @@ const AT_ONCE: usize = 1_024;
 /// The time for which a replaced key still signs, by the clock since boot.
 /// `gnt-cluster renew-crypto --new-confd-hmac-key` replaces it on one node after the other, while Ganeti's
 /// daemons are stopped everywhere. Nodes that have different keys for that time must not be reset.
-const OLD_KEY_FOR: Duration = Duration::from_secs(600);
+const OLD_KEY_LIFETIME: Duration = Duration::from_secs(600);
 
 /// The key that signs requests and answers.
 #[derive(Clone)]
@@ -156,7 +156,7 @@ fn wire(address: IpAddr) -> [u8; ADDRESS] {
     bytes
 }
 
-/// The current key and, for [`OLD_KEY_FOR`], the key before it.
+/// The current key and, for [`OLD_KEY_LIFETIME`], the key before it.
 pub(crate) struct EchoKeys {
     current: EchoKey,
     before: Option<(EchoKey, Duration)>,
@@ -170,7 +170,7 @@ impl EchoKeys {
     /// Takes the key that was read at `at`, by the clock since boot, and drops an old key whose time is over.
     pub(crate) fn take(&mut self, key: EchoKey, at: Duration) {
         if key != self.current {
-            self.before = Some((std::mem::replace(&mut self.current, key), at + OLD_KEY_FOR));
+            self.before = Some((std::mem::replace(&mut self.current, key), at + OLD_KEY_LIFETIME));
         }
         self.before.take_if(|(_, until)| at >= *until);
     }
@@ -360,7 +360,7 @@ mod tests {
             key.answered(&answer, at(1), at(2))
         };
         assert_eq!((counts(&keys, &old), counts(&keys, &new)), (Some([7; 16]), Some([7; 16])));
-        keys.take(new.clone(), begun + OLD_KEY_FOR);
+        keys.take(new.clone(), begun + OLD_KEY_LIFETIME);
         assert_eq!((counts(&keys, &old), counts(&keys, &new)), (None, Some([7; 16])));
     }
 

@@ -87,14 +87,14 @@ fn renamed(path: &Path, bytes: &[u8], mode: u32, flush: impl Fn(&File) -> io::Re
 }
 
 /// The most bytes that are read of a file: several times the size of a shun list with the maximum number of nodes.
-const LIMIT: u64 = 16 * 1024 * 1024;
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Reads what [`write()`] wrote; `None` if there is no such file.
 ///
 /// # Errors
 /// The error of the file system or of the parser, also for a file of more than 16 MiB.
 pub fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
-    match limited::read(path, LIMIT) {
+    match limited::read(path, MAX_BYTES) {
         Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
@@ -146,7 +146,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         let file = File::create(&path).unwrap();
-        file.set_len(LIMIT * 64).unwrap();
+        file.set_len(MAX_BYTES * 64).unwrap();
         assert!(read::<Vec<u8>>(&path).unwrap_err().to_string().contains("more than"));
     }
 

@@ -44,8 +44,8 @@ pub fn silent(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeSet<I
     // Time after the deadline for the threads to report the silent addresses, which are known only then.
     const REPORT_TIME: Duration = Duration::from_millis(100);
     // With less time than this, no address is asked.
-    const LEAST: Duration = Duration::from_millis(300);
-    if deadline.left() < LEAST {
+    const LEAST_TIME: Duration = Duration::from_millis(300);
+    if deadline.left() < LEAST_TIME {
         return BTreeSet::new();
     }
     let all = addresses.len();

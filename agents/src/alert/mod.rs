@@ -26,7 +26,7 @@ use event::{AlertEvent, AlertHost};
 use recipient::Recipient;
 
 /// The most that a delivery may take; below Pacemaker's 30 s.
-const LIMIT: Duration = Duration::from_secs(20);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The directory of Ganeti's ssconf files, which every user may read.
 const GANETI: &str = "/var/lib/ganeti";
@@ -64,7 +64,7 @@ fn run(variable: &dyn Fn(&str) -> Option<String>) -> Result<(), AlertError> {
     let name = identity::host();
     let here = AlertHost { host: NodeName::new(&name).ok(), master, nodes };
     match event.message(&here) {
-        Some(message) => recipient.deliver(&message, &name, Deadline::after(LIMIT)),
+        Some(message) => recipient.deliver(&message, &name, Deadline::after(DELIVERY_TIMEOUT)),
         None => Ok(()),
     }
 }

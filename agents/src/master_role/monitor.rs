@@ -27,7 +27,7 @@ const TOOLS_LIMIT: Duration = Duration::from_secs(5);
 /// The most that a probe waits for the peers, on a host that is master by its own files and does not serve. It may have
 /// just booted, with old files. Without an answer of a peer the probe would report a second master to Pacemaker, which
 /// would stop both.
-const PEERS_OF_A_PROBE: Duration = Duration::from_secs(2);
+const PROBE_PEER_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn monitor(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
     let run_as = paths.run_as(call);
@@ -89,7 +89,7 @@ fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView, run_as: RunAs
     }
     let served = stop::served(paths);
     let listening = served == MasterService::Now;
-    let limit = if call.is_probe() && !listening { PEERS_OF_A_PROBE } else { PEER_LIMIT };
+    let limit = if call.is_probe() && !listening { PROBE_PEER_TIMEOUT } else { PEER_LIMIT };
     let claims = ganeti.master_claims(paths, call.deadline.at_most(limit));
     let standing = standing(&ganeti.here, &claims, ganeti.candidates.len(), served);
     // A master that returns while its peers do not answer must not be reported as a second running one.

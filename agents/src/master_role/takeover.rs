@@ -43,17 +43,17 @@ const PROOF_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long the addresses of nodes that are gone are made unreachable while the role is taken. A failover that takes
 /// longer waits for their timeouts.
-const UNREACHABLE: Duration = Duration::from_secs(30);
+const UNREACHABLE_TIME: Duration = Duration::from_secs(30);
 
 /// The pause between two requests to luxid whether it serves.
-const PAUSE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The most that luxid may take to appear after a command that failed.
-const LUXID_APPEARS: Duration = Duration::from_secs(2);
+const LUXID_START_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The most that luxid may take to appear after a command that succeeded: luxid asks the nodes for their votes, three
 /// times.
-const LUXID_VOTES: Duration = Duration::from_secs(40);
+const LUXID_VOTE_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The part of the time that is reserved for the verification, if the command does not end.
 const VERIFY_TIME: Duration = Duration::from_secs(3);
@@ -75,7 +75,7 @@ pub(super) fn take(call: &AgentCall, paths: &AgentPaths) -> OcfResult {
                 "a gnt-cluster master-failover runs on this host and does not end (does it wait for an answer?)";
             return OcfResult::because(OcfCode::ErrGeneric, reason);
         }
-        call.deadline.sleep(PAUSE);
+        call.deadline.sleep(POLL_INTERVAL);
     }
     loop {
         // Read in each round: the role of this node may have changed.
@@ -101,13 +101,13 @@ fn carry_out(call: &AgentCall, paths: &AgentPaths, command: &Takeover, gone: &[I
     }
     // The command's result is not reliable: it may fail after the role was taken, and succeed without it. luxid is
     // asked.
-    make_unreachable(gone, UNREACHABLE);
+    make_unreachable(gone, UNREACHABLE_TIME);
     let ended = execute(paths, command, call.deadline.earlier(VERIFY_TIME));
     if !gone.is_empty() {
         make_reachable();
     }
     // While luxid asks for votes it has no pidfile yet.
-    let appears = call.deadline.at_most(if ended.is_ok() { LUXID_VOTES } else { LUXID_APPEARS });
+    let appears = call.deadline.at_most(if ended.is_ok() { LUXID_VOTE_TIMEOUT } else { LUXID_START_TIMEOUT });
     loop {
         if let Ok(ganeti) = paths.ganeti_view()
             && ganeti.rank == NodeRole::Master
@@ -119,7 +119,7 @@ fn carry_out(call: &AgentCall, paths: &AgentPaths, command: &Takeover, gone: &[I
         if call.deadline.passed() || is_absent && appears.passed() {
             break;
         }
-        call.deadline.sleep(PAUSE);
+        call.deadline.sleep(POLL_INTERVAL);
     }
     let reason = match ended {
         Ok(()) => "luxid does not serve here, though the role was taken without an error".to_owned(),
@@ -159,7 +159,7 @@ fn taken(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> OcfResult
         let until = call.deadline.at_most(SETTLE_LIMIT);
         let agree = || disagreement(&ganeti.here, &ganeti.master_claims(paths, until.at_most(PEER_LIMIT))).is_none();
         while !(until.passed() || ganeti.has_master_ip() && agree()) {
-            until.sleep(PAUSE);
+            until.sleep(POLL_INTERVAL);
         }
     }
     offer(call, paths, ganeti, true);

@@ -18,7 +18,7 @@ use calls::{OutputError, Request, RequestError};
 use gnt_ha::sys::output::{self, Text};
 
 /// The maximum length of a request, in bytes.
-const LIMIT: u64 = 64 * 1024 * 1024;
+const MAX_REQUEST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The reason why not every node has its line.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
 fn run() -> Result<(), ProgramError> {
     without_environment()?;
     let mut text = Vec::new();
-    stdin().lock().take(LIMIT).read_to_end(&mut text).map_err(ProgramError::Stdin)?;
+    stdin().lock().take(MAX_REQUEST_BYTES).read_to_end(&mut text).map_err(ProgramError::Stdin)?;
     let request: Request = serde_json::from_slice(&text).map_err(ProgramError::Request)?;
     calls::all(&request, |answer| {
         let line = serde_json::to_string(answer)?;

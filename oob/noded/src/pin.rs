@@ -13,7 +13,7 @@ use openssl::x509::X509;
 
 /// The most that is read of the file, in bytes. No file that Ganeti makes is longer: a key of 2048 bits and a
 /// certificate have 3,000.
-const LIMIT: u64 = 64 * 1024;
+const MAX_BYTES: u64 = 64 * 1024;
 
 /// A path that can have no entries. libcurl searches the system's directory of trusted certificates if it has no other
 /// directory, whatever else it is given (`CURLOPT_CAPATH`).
@@ -79,6 +79,6 @@ impl Pin {
 fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
     let mut pem = Vec::new();
-    std::fs::File::open(path)?.take(LIMIT).read_to_end(&mut pem)?;
+    std::fs::File::open(path)?.take(MAX_BYTES).read_to_end(&mut pem)?;
     Ok(pem)
 }

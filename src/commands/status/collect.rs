@@ -33,7 +33,7 @@ use crate::sys::receipt_log::ReceiptLog;
 use crate::sys::{identity, simulate};
 
 /// The time limit for everything.
-const LIMIT: Duration = Duration::from_secs(20);
+const COLLECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Ganeti's nodes, from the files of this host.
 struct Ganeti {
@@ -45,7 +45,7 @@ struct Ganeti {
 
 /// Collects the status. With `power`, also asks each node's OOB program for the power.
 pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<ClusterStatus, NotInCluster> {
-    let deadline = Deadline::after(LIMIT);
+    let deadline = Deadline::after(COLLECT_TIMEOUT);
     let view = paths.view();
     let mut notes = Vec::new();
     let (ganeti, pacemaker) = match (ganeti(paths, power, deadline, &mut notes), pacemaker::status(deadline)) {

@@ -17,10 +17,10 @@ pub const OVERHEAD: Duration = Duration::from_secs(5);
 pub const READ_LIMIT: Duration = Duration::from_secs(15);
 
 /// The time that is kept back from a power command, so that its effect can still be read.
-const READ_BACK: Duration = Duration::from_secs(5);
+const READ_BACK_TIME: Duration = Duration::from_secs(5);
 
 /// The time that is kept back for the record and the receipt.
-const RECEIPT: Duration = Duration::from_secs(2);
+const RECEIPT_TIME: Duration = Duration::from_secs(2);
 
 /// How much earlier than its caller a program must be done: it reports why it failed before it is killed.
 const EXIT_MARGIN: Duration = Duration::from_millis(500);
@@ -28,7 +28,7 @@ const EXIT_MARGIN: Duration = Duration::from_millis(500);
 /// Returns the part of `left` that is kept back for the record and the receipt.
 #[must_use]
 pub fn receipt(left: Duration) -> Duration {
-    RECEIPT.min(left / 10)
+    RECEIPT_TIME.min(left / 10)
 }
 
 /// Returns the part of `left` that one reading may use.
@@ -40,7 +40,7 @@ pub fn reading(left: Duration) -> Duration {
 /// Returns the part of `left` that is kept back, so that the effect of a command can still be read.
 #[must_use]
 pub fn read_back(left: Duration) -> Duration {
-    READ_BACK.min(left / 3)
+    READ_BACK_TIME.min(left / 3)
 }
 
 /// The limits of an OOB program, from the time of its caller.

@@ -5,7 +5,7 @@ use super::envelope::{CATEGORY, NAME};
 use crate::core::text::lines;
 
 /// The greatest length of a request, in bytes: no valid one is longer.
-pub const LIMIT: usize = 8_192;
+pub const MAX_REQUEST_BYTES: usize = 8_192;
 
 /// The resource that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub const VERSION: u32 = 1;
 pub const COMMAND: &str = "peer";
 
 /// The largest size of a request, in bytes: the limit of one argument of a process (`MAX_ARG_STRLEN`, execve(2)).
-pub const LIMIT: usize = 128 * 1024 - 1;
+pub const MAX_REQUEST_BYTES: usize = 128 * 1024 - 1;
 
 /// The largest size of an answer, in bytes, over noded and over SSH; `noded-call` has the same limit.
 pub const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
@@ -252,16 +252,16 @@ mod tests {
         let all: serde_json::Map<_, _> = (0..1_000).map(|n| (format!("n{n}.lab"), entry.clone())).collect();
         let question = json!({"version": VERSION, "from": "n1", "shun_list": all, "about": ["n2"]});
         let question: PeerRequest = serde_json::from_value(question).unwrap();
-        let parts = question.parts(LIMIT).unwrap();
+        let parts = question.parts(MAX_REQUEST_BYTES).unwrap();
         assert!(parts.len() > 1);
         let mut merged = ShunList::default();
         for part in &parts {
-            assert!(serde_json::to_string(part).unwrap().len() <= LIMIT && part.about == question.about);
+            assert!(serde_json::to_string(part).unwrap().len() <= MAX_REQUEST_BYTES && part.about == question.about);
             merged.merge(&part.shun_list);
         }
         assert_eq!(merged, question.shun_list);
         let small = PeerRequest { shun_list: ShunList::default(), ..question };
-        assert_eq!(small.parts(LIMIT).unwrap(), std::slice::from_ref(&small));
+        assert_eq!(small.parts(MAX_REQUEST_BYTES).unwrap(), std::slice::from_ref(&small));
         assert!(small.parts(10).is_err());
     }
 

@@ -10,7 +10,7 @@ use crate::sys::ganeti::luxi::Luxi;
 use crate::sys::pacemaker::PacemakerError;
 
 /// The time limit for a new master to accept jobs and to be seen by Pacemaker.
-const TAKE_OVER: Duration = Duration::from_secs(60);
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The time limit for one attempt; `RECONCILE_PAUSE` is the interval between two.
 const RECONCILE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -19,7 +19,7 @@ const RECONCILE_PAUSE: Duration = Duration::from_secs(3);
 /// Reconciles the record, once the new master accepts jobs and Pacemaker's next monitor has seen its role. The monitors
 /// of the master do the rest.
 pub(super) fn record(reconciler: &Reconciler) -> Result<(), HookError> {
-    let deadline = Deadline::after(TAKE_OVER);
+    let deadline = Deadline::after(TAKEOVER_TIMEOUT);
     loop {
         match try_to_record(reconciler, deadline) {
             Ok(true) => return Ok(()),

@@ -41,7 +41,7 @@ use crate::sys::lock::{Lock, LockError};
 const FILE: &str = "recovery.json";
 
 /// The most that one recovery may take. The next one goes on.
-const LIMIT: Duration = Duration::from_secs(6);
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// How long another recovery of this host is waited for.
 const RECOVERY_LOCK_WAIT: Duration = Duration::from_millis(200);
@@ -85,7 +85,7 @@ impl Reconciler {
         addresses: &Addresses,
         deadline: Deadline,
     ) -> Recovered {
-        let deadline = deadline.at_most(LIMIT);
+        let deadline = deadline.at_most(RECOVERY_TIMEOUT);
         match self.try_recover(state, decided, addresses, deadline) {
             Ok(recovered) => recovered,
             // Another process does the same at this moment.

@@ -36,9 +36,9 @@ const RETRY_MS: u64 = 5_000;
 const LUXI_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// For how long the noded of a node that is being recorded offline is unreachable from here.
-const UNREACHABLE: Duration = Duration::from_secs(20);
+const UNREACHABLE_TIME: Duration = Duration::from_secs(20);
 
-/// How old a fencing may be, in milliseconds, for that. Together with [`UNREACHABLE`] it is at most the minute in which
+/// How old a fencing may be, in milliseconds, for that. Together with [`UNREACHABLE_TIME`] it is at most the minute in which
 /// no host boots. After that noded is asked whether it runs again, and our own rules would cause a missing answer.
 const UNREACHABLE_UNTIL_MS: u64 = 40_000;
 
@@ -152,7 +152,7 @@ impl Reconciler {
             let what = decision.to_string();
             let unreachable = addresses.get(node).filter(|_| may_be_unreachable(decision, at));
             if let Some(address) = unreachable {
-                make_unreachable(&[*address], UNREACHABLE);
+                make_unreachable(&[*address], UNREACHABLE_TIME);
             }
             match submit(&self.luxi, &jobs, deadline.at_most(LUXI_TIMEOUT)) {
                 Ok(number) => {

@@ -21,7 +21,7 @@ use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::signed_echo::{EchoKey, Nonce};
 
 /// The time between two questions to a candidate that has not answered; also the wait for answers.
-const PAUSE: Duration = Duration::from_millis(250);
+const ECHO_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The answers to a trial.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub fn test_echoes(data_dir: &Path, port: u16, deadline: Deadline) -> Result<Ech
         for (candidate, nonce) in nonces.iter().filter(|(candidate, _)| !test.echoed.contains(*candidate)) {
             let _ = socket.send_to(&key.question(nonce, own, *candidate), SocketAddr::new(*candidate, port));
         }
-        deadline.sleep(PAUSE);
+        deadline.sleep(ECHO_INTERVAL);
         let mut buffer = [0; 4096];
         loop {
             match socket.recv_from(&mut buffer) {

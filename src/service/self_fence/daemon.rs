@@ -30,13 +30,13 @@ use crate::sys::identity;
 use crate::sys::watchdog::{Watchdog, open};
 
 /// For how long self-fencing promises, in each report to another node, to keep its rules.
-const PROMISE: Duration = Duration::from_secs(600);
+const PROMISE_TIME: Duration = Duration::from_secs(600);
 
 /// The longest time between two keepalives, two reports, and two checks of what the administrator wants.
-const TICK: Duration = Duration::from_secs(1);
+const TICK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The shortest time between two rounds: one question per second to each candidate.
-const ROUND: Duration = Duration::from_secs(1);
+const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -150,11 +150,11 @@ impl Daemon {
     }
 
     fn interval(&self) -> Duration {
-        (Duration::from_millis(self.lease_times.lease_ms) / 4).max(ROUND)
+        (Duration::from_millis(self.lease_times.lease_ms) / 4).max(ROUND_INTERVAL)
     }
 
     fn tick_interval(&self) -> Duration {
-        TICK.min(Duration::from_millis(self.lease_times.watchdog_ms) / 4)
+        TICK_INTERVAL.min(Duration::from_millis(self.lease_times.watchdog_ms) / 4)
     }
 
     /// Returns the time until the next action of the loop that no packet causes.
@@ -319,7 +319,7 @@ impl Daemon {
         if !self.is_end_logged {
             self.is_end_logged = true;
             // The rest of the watchdog's time, less one second.
-            let left = Duration::from_millis(self.lease_times.watchdog_ms).saturating_sub(TICK);
+            let left = Duration::from_millis(self.lease_times.watchdog_ms).saturating_sub(TICK_INTERVAL);
             // A started program would inherit the blocked signals, and could not be ended by them.
             let _ = end_signals().thread_unblock();
             stop_instances(self.settings.before_reset.as_deref(), Deadline::after(left));
@@ -343,11 +343,11 @@ impl Daemon {
     }
 }
 
-/// Returns how long the rules are kept by this node's clock, so that they are kept for `PROMISE` by any other clock.
+/// Returns how long the rules are kept by this node's clock, so that they are kept for `PROMISE_TIME` by any other clock.
 #[must_use]
 pub fn promise(lease_times: LeaseTimes) -> Duration {
     let drift = f64::from(lease_times.drift_ppm.min(999_999)) / 1e6;
-    PROMISE.mul_f64((1.0 + drift) / (1.0 - drift))
+    PROMISE_TIME.mul_f64((1.0 + drift) / (1.0 - drift))
 }
 
 pub(super) fn candidates(ssconf: &Ssconf) -> BTreeSet<IpAddr> {

@@ -17,7 +17,7 @@ use crate::sys::watchdog::Watchdog;
 use crate::sys::{identity, state_file};
 
 /// The pause between two notes, beside the time that the disk takes for each.
-const BETWEEN: Duration = Duration::from_millis(20);
+const NOTE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Returns the path of the result, in the state directory.
 #[must_use]
@@ -78,7 +78,7 @@ pub fn run(watchdog: &mut dyn Watchdog, state: &Path, limit: Duration) -> io::Re
             writeln!(notes, "{OVER}")?;
             return notes.sync_data();
         }
-        std::thread::sleep(BETWEEN);
+        std::thread::sleep(NOTE_INTERVAL);
     }
 }
 

@@ -17,7 +17,7 @@ use super::readmit::{ReadmissionResult, readmit};
 
 /// The most that the shunning may add to a fencing, for which the cluster waits: three times what it takes. A node that
 /// has not answered by then was asked, and gets the entry again by the next sync.
-const LIMIT: Duration = Duration::from_millis(500);
+const SHUN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Has every other node shun `node`, which was proven off with this grade. Best effort, only if the configuration says
 /// so, this host can shun, and the grade is at least `bounded`.
@@ -32,7 +32,7 @@ pub fn after_off(
     if !config.shun.after_off || grade < Grade::Bounded || !can_shun(data_dir) {
         return;
     }
-    let deadline = deadline.at_most(LIMIT);
+    let deadline = deadline.at_most(SHUN_TIMEOUT);
     let by = format!("ganeti-oob on {}, receipt {}, proven {grade} by another device", identity::host(), action.id());
     // If the power was read as off, no earlier boot can be left in the cluster stack; otherwise one can.
     let scope = if grade == Grade::Off { ShunScope::Tcp } else { ShunScope::All };

@@ -30,7 +30,7 @@ use crate::sys::nft::unreachable::make_unreachable;
 use crate::sys::store::{Store, StoredAt};
 
 /// For how long the master IP of a master that has stopped is made unreachable.
-const GONE_MASTER: Duration = Duration::from_secs(60);
+const UNREACHABLE_TIME: Duration = Duration::from_secs(60);
 
 /// Keeps the shun list of this host, and applies it to the kernel.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ impl<'a> ShunApplier<'a> {
         if let Some(address) = question.gone_master_ip
             && protected_master(address)
         {
-            make_unreachable(&[address], GONE_MASTER);
+            make_unreachable(&[address], UNREACHABLE_TIME);
         }
         Ok(PeerReport { not_durable, ..self.report(shun_list, applied.rules(), not_applied, question) })
     }

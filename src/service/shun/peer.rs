@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::core::config::Config;
 use crate::core::node::NodeName;
 use crate::core::shun::belief::Channel;
-use crate::core::shun::messages::{ANSWER_LIMIT, LIMIT, PeerReport, PeerRequest};
+use crate::core::shun::messages::{ANSWER_LIMIT, MAX_REQUEST_BYTES, PeerReport, PeerRequest};
 use crate::service::shun::applier::ShunApplier;
 use crate::service::shun::error::ShunError;
 use crate::sys::clock::Deadline;
@@ -23,7 +23,7 @@ pub enum PeerRequestError {
     #[error("cannot read stdin: {0}")]
     Stdin(io::Error),
     /// The request is longer than what is read.
-    #[error("the request has more than {LIMIT} bytes")]
+    #[error("the request has more than {MAX_REQUEST_BYTES} bytes")]
     RequestTooLong,
     /// The request is not valid.
     #[error("cannot parse the request: {0}")]
@@ -88,7 +88,7 @@ pub fn answer(
 
 fn read_stdin() -> Result<String, PeerRequestError> {
     let mut text = String::new();
-    let most = u64::try_from(LIMIT).unwrap_or(u64::MAX);
+    let most = u64::try_from(MAX_REQUEST_BYTES).unwrap_or(u64::MAX);
     stdin().lock().take(most + 1).read_to_string(&mut text).map_err(PeerRequestError::Stdin)?;
-    if text.len() > LIMIT { Err(PeerRequestError::RequestTooLong) } else { Ok(text) }
+    if text.len() > MAX_REQUEST_BYTES { Err(PeerRequestError::RequestTooLong) } else { Ok(text) }
 }

@@ -22,11 +22,11 @@ use super::guard::{self, Guard};
 use crate::sys::clock::Deadline;
 
 /// The wait for a pipe that another process still holds open after the program itself has ended.
-const HELD_PIPE: Duration = Duration::from_secs(1);
+const PIPE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The time that a process may take to die of SIGKILL. A process that hangs in the kernel (a dead NFS server) is left
 /// behind.
-const UNKILLABLE: Duration = Duration::from_secs(1);
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The longest wait of one poll, after which the end of the program is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -111,7 +111,7 @@ impl ChildProcess<'_> {
             }
             let pipes_done = stdout.done() && stderr.done();
             match ended_at {
-                Some(at) if pipes_done || timed_out || at.elapsed() >= HELD_PIPE => break,
+                Some(at) if pipes_done || timed_out || at.elapsed() >= PIPE_TIMEOUT => break,
                 _ => {}
             }
             if ended_at.is_none() && self.deadline.passed() && !timed_out {
@@ -120,7 +120,7 @@ impl ChildProcess<'_> {
             }
             if timed_out && self.deadline.instant().elapsed() >= self.linger {
                 child.signal(Signal::SIGKILL);
-                if self.deadline.instant().elapsed() >= self.linger + UNKILLABLE && ended_at.is_none() {
+                if self.deadline.instant().elapsed() >= self.linger + KILL_TIMEOUT && ended_at.is_none() {
                     break;
                 }
             }

@@ -338,14 +338,14 @@ fn result_of(answer: &[u8]) -> Result<Value, LuxiError> {
 /// Connects without blocking and tries again until the deadline. A blocking connect would wait without end once the
 /// backlog (5) of a stopped luxid is full.
 fn open(path: &Path, deadline: Deadline) -> io::Result<UnixStream> {
-    const PAUSE: Duration = Duration::from_millis(20);
+    const CONNECT_INTERVAL: Duration = Duration::from_millis(20);
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let address = UnixAddr::new(path)?;
     let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     loop {
         match connect(fd.as_raw_fd(), &address) {
             Ok(()) => break,
-            Err(Errno::EAGAIN | Errno::EINTR) if !deadline.passed() => deadline.sleep(PAUSE),
+            Err(Errno::EAGAIN | Errno::EINTR) if !deadline.passed() => deadline.sleep(CONNECT_INTERVAL),
             Err(errno) => return Err(errno.into()),
         }
     }

@@ -11,7 +11,7 @@ use crate::core::ganeti::network::ClusterNetwork;
 use crate::core::node::NodeName;
 use crate::core::shun::belief::{self, SentRequest};
 use crate::core::shun::lease_times::LeaseTimes;
-use crate::core::shun::messages::{ANSWER_LIMIT, COMMAND, LIMIT, PeerReport, PeerRequest};
+use crate::core::shun::messages::{ANSWER_LIMIT, COMMAND, MAX_REQUEST_BYTES, PeerReport, PeerRequest};
 use crate::sys::clock::Deadline;
 use crate::sys::command::run_up_to;
 use crate::sys::fan_out::each;
@@ -130,7 +130,7 @@ impl PeerChannel {
             let answer = answer.and_then(|report| self.believed(&node, question, report));
             (node, answer)
         };
-        let parts = match question.parts(LIMIT) {
+        let parts = match question.parts(MAX_REQUEST_BYTES) {
             Ok(parts) => parts,
             Err(why) => {
                 let error = PeerError::Request(why.to_string());

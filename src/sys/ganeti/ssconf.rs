@@ -12,7 +12,7 @@ use crate::core::ganeti::ssconf;
 use crate::core::node::{BadNodeName, NodeName};
 
 /// The most bytes that one of these files may have.
-pub const LIMIT: u64 = 128 * 1024;
+pub const MAX_BYTES: u64 = 128 * 1024;
 
 /// The ssconf files of one data directory.
 #[derive(Clone, Debug)]
@@ -58,14 +58,14 @@ impl Ssconf {
     pub fn lines(&self, key: &str) -> Result<Vec<String>, SsconfError> {
         let path = self.data_dir.join(format!("ssconf_{key}"));
         let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(LIMIT + 1).read_to_end(&mut bytes));
+        let read = File::open(&path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes));
         match read {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SsconfError::Absent(path)),
             Err(error) => return Err(SsconfError::Unreadable { path, error }),
         }
-        if bytes.len() as u64 > LIMIT {
-            return Err(SsconfError::Bad { path, reason: format!("it has more than {LIMIT} bytes") });
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(SsconfError::Bad { path, reason: format!("it has more than {MAX_BYTES} bytes") });
         }
         ssconf::lines(&bytes).ok_or_else(|| SsconfError::Bad { path, reason: "it is not UTF-8 text".to_owned() })
     }

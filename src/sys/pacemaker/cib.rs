@@ -21,7 +21,7 @@ use crate::sys::command::{ProgramError, run};
 pub const FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
 
 /// The most bytes that such a file may have.
-const LIMIT: u64 = 32 * 1024 * 1024;
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The property set that belongs to gnt-ha.
 const SET: &str = "--set-name=gnt-ha";
@@ -109,10 +109,10 @@ pub fn resources(path: &Path) -> Result<Option<Resources>, CibError> {
 
 fn text(path: &Path) -> Result<String, CibError> {
     let mut text = String::new();
-    let whole = File::open(path).and_then(|file| file.take(LIMIT + 1).read_to_string(&mut text));
+    let whole = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
     match whole {
-        Ok(_) if text.len() as u64 > LIMIT => {
-            let error = io::Error::other(format!("it has more than {LIMIT} bytes"));
+        Ok(_) if text.len() as u64 > MAX_BYTES => {
+            let error = io::Error::other(format!("it has more than {MAX_BYTES} bytes"));
             Err(CibError::Unreadable { path: path.to_owned(), error })
         }
         Ok(_) => Ok(text),

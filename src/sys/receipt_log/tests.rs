@@ -28,7 +28,7 @@ fn entries_are_read_back_in_order_and_closed_to_others() {
 fn a_receipt_log_beyond_the_limit_is_an_error_with_its_name() {
     let (_dir, log) = empty_log();
     log.append(&LogEntry::Intent(intent("a", "n1"))).unwrap();
-    File::create(log.rotated(2)).unwrap().set_len(LIMIT + 1).unwrap();
+    File::create(log.rotated(2)).unwrap().set_len(MAX_BYTES + 1).unwrap();
     let errors = [log.read().map(drop), log.read_last(1, None).map(drop)];
     for error in errors.map(|result| result.unwrap_err().to_string()) {
         assert!(error.contains("receipts.2.jsonl: it has more than 67108864 bytes"), "{error}");

@@ -1,6 +1,6 @@
 //! Writes what self-fencing reports of itself: its status, and the report that other nodes rely on.
 
-use super::{Daemon, PROMISE};
+use super::{Daemon, PROMISE_TIME};
 use crate::core::shun::expiry::reset_within_ms;
 use crate::core::shun::lease_times::LeaseTimes;
 use crate::core::shun::messages::SelfFenceReport;
@@ -62,7 +62,7 @@ impl Daemon {
             asks_from: Some(self.own),
             is_virtual: self.is_virtual,
             candidates: self.lease.candidates().iter().copied().collect(),
-            guaranteed_for_ms: u64::try_from(PROMISE.as_millis()).unwrap_or(u64::MAX),
+            guaranteed_for_ms: u64::try_from(PROMISE_TIME.as_millis()).unwrap_or(u64::MAX),
             lease_age_ms: at.saturating_sub(u64::try_from(granted_at.as_millis()).unwrap_or(u64::MAX)),
         };
         let stored = StoredSelfFenceReport { at_boottime_ms: at, report };
