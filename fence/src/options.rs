@@ -148,7 +148,7 @@ impl Options {
     /// # Errors
     /// [`OptionError`] for the first value that cannot be used, or if the action needs a node and has none.
     pub fn new(given: &Given) -> Result<Self, OptionError> {
-        let values = Values(given);
+        let values = OptionValues(given);
         // An empty action does not count as a request for a reboot.
         let action = AgentAction::from_word(given.get("action").map_or("reboot", |word| word.trim()))?;
         let separator = values.text("plug_separator").unwrap_or(",");
@@ -201,9 +201,9 @@ impl Options {
 }
 
 /// The given values, with the defaults of the options behind them.
-struct Values<'a>(&'a Given);
+struct OptionValues<'a>(&'a Given);
 
-impl Values<'_> {
+impl OptionValues<'_> {
     fn text(&self, name: &'static str) -> Option<&str> {
         let default = OPTIONS.iter().find(|spec| spec.name == name).and_then(|spec| spec.default);
         // Pacemaker sends a parameter without a value as an empty string.

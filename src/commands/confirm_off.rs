@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let names = ssconf.names("node_list")?;
     let node = node::find(&arguments.node, &names)?.clone();
     let refused = |error| CommandError::NotConfirmedOff { node: node.clone(), error: Box::new(error) };
-    let (seen, name) = seen(&arguments.paths, &ssconf, &node, &names).map_err(refused)?;
+    let (seen, name) = collect_evidence(&arguments.paths, &ssconf, &node, &names).map_err(refused)?;
     if let Some(why) = objection(seen) {
         return Err(refused(CommandError::Objection(why.to_owned())));
     }
@@ -107,7 +107,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
 }
 
 /// Returns the evidence about the node, and its name in Pacemaker; `None` if Pacemaker has no such node.
-fn seen(
+fn collect_evidence(
     paths: &Paths,
     ssconf: &Ssconf,
     node: &NodeName,

@@ -141,7 +141,7 @@ pub(super) fn rehearse(
     let proof = proof(&ganeti, &node, paths, config, deadline);
     let is_armed = proof.as_ref().is_ok_and(|proof| proof.by_self_fence);
     let proof = proof.map(|proof| proof.answers).map_err(|error| error.to_string());
-    let seen = seen(&resources, name, quorum.as_ref().ok(), deadline).map_err(|error| error.to_string());
+    let seen = find_detection(&resources, name, quorum.as_ref().ok(), deadline).map_err(|error| error.to_string());
     // The levels of another program are unknown.
     let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
     let members = config_file::load_or_default(config).map_or(MEMBERS, |config| config.members);
@@ -177,7 +177,7 @@ pub(super) fn rehearse(
 }
 
 /// A full member is lost to corosync, a remote node to a monitor.
-fn seen(
+fn find_detection(
     resources: &Resources,
     node: &PacemakerName,
     quorum: Option<&Quorum>,

@@ -80,7 +80,7 @@ enum Command {
     /// Shows also since when and by whom.
     ///
     /// Exit code: 0 the kernel shuns each of them, 1 it does not.
-    Status(StatusArguments),
+    Status(ShunStatusArguments),
     /// Stop shunning nodes on this host alone
     ///
     /// For a host that shuns every master candidate that is left, so that none can reach it. Removes them from this host's list and from its kernel's rules, and notifies no other host. A node that the master
@@ -107,7 +107,7 @@ struct ReleaseArguments {
 
 /// The command line of `status`.
 #[derive(Debug, Args)]
-struct StatusArguments {
+struct ShunStatusArguments {
     /// Print one JSON object, for programs
     ///
     /// Keys: version (1), nodes [{node, applied, entry {epoch, addresses, scope, grade, boot_id, since_ms, by}}].
@@ -122,7 +122,7 @@ struct StatusArguments {
 /// [`CommandError`] if the shun list or the kernel's rules cannot be read or changed.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     match (&arguments.command, &arguments.node, &arguments.reason) {
-        (Some(command), None, None) if !arguments.all_traffic => here(command, config),
+        (Some(command), None, None) if !arguments.all_traffic => run_on_this_host(command, config),
         (Some(_), ..) => Err(CommandError::BeforeSubcommand),
         (None, Some(node), Some(reason)) => {
             let config = config_file::load_or_default(config)?;
@@ -137,7 +137,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     }
 }
 
-fn here(command: &Command, config: &Path) -> Result<bool, CommandError> {
+fn run_on_this_host(command: &Command, config: &Path) -> Result<bool, CommandError> {
     let config = config_file::load_or_default(config)?;
     let applier = ShunApplier::new(&config, Path::new(files::DATA_DIR))?;
     let deadline = Deadline::after(HOST_TIMEOUT);
@@ -179,7 +179,7 @@ fn release(applier: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: De
     let line = format!(
         "{}: not shunned any more on {}, by {}: {reason}",
         nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", "),
-        applier.here(),
+        applier.own_node(),
         identity::asker().user
     );
     warn_system("gnt-ha", &line);
@@ -188,11 +188,11 @@ fn release(applier: &ShunApplier<'_>, arguments: &ReleaseArguments, deadline: De
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct ShunLine<'a> {
     node: &'a str,
     /// Whether the kernel's rules shun every address of the node, in the scope of the entry.
     applied: bool,
-    entry: Entry<'a>,
+    entry: ShunLineEntry<'a>,
     /// The reason why an address of the node is no longer shunned.
     #[serde(skip)]
     left_out: Option<String>,
@@ -200,7 +200,7 @@ struct Line<'a> {
 
 /// An entry of the shun list, with the keys of `--json`.
 #[derive(Serialize)]
-struct Entry<'a> {
+struct ShunLineEntry<'a> {
     epoch: Epoch,
     addresses: &'a BTreeSet<IpAddr>,
     scope: ShunScope,
@@ -210,7 +210,7 @@ struct Entry<'a> {
     by: &'a str,
 }
 
-impl<'a> From<&'a ShunEntry> for Entry<'a> {
+impl<'a> From<&'a ShunEntry> for ShunLineEntry<'a> {
     fn from(entry: &'a ShunEntry) -> Self {
         let ShunEntry { epoch, addresses, scope, grade, boot_id, since_ms, by } = entry;
         Self {
@@ -233,21 +233,21 @@ fn status(applier: &ShunApplier<'_>, json: bool, deadline: Deadline) -> Result<b
         let ShunEntry { addresses, scope, .. }: &ShunEntry = entry;
         let applied = addresses.iter().all(|address| kernel.addresses.get(address) >= Some(scope));
         let node: &NodeName = node;
-        Line { node: node.as_str(), applied, entry: entry.into(), left_out: left_out(node, entry) }
+        ShunLine { node: node.as_str(), applied, entry: entry.into(), left_out: left_out(node, entry) }
     };
-    let lines: Vec<Line<'_>> = shun_list.shunned().map(line).collect();
+    let lines: Vec<ShunLine<'_>> = shun_list.shunned().map(line).collect();
     let text = if json { serde_json::json!({"version": 1, "nodes": lines}).to_string() + "\n" } else { table(&lines) };
     cli::print(&text)?;
     Ok(lines.iter().all(|line| line.applied))
 }
 
-fn table(lines: &[Line<'_>]) -> String {
+fn table(lines: &[ShunLine<'_>]) -> String {
     if lines.is_empty() {
         return "this host shuns no node\n".to_owned();
     }
     let zone = TimeZone::system();
     let mut text = String::new();
-    for Line { node, applied, entry, left_out } in lines {
+    for ShunLine { node, applied, entry, left_out } in lines {
         let mark = if *applied { ' ' } else { '!' };
         let what = match entry.scope {
             ShunScope::Tcp => "TCP",

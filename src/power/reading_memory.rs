@@ -32,11 +32,11 @@ const FRESH_MS: u64 = 5_000;
 #[derive(Serialize, Deserialize)]
 struct File {
     boot_id: String,
-    devices: Vec<Entry>,
+    devices: Vec<DeviceEntry>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct Entry {
+struct DeviceEntry {
     device: String,
     given_up: bool,
     /// The time of the reading "on", in ms since boot (`CLOCK_BOOTTIME`).
@@ -46,19 +46,19 @@ struct Entry {
 }
 
 /// The open file of one node.
-struct Memory {
+struct NodeReadings {
     path: PathBuf,
     request: Option<String>,
     writes: bool,
     /// The entries of the file that still count.
-    entries: Vec<Entry>,
+    entries: Vec<DeviceEntry>,
 }
 
 /// A walk over a node's levels whose readings survive this process.
 pub struct Watch {
     walk: Walk,
     /// `None` if nothing has to be remembered.
-    memory: Option<Memory>,
+    memory: Option<NodeReadings>,
 }
 
 impl Watch {
@@ -71,10 +71,13 @@ impl Watch {
         acts: bool,
         walk: impl FnOnce(&[RememberedDevice]) -> Walk,
     ) -> Self {
-        let memory = (levels > 1).then(|| Memory::read(config, node, acts));
+        let memory = (levels > 1).then(|| NodeReadings::read(config, node, acts));
         let known = memory.iter().flat_map(|memory| &memory.entries);
         let known: Vec<RememberedDevice> = known
-            .map(|Entry { device, given_up, .. }| RememberedDevice { device: device.clone(), given_up: *given_up })
+            .map(|DeviceEntry { device, given_up, .. }| RememberedDevice {
+                device: device.clone(),
+                given_up: *given_up,
+            })
             .collect();
         Self { walk: walk(&known), memory }
     }
@@ -122,7 +125,7 @@ impl Watch {
     }
 }
 
-impl Memory {
+impl NodeReadings {
     /// Reads the file. A damaged file counts as empty: a fencing must not fail because of it, and new readings still
     /// count.
     fn read(config: &Config, node: &NodeName, acts: bool) -> Self {
@@ -133,7 +136,7 @@ impl Memory {
             None
         });
         let now = clock::now().boottime_ms;
-        let counts = |entry: &Entry| {
+        let counts = |entry: &DeviceEntry| {
             let age = now.checked_sub(entry.at_ms).map(Duration::from_millis);
             age.is_some_and(|age| age < MAX_AGE) || (request.is_some() && request == entry.request)
         };
@@ -146,7 +149,7 @@ impl Memory {
         let now = clock::now().boottime_ms;
         let mut changed = known.len() != self.entries.len();
         let entries = known.into_iter().map(|RememberedDevice { device, given_up }| {
-            let of_now = |device| Entry { device, given_up, at_ms: now, request: self.request.clone() };
+            let of_now = |device| DeviceEntry { device, given_up, at_ms: now, request: self.request.clone() };
             match self.entries.iter().find(|entry| entry.device == device) {
                 // One write for each process is enough.
                 Some(entry)
@@ -158,7 +161,7 @@ impl Memory {
                 }
                 Some(entry) if entry.given_up != given_up && on != Some(&device) => {
                     changed = true;
-                    Entry { given_up, ..entry.clone() }
+                    DeviceEntry { given_up, ..entry.clone() }
                 }
                 _ => {
                     changed = true;
@@ -166,7 +169,7 @@ impl Memory {
                 }
             }
         });
-        let entries: Vec<Entry> = entries.collect();
+        let entries: Vec<DeviceEntry> = entries.collect();
         self.entries = entries;
         if changed {
             self.write();

@@ -27,10 +27,10 @@ pub fn survey(config: &Config, path: &Path, data_dir: &Path, deadline: Deadline)
     let peers: BTreeMap<_, _> = network
         .members
         .iter()
-        .filter(|(name, member)| *name != applier.here() && !member.offline && !shun_list.epoch(name).is_shunned())
+        .filter(|(name, member)| *name != applier.own_node() && !member.offline && !shun_list.epoch(name).is_shunned())
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
-    let question = PeerRequest::requested_by(applier.here().clone());
+    let question = PeerRequest::requested_by(applier.own_node().clone());
     let channel = PeerChannel::new(config, &network, data_dir);
     let asked = now();
     let answers = channel.ask(&peers, &question, deadline);

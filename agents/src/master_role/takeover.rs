@@ -256,18 +256,18 @@ fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverV
     (view, gone)
 }
 
-type Asked<'scope, T> = std::io::Result<ScopedJoinHandle<'scope, T>>;
+type PendingAnswer<'scope, T> = std::io::Result<ScopedJoinHandle<'scope, T>>;
 
 /// Starts `ask` in a thread. On a host that is out of threads the agent must not fail: the answer is unknown then. Each
 /// question has an answer of its own type, so they are not items of [`gnt_ha::sys::fan_out::each`].
 fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     ask: impl FnOnce() -> T + Send + 'scope,
-) -> Asked<'scope, T> {
+) -> PendingAnswer<'scope, T> {
     std::thread::Builder::new().spawn_scoped(scope, ask)
 }
 
-fn answer<T>(asked: Asked<'_, T>) -> Option<T> {
+fn answer<T>(asked: PendingAnswer<'_, T>) -> Option<T> {
     asked.ok()?.join().ok()
 }
 

@@ -12,7 +12,7 @@ use crate::handshake::{Attempt, Choice, Established, Stage, Step};
 use crate::ignored::IgnoredTally;
 use crate::lan_message::{LanReply, LanRequest};
 use crate::rmcp::{decode_plain, decode_v15, encode_v15};
-use crate::timers::{ATTEMPTS_ANSWERED, OPEN_SENDS, Pace, RAKP1_SENDS, RAKP3_SENDS, REFUSAL_DOUBT, bounded};
+use crate::timers::{ATTEMPTS_ANSWERED, OPEN_SENDS, Pace, RAKP1_SENDS, RAKP3_SENDS, REFUSAL_DOUBT, limited_wait};
 use crate::transport::Transport;
 use crate::{CipherSuite, Error, Ignored, Privilege, Target};
 
@@ -97,7 +97,7 @@ struct Login<'a> {
 }
 
 /// An answer that belongs to a packet of ours.
-enum Answer {
+enum LoginAnswer {
     /// The authentication capabilities, with the tag of the question.
     Capabilities(u8, LanReply),
     /// The answer to an attempt's present message: its tag, the attempt, the consequence.
@@ -118,11 +118,11 @@ impl Login<'_> {
             };
             match deliver(&mut self.attempts, &self.capabilities, datagram) {
                 Err(reason) => self.ignored.add(reason),
-                Ok(Answer::Capabilities(tag, reply)) => self.capable(tag, &reply),
-                Ok(Answer::Handshake { tag, step: Step::Refused(_), .. }) if self.is_one_too_many(tag) => {
+                Ok(LoginAnswer::Capabilities(tag, reply)) => self.capable(tag, &reply),
+                Ok(LoginAnswer::Handshake { tag, step: Step::Refused(_), .. }) if self.is_one_too_many(tag) => {
                     self.ignored.add(Ignored::MessageTag);
                 }
-                Ok(Answer::Handshake { tag, index, step }) => {
+                Ok(LoginAnswer::Handshake { tag, index, step }) => {
                     self.answered = true;
                     if !matches!(step, Step::Refused(_)) {
                         self.tagless = 0;
@@ -210,7 +210,7 @@ impl Login<'_> {
     }
 
     /// Returns the index of a suite among the target's: the lower, the better.
-    fn place(&self, suite: CipherSuite) -> usize {
+    fn suite_index(&self, suite: CipherSuite) -> usize {
         self.suites().iter().position(|known| *known == suite).unwrap_or(usize::MAX)
     }
 
@@ -244,7 +244,7 @@ impl Login<'_> {
     /// Sets the timer.
     fn wait(&mut self, wait: Duration) {
         let now = Instant::now();
-        self.timer = now + bounded(wait, self.deadline.saturating_duration_since(now));
+        self.timer = now + limited_wait(wait, self.deadline.saturating_duration_since(now));
     }
 
     /// Returns the wait for an offered session. Before any answer each packet counts, whatever it asks.
@@ -287,10 +287,10 @@ impl Login<'_> {
             Step::Next => {
                 let led = index + 1 == self.attempts.len();
                 let attempt = self.attempts.remove(index);
-                let place = self.place(attempt.suite());
+                let place = self.suite_index(attempt.suite());
                 // A late answer is useless if its attempt is not ahead of the leading one, unless that one has a worse
                 // suite because of a refusal.
-                let is_behind = |lead: &Attempt<'_>| lead.stage() < stage || place < self.place(lead.suite());
+                let is_behind = |lead: &Attempt<'_>| lead.stage() < stage || place < self.suite_index(lead.suite());
                 if led || self.attempts.last().is_none_or(is_behind) {
                     // An offer may be forged: it leads to a better suite, but only RAKP 2, which shows that the BMC
                     // computes the suite, to a worse one.
@@ -327,13 +327,13 @@ impl Login<'_> {
 }
 
 /// Finds the packet that a datagram answers, and its consequence.
-fn deliver(attempts: &mut [Attempt<'_>], asked: &[(u8, LanRequest)], datagram: &[u8]) -> Result<Answer, Ignored> {
+fn deliver(attempts: &mut [Attempt<'_>], asked: &[(u8, LanRequest)], datagram: &[u8]) -> Result<LoginAnswer, Ignored> {
     if let Ok(message) = decode_v15(datagram) {
         let reply = LanReply::decode(message)?;
         let mut reason = Ignored::Unexpected;
         for (tag, request) in asked {
             match request.accept(&reply) {
-                Ok(()) => return Ok(Answer::Capabilities(*tag, reply)),
+                Ok(()) => return Ok(LoginAnswer::Capabilities(*tag, reply)),
                 Err(why) => reason = why,
             }
         }
@@ -344,7 +344,7 @@ fn deliver(attempts: &mut [Attempt<'_>], asked: &[(u8, LanRequest)], datagram: &
     let mut reason = Ignored::Unexpected;
     for (index, attempt) in attempts.iter_mut().enumerate().rev() {
         match attempt.receive(kind, payload) {
-            Ok(step) => return Ok(Answer::Handshake { tag, index, step }),
+            Ok(step) => return Ok(LoginAnswer::Handshake { tag, index, step }),
             Err(why) => reason = why,
         }
     }

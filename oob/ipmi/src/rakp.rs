@@ -158,10 +158,10 @@ fn answer_head(tag: u8, status: Option<&u8>, id: Option<u32>) -> Vec<u8> {
     out
 }
 
-type Answer<'a> = (u8, u8, Option<u32>, &'a [u8]);
+type AnswerParts<'a> = (u8, u8, Option<u32>, &'a [u8]);
 
 /// Splits off the head that RAKP 2, 3 and 4 share. A refusal may end after the status.
-fn split_answer(payload: &[u8]) -> Result<Answer<'_>, Ignored> {
+fn split_answer(payload: &[u8]) -> Result<AnswerParts<'_>, Ignored> {
     let &[tag, status, ..] = payload else { return Err(Ignored::Length) };
     match payload.split_first_chunk::<8>() {
         Some((head, rest)) => {

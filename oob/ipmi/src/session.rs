@@ -22,7 +22,7 @@ use crate::keys::SessionKeys;
 use crate::lan_message::{BMC_ADDRESS, LanReply, LanRequest};
 use crate::login::{fill_random, log_in};
 use crate::protect::{open, protect};
-use crate::timers::{Pace, bounded, busy_pause};
+use crate::timers::{Pace, busy_pause, limited_wait};
 use crate::transport::{Transport, resolve};
 use crate::{CipherSuite, Error, Ignored, Privilege, Target};
 
@@ -139,7 +139,7 @@ impl Session {
     /// Returns the end of a wait that leaves time for two more.
     fn timer(&self, wait: Duration) -> Instant {
         let now = Instant::now();
-        (now + bounded(wait, self.deadline.saturating_duration_since(now))).min(self.deadline)
+        (now + limited_wait(wait, self.deadline.saturating_duration_since(now))).min(self.deadline)
     }
 
     /// Reads the result of the BMC's self test (Get Self Test Results).

@@ -122,7 +122,7 @@ impl Pace {
 }
 
 /// Returns a wait that leaves time for two more: at most a third of the time left, but not less than 300 ms.
-pub(crate) fn bounded(wait: Duration, left: Duration) -> Duration {
+pub(crate) fn limited_wait(wait: Duration, left: Duration) -> Duration {
     wait.min((left / 3).max(Duration::from_millis(300)))
 }
 

@@ -118,7 +118,7 @@ struct Call {
 
 /// The answer of one node, one line on stdout.
 #[derive(Debug, Serialize)]
-pub(crate) struct Answer<'a> {
+pub(crate) struct NodedAnswer<'a> {
     node: &'a str,
     #[serde(flatten)]
     result: CallResult,
@@ -193,7 +193,7 @@ impl Handler for Body {
 /// [`RequestError`] if no call was made, or an answer was not printed.
 pub(crate) fn all(
     request: &Request,
-    mut print: impl FnMut(&Answer<'_>) -> Result<(), OutputError>,
+    mut print: impl FnMut(&NodedAnswer<'_>) -> Result<(), OutputError>,
 ) -> Result<(), RequestError> {
     let plain = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     if !plain(&request.procedure) {
@@ -209,7 +209,7 @@ pub(crate) fn all(
         match easy.and_then(|easy| add(&multi, easy, token)) {
             Ok(handle) => open.push(Some(handle)),
             Err(error) => {
-                print(&Answer { node: &call.node, result: Err::<Value, _>(error).into() })?;
+                print(&NodedAnswer { node: &call.node, result: Err::<Value, _>(error).into() })?;
                 open.push(None);
             }
         }
@@ -226,7 +226,7 @@ pub(crate) fn all(
             let Some(handle) = open.get_mut(token).and_then(Option::take) else { continue };
             let mut easy = multi.remove2(handle)?;
             let result = result.map_err(CallError::from).and_then(|()| payload(&mut easy));
-            print(&Answer { node: &request.calls[token].node, result: result.into() })?;
+            print(&NodedAnswer { node: &request.calls[token].node, result: result.into() })?;
         }
         if running == 0 {
             break;
@@ -234,7 +234,7 @@ pub(crate) fn all(
         multi.wait(&mut [], Duration::from_millis(500))?;
     }
     for (token, _) in open.iter().enumerate().filter(|(_, handle)| handle.is_some()) {
-        print(&Answer { node: &request.calls[token].node, result: Err::<Value, _>(CallError::Unended).into() })?;
+        print(&NodedAnswer { node: &request.calls[token].node, result: Err::<Value, _>(CallError::Unended).into() })?;
     }
     Ok(())
 }

@@ -54,7 +54,7 @@ impl Pin {
     /// # Errors
     /// [`PinError`] if the file has no complete certificate: then no host can be trusted.
     pub(crate) fn read(path: &Path) -> Result<Self, PinError> {
-        let text = bounded(path).map_err(|error| PinError::Read { path: path.to_owned(), error })?;
+        let text = read_limited(path).map_err(|error| PinError::Read { path: path.to_owned(), error })?;
         Self::of(&text).map_err(|error| PinError::Parse { path: path.to_owned(), error })
     }
 
@@ -76,7 +76,7 @@ impl Pin {
     }
 }
 
-fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read;
     let mut pem = Vec::new();
     std::fs::File::open(path)?.take(MAX_BYTES).read_to_end(&mut pem)?;

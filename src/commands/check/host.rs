@@ -54,10 +54,10 @@ pub(super) fn collect(paths: &Paths, node: Option<NodeName>, self_fence: &SelfFe
     let dir = paths.state_dir.join(simulate::DIR);
     let view = paths.view();
     let mut unreadable = Vec::new();
-    let pause = known(view.pause(), &mut unreadable).flatten();
-    let memory = known(view.memory(), &mut unreadable);
-    let _ = known(view.last_recovery(), &mut unreadable);
-    let shun_list = known(applier::shun_list(&paths.state_dir), &mut unreadable).unwrap_or_default();
+    let pause = or_unreadable(view.pause(), &mut unreadable).flatten();
+    let memory = or_unreadable(view.memory(), &mut unreadable);
+    let _ = or_unreadable(view.last_recovery(), &mut unreadable);
+    let shun_list = or_unreadable(applier::shun_list(&paths.state_dir), &mut unreadable).unwrap_or_default();
     // If the desired state cannot be read, self-fencing counts as armed.
     let is_armed = desired(&paths.state_dir).map_or(true, |wanted| wanted.armed);
     let (systemd_watchdogs, not_enabled) =
@@ -105,7 +105,7 @@ fn of_systemd(is_armed: bool, shuns: bool, watchdog: &Path) -> (Vec<String>, Vec
 }
 
 /// Returns the value, or adds the error to `unreadable`: an unknown value does not count as absent.
-fn known<T, E: ToString>(read: Result<T, E>, unreadable: &mut Vec<String>) -> Option<T> {
+fn or_unreadable<T, E: ToString>(read: Result<T, E>, unreadable: &mut Vec<String>) -> Option<T> {
     read.map_err(|error| unreadable.push(error.to_string())).ok()
 }
 

@@ -26,12 +26,12 @@ use crate::sys::{identity, pacemaker};
 pub struct Arguments {
     /// The command to run; without one, show the result of the measurement
     #[command(subcommand)]
-    step: Option<Step>,
+    step: Option<MeasurementStep>,
 }
 
 /// The commands of `measure`.
 #[derive(Debug, Subcommand)]
-enum Step {
+enum MeasurementStep {
     /// Stop the keepalives, so that the watchdog resets this host
     ///
     /// The next boot reads when that was. Fails on Ganeti's master, where instances run, where Pacemaker runs, and where other nodes rely on the self-fencing.
@@ -46,7 +46,7 @@ enum Step {
 pub(super) fn run(arguments: &Arguments, config: &Config) -> Result<u8, CommandError> {
     match arguments.step {
         None => show(config),
-        Some(Step::Start { confirm }) => start(config, confirm),
+        Some(MeasurementStep::Start { confirm }) => start(config, confirm),
     }
 }
 

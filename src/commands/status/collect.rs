@@ -52,13 +52,13 @@ pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<Cluster
         (Err(SsconfError::Absent(file)), Err(_)) if !paths.cib.exists() => {
             return Err(NotInCluster { ganeti: file, pacemaker: paths.cib.clone() });
         }
-        (ganeti, pacemaker) => (known(ganeti, "ganeti", &mut notes), known(pacemaker, "pacemaker", &mut notes)),
+        (ganeti, pacemaker) => (or_note(ganeti, "ganeti", &mut notes), or_note(pacemaker, "pacemaker", &mut notes)),
     };
     let decided = decisions(&view, pacemaker.as_ref(), deadline, &mut notes);
     if let Some(pacemaker) = &pacemaker {
         of_pacemaker(pacemaker, ganeti.as_ref(), &view, &mut notes);
     }
-    let pause = known(view.pause(), "pause", &mut notes).flatten();
+    let pause = or_note(view.pause(), "pause", &mut notes).flatten();
     if let Some(pause) = &pause {
         let alone = cib::read(&paths.cib, &BTreeSet::new()).is_ok_and(|cib| cib.pause.is_none());
         let whom = if alone { "this host alone is " } else { "" };
@@ -68,17 +68,17 @@ pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<Cluster
             format!("{whom}{}", BlockReason::Paused(pause.clone())),
         ));
     }
-    let breaker = known(view.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.open_state().cloned());
+    let breaker = or_note(view.memory(), "breaker", &mut notes).and_then(|memory| memory.breaker.open_state().cloned());
     if let Some(open) = &breaker {
         notes.push(StatusNote::new(StatusLevel::Attention, "breaker", BlockReason::from(open).to_string()));
     }
-    let recovered = known(view.last_recovery(), "recovery", &mut notes).unwrap_or_default();
+    let recovered = or_note(view.last_recovery(), "recovery", &mut notes).unwrap_or_default();
     notes.extend(recovered.into_iter().map(|line| StatusNote::new(StatusLevel::Attention, "recovery", line)));
-    let shun_list = known(applier::shun_list(&paths.state_dir), "shun", &mut notes).unwrap_or_default();
+    let shun_list = or_note(applier::shun_list(&paths.state_dir), "shun", &mut notes).unwrap_or_default();
     of_this_host(paths, &shun_list, &mut notes);
     let actions =
         ReceiptLog::new(&paths.state_dir).read_last_of_each().map(|contents| join_entries(contents.entries, None));
-    let actions = known(actions, "receipts", &mut notes).unwrap_or_default();
+    let actions = or_note(actions, "receipts", &mut notes).unwrap_or_default();
     let quorum = pacemaker.as_ref().and_then(|_| corosync::quorum(deadline.at_most(COROSYNC_TIMEOUT)).ok());
     let quorum_device = quorum.as_ref().and_then(DeviceVote::of);
     notes.extend(quorum_device.as_ref().map(DeviceVote::note));
@@ -100,7 +100,7 @@ pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<Cluster
 }
 
 /// Returns the value, or adds a note with the reason why it is unknown.
-fn known<T, E: ToString>(found: Result<T, E>, about: &'static str, notes: &mut Vec<StatusNote>) -> Option<T> {
+fn or_note<T, E: ToString>(found: Result<T, E>, about: &'static str, notes: &mut Vec<StatusNote>) -> Option<T> {
     found.map_err(|error| notes.push(StatusNote::new(StatusLevel::Unknown, about, error.to_string()))).ok()
 }
 

@@ -68,7 +68,7 @@ impl Totem {
 
     /// Returns the detection time: how long after a death Pacemaker sees it.
     #[must_use]
-    pub fn seen(self) -> Duration {
+    pub fn detection_time(self) -> Duration {
         Duration::from_millis(self.token_ms.saturating_add(self.consensus_ms))
     }
 }
@@ -89,7 +89,7 @@ impl Detection {
     #[must_use]
     pub fn by_corosync(totem: Totem) -> Self {
         let Totem { token_ms, consensus_ms } = totem;
-        let after = totem.seen();
+        let after = totem.detection_time();
         Self { after, latest: after, how: format!("token {token_ms} ms + consensus {consensus_ms} ms") }
     }
 

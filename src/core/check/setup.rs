@@ -22,7 +22,7 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     // The hosts compare their configuration with the master's.
     let is_master = view.host.node.is_some() && view.host.node.as_ref() == ganeti.master();
     let config = view.config.as_ref().and_then(|config| config.as_ref().ok()).filter(|_| is_settled && is_master);
-    let wish = SetupOptions {
+    let options = SetupOptions {
         digest: config.map(Config::digest),
         primitive: resources.agents("ganeti-master-role").any(|role| role.id.starts_with(PREFIX) && !role.is_clone),
         has_device: view.quorum.as_ref().is_ok_and(|quorum| quorum.device.is_some()),
@@ -31,7 +31,7 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     };
     let is_open = |part: &Part| part.section != GANETI && part.state.is_open() || part.state.is_by_hand();
     let open: Vec<String> =
-        plan(resources, ganeti, wish).into_iter().filter(is_open).map(|part| part.description).collect();
+        plan(resources, ganeti, options).into_iter().filter(is_open).map(|part| part.description).collect();
     if !open.is_empty() {
         findings.add(
             "setup-differs",

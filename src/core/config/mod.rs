@@ -82,17 +82,17 @@ pub struct Config {
     text: String,
     devices: BTreeMap<String, Driver>,
     nodes: Vec<NodeRule>,
-    default: Option<Levels>,
+    default: Option<LevelNames>,
 }
 
 /// Device names, level by level.
-pub(crate) type Levels = Vec<Vec<String>>;
+pub(crate) type LevelNames = Vec<Vec<String>>;
 
 /// The content of one `[nodes."..."]`.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeRule {
     pub(crate) pattern: Pattern,
-    pub(crate) levels: Option<Levels>,
+    pub(crate) levels: Option<LevelNames>,
     pub(crate) values: Values,
 }
 

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::device::{Driver, Seconds};
 use super::machine::{Resolved, shared};
 use super::template::Values;
-use super::{Config, ConfigError, Levels, MEMBERS, NodeRule, Pattern, Record, SelfFenceConfig, ShunConfig};
+use super::{Config, ConfigError, LevelNames, MEMBERS, NodeRule, Pattern, Record, SelfFenceConfig, ShunConfig};
 use crate::core::fence_agents::check_power_agent;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
@@ -57,7 +57,7 @@ struct Document {
     deadline: Spanned<Seconds>,
     #[serde(default = "five_seconds")]
     power_cycle_interval: Spanned<Seconds>,
-    #[serde(default = "bounded")]
+    #[serde(default = "default_minimum_grade")]
     minimum_grade: Spanned<Grade>,
     #[serde(default = "members")]
     members: Spanned<usize>,
@@ -74,7 +74,7 @@ struct Document {
     #[serde(default)]
     record: Option<Spanned<Record>>,
     #[serde(default)]
-    nodes: BTreeMap<Spanned<String>, Rule>,
+    nodes: BTreeMap<Spanned<String>, RawNodeRule>,
     #[serde(default)]
     default: Option<Default>,
     /// It was removed before; it is named here so that a misspelt `[devices]` finds its nearest valid key.
@@ -84,7 +84,7 @@ struct Document {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rule {
+struct RawNodeRule {
     #[serde(default)]
     levels: Option<Spanned<WrittenLevels>>,
     #[serde(default)]
@@ -110,7 +110,7 @@ fn five_seconds() -> Spanned<Seconds> {
     Spanned::new(0..0, Seconds(Duration::from_secs(5)))
 }
 
-fn bounded() -> Spanned<Grade> {
+fn default_minimum_grade() -> Spanned<Grade> {
     Spanned::new(0..0, Grade::Bounded)
 }
 
@@ -127,15 +127,15 @@ fn run() -> PathBuf {
 }
 
 pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-    Reader { text, path }.config()
+    SchemaReader { text, path }.config()
 }
 
-struct Reader<'a> {
+struct SchemaReader<'a> {
     text: &'a str,
     path: &'a Path,
 }
 
-impl Reader<'_> {
+impl SchemaReader<'_> {
     fn config(&self) -> Result<Config, ConfigError> {
         let mut root = DeTable::parse(self.text).map_err(|error| self.explain(&error))?;
         let devices = root.get_mut().remove("devices");
@@ -312,9 +312,9 @@ impl Reader<'_> {
         levels: Spanned<WrittenLevels>,
         devices: &BTreeMap<String, Driver>,
         many: bool,
-    ) -> Result<Levels, ConfigError> {
+    ) -> Result<LevelNames, ConfigError> {
         let at = levels.span().start;
-        let levels: Levels = levels.into_inner().0.into_iter().map(|level| level.0).collect();
+        let levels: LevelNames = levels.into_inner().0.into_iter().map(|level| level.0).collect();
         if levels.is_empty() || levels.iter().any(Vec::is_empty) {
             return Err(self.error(at, "levels must name devices: levels = [[\"bmc\"]]"));
         }

@@ -48,7 +48,7 @@ impl Death {
 /// CIB's status. `None` if the CIB has no state of a node of this name. Pacemaker itself writes the same
 /// (`pcmk_injections.c`).
 #[must_use]
-pub fn lost(cib: &str, node: &PacemakerName) -> Option<String> {
+pub fn lost_node_state(cib: &str, node: &PacemakerName) -> Option<String> {
     let cib = Element::parse(cib).ok()?;
     let state = cib.all("node_state").into_iter().find(|state| state.get("uname") == Some(node.as_str()))?;
     let (id, name) = (escape(state.get("id")?), escape(node.as_str()));
@@ -238,7 +238,7 @@ mod tests {
         const CIB: &str = r#"<cib><status><node_state id="10" uname="n10" in_ccm="true"/>
             <node_state id="1" uname="n1" in_ccm="true"/></status></cib>"#;
         let state = r#"<node_state id="1" uname="n1" in_ccm="false" crmd="online" join="member" expected="member"/>"#;
-        let of = |node| lost(CIB, &PacemakerName::of_test(node));
+        let of = |node| lost_node_state(CIB, &PacemakerName::of_test(node));
         assert_eq!(of("n1").as_deref(), Some(state));
         for other in ["n1.lab", "n2", "N1", "1"] {
             assert_eq!(of(other), None, "{other}");

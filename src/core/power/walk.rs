@@ -95,7 +95,7 @@ impl fmt::Display for Doubt {
 }
 
 #[derive(Clone, Debug)]
-struct Device {
+struct LevelDevice {
     name: String,
     kind: PowerDeviceKind,
     level: usize,
@@ -110,12 +110,12 @@ struct Device {
 enum Position {
     Before(usize),
     In(usize),
-    Claims(usize, Claim, Asked),
+    Claims(usize, Claim, ClaimStage),
     End(WalkResult),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+enum ClaimStage {
     NotYet,
     Done,
 }
@@ -125,7 +125,7 @@ enum Asked {
 pub struct Walk {
     task: Task,
     levels: Vec<Vec<usize>>,
-    devices: Vec<Device>,
+    devices: Vec<LevelDevice>,
     at: Position,
     /// The first level that reported "on", which is the result if no other level has a better one.
     on: Option<usize>,
@@ -139,7 +139,7 @@ impl Walk {
     /// call of the same fencing.
     #[must_use]
     pub fn new(task: Task, levels: &[Vec<(String, PowerDeviceKind)>], remembered: &[RememberedDevice]) -> Self {
-        let mut devices: Vec<Device> = Vec::new();
+        let mut devices: Vec<LevelDevice> = Vec::new();
         let mut indices = Vec::new();
         for (level, members) in levels.iter().enumerate() {
             let index_of = |(name, kind): &(String, PowerDeviceKind)| {
@@ -147,7 +147,7 @@ impl Walk {
                     let known = remembered.iter().find(|known| known.device == *name);
                     let given_up = known.is_some_and(|known| known.given_up);
                     let (name, on) = (name.clone(), known.is_some());
-                    devices.push(Device { name, kind: *kind, level, on, given_up, now: None });
+                    devices.push(LevelDevice { name, kind: *kind, level, on, given_up, now: None });
                     devices.len() - 1
                 })
             };
@@ -171,8 +171,8 @@ impl Walk {
                 self.over(None);
                 self.next()
             }
-            Position::Claims(level, claim, Asked::NotYet) => {
-                self.at = Position::Claims(level, claim, Asked::Done);
+            Position::Claims(level, claim, ClaimStage::NotYet) => {
+                self.at = Position::Claims(level, claim, ClaimStage::Done);
                 let names: Vec<String> = self
                     .against(level, claim)
                     .filter(|device| device.now.is_none())
@@ -180,7 +180,7 @@ impl Walk {
                     .collect();
                 if names.is_empty() { self.next() } else { WalkStep::Ask(level, names) }
             }
-            Position::Claims(level, claim, Asked::Done) => match self.doubt(level, claim) {
+            Position::Claims(level, claim, ClaimStage::Done) => match self.doubt(level, claim) {
                 None => self.end(WalkResult::Off(level, claim.grade)),
                 Some(doubt) => {
                     self.at = Position::Before(level + 1);
@@ -217,7 +217,7 @@ impl Walk {
             // The end of a boot, or of its access, does not answer the question for the power.
             let answers = grade == Grade::Off || self.task == Task::Off || !self.is_live;
             self.at = if answers {
-                Position::Claims(level, Claim::of(&kinds, grade), Asked::NotYet)
+                Position::Claims(level, Claim::of(&kinds, grade), ClaimStage::NotYet)
             } else {
                 Position::Before(level + 1)
             };
@@ -289,7 +289,7 @@ impl Walk {
     }
 
     /// Returns the devices of other levels whose "on" contradicts this "off".
-    fn against(&self, level: usize, claim: Claim) -> impl Iterator<Item = &Device> {
+    fn against(&self, level: usize, claim: Claim) -> impl Iterator<Item = &LevelDevice> {
         let own = self.levels.get(level).cloned().unwrap_or_default();
         let others = self.devices.iter().enumerate().filter(move |(index, _)| !own.contains(index));
         others.map(|(_, device)| device).filter(move |device| device.on && claim.is_contradicted_by(device.kind.sees))
@@ -297,7 +297,7 @@ impl Walk {
 
     fn doubt(&self, level: usize, claim: Claim) -> Option<Doubt> {
         let agrees =
-            |device: &&Device| device.kind.shares_power && device.now == Some(Observation::Failed(Life::NoSign));
+            |device: &&LevelDevice| device.kind.shares_power && device.now == Some(Observation::Failed(Life::NoSign));
         let against = self.against(level, claim).find(|device| !agrees(device))?;
         Some(Doubt { level: against.level, device: against.name.clone(), now: against.now })
     }

@@ -46,9 +46,9 @@ fn by_score(resources: &Resources) -> Part {
 
 /// Returns the constraint that keeps the master role off remote nodes. The role could not become master there, and the
 /// agent would find that out at each start.
-pub(super) fn off_remotes(resources: &Resources, wish: SetupOptions) -> Part {
+pub(super) fn off_remotes(resources: &Resources, options: SetupOptions) -> Part {
     const KIND: &str = "remote";
-    let made = if wish.primitive { MASTER } else { MASTER_CLONE };
+    let made = if options.primitive { MASTER } else { MASTER_CLONE };
     let role = resources.agents("ganeti-master-role").next().map_or(made, |role| &role.outer);
     let id = format!("{PREFIX}master-off-remotes");
     let state = if resources.by_kind.iter().any(|location| location.resource == role && location.kind == KIND) {

@@ -81,8 +81,8 @@ pub use remotes::{PORT, RemoteChecks, full_members, other_key, to_connect};
 
 /// Returns what Pacemaker should have for these nodes, with the state of each part.
 #[must_use]
-pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: SetupOptions) -> Vec<Part> {
-    plan_reached(resources, ganeti, wish, None)
+pub fn plan(resources: &Resources, ganeti: &GanetiConfig, options: SetupOptions) -> Vec<Part> {
+    plan_reached(resources, ganeti, options, None)
 }
 
 /// Returns the same plan, without a connection to a remote node that was not `reached` (see [`to_connect`]).
@@ -90,30 +90,30 @@ pub fn plan(resources: &Resources, ganeti: &GanetiConfig, wish: SetupOptions) ->
 pub fn plan_reached(
     resources: &Resources,
     ganeti: &GanetiConfig,
-    wish: SetupOptions,
+    options: SetupOptions,
     reached: Option<&RemoteChecks>,
 ) -> Vec<Part> {
-    let two = full_members(resources, ganeti, wish.members) == 2 && !wish.has_device;
+    let two = full_members(resources, ganeti, options.members) == 2 && !options.has_device;
     let mut parts = vec![ganeti::oob_program(ganeti)];
-    parts.extend(properties(resources, two, wish));
+    parts.extend(properties(resources, two, options));
     parts.extend(programs(resources, ganeti, Some(Path::new(OOB_PROGRAM))));
-    parts.extend(wish.digest.and_then(|wanted| digest(resources, wanted)));
-    if wish.health {
+    parts.extend(options.digest.and_then(|wanted| digest(resources, wanted)));
+    if options.health {
         parts.push(ganeti::health(ganeti));
     }
-    let connections = remotes(resources, ganeti, wish.members, reached);
+    let connections = remotes(resources, ganeti, options.members, reached);
     let is_added = |part: &Part| part.section == "resources" && part.state == PartState::Add;
     let has_remotes = resources.remotes().next().is_some() || connections.iter().any(is_added);
     parts.extend(connections);
     parts.push(device(resources));
     parts.extend(locations(resources));
-    parts.push(master(resources, wish, two));
-    parts.extend(has_remotes.then(|| off_remotes(resources, wish)));
-    if wish.has_device {
+    parts.push(master(resources, options, two));
+    parts.extend(has_remotes.then(|| off_remotes(resources, options)));
+    if options.has_device {
         parts.extend(roles::preferred(resources));
         parts.extend(properties::preferred(resources));
     }
-    parts.push(nodes(resources, wish));
+    parts.push(nodes(resources, options));
     parts.push(alert(resources));
     parts
 }

@@ -17,7 +17,7 @@ const CONCURRENT: [u32; 3] = [3, 20, 0];
 const DELAY: &str = "priority-fencing-delay";
 
 /// Returns the wanted properties, and the deletions of gnt-ha's properties that have another name now.
-pub(super) fn properties(resources: &Resources, two: bool, wish: SetupOptions) -> Vec<Part> {
+pub(super) fn properties(resources: &Resources, two: bool, options: SetupOptions) -> Vec<Part> {
     let mut parts = fencing(FencingProperty::Enabled, "true", resources);
     // Ganeti gives an OOB program 60 s; Pacemaker gives 1.2 times that to a host that asks a peer.
     parts.extend(fencing(FencingProperty::Timeout, "72s", resources));
@@ -28,7 +28,7 @@ pub(super) fn properties(resources: &Resources, two: bool, wish: SetupOptions) -
         // After two nodes have lost each other, the one with the master has 10 s to fence the other.
         parts.push(property(DELAY, "10s", resources));
     }
-    if wish.health {
+    if options.health {
         // A health that is only a warning (yellow) moves nothing.
         parts.push(property("node-health-strategy", "migrate-on-red", resources));
     }

@@ -4,7 +4,7 @@ use super::part::{DECIDED, MASTER, MASTER_CLONE, NODE, NODE_CLONE, Part, PartSta
 use crate::core::pacemaker::resources::Resources;
 
 /// Returns the part for Ganeti's master role. `two`: the cluster has two full members and no quorum device.
-pub(super) fn master(resources: &Resources, wish: SetupOptions, two: bool) -> Part {
+pub(super) fn master(resources: &Resources, options: SetupOptions, two: bool) -> Part {
     let agent = "class=\"ocf\" provider=\"ganeti\" type=\"ganeti-master-role\"";
     let op = |name: &str, rest: &str| format!("      <op id=\"{MASTER}-{name}\" {rest}/>\n");
     // Of two nodes the one with the master is to win.
@@ -12,7 +12,7 @@ pub(super) fn master(resources: &Resources, wish: SetupOptions, two: bool) -> Pa
         if two { format!("<nvpair id=\"{MASTER}-priority\" name=\"priority\" value=\"10\"/>") } else { String::new() };
     let theirs = resources.agents("ganeti-master-role").find(|role| role.id != MASTER);
     let (xml, pcs, crm, description, outer);
-    if wish.primitive {
+    if options.primitive {
         description = "Ganeti's master role, as one resource";
         outer = MASTER;
         let operations = [
@@ -89,8 +89,8 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
 
 /// Returns the part for every node's role. If the nodes' health is published, the clone also runs on a node with a bad
 /// health, because it publishes that health.
-pub(super) fn nodes(resources: &Resources, wish: SetupOptions) -> Part {
-    let (health, words_of_health) = if wish.health {
+pub(super) fn nodes(resources: &Resources, options: SetupOptions) -> Part {
+    let (health, words_of_health) = if options.health {
         let pair = format!("<nvpair id=\"{NODE}-unhealthy\" name=\"allow-unhealthy-nodes\" value=\"true\"/>");
         (pair, " allow-unhealthy-nodes=true")
     } else {

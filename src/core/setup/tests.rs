@@ -36,11 +36,11 @@ fn what_was_applied_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
     for (nodes, candidates) in [(2, 2), (3, 3), (5, 3)] {
         for primitive in [false, true] {
-            let wish =
+            let options =
                 SetupOptions { primitive, health: nodes == 3, digest: DIGEST.parse().ok(), ..SetupOptions::default() };
-            let first = plan(&empty, &ganeti(nodes, candidates), wish);
+            let first = plan(&empty, &ganeti(nodes, candidates), options);
             assert!(first[1..].iter().all(|part| part.state == PartState::Add), "{first:#?}");
-            let second = plan(&merged(&first), &ganeti(nodes, candidates), wish);
+            let second = plan(&merged(&first), &ganeti(nodes, candidates), options);
             assert!(
                 second.iter().all(|part| part.state == PartState::Unchanged || part.pcs == [TAG_HEALTH.join(" ")]),
                 "{second:#?}"
@@ -55,13 +55,13 @@ fn what_was_applied_is_the_same_afterwards() {
 #[test]
 fn what_was_typed_is_the_same_afterwards() {
     let empty = Resources::parse(EMPTY).unwrap();
-    let wish = SetupOptions::default();
-    let first = plan(&empty, &ganeti(3, 3), wish);
+    let options = SetupOptions::default();
+    let first = plan(&empty, &ganeti(3, 3), options);
     let typed = fragment(&first)
         .replace("interval=\"0\"", "interval=\"0s\"")
         .replace("timeout=\"60s\"", "timeout=\"1min\"")
         .replace("\"Promoted\"", "\"Master\"");
-    let again = |cib: &str| plan(&Resources::parse(&format!("<cib>{cib}</cib>")).unwrap(), &ganeti(3, 3), wish);
+    let again = |cib: &str| plan(&Resources::parse(&format!("<cib>{cib}</cib>")).unwrap(), &ganeti(3, 3), options);
     let second = again(&typed);
     assert!(second.iter().all(|part| part.state == PartState::Unchanged), "{second:#?}");
     // A different time is a difference.
@@ -219,14 +219,14 @@ fn the_copy_of_the_programs_follows_ganeti() {
 #[test]
 fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
     let [first, other]: [Digest; 2] = [DIGEST, "000000000000000000000000000000ab"].map(|text| text.parse().unwrap());
-    let wish = |digest| SetupOptions { digest: Some(digest), ..SetupOptions::default() };
-    let made = merged(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(3, 3), wish(first)));
+    let options = |digest| SetupOptions { digest: Some(digest), ..SetupOptions::default() };
+    let made = merged(&plan(&Resources::parse(EMPTY).unwrap(), &ganeti(3, 3), options(first)));
     assert_eq!(made.property(&["gnt-ha-config-digest"]), Some(DIGEST));
     let find = |parts: Vec<Part>| parts.into_iter().find(|part| part.description.contains("config-digest"));
     assert_eq!(find(of_nodes(&made, &ganeti(3, 3))), None, "left");
     assert_eq!(find(plan(&made, &ganeti(3, 3), SetupOptions::default())), None, "left");
-    assert_eq!(find(plan(&made, &ganeti(3, 3), wish(first))).unwrap().state, PartState::Unchanged);
-    let changed = find(plan(&made, &ganeti(3, 3), wish(other))).unwrap();
+    assert_eq!(find(plan(&made, &ganeti(3, 3), options(first))).unwrap().state, PartState::Unchanged);
+    let changed = find(plan(&made, &ganeti(3, 3), options(other))).unwrap();
     assert!(
         matches!(&changed.state, PartState::Change(why) if why.contains("only if the one here is right")),
         "{changed:?}"
@@ -239,8 +239,8 @@ fn the_digest_of_the_configuration_is_kept_in_pacemakers() {
 /// never changed.
 #[test]
 fn only_what_pacemaker_acts_on_is_simulated() {
-    let wish = SetupOptions { digest: Some(DIGEST.parse().unwrap()), ..SetupOptions::default() };
-    let first = plan(&Resources::parse(EMPTY).unwrap(), &ganeti(4, 3), wish);
+    let options = SetupOptions { digest: Some(DIGEST.parse().unwrap()), ..SetupOptions::default() };
+    let first = plan(&Resources::parse(EMPTY).unwrap(), &ganeti(4, 3), options);
     let kept: Vec<&str> =
         first.iter().filter(|part| is_only_kept(part)).map(|part| part.description.as_str()).collect();
     assert_eq!(kept.len(), 2, "{kept:?}");
@@ -297,13 +297,13 @@ fn what_was_typed_as_printed_is_the_same_afterwards() {
         ("crmsh-5 primitive", include_str!("written/crmsh-5-primitive.xml")),
     ];
     for (by, cib) in WRITTEN {
-        let (cluster, wish) = match by.rsplit(' ').next() {
+        let (cluster, options) = match by.rsplit(' ').next() {
             Some("many") => (many(), SetupOptions { health: true, ..SetupOptions::default() }),
             Some("two") => (ganeti(2, 2), SetupOptions::default()),
             _ => (ganeti(2, 2), SetupOptions { primitive: true, ..SetupOptions::default() }),
         };
-        let wish = SetupOptions { digest: DIGEST.parse().ok(), ..wish };
-        let parts = plan(&Resources::parse(cib).unwrap(), &cluster, wish);
+        let options = SetupOptions { digest: DIGEST.parse().ok(), ..options };
+        let parts = plan(&Resources::parse(cib).unwrap(), &cluster, options);
         let parts = parts.iter().filter(|part| part.section != GANETI);
         let open: Vec<(&str, &PartState)> = parts
             .filter(|part| part.state != PartState::Unchanged)

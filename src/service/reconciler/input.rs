@@ -28,7 +28,7 @@ impl Reconciler {
         deadline: Deadline,
     ) -> Result<(ReconcileInput, Addresses), ReconcileError> {
         let config = files::read_config(&self.data_dir)?;
-        let here = self.here(config.nodes().iter().map(|node| &node.name))?;
+        let here = self.own_node(config.nodes().iter().map(|node| &node.name))?;
         let pacemaker = match seen {
             Some(seen) => Cow::Borrowed(seen),
             None => Cow::Owned(pacemaker::status(deadline)?),
@@ -78,7 +78,10 @@ impl Reconciler {
     }
 
     /// Returns this host's name among Ganeti's nodes.
-    pub(super) fn here<'a>(&self, names: impl IntoIterator<Item = &'a NodeName>) -> Result<NodeName, ReconcileError> {
+    pub(super) fn own_node<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a NodeName>,
+    ) -> Result<NodeName, ReconcileError> {
         let found = match &self.own_name {
             Some(own) => node::find(own, names).ok().cloned(),
             None => identity::node_among(names),

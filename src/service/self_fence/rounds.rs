@@ -30,10 +30,10 @@ pub(super) struct Rounds {
     own: SocketAddr,
     keys: EchoKeys,
     responder: Responder,
-    rounds: VecDeque<Round>,
+    rounds: VecDeque<LeaseRound>,
 }
 
-struct Round {
+struct LeaseRound {
     salts: Salts,
     sent: Duration,
     named: BTreeSet<IpAddr>,
@@ -88,7 +88,7 @@ impl Rounds {
             // An error of sending counts as no answer.
             let _ = self.socket.send_to(&question, SocketAddr::new(*address, CONFD_PORT));
         }
-        self.rounds.push_back(Round {
+        self.rounds.push_back(LeaseRound {
             salts,
             sent,
             named: named.clone(),

@@ -58,7 +58,7 @@ impl<'a> ShunApplier<'a> {
 
     /// Returns this host's name, as Ganeti has it.
     #[must_use]
-    pub const fn here(&self) -> &NodeName {
+    pub const fn own_node(&self) -> &NodeName {
         &self.here
     }
 

@@ -78,7 +78,7 @@ impl<'a> ShunCoordinator<'a> {
         data_dir: &Path,
     ) -> Result<Self, OrderError> {
         let applier = ShunApplier::new(config, data_dir)?;
-        if *applier.here() == target {
+        if *applier.own_node() == target {
             return Err(OrderError::Itself);
         }
         let channel = PeerChannel::new(config, &network, data_dir);
@@ -100,8 +100,8 @@ impl<'a> ShunCoordinator<'a> {
 
     /// This host's name in Ganeti.
     #[must_use]
-    pub const fn here(&self) -> &NodeName {
-        self.applier.here()
+    pub const fn own_node(&self) -> &NodeName {
+        self.applier.own_node()
     }
 
     /// The target's primary address.
@@ -134,12 +134,12 @@ impl<'a> ShunCoordinator<'a> {
 
     /// Returns all nodes but the target, this host and those that are recorded offline, with their addresses. A
     /// readmitted node runs again, also while it is still recorded offline.
-    pub(super) fn others(&self, network: &ClusterNetwork) -> BTreeMap<NodeName, IpAddr> {
+    pub(super) fn other_nodes(&self, network: &ClusterNetwork) -> BTreeMap<NodeName, IpAddr> {
         let shun_list = self.shun_list().unwrap_or_default();
         let members = network.members.iter();
         let is_other = |(name, member): &(&NodeName, &NodeAddresses)| {
             **name != self.target
-                && *name != self.applier.here()
+                && *name != self.applier.own_node()
                 && (!member.offline || is_readmitted(&shun_list, name))
         };
         members.filter(is_other).map(|(name, member)| (name.clone(), member.primary)).collect()
@@ -205,7 +205,7 @@ impl<'a> ShunCoordinator<'a> {
             shun_list: ShunList(BTreeMap::from([(self.target.clone(), entry)])),
             about: vec![self.target.clone()],
             gone_master_ip: self.network.master_ip.filter(|_| gone),
-            ..PeerRequest::requested_by(self.applier.here().clone())
+            ..PeerRequest::requested_by(self.applier.own_node().clone())
         };
         self.ask(&question, epoch, deadline)
     }
@@ -220,8 +220,10 @@ impl<'a> ShunCoordinator<'a> {
         if !self.is_reading {
             return self.send(entry, deadline);
         }
-        let question =
-            PeerRequest { about: vec![self.target.clone()], ..PeerRequest::requested_by(self.applier.here().clone()) };
+        let question = PeerRequest {
+            about: vec![self.target.clone()],
+            ..PeerRequest::requested_by(self.applier.own_node().clone())
+        };
         self.ask(&question, entry.epoch, deadline)
     }
 
@@ -240,8 +242,8 @@ impl<'a> ShunCoordinator<'a> {
             return Err(OrderError::Protected(why.clone()));
         }
         let scope = own.shun_list.0.get(&self.target).map_or(ShunScope::All, |entry| entry.scope);
-        let mut answers = self.channel.ask(&self.others(&network), question, deadline);
-        answers.insert(self.applier.here().clone(), Ok(own));
+        let mut answers = self.channel.ask(&self.other_nodes(&network), question, deadline);
+        answers.insert(self.applier.own_node().clone(), Ok(own));
         let at = Duration::from_millis(now().boottime_ms);
         let newest = newest_serial(&network, &answers);
         if newest > network.serial {
@@ -258,7 +260,7 @@ impl<'a> ShunCoordinator<'a> {
         if newest > network.serial {
             let (theirs, ours) = (newest.unwrap_or_default(), network.serial.unwrap_or_default());
             let why = format!("has configuration {ours} of Ganeti, and another candidate has {theirs}");
-            let missing = MissingConfirmation { node: self.applier.here().clone(), why };
+            let missing = MissingConfirmation { node: self.applier.own_node().clone(), why };
             round = Err(round.err().into_iter().flatten().chain([missing]).collect());
         }
         let took = u64::try_from((at - asked).as_millis()).unwrap_or(u64::MAX);

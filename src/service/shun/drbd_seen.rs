@@ -52,14 +52,14 @@ pub fn ask(
     let shun_list = applier.shun_list()?;
     let network = network::read(data_dir)?;
     let is_asked =
-        |name: &NodeName| nodes.contains(name) && name != applier.here() && !shun_list.epoch(name).is_shunned();
+        |name: &NodeName| nodes.contains(name) && name != applier.own_node() && !shun_list.epoch(name).is_shunned();
     let peers: BTreeMap<_, _> = network
         .members
         .iter()
         .filter(|(name, member)| is_asked(name) && !member.offline)
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
-    let question = PeerRequest { drbd: true, ..PeerRequest::requested_by(applier.here().clone()) };
+    let question = PeerRequest { drbd: true, ..PeerRequest::requested_by(applier.own_node().clone()) };
     let answers = PeerChannel::new(config, &network, data_dir).ask(&peers, &question, deadline);
     Ok(answers.into_iter().filter_map(|(node, answer)| Some((node, answer.ok()?.drbd))).collect())
 }

@@ -74,14 +74,14 @@ pub fn answer(
     let question: PeerRequest = serde_json::from_str(&text).map_err(PeerRequestError::Parse)?;
     let applier = ShunApplier::new(config, data_dir).map_err(PeerRequestError::Host)?;
     let applied = applier.obey(&question, by, deadline);
-    let report = applied.map_err(|error| PeerRequestError::Shun { here: applier.here().clone(), error })?;
+    let report = applied.map_err(|error| PeerRequestError::Shun { here: applier.own_node().clone(), error })?;
     let receipts = receipts::of_here(config, data_dir, &question.receipts);
     let drbd = if question.drbd { drbd_seen::ages(&config.state) } else { BTreeMap::new() };
     let report = PeerReport { receipts, drbd, program: Some(identity::program(path)), ..report };
     // The sender reads no more than that, through both channels.
     let length = serde_json::to_string(&report).map_err(PeerRequestError::Json)?.len();
     if length > ANSWER_LIMIT {
-        return Err(PeerRequestError::TooLong { here: applier.here().clone(), length });
+        return Err(PeerRequestError::TooLong { here: applier.own_node().clone(), length });
     }
     Ok(report)
 }

@@ -149,7 +149,7 @@ fn ask(coordinator: &ShunCoordinator<'_>, deadline: Deadline) -> Result<Returnin
     let mut shun_list = coordinator.shun_list()?;
     shun_list.0.remove(coordinator.target());
     let shunned: Vec<_> = shun_list.shunned().map(|(node, entry)| (node.clone(), entry.epoch)).collect();
-    let question = PeerRequest { shun_list, ..PeerRequest::requested_by(coordinator.here().clone()) };
+    let question = PeerRequest { shun_list, ..PeerRequest::requested_by(coordinator.own_node().clone()) };
     let peers = BTreeMap::from([(coordinator.target().clone(), coordinator.address())]);
     let answers = coordinator.channel().ask(&peers, &question, deadline.at_most(ORDER_TIMEOUT));
     let answer = answers.into_values().next().unwrap_or(Err(PeerError::NotAsked));

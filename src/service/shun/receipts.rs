@@ -75,11 +75,11 @@ pub fn of_another(
     let network = network::read(data_dir)?;
     let epoch = shun_list.epoch(host);
     let member = network.members.get(host).filter(|member| member.candidate && !member.offline);
-    let Some(member) = member.filter(|_| !epoch.is_shunned() && host != applier.here()) else {
+    let Some(member) = member.filter(|_| !epoch.is_shunned() && host != applier.own_node()) else {
         return Err(ReceiptsError::NotAsked(host.clone()));
     };
     let peers = BTreeMap::from([(host.clone(), member.primary)]);
-    let question = PeerRequest { receipts: nodes.to_vec(), ..PeerRequest::requested_by(applier.here().clone()) };
+    let question = PeerRequest { receipts: nodes.to_vec(), ..PeerRequest::requested_by(applier.own_node().clone()) };
     let answers = PeerChannel::new(config, &network, data_dir).ask(&peers, &question, deadline);
     let answer = answers.into_values().next().unwrap_or(Err(PeerError::NotAsked));
     answer.map(|report| report.receipts).map_err(|error| ReceiptsError::NoAnswer { host: host.clone(), error })

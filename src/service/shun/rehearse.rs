@@ -18,8 +18,8 @@ impl ShunCoordinator<'_> {
     /// The nodes that do not answer, each with the reason, or a proof that is weaker than `minimum_grade`.
     pub fn rehearse(&self, deadline: Deadline) -> Result<Rehearsed, OrderError> {
         let question =
-            PeerRequest { about: vec![self.target().clone()], ..PeerRequest::requested_by(self.here().clone()) };
-        let mut others = self.others(&self.network);
+            PeerRequest { about: vec![self.target().clone()], ..PeerRequest::requested_by(self.own_node().clone()) };
+        let mut others = self.other_nodes(&self.network);
         others.insert(self.target().clone(), self.member.primary);
         let mut answers = self.channel().ask(&others, &question, deadline);
         let own = answers.remove(self.target());
@@ -61,7 +61,7 @@ fn provable(
                 Some(outside) => (Grade::Unknown, format!("{why}: nothing would be proven, as {outside}")),
                 None => (Grade::Isolated, format!("{why}: isolated, and no more")),
             },
-            None => (Grade::Bounded, self_fence.map_or_else(String::new, bounded)),
+            None => (Grade::Bounded, self_fence.map_or_else(String::new, lease_text)),
         };
     if grade < least {
         return Err(proof);
@@ -69,7 +69,7 @@ fn provable(
     Ok(Rehearsed { text: proof, by_self_fence: grade == Grade::Bounded })
 }
 
-fn bounded(self_fence: &SelfFenceReport) -> String {
+fn lease_text(self_fence: &SelfFenceReport) -> String {
     let SelfFenceReport { driver, lease_times, .. } = self_fence;
     format!(
         "armed ({driver}, {} s): bounded after {:.0} s",

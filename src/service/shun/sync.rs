@@ -55,7 +55,8 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
         return Ok(SyncResult::default());
     }
     let network = network::read(data_dir)?;
-    let question = |shun_list: ShunList| PeerRequest { shun_list, ..PeerRequest::requested_by(applier.here().clone()) };
+    let question =
+        |shun_list: ShunList| PeerRequest { shun_list, ..PeerRequest::requested_by(applier.own_node().clone()) };
     // This also checks this host's own rules: another program may have flushed them.
     let own = applier.merge_and_apply(&question(ShunList::default()), deadline)?;
     let is_shunned = |node: &NodeName| shun_list.epoch(node).is_shunned();
@@ -64,14 +65,16 @@ pub fn sync(config: &Config, data_dir: &Path, deadline: Deadline) -> Result<Sync
         .members
         .iter()
         // A readmitted node runs again, also while it is still recorded offline.
-        .filter(|(name, member)| *name != applier.here() && (!member.offline || readmitted(name)) && !is_shunned(name))
+        .filter(|(name, member)| {
+            *name != applier.own_node() && (!member.offline || readmitted(name)) && !is_shunned(name)
+        })
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
     let channel = PeerChannel::new(config, &network, data_dir);
     let asked_boottime_ms = now().boottime_ms;
     let answers = channel.ask(&peers, &question(shun_list.clone()), deadline);
     let mut lists: BTreeMap<NodeName, ShunList> = BTreeMap::new();
-    let mut reports = BTreeMap::from([(applier.here().clone(), own)]);
+    let mut reports = BTreeMap::from([(applier.own_node().clone(), own)]);
     let mut synced = SyncResult::default();
     let mut received = Peers::new();
     let not_durable = |node: &NodeName, report: &PeerReport| {

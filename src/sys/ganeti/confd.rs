@@ -49,7 +49,7 @@ const NODE_ROLE: u8 = 1;
 
 /// A request that is the same for every candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Question {
+enum ConfdQuery {
     /// `CONFD_REQ_PING`: whether confd answers.
     Ping,
     /// `CONFD_REQ_CLUSTER_MASTER`: the master's name.
@@ -58,7 +58,7 @@ enum Question {
     Serial,
 }
 
-impl Question {
+impl ConfdQuery {
     const fn kind(self) -> u8 {
         match self {
             Self::Ping => 0,
@@ -186,9 +186,10 @@ impl Confd {
     /// # Errors
     /// [`ConfdError::Socket`] if this host cannot ask. A peer that does not answer is not an error.
     pub fn masters(&self, peers: &[IpAddr], deadline: Deadline) -> Result<Vec<MasterAnswer>, ConfdError> {
-        let answers = self.ask(peers, &[Question::Master, Question::Serial], deadline)?;
+        let answers = self.ask(peers, &[ConfdQuery::Master, ConfdQuery::Serial], deadline)?;
         let master = |from: &IpAddr| {
-            let (named, serial) = (answers.get(&(*from, Question::Master))?, answers.get(&(*from, Question::Serial))?);
+            let (named, serial) =
+                (answers.get(&(*from, ConfdQuery::Master))?, answers.get(&(*from, ConfdQuery::Serial))?);
             // A new master changes the serial number of the cluster object: so both answers come from the time of one
             // master.
             let is_one = named.cluster_serial == serial.cluster_serial;
@@ -203,7 +204,7 @@ impl Confd {
     /// # Errors
     /// [`ConfdError::Socket`] if this host cannot ask.
     pub fn answers(&self, peer: IpAddr, deadline: Deadline) -> Result<bool, ConfdError> {
-        Ok(!self.ask(&[peer], &[Question::Ping], deadline)?.is_empty())
+        Ok(!self.ask(&[peer], &[ConfdQuery::Ping], deadline)?.is_empty())
     }
 
     /// Returns the datagram that asks `candidate` for the role of `node`. [`Salts::is_answer`] recognizes the answer.
@@ -227,12 +228,12 @@ impl Confd {
     }
 
     /// Sends all `questions` to all of `peers` and returns the answers.
-    fn ask(&self, peers: &[IpAddr], questions: &[Question], deadline: Deadline) -> io::Result<Answers> {
+    fn ask(&self, peers: &[IpAddr], questions: &[ConfdQuery], deadline: Deadline) -> io::Result<Answers> {
         const RESEND_INTERVAL: Duration = Duration::from_millis(150);
         let mut answers = Answers::new();
         let Some(first) = peers.first() else { return Ok(answers) };
         let salts = questions.iter().map(|_| Salts::new()).collect::<io::Result<Vec<_>>>()?;
-        let mut open: BTreeSet<(IpAddr, Question)> =
+        let mut open: BTreeSet<(IpAddr, ConfdQuery)> =
             peers.iter().flat_map(|peer| questions.iter().map(|question| (*peer, *question))).collect();
         let nanos = wall_nanos();
         let any: IpAddr = if first.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -306,7 +307,7 @@ impl Confd {
 }
 
 /// The replies, by candidate and question.
-type Answers = BTreeMap<(IpAddr, Question), Reply>;
+type Answers = BTreeMap<(IpAddr, ConfdQuery), Reply>;
 
 #[derive(Deserialize)]
 struct Signed {

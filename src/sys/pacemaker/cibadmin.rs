@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{PacemakerError, answer};
 use crate::core::pacemaker::names::PacemakerName;
-use crate::core::pacemaker::simulation::{Death, lost, without_quorum};
+use crate::core::pacemaker::simulation::{Death, lost_node_state, without_quorum};
 use crate::sys::clock::Deadline;
 
 /// Merges a fragment; what the fragment does not name stays (cibadmin(8)).
@@ -139,7 +139,7 @@ impl CibCopy {
         let path = self.dir.join("lost.xml");
         let failed = |error| PacemakerError::File { path: path.clone(), error };
         let cib = fs::read_to_string(&self.file).map_err(failed)?;
-        let state = lost(&cib, node).ok_or_else(|| PacemakerError::NoState(node.clone()))?;
+        let state = lost_node_state(&cib, node).ok_or_else(|| PacemakerError::NoState(node.clone()))?;
         fs::copy(&self.file, &path).map_err(failed)?;
         let environment = [("CIB_file", path.display().to_string())];
         let words = [&MERGE[..], &["--scope", "status"]].concat();

@@ -16,7 +16,7 @@ impl Login<'_> {
             (Refusal::NoSlot, Stage::OpenSession) if self.has_next(suite) => {
                 self.slots_refused += 1;
                 self.refusal = Some((stage, status));
-                if self.place(suite) == self.suite {
+                if self.suite_index(suite) == self.suite {
                     self.suite += 1;
                     self.start_attempt()?;
                 }
@@ -54,7 +54,7 @@ impl Login<'_> {
 
     /// Whether a worse suite is allowed, and may be tried: not after a proof of the password was sent.
     fn has_next(&self, suite: CipherSuite) -> bool {
-        !self.proof_sent && self.place(suite).saturating_add(1) < self.suites().len()
+        !self.proof_sent && self.suite_index(suite).saturating_add(1) < self.suites().len()
     }
 
     /// Tries the next suite after a refusal of this one, which any host may have sent: an answer with a better suite
@@ -63,7 +63,7 @@ impl Login<'_> {
         let suite = self.suite_of(index);
         if self.has_next(suite) {
             // Otherwise the refused suite is not the present one any more.
-            if self.place(suite) == self.suite {
+            if self.suite_index(suite) == self.suite {
                 if !matches!(failure, Error::CipherSuiteRefused { .. }) {
                     self.earlier.get_or_insert(failure);
                 }
@@ -73,7 +73,7 @@ impl Login<'_> {
             return Ok(());
         }
         // A BMC may have answered with a worse suite than the one that is proposed.
-        if self.place(suite) >= self.suite {
+        if self.suite_index(suite) >= self.suite {
             let explains_more = self.earlier.take().filter(|_| matches!(failure, Error::CipherSuiteRefused { .. }));
             self.fail(explains_more.unwrap_or(failure));
         }

@@ -43,8 +43,8 @@ fn health_counts_where_it_is_wished_for() {
     let empty = Resources::parse(EMPTY).unwrap();
     let without = plan(&empty, &ganeti(3, 3), SetupOptions::default());
     assert!(!fragment(&without).contains("health") && without.iter().all(|part| !part.description.contains("health")));
-    let wish = SetupOptions { health: true, ..SetupOptions::default() };
-    let parts = plan(&empty, &ganeti(3, 3), wish);
+    let options = SetupOptions { health: true, ..SetupOptions::default() };
+    let parts = plan(&empty, &ganeti(3, 3), options);
     let made = fragment(&parts);
     assert!(made.contains("name=\"node-health-strategy\" value=\"migrate-on-red\""), "{made}");
     assert!(made.contains("name=\"allow-unhealthy-nodes\" value=\"true\""), "{made}");
@@ -59,7 +59,7 @@ fn health_counts_where_it_is_wished_for() {
             .iter()
             .all(|part| part.state == PartState::Unchanged)
     );
-    let later = plan(&merged(&without), &ganeti(3, 3), wish);
+    let later = plan(&merged(&without), &ganeti(3, 3), options);
     let why = PartState::Change("allow-unhealthy-nodes is not set, not true".into());
     assert!(later.iter().any(|part| part.state == why), "{later:#?}");
 }

@@ -26,8 +26,8 @@ fn the_master_role_never_runs_on_a_remote_node() {
     let unreached = plan_reached(&cib, &twenty, SetupOptions::default(), Some(&RemoteChecks::default()));
     assert_eq!(of(unreached), None, "nor is one added");
     for (primitive, role) in [(false, "gnt-ha-master-clone"), (true, "gnt-ha-master")] {
-        let wish = SetupOptions { primitive, ..SetupOptions::default() };
-        let first = plan(&cib, &twenty, wish);
+        let options = SetupOptions { primitive, ..SetupOptions::default() };
+        let first = plan(&cib, &twenty, options);
         let one = of(first.clone()).unwrap();
         assert_eq!((&one.state, one.section), (&PartState::Add, "constraints"));
         let pcs = format!(
@@ -39,7 +39,7 @@ fn the_master_role_never_runs_on_a_remote_node() {
         let there = whole(&made);
         let kinds: Vec<_> = there.by_kind.iter().map(|kept| (kept.resource.as_str(), kept.kind.as_str())).collect();
         assert_eq!(kinds, [(role, "remote")]);
-        assert_eq!(of(plan(&there, &twenty, wish)).unwrap().state, PartState::Unchanged);
+        assert_eq!(of(plan(&there, &twenty, options)).unwrap().state, PartState::Unchanged);
         assert!(of_nodes(&there, &twenty).iter().all(|part| !part.xml.contains(ID)), "no hook changes it");
         assert!(deletions(&there).contains(&format!("<rsc_location id=\"{ID}\"/>")));
         for (from, to) in [
@@ -49,12 +49,12 @@ fn the_master_role_never_runs_on_a_remote_node() {
             ("score=\"-INFINITY\"", "role=\"Promoted\" score=\"-INFINITY\""),
         ] {
             assert!(made.contains(from), "{made}");
-            let changed = of(plan(&whole(&made.replace(from, to)), &twenty, wish)).unwrap();
+            let changed = of(plan(&whole(&made.replace(from, to)), &twenty, options)).unwrap();
             assert_eq!(changed.state, PartState::Change("it has another rule".into()), "{to}");
         }
         // An equal constraint that gnt-ha has not made is enough, also for a role that gnt-ha has not made.
-        assert_eq!(of(plan(&whole(&made.replace(ID, "mine")), &twenty, wish)).unwrap().state, PartState::Unchanged);
-        let theirs = plan(&whole(&made.replace("gnt-ha-master", "theirs")), &twenty, wish);
+        assert_eq!(of(plan(&whole(&made.replace(ID, "mine")), &twenty, options)).unwrap().state, PartState::Unchanged);
+        let theirs = plan(&whole(&made.replace("gnt-ha-master", "theirs")), &twenty, options);
         assert!(
             theirs.iter().all(|part| part.section != "constraints" || part.state == PartState::Unchanged),
             "{theirs:#?}"
@@ -66,15 +66,15 @@ fn the_master_role_never_runs_on_a_remote_node() {
 /// nodes.
 #[test]
 fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
-    let wish = SetupOptions::default();
+    let options = SetupOptions::default();
     let remote = |parts: &[Part]| -> Vec<String> {
         let of = parts.iter().filter(|part| part.state == PartState::Add && part.xml.contains("type=\"remote\""));
         of.map(|part| part.description.split(' ').next().unwrap().to_owned()).collect()
     };
     let (cib, few) = large(16, 3);
-    assert!(remote(&plan(&cib, &few, wish)).is_empty(), "corosync carries them: gnt-ha check says what is missing");
+    assert!(remote(&plan(&cib, &few, options)).is_empty(), "corosync carries them: gnt-ha check says what is missing");
     let (cib, many) = large(20, 10);
-    let parts = plan(&cib, &many, wish);
+    let parts = plan(&cib, &many, options);
     assert_eq!(remote(&parts).len(), 10);
     let one = parts.iter().find(|part| part.description.starts_with("n17.lab ")).unwrap();
     assert!(one.xml.contains("<primitive id=\"n17.lab\""), "the id is the node's name: {}", one.xml);
@@ -86,7 +86,7 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let made = merged(&parts);
     assert!(made.remotes().all(|remote| remote.meta_is_true("allow-migrate") == Some(false)), "{made:?}");
     let by_earlier = fragment(&parts).replace("name=\"allow-migrate\"", "name=\"x\"");
-    let changed = plan(&Resources::parse(&format!("<cib>{by_earlier}</cib>")).unwrap(), &many, wish);
+    let changed = plan(&Resources::parse(&format!("<cib>{by_earlier}</cib>")).unwrap(), &many, options);
     let why = PartState::Change("allow-migrate is not set, not false".into());
     assert_eq!(changed.iter().filter(|part| part.state == why).count(), 10, "{changed:#?}");
 
@@ -95,7 +95,7 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let known: String = (1..=20).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"{}/>", kind(n))).collect();
     let applied = fragment(&parts).replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
     let applied = Resources::parse(&format!("<cib>{applied}</cib>")).unwrap();
-    let again = plan(&applied, &many, wish);
+    let again = plan(&applied, &many, options);
     assert!(again.iter().all(|part| part.state == PartState::Unchanged), "{again:#?}");
 
     // The elements of gnt-ha are removed, and no others.
@@ -104,16 +104,16 @@ fn beyond_what_corosync_carries_the_rest_are_remote_nodes() {
     let theirs = fragment(&parts).replace("gnt-ha-remote-n17.lab\"", "mine\"");
     let theirs = Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap();
     assert!(!deletions(&theirs).contains(&"<primitive id=\"n17.lab\"/>".to_owned()));
-    let kept = plan(&theirs, &many, wish);
+    let kept = plan(&theirs, &many, options);
     let n17 = kept.iter().find(|part| part.description.starts_with("n17.lab ") && part.section == "resources").unwrap();
     assert_eq!(n17.state, PartState::Unchanged, "it is as it is wanted");
     let theirs = fragment(&parts).replace("gnt-ha-remote-n17.lab\"", "mine\"").replace("\"60s\"", "\"90s\"");
-    let kept = plan(&Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap(), &many, wish);
+    let kept = plan(&Resources::parse(&format!("<cib>{theirs}</cib>")).unwrap(), &many, options);
     assert!(kept.iter().any(|part| part.state == PartState::Foreign("n17.lab does it".into())), "{kept:#?}");
     // A remote node whose connection was removed is still among the nodes.
     let bare = EMPTY.replace("<nodes/>", &format!("<nodes>{known}</nodes>"));
-    assert_eq!(remote(&plan(&Resources::parse(&bare).unwrap(), &many, wish)).len(), 10);
-    let smaller = plan(&applied, &large(19, 10).1, wish);
+    assert_eq!(remote(&plan(&Resources::parse(&bare).unwrap(), &many, options)).len(), 10);
+    let smaller = plan(&applied, &large(19, 10).1, options);
     assert_eq!(
         outdated(&smaller).filter(|element| element.contains("n20.lab\"")).collect::<Vec<_>>(),
         ["<primitive id=\"n20.lab\"/>"]
@@ -163,7 +163,7 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
 #[test]
 fn no_connection_is_added_while_a_member_may_have_another_key() {
     let node = |n: u8| NodeName::new(&format!("n{n}.lab")).unwrap();
-    let (here, wish) = (node(1), SetupOptions { members: 3, ..SetupOptions::default() });
+    let (here, options) = (node(1), SetupOptions { members: 3, ..SetupOptions::default() });
     let known: String = (1..=3).map(|n| format!("<node id=\"{n}\" uname=\"n{n}\"/>")).collect();
     let cib =
         |more: &str| Resources::parse(&EMPTY.replace("<nodes/>", &format!("<nodes>{known}{more}</nodes>"))).unwrap();
@@ -202,15 +202,15 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
 
     let addresses = to_connect(&cib(""), &many(), 3).into_iter().map(|at| (at, Ok(()))).collect();
     let reached = RemoteChecks { addresses, other_key: Some(other.clone()) };
-    let parts = plan_reached(&cib(""), &many(), wish, Some(&reached));
+    let parts = plan_reached(&cib(""), &many(), options, Some(&reached));
     let by_hand = PartState::Manual(other);
     assert_eq!(parts.iter().filter(|part| part.state == by_hand).count(), 2, "{parts:#?}");
     assert!(!fragment(&parts).contains("type=\"remote\""));
     // The present connections stay.
-    let made = fragment(&plan(&cib(""), &many(), wish));
+    let made = fragment(&plan(&cib(""), &many(), options));
     let made = made.replace("<configuration>", &format!("<configuration><nodes>{known}</nodes>"));
     let made = Resources::parse(&format!("<cib>{made}</cib>")).unwrap();
-    let again = plan_reached(&made, &many(), wish, Some(&reached));
+    let again = plan_reached(&made, &many(), options, Some(&reached));
     assert!(again.iter().all(|part| !part.state.is_by_hand()), "{again:#?}");
 }
 
@@ -219,7 +219,7 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
 #[test]
 fn an_entry_that_is_left_over_is_no_connection() {
     let address = |n: u8| IpAddr::from([192, 0, 2, n]);
-    let wish = SetupOptions { members: 3, ..SetupOptions::default() };
+    let options = SetupOptions { members: 3, ..SetupOptions::default() };
     let cib = |more: &str| {
         let known: String = (1..=3).map(|n| format!("<node id=\"{n}\" uname=\"n{n}.lab\"/>")).collect();
         Resources::parse(&EMPTY.replace("<nodes/>", &format!("<nodes>{known}{more}</nodes>"))).unwrap()
@@ -227,7 +227,7 @@ fn an_entry_that_is_left_over_is_no_connection() {
     let of = |resources: &Resources| {
         let asked = to_connect(resources, &many(), 3);
         let reached = RemoteChecks { addresses: asked.iter().map(|at| (*at, Ok(()))).collect(), other_key: None };
-        let parts = plan_reached(resources, &many(), wish, Some(&reached));
+        let parts = plan_reached(resources, &many(), options, Some(&reached));
         let added = parts.iter().filter(|part| part.state == PartState::Add && part.xml.contains("type=\"remote\""));
         (asked, added.map(|part| part.description.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>())
     };
@@ -244,26 +244,26 @@ fn an_entry_that_is_left_over_is_no_connection() {
 #[test]
 fn remote_nodes_have_no_part_in_a_tie() {
     let (cib, five) = large(5, 2);
-    let wish = SetupOptions { members: 2, ..SetupOptions::default() };
+    let options = SetupOptions { members: 2, ..SetupOptions::default() };
     let delays =
-        |resources: &Resources, wish| fragment(&plan(resources, &five, wish)).contains("priority-fencing-delay");
+        |resources: &Resources, options| fragment(&plan(resources, &five, options)).contains("priority-fencing-delay");
     assert_eq!(full_members(&cib, &five, 2), 2);
-    assert!(delays(&cib, wish));
-    assert!(!delays(&cib, SetupOptions { has_device: true, ..wish }));
-    assert!(!delays(&cib, SetupOptions { members: 16, ..wish }), "the others are to be full members");
+    assert!(delays(&cib, options));
+    assert!(!delays(&cib, SetupOptions { has_device: true, ..options }));
+    assert!(!delays(&cib, SetupOptions { members: 16, ..options }), "the others are to be full members");
     // Existing full members stay what they are, whatever the options are.
     let known = "<nodes><node id=\"1\" uname=\"n1\"/><node id=\"2\" uname=\"n2\"/></nodes>";
-    let made = fragment(&plan(&cib, &five, wish)).replace("<configuration>", &format!("<configuration>{known}"));
+    let made = fragment(&plan(&cib, &five, options)).replace("<configuration>", &format!("<configuration>{known}"));
     let made = Resources::parse(&format!("<cib>{made}</cib>")).unwrap();
     assert_eq!([2, 16].map(|members| full_members(&made, &five, members)), [2, 2]);
     assert!(
-        plan(&made, &five, wish)
+        plan(&made, &five, options)
             .iter()
             .any(|part| part.description.contains("priority-") && part.state == PartState::Unchanged)
     );
     let third = Resources { nodes: large(5, 3).0.nodes, ..cib };
     assert_eq!(full_members(&third, &five, 2), 3, "a regular node that is a full member stays one");
-    assert!(!delays(&third, wish));
+    assert!(!delays(&third, options));
 }
 
 /// An administrator may have fewer full members than corosync carries. Ganeti fills its pool with any capable node: a
@@ -271,7 +271,7 @@ fn remote_nodes_have_no_part_in_a_tie() {
 #[test]
 fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
     let (cib, few) = large(5, 3);
-    let wish = SetupOptions { members: 3, ..SetupOptions::default() };
+    let options = SetupOptions { members: 3, ..SetupOptions::default() };
     let address: BTreeSet<IpAddr> = BTreeSet::new();
     assert_eq!(
         (to_connect(&cib, &few, 3), to_connect(&cib, &few, 5)),
@@ -285,13 +285,13 @@ fn fewer_members_can_be_wished_for_and_ganeti_promotes_no_remote_node() {
     };
     assert_eq!(of(&plan(&cib, &few, SetupOptions::default())), (Vec::new(), 0));
     let asked_for = ["gnt-node modify --master-capable=no n4.lab", "gnt-node modify --master-capable=no n5.lab"];
-    let parts = plan(&cib, &few, wish);
+    let parts = plan(&cib, &few, options);
     assert_eq!(of(&parts), (asked_for.map(str::to_owned).to_vec(), 2));
     let crm: Vec<&String> = parts.iter().filter(|part| part.section == GANETI).flat_map(|part| &part.crm).collect();
     assert!(crm.iter().all(|line| line.starts_with("# gnt-")), "no word for crmsh: {crm:?}");
     // A node that is connected stays so; one that was not reached stays a regular node.
     assert_eq!(of(&plan(&merged(&parts), &few, SetupOptions::default())).0, asked_for);
-    assert_eq!(of(&plan_reached(&cib, &few, wish, Some(&RemoteChecks::default()))).0, [""; 0]);
+    assert_eq!(of(&plan_reached(&cib, &few, options, Some(&RemoteChecks::default()))).0, [""; 0]);
 }
 
 /// A remote node fences no node and cannot hold the master role. The plan reports that, and leaves the change to the

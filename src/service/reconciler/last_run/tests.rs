@@ -32,8 +32,8 @@ fn soon() -> Deadline {
 fn a_name_that_is_given_counts_more_than_the_hosts() {
     let nodes = ["n1.lab", "n2.lab"].map(|name| NodeName::new(name).unwrap());
     let named = |name| Reconciler { own_name: NodeName::new(name).ok(), ..reconciler(Path::new("/nonexistent")) };
-    assert_eq!(named("n2").here(&nodes).unwrap(), nodes[1]);
-    assert!(matches!(named("n9").here(&nodes), Err(ReconcileError::Stranger(name)) if name == "n9"));
+    assert_eq!(named("n2").own_node(&nodes).unwrap(), nodes[1]);
+    assert!(matches!(named("n9").own_node(&nodes), Err(ReconcileError::Stranger(name)) if name == "n9"));
 }
 
 /// A full disk stops no record: the decision is remembered until the next boot.
