@@ -90,7 +90,7 @@ pub fn from_arguments(arguments: impl IntoIterator<Item = std::ffi::OsString>) -
 pub fn command() -> Command {
     Command::new("fence_ganeti")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Fence agent: Ganeti's out-of-band (OOB) power interface as a stonith device for Pacemaker")
+        .about("Fence a node through its out-of-band (OOB) program, for Pacemaker")
         .after_help("Without any option, key=value lines are read on stdin, as Pacemaker gives them.")
         .disable_version_flag(true)
         .max_term_width(100)
@@ -128,6 +128,13 @@ fn unquoted(value: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// The help begins with one line, on a terminal of 100 columns, as that of the other programs.
+    #[test]
+    fn the_first_line_of_the_help_is_short() {
+        let about = command().get_about().unwrap().to_string();
+        assert!(about.len() <= 72 && !about.contains('\n'), "{about}");
+    }
 
     fn plug(text: &str) -> Option<String> {
         from_lines(text).get("plug").cloned()

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use gnt_ha::core::node::NodeName;
 
-/// Out-of-band (OOB) program for Ganeti: real power control, proven by reading back.
+/// Switch and read the power of a node, for Ganeti's OOB interface
 ///
 /// Ganeti calls it as COMMAND NODE. power-on, power-off and power-cycle print nothing and succeed only when the new
 /// state was read back; power-status and health print JSON. An unknown state is a failure.
@@ -87,4 +87,18 @@ pub struct NodeArgument {
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The list of commands in a help text has one line for each, on a terminal of 100 columns.
+    #[test]
+    fn the_first_line_of_a_commands_help_is_short() {
+        let all = command();
+        let lines = std::iter::once(&all).chain(all.get_subcommands()).filter_map(clap::Command::get_about);
+        let long: Vec<String> = lines.map(ToString::to_string).filter(|line| line.len() > 72).collect();
+        assert!(long.is_empty(), "more than 72 characters: {long:#?}");
+    }
 }
