@@ -113,15 +113,12 @@ impl CibCopy {
     ) -> Result<String, PacemakerError> {
         let file = match death {
             Some(Death::Member(node)) => self.lose(node, deadline)?,
-            _ => self.file.clone(),
+            Some(Death::Connection(failed)) => self.fail(failed, deadline)?,
+            None => self.file.clone(),
         };
         let file = if keeps_quorum { file } else { self.lose_quorum(&file)? };
         let file = file.display().to_string();
-        let mut words = vec!["--simulate", "--output-as=xml", "--xml-file", &file];
-        if let Some(Death::Connection(failed)) = death {
-            words.extend(["--op-inject", failed]);
-        }
-        answer("crm_simulate", &words, &[], &[], deadline)
+        answer("crm_simulate", &["--simulate", "--output-as=xml", "--xml-file", &file], &[], &[], deadline)
     }
 
     /// Writes a copy of `file` without quorum. `crm_simulate --quorum` changes nothing (tested with 2.1.5).
@@ -144,6 +141,16 @@ impl CibCopy {
         let environment = [("CIB_file", path.display().to_string())];
         let words = [&MERGE[..], &["--scope", "status"]].concat();
         answer("cibadmin", &words, &environment, state.as_bytes(), deadline)?;
+        Ok(path)
+    }
+
+    /// Writes a second copy, in which the operation `failed` of a connection has failed. In Pacemaker 3.0.0,
+    /// `crm_simulate` prints no transition if it also changes its input.
+    fn fail(&self, failed: &str, deadline: Deadline) -> Result<PathBuf, PacemakerError> {
+        let path = self.dir.join("failed.xml");
+        let (from, to) = (self.file.display().to_string(), path.display().to_string());
+        let words = ["--xml-file", &from, "--op-inject", failed, "--save-input", &to];
+        answer("crm_simulate", &words, &[], &[], deadline)?;
         Ok(path)
     }
 }
