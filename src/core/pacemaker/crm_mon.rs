@@ -115,7 +115,8 @@ impl CrmMon {
     /// While Pacemaker tries a connection to a remote node, `crm_mon` shows the node online for as long as that takes.
     /// The host may have been fenced, and be shunned or without power. The controller that holds the connection writes
     /// whether it exists (`in_ccm`). Where that value is a time (from Pacemaker 2.1.7 on), it is 0 for a remote node also
-    /// while it is connected (seen with 3.0.0): the state of the connection counts.
+    /// while it is connected (seen with 3.0.0): the connection has to be started, and to have existed after the last
+    /// fencing, because Pacemaker sets `node_fenced` to 0 then (`remote_node_up`).
     ///
     /// # Errors
     /// [`BadCib`] if the text is not XML or has no node states.
@@ -130,7 +131,7 @@ impl CrmMon {
             let Some(name) = state.get("uname").and_then(PacemakerName::read) else { continue };
             let is_in = match state.get("in_ccm") {
                 None | Some("" | "false") => false,
-                Some("0") => self.connections.contains(&name),
+                Some("0") => self.connections.contains(&name) && !was_fenced(state),
                 Some(_) => true,
             };
             connected.extend(is_in.then_some(name));
@@ -196,6 +197,11 @@ fn membership(tag: &BytesStart<'_>) -> Membership {
         () if flag(tag, "standby") => Membership::Standby,
         () => Membership::Online,
     }
+}
+
+/// Returns whether a node was fenced, and was not connected to after that.
+fn was_fenced(state: &Element) -> bool {
+    !matches!(state.get("node_fenced"), None | Some("" | "0" | "false"))
 }
 
 /// Returns whether the resource is the connection to a remote node, and is started. While it is being started, the
