@@ -60,6 +60,7 @@ install: build
 	install -D -m 0755 $(OUT)/gnt-ha $(SBIN)/gnt-ha
 	install -D -m 0755 $(OUT)/ganeti-oob $(LIB)/ganeti-oob
 	install -D -m 0755 $(OUT)/noded-call $(LIB)/noded-call
+	install -D -m 0755 $(OUT)/redfish-call $(LIB)/redfish-call
 	install -D -m 0755 $(OUT)/gnt-ha-alert $(LIB)/gnt-ha-alert
 	install -d -m 0755 $(OCF)
 	install -m 0755 $(OUT)/ganeti-master-role $(OUT)/ganeti-node-role $(OCF)/
@@ -89,7 +90,7 @@ install: build
 	install -D -m 0644 packaging/gnt-ha.logrotate $(DESTDIR)/etc/logrotate.d/gnt-ha
 
 sbom: build
-	$(CARGO) run --release --locked --quiet --package sbom -- $(SBOM) $(addprefix $(OUT)/,fence_ganeti ganeti-oob noded-call gnt-ha \
+	$(CARGO) run --release --locked --quiet --package sbom -- $(SBOM) $(addprefix $(OUT)/,fence_ganeti ganeti-oob noded-call redfish-call gnt-ha \
 	    gnt-ha-alert ganeti-master-role ganeti-node-role)
 
 # SYSTEM=debian-13: in a root of that Debian, with its compiler, and the package is in target/debian-13/deb.

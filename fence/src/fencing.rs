@@ -128,7 +128,7 @@ fn act(
         return (finish, report);
     }
     // The node is proven off: nothing below can turn this into a failure.
-    if proof.already && proof.grade == Grade::Off && is_ours(target.program.path()) {
+    if proof.already && !proof.is_commanded && proof.grade == Grade::Off && is_ours(target.program.path()) {
         power::shun_target(target, deadline, recorded);
     }
     let mut state = Power::Off;

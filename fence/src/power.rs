@@ -34,6 +34,8 @@ pub struct StateProof {
     pub grade: Grade,
     /// The program on which the proof rests.
     pub proven_by: String,
+    /// Whether the program's own power-off has succeeded.
+    pub is_commanded: bool,
 }
 
 /// Changes the power to `want` and reads it back, until it is proven or the time is over. If the power is `known`, it
@@ -65,6 +67,7 @@ pub fn change_power(
         sends,
         silence_limit: SILENCE_LIMIT,
         lag: None,
+        soonest: Duration::ZERO,
     };
     let mut change = PowerChange::new(want, rules);
     let mut next = match known {
@@ -72,6 +75,8 @@ pub fn change_power(
         None => PowerChangeStep::Read(Duration::ZERO),
     };
     let mut seen: Option<OobStatus> = None;
+    // Why the program itself has not proven the state; `None` after its own command.
+    let mut unproven = Some("no power-off was sent".to_owned());
     loop {
         next = match next {
             PowerChangeStep::Read(pause) => {
@@ -86,16 +91,28 @@ pub fn change_power(
                 // The current answer decides: a grade in an earlier answer does not count for it.
                 let graded = seen.as_ref().is_some_and(|status| status.grade.is_some());
                 change.require_readings(if want == Power::On || graded { 1 } else { 2 });
+                // A power-on may be pending at the BMC. The program's own power-off waits for it, in the time that is left.
+                if want == Power::Off && may_lag(seen.as_ref()) {
+                    change.require_command();
+                }
                 change.read(reading, begun.elapsed())
             }
             PowerChangeStep::Send { .. } => {
-                let command = OobCommand::to(want);
+                let word = OobCommand::to(want);
                 let answer =
-                    target.program.act(command, &target.node, deadline.earlier(budget::read_back(deadline.left())));
-                note(action, target, command, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
+                    target.program.act(word, &target.node, deadline.earlier(budget::read_back(deadline.left())));
+                note(action, target, word, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
+                unproven = answer.as_ref().err().map(ToString::to_string);
                 change.sent(answer.map_err(unread), begun.elapsed())
             }
-            PowerChangeStep::Reached { already, .. } => return Ok(proof(already, seen.as_ref(), target)),
+            PowerChangeStep::Reached { already, .. } => {
+                if let Some(why) = unproven.as_ref().filter(|_| want == Power::Off && may_lag(seen.as_ref())) {
+                    return Err(NotProven {
+                        why: format!("its off may be an old state, and no power-off proved it: {why}"),
+                    });
+                }
+                return Ok(StateProof { is_commanded: unproven.is_none(), ..proof(already, seen.as_ref(), target) });
+            }
             PowerChangeStep::Failed(why) => return Err(NotProven { why }),
         };
         if deadline.passed() && !matches!(next, PowerChangeStep::Reached { .. } | PowerChangeStep::Failed(_)) {
@@ -106,7 +123,7 @@ pub fn change_power(
 
 /// Shuns a target that was off before the action. `ganeti-oob` shuns only after an off that it has caused. The target
 /// may return like any other, so it is shunned, too. A failure is only noted. The call also commands a device whose "off"
-/// may lag behind its host.
+/// may lag behind its host by a second.
 pub fn shun_target(target: &FenceTarget, deadline: Deadline, action: &mut RecordedAction) {
     let answer = target.program.act(OobCommand::PowerOff, &target.node, deadline.at_most(budget::READ_LIMIT));
     note(action, target, OobCommand::PowerOff, &answer.as_ref().map_or_else(ToString::to_string, |()| "done".into()));
@@ -127,6 +144,10 @@ pub fn evaluate(answer: &Result<OobStatus, OobError>, least: Grade) -> Result<Po
     }
 }
 
+fn may_lag(seen: Option<&OobStatus>) -> bool {
+    seen.is_some_and(|status| status.power == Power::Off && status.may_lag)
+}
+
 fn unread(error: OobError) -> ReadFailure {
     ReadFailure { why: error.to_string(), is_final: error.is_final() }
 }
@@ -134,19 +155,22 @@ fn unread(error: OobError) -> ReadFailure {
 fn proof(already: bool, seen: Option<&OobStatus>, target: &FenceTarget) -> StateProof {
     let program = target.program.path().display();
     match seen {
-        Some(OobStatus { power: Power::Off, grade: Some(grade) }) => {
-            StateProof { already, grade: *grade, proven_by: program.to_string() }
+        Some(OobStatus { power: Power::Off, grade: Some(grade), .. }) => {
+            StateProof { already, grade: *grade, proven_by: program.to_string(), is_commanded: false }
         }
-        Some(status @ OobStatus { power: Power::Off, grade: None }) => {
-            StateProof { already, grade: status.proves(), proven_by: format!("{program}, which reports no grade") }
-        }
-        _ => StateProof { already, grade: Grade::Unknown, proven_by: program.to_string() },
+        Some(status @ OobStatus { power: Power::Off, grade: None, .. }) => StateProof {
+            already,
+            grade: status.proves(),
+            proven_by: format!("{program}, which reports no grade"),
+            is_commanded: false,
+        },
+        _ => StateProof { already, grade: Grade::Unknown, proven_by: program.to_string(), is_commanded: false },
     }
 }
 
 fn describe(answer: &Result<OobStatus, OobError>) -> String {
     match answer {
-        Ok(OobStatus { power: Power::Off, grade: Some(grade) }) => format!("off, grade {grade}"),
+        Ok(OobStatus { power: Power::Off, grade: Some(grade), .. }) => format!("off, grade {grade}"),
         Ok(status) => status.power.to_string(),
         Err(error) => error.to_string(),
     }

@@ -188,3 +188,27 @@ fn a_grade_counts_for_its_own_answer_only() {
     );
     cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "still reads on"]);
 }
+
+/// A BMC had accepted a power-on of another program: it reported off, twice, and switched on after that.
+#[test]
+fn an_off_that_may_lag_counts_only_after_a_power_off() {
+    let off = r#"{"powered": false, "grade": "off", "may_lag": true}"#;
+    let answers = off_answer(off);
+    let cluster = Cluster::with_program(&answers);
+    cluster.set_power("n2.lab", "off");
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().printed("Success: Already OFF\n");
+    assert_eq!(cluster.calls(), ["power-status n2.lab", "power-off n2.lab", "power-status n2.lab"]);
+
+    // The program's power-off waits, and finds the host on.
+    let vice = format!("{answers}\n[ \"$1\" = power-off ] && {{ echo \"it reads on again\" >&2; exit 1; }}");
+    let cluster = Cluster::with_program(&vice);
+    cluster.set_power("n2.lab", "off");
+    let ran = cluster.pacemaker("action=off\nplug=n2.lab");
+    ran.failed(&["n2.lab", "its off may be an old state", "it reads on again"]);
+    assert_eq!(cluster.receipt()["grade"], "unknown");
+    // Nor does it count if the host was on first.
+    cluster.set_power("n2.lab", "on");
+    let vice = format!("{answers}\n[ \"$1\" = power-off ] && {{ echo off > \"power-$2\"; echo refused >&2; exit 1; }}");
+    let cluster = Cluster::with_program(&vice);
+    cluster.pacemaker("action=off\nplug=n2.lab").failed(&["n2.lab", "its off may be an old state", "refused"]);
+}

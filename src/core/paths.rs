@@ -12,6 +12,9 @@ pub const OOB_PARAMETER: &str = "oob_program=/usr/lib/gnt-ha/ganeti-oob";
 /// `noded-call`: calls a procedure of noded on many nodes at once.
 pub const NODED_CALL: &str = "/usr/lib/gnt-ha/noded-call";
 
+/// `redfish-call`: carries out one operation at a BMC's Redfish service.
+pub const REDFISH_CALL: &str = "/usr/lib/gnt-ha/redfish-call";
+
 /// `gnt-ha-alert`: the alert agent in Pacemaker's configuration.
 pub const ALERT_AGENT: &str = "/usr/lib/gnt-ha/gnt-ha-alert";
 

@@ -30,6 +30,9 @@ pub struct Rules {
     /// after the host was switched on. So the command is sent although the state is there before, where it does nothing
     /// then, and the readings that count come that long after it. A longer lag is not covered.
     pub lag: Option<Duration>,
+    /// The least time from a command to its effect, where the state may lag. A state that comes sooner may be a moment of
+    /// another program's power cycle: it counts only if it is there a lag later. 0 if it does not matter.
+    pub soonest: Duration,
 }
 
 /// The next step of a power change, which the caller carries out.
@@ -81,6 +84,7 @@ pub struct ReadFailure {
 ///     sends: 2,
 ///     silence_limit: 5 * second,
 ///     lag: None,
+///     soonest: Duration::ZERO,
 /// };
 /// let mut off = PowerChange::new(Power::Off, rules);
 /// assert_eq!(off.read(Ok(Power::On), Duration::ZERO), PowerChangeStep::Send { already: false });
@@ -102,7 +106,11 @@ pub struct PowerChange {
     is_refused: bool,
     unread: bool,
     sent: u32,
+    /// The time at which the last command was begun.
+    begun_at: Duration,
     sent_at: Duration,
+    /// The number of the command after which a state that came too soon was waited for.
+    awaited: u32,
     refused: Option<String>,
     last_seen: String,
 }
@@ -120,7 +128,9 @@ impl PowerChange {
             is_refused: false,
             unread: false,
             sent: 0,
+            begun_at: Duration::ZERO,
             sent_at: Duration::ZERO,
+            awaited: 0,
             refused: None,
             last_seen: "nothing was read".to_owned(),
         }
@@ -132,8 +142,22 @@ impl PowerChange {
         self.rules.readings = readings;
     }
 
+    /// Has the command sent also if the first reading shows the state, from now on, as for a state that may lag. The
+    /// command itself proves the state, so nothing is waited for.
+    pub fn require_command(&mut self) {
+        self.rules.lag.get_or_insert(Duration::ZERO);
+    }
+
     /// Takes in a reading that ended `elapsed` after the beginning, and returns the next step.
     pub fn read(&mut self, seen: Result<Power, ReadFailure>, elapsed: Duration) -> PowerChangeStep {
+        let next = self.step(seen, elapsed);
+        if matches!(next, PowerChangeStep::Send { .. }) {
+            self.begun_at = elapsed;
+        }
+        next
+    }
+
+    fn step(&mut self, seen: Result<Power, ReadFailure>, elapsed: Duration) -> PowerChangeStep {
         self.unread = seen.is_err();
         self.already &= seen.as_ref().is_ok_and(|power| *power == self.want);
         self.is_changed |= seen.as_ref().is_ok_and(|power| *power != self.want);
@@ -142,6 +166,11 @@ impl PowerChange {
                 if self.must_command() {
                     self.last_seen = format!("it reported {power} before the command");
                     return PowerChangeStep::Send { already: true };
+                }
+                if let Some(lag) = self.rules.lag.filter(|_| self.is_too_soon(elapsed)) {
+                    self.awaited = self.sent;
+                    self.last_seen = format!("it reported {power} sooner after the command than a host ends");
+                    return self.again(lag, elapsed);
                 }
                 self.in_a_row += 1;
                 self.last_seen = format!("it reads {power}, {} of {} times", self.in_a_row, self.readings());
@@ -197,6 +226,24 @@ impl PowerChange {
         PowerChangeStep::Read(self.rules.settle.max(lag))
     }
 
+    /// Takes in a command that the device refused `elapsed` after the beginning, while it reported the wanted state. It
+    /// switched nothing, and may never take a command in that state: the state counts a lag later, with a caution.
+    pub fn refused(&mut self, why: String, elapsed: Duration) -> PowerChangeStep {
+        self.sent += 1;
+        self.sent_at = elapsed;
+        self.is_refused = true;
+        self.refused = Some(why);
+        PowerChangeStep::Read(self.rules.settle.max(self.rules.lag.unwrap_or_default()))
+    }
+
+    /// Whether the wanted state came sooner after the last command than a command takes.
+    fn is_too_soon(&self, elapsed: Duration) -> bool {
+        self.is_changed
+            && self.in_a_row == 0
+            && self.awaited < self.sent
+            && elapsed.saturating_sub(self.begun_at) < self.rules.soonest
+    }
+
     /// Whether a state that may lag has still to be commanded: until the device accepts the command, or refuses it for
     /// ever, or as often as a command is sent at all.
     fn must_command(&self) -> bool {
@@ -206,8 +253,11 @@ impl PowerChange {
 
     /// Returns why a state that may lag counts although its command failed.
     fn caution(&self) -> Option<String> {
-        let why = self.refused.as_ref().filter(|_| !self.is_changed && self.rules.lag.is_some())?;
-        Some(format!("it reported {} before, and the command failed: {why}", self.want))
+        let why = self.refused.as_ref().filter(|_| self.rules.lag.is_some())?;
+        match self.is_changed {
+            false => Some(format!("it reported {} before, and the command failed: {why}", self.want)),
+            true => self.is_refused.then(|| format!("it refused the command, and reported {} then: {why}", self.want)),
+        }
     }
 
     fn readings(&self) -> u32 {

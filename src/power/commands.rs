@@ -35,6 +35,9 @@ pub struct StatusAnswer {
     pub level: usize,
     /// The readings of that level's devices.
     pub devices: Vec<DeviceReading>,
+    /// Whether the off may be an old state of a BMC that has accepted a power-on: it counts only after a power-off.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub may_lag: bool,
     /// The failures of the levels before it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub failed: Vec<String>,
@@ -68,6 +71,7 @@ pub fn status(
         powered: found.value.power.is_on(),
         grade: (found.value.power == Power::Off).then_some(found.value.grade),
         level: found.level,
+        may_lag: found.value.power == Power::Off && found.value.may_lag,
         devices: found.value.devices,
         failed: found.failed.iter().map(ToString::to_string).collect(),
     })

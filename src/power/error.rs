@@ -43,6 +43,17 @@ pub enum PowerError {
         /// The last reading or failure.
         why: String,
     },
+    /// A device reports off, which may lag, and the time is too short for a command and the readings after it. No later
+    /// level is tried: it would cut the power of the BMC of a host that is off.
+    #[error(
+        "{device}: it reports off, and there is no time to command it and to read it again: {needed:.0} s are needed; lengthen deadline, or take a level out"
+    )]
+    ShortTime {
+        /// The device's name in the configuration.
+        device: String,
+        /// The time that is needed at least, in seconds.
+        needed: f64,
+    },
     /// Each device was off, and another one was on meanwhile.
     #[error("the devices were never off in the same moment")]
     NeverTogether,

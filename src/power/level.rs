@@ -11,15 +11,13 @@ use crate::sys::clock::Deadline;
 use crate::sys::recorded_action::RecordedAction;
 use serde::Serialize;
 
-use crate::power::device::{DeviceError, Named, Reading, Retry, observed};
+use crate::power::device::{Acknowledgement, DeviceError, Named, Reading, Retry, observed};
 use crate::power::error::PowerError;
 use crate::power::reading_memory::Watch;
 
-/// The pause between two readings that must agree.
-const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
-
-/// The pause between two readings while the power has not changed yet.
-const POLL_PAUSE: Duration = Duration::from_millis(500);
+/// The longest lag for which an off that was read twice counts without a command, in a status. It is that of the driver
+/// `ipmi`: a stricter rule let a host with a dead BMC and a slow power strip fail within the time of Pacemaker.
+const SHORT_LAG: Duration = Duration::from_secs(1);
 
 /// The number of readings that an off needs: one reading may fall into the off phase of a power cycle that another
 /// program does.
@@ -34,6 +32,8 @@ pub struct LevelReading {
     pub grade: Grade,
     /// The reading or failure of each device.
     pub devices: Vec<DeviceReading>,
+    /// Whether an off may be an old state: it counts only after a power-off.
+    pub may_lag: bool,
 }
 
 /// The reading or failure of one device.
@@ -72,7 +72,7 @@ pub fn read_all(
     if first.power == Power::On {
         return Ok(first);
     }
-    until.sleep(CONFIRM_PAUSE);
+    until.sleep(devices.iter().map(|named| named.device.confirm_pause()).max().unwrap_or_default());
     read_once(devices, least, until, watch)
 }
 
@@ -82,7 +82,8 @@ fn read_once(
     until: Deadline,
     watch: &mut Watch,
 ) -> Result<LevelReading, PowerError> {
-    let mut all = LevelReading { power: Power::Off, grade: Grade::Off, devices: Vec::new() };
+    let may_lag = devices.iter().any(|named| named.device.lag() > Some(SHORT_LAG));
+    let mut all = LevelReading { power: Power::Off, grade: Grade::Off, devices: Vec::new(), may_lag };
     let mut states = Vec::new();
     let mut failed = Vec::new();
     let count = devices.len();
@@ -94,7 +95,8 @@ fn read_once(
             Ok(reading) => {
                 states.push(reading.power);
                 all.grade = all.grade.min(reading.grade);
-                reading.detail
+                let cautions = named.device.cautions().iter().map(|caution| format!("; {caution}"));
+                reading.detail + &cautions.collect::<String>()
             }
             Err(error) => {
                 let text = error.why.clone();
@@ -168,7 +170,7 @@ pub fn change_power_all(
             })?;
             already &= done.already;
             grade = grade.min(done.grade);
-            cautions.extend(done.caution.map(|caution| format!("{}: {caution}", named.name)));
+            cautions.extend(done.cautions.iter().map(|caution| format!("{}: {caution}", named.name)));
         }
         // While the last device was switched, another program may have switched the first on again.
         if want == Power::On || count == 1 || read_once(devices, least, until, watch)?.power == Power::Off {
@@ -186,7 +188,7 @@ pub fn change_power_all(
 pub fn restore_power(devices: &mut [Named], until: Deadline, action: &mut RecordedAction, watch: &mut Watch) {
     for named in devices {
         let answer = named.device.switch(Power::On, until);
-        let saw = answer.map_or_else(|error| error.why, |()| "accepted".to_owned());
+        let saw = answer.as_ref().map_or_else(|error| error.why.clone(), acknowledged);
         action.step(&named.name, "power on, to undo what was begun", &saw);
         // The device may have power now, and must be read before the next level's off counts.
         watch.saw(&named.name, Observation::On);
@@ -194,10 +196,17 @@ pub fn restore_power(devices: &mut [Named], until: Deadline, action: &mut Record
     watch.walk().commanded();
 }
 
+fn acknowledged(answer: &Acknowledgement) -> String {
+    match answer {
+        Acknowledgement::Accepted => "accepted".to_owned(),
+        Acknowledgement::Refused(why) => format!("refused: {why}"),
+    }
+}
+
 struct Done {
     already: bool,
     grade: Grade,
-    caution: Option<String>,
+    cautions: Vec<String>,
 }
 
 fn change_power(
@@ -211,13 +220,14 @@ fn change_power(
     let begun = Instant::now();
     let rules = Rules {
         readings: if want == Power::Off { OFF_READINGS } else { 1 },
-        confirm_pause: CONFIRM_PAUSE,
-        poll_pause: POLL_PAUSE,
+        confirm_pause: named.device.confirm_pause(),
+        poll_pause: named.device.poll_pause(),
         settle: Duration::ZERO,
         limit: until.left(),
         sends: 2,
         silence_limit: Duration::MAX,
         lag: named.device.lag().filter(|_| want == Power::Off),
+        soonest: named.device.soonest_off(),
     };
     let mut change = PowerChange::new(want, rules);
     let mut grade = Grade::Unknown;
@@ -241,15 +251,27 @@ fn change_power(
                 change.read(seen, begun.elapsed())
             }
             PowerChangeStep::Send { already } => {
+                let needed = rules.lag.filter(|lag| already && *lag > SHORT_LAG).map(|lag| lag + rules.confirm_pause);
+                if let Some(needed) = needed.filter(|needed| until.left() <= *needed) {
+                    let needed = needed.as_secs_f64();
+                    return Err(PowerError::ShortTime { device: named.name.clone(), needed });
+                }
                 watch.walk().commanded();
                 let until = if already { until.at_most(until.left() / 3) } else { until };
                 let answer = named.device.switch(want, until);
                 sent = true;
-                let saw = answer.as_ref().map_or_else(|error| error.why.clone(), |()| "accepted".to_owned());
+                let saw = answer.as_ref().map_or_else(|error| error.why.clone(), acknowledged);
                 action.step(&named.name, &format!("power {want}"), &saw);
-                change.sent(answer.map_err(|error| unread(&error, sent)), begun.elapsed())
+                match answer {
+                    Ok(Acknowledgement::Accepted) => change.sent(Ok(()), begun.elapsed()),
+                    Ok(Acknowledgement::Refused(why)) => change.refused(why, begun.elapsed()),
+                    Err(error) => change.sent(Err(unread(&error, sent)), begun.elapsed()),
+                }
             }
-            PowerChangeStep::Reached { already, caution } => return Ok(Done { already, grade, caution }),
+            PowerChangeStep::Reached { already, caution } => {
+                let cautions = caution.into_iter().chain(named.device.cautions().iter().cloned()).collect();
+                return Ok(Done { already, grade, cautions });
+            }
             PowerChangeStep::Failed(why) => return Err(not_proven(named, why)),
         };
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::core::budget::levels::level_share;
 use crate::core::budget::share;
 use crate::core::config::{Config, Level};
 use crate::core::grade::Grade;
@@ -18,9 +19,6 @@ use crate::power::reading_memory::Watch;
 /// The time for which a device that reads on after an off is asked again: the charge of a power supply keeps a BMC
 /// running for a moment.
 const AFTERGLOW: Duration = Duration::from_secs(2);
-
-/// The pause between two of these readings.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// The result of the work on one level.
 pub enum Work<T> {
@@ -95,7 +93,8 @@ impl Levels<'_> {
             match watch.next() {
                 WalkStep::Level(index) => {
                     let Some(level) = self.levels.get(index) else { continue };
-                    until = self.deadline.at_most(share(self.deadline.left(), count - index));
+                    let levels = self.levels.get(index..).unwrap_or_default();
+                    until = self.deadline.at_most(level_share(self.deadline.left(), levels, task != Task::Read));
                     match work(device::open(level, self.node, self.config, used(task), self.shun), until, &mut watch) {
                         Ok(Work::Off(grade, value)) => {
                             values.push((index, value));
@@ -106,7 +105,11 @@ impl Levels<'_> {
                             watch.walk().over_on(already);
                         }
                         Err(error) => {
+                            let ends = matches!(error, PowerError::ShortTime { .. });
                             failed.push(of_level(index, error));
+                            if ends {
+                                return Err(PowerError::All(failed));
+                            }
                             watch.walk().over(None);
                         }
                     }
@@ -146,7 +149,7 @@ impl Levels<'_> {
             {
                 let mut reading = observed(&named.device.read(until));
                 while reading == Observation::On && !limit.passed() {
-                    until.sleep(PAUSE);
+                    until.sleep(named.device.poll_pause());
                     reading = match observed(&named.device.read(until)) {
                         // The reading was cut short by this host's own deadline.
                         Observation::Failed(Life::Unknown) => reading,

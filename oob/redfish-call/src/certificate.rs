@@ -1,7 +1,7 @@
 //! Reads the certificate that a BMC shows, without trusting it: only to print its fingerprint. Sends no credentials.
 
 use std::fmt;
-use std::net::{IpAddr, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -38,15 +38,19 @@ impl fmt::Display for Shown {
 /// Returns the certificate that the BMC shows; `None` if it shows none in time.
 pub(crate) fn shown(call: &Call, deadline: Instant) -> Option<Shown> {
     let limit = LIMIT.min(deadline.saturating_duration_since(Instant::now()));
-    let (address, port, tls) = (call.address.clone(), call.port, call.tls);
+    let (address, addresses, port, tls) = (call.address.clone(), call.addresses.clone(), call.port, call.tls);
     let (sender, receiver) = mpsc::channel();
     // A BMC that sends one byte after another must not hold this program: the thread ends with it.
-    std::thread::spawn(move || sender.send(read(&address, port, tls, limit)));
+    std::thread::spawn(move || sender.send(read(&address, &addresses, port, tls, limit)));
     receiver.recv_timeout(limit).ok().flatten()
 }
 
-fn read(address: &str, port: u16, tls: Tls, limit: Duration) -> Option<Shown> {
-    let stream = (address, port).to_socket_addrs().ok()?.find_map(|at| TcpStream::connect_timeout(&at, limit).ok())?;
+fn read(address: &str, known: &[IpAddr], port: u16, tls: Tls, limit: Duration) -> Option<Shown> {
+    let mut addresses: Vec<SocketAddr> = known.iter().map(|at| SocketAddr::new(*at, port)).collect();
+    if addresses.is_empty() {
+        addresses.extend((address, port).to_socket_addrs().ok()?);
+    }
+    let stream = addresses.iter().find_map(|at| TcpStream::connect_timeout(at, limit).ok())?;
     stream.set_read_timeout(Some(limit)).ok()?;
     let mut builder = SslConnector::builder(SslMethod::tls_client()).ok()?;
     builder.set_verify(SslVerifyMode::NONE);

@@ -136,6 +136,13 @@ impl<'a> Curl<'a> {
         // The environment's proxies are for other hosts than BMCs.
         self.easy.noproxy("*")?;
         self.easy.signal(false)?;
+        if !self.call.addresses.is_empty() {
+            // libcurl waits for a name service that hangs beyond its own timeout.
+            let addresses: Vec<String> = self.call.addresses.iter().map(ToString::to_string).collect();
+            let mut entries = List::new();
+            entries.append(&format!("{}:{}:{}", self.call.address, self.call.port, addresses.join(",")))?;
+            self.easy.resolve(entries)?;
+        }
         self.easy.verbose(true)?;
         self.easy.timeout(limit.max(Duration::from_millis(1)))?;
         self.bind()?;
@@ -197,7 +204,7 @@ impl<'a> Curl<'a> {
         }
     }
 
-    fn error(&mut self, error: &curl::Error, limit: Duration) -> TransportError {
+    fn error(&mut self, error: &curl::Error, limit: Duration, begun: Instant) -> TransportError {
         let text = error.extra_description().filter(|text| !text.is_empty()).unwrap_or(error.description()).to_owned();
         let errno = self.easy.os_errno().unwrap_or_default();
         let is_connected =
@@ -218,6 +225,13 @@ impl<'a> Curl<'a> {
             () if error.is_couldnt_connect() && errno == REFUSED => {
                 let port = self.call.port;
                 (TransportFault::Closed, format!("refuses connections to port {port}; switch Redfish (HTTPS) on there"))
+            }
+            () if error.is_couldnt_connect() && errno == NO_HOST => {
+                // A BMC without power: nothing on its network answers for its address.
+                let seconds = begun.elapsed().as_secs_f64();
+                let is_silent = is_silent(begun.elapsed(), self.easy.namelookup_time().ok());
+                let fault = if is_silent { TransportFault::NoSign } else { TransportFault::Unreachable };
+                (fault, format!("no host answers for its address, for {seconds:.1} s ({text})"))
             }
             () if error.is_couldnt_connect() => (TransportFault::Unreachable, text),
             () if error.code() == PIN_MISMATCH => {
@@ -242,6 +256,12 @@ impl<'a> Curl<'a> {
 /// `ECONNREFUSED`.
 const REFUSED: i32 = 111;
 
+/// `EHOSTUNREACH`: the kernel, or a router, has found no host of that address on its network.
+const NO_HOST: i32 = 113;
+
+/// The pause before a host that was not found is asked for again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
 impl Transport for Curl<'_> {
     fn exchange(&mut self, request: &HttpRequest<'_>, limit: Duration) -> Result<HttpResponse, TransportError> {
         let limit = limit.min(self.left());
@@ -252,8 +272,19 @@ impl Transport for Curl<'_> {
         if let Err(error) = self.prepare(request, limit) {
             return Err(TransportError { fault: TransportFault::Local, why: format!("libcurl: {error}") });
         }
-        if let Err(error) = self.easy.perform() {
-            return Err(self.error(&error, limit));
+        let begun = Instant::now();
+        loop {
+            let Err(error) = self.easy.perform() else { break };
+            // The kernel gives a host up after 3 s, sooner than a silence counts. Nothing was sent yet.
+            let is_absent = error.is_couldnt_connect() && self.easy.os_errno().unwrap_or_default() == NO_HOST;
+            let left = limit.saturating_sub(begun.elapsed());
+            if !is_absent || begun.elapsed() >= SILENCE || left <= ASK_AGAIN {
+                return Err(self.error(&error, limit, begun));
+            }
+            std::thread::sleep(ASK_AGAIN);
+            if let Err(error) = self.prepare(request, left.saturating_sub(ASK_AGAIN)) {
+                return Err(TransportError { fault: TransportFault::Local, why: format!("libcurl: {error}") });
+            }
         }
         let status = self.easy.response_code().unwrap_or_default();
         let received = std::mem::take(self.easy.get_mut());

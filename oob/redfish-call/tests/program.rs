@@ -375,3 +375,45 @@ fn the_program_leaves_no_core_dump() {
     child.wait().unwrap();
     assert!(is_right, "the hard limit for core dumps must be 0");
 }
+
+/// The kernel gives a host that does not answer ARP up after 3 s. A BMC without power is found silent all the same.
+#[test]
+fn a_host_that_is_not_on_its_network_gives_no_sign_of_life() {
+    const NETWORK: &str = "ip link add name va type veth peer name vb && ip link set va up && ip link set vb up && ip addr add 192.0.2.1/24 dev va && exec";
+    let namespace = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--net", "sh", "-c", script]);
+        command.args(["sh", env!("CARGO_BIN_EXE_redfish-call")]);
+        command
+    };
+    if !namespace(&format!("{NETWORK} true")).status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: no namespaces: a network without the host is not tried");
+        return;
+    }
+    for (timeout_ms, shows) in [(9_000, "no_sign"), (4_000, "unheard")] {
+        let call = json!({
+            "address": "192.0.2.7", "port": 443, "username": "fencing", "password": PASSWORD, "login": "basic",
+            "trust": "system", "tls": "1.2", "choice": {"uri": null, "serial_number": null, "uuid": null},
+            "known": null, "chassis": true, "operation": "read", "timeout_ms": timeout_ms,
+        });
+        let mut child =
+            namespace(&format!("{NETWORK} \"$1\"")).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(call.to_string().as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let outcome: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(outcome["error"]["shows"], shows, "{outcome}");
+    }
+}
+
+/// The caller has resolved the name. The certificate must still be that of the name.
+#[test]
+fn an_address_that_the_caller_has_found_is_used() {
+    let server = Server::start(|request| healthy(request, "On"));
+    let mut call = call(&server, "read");
+    call["address"] = json!("bmc.invalid");
+    call["addresses"] = json!(["127.0.0.1"]);
+    assert_eq!(power(&run(&call)), "on");
+    assert_eq!(server.names(), ["bmc.invalid"]);
+    call["trust"] = json!("system");
+    fails(&call, "never", "not trusted");
+}

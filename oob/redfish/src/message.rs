@@ -1,5 +1,7 @@
 //! The call on stdin of `redfish-call`, and its outcome on stdout.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::secret::HttpSecret;
@@ -10,6 +12,9 @@ use crate::secret::HttpSecret;
 pub struct Call {
     /// The host name or IP address of the BMC.
     pub address: String,
+    /// The addresses of that name, which the caller has found. Empty for an address, or if this program is to find them.
+    #[serde(default)]
+    pub addresses: Vec<IpAddr>,
     /// The TCP port of its HTTPS service.
     pub port: u16,
     /// The name of the account.

@@ -36,9 +36,17 @@ fn the_sbom_has_the_linked_packages_and_no_other() {
     assert_eq!((text(&bill, "bomFormat"), text(&bill, "specVersion")), ("CycloneDX", "1.5"));
     let all = components(&bill);
     let names: BTreeSet<&str> = all.keys().map(|(name, _)| name.as_str()).collect();
-    for linked in
-        ["gnt-ha", "fence_ganeti", "ganeti-oob", "ganeti-agents", "noded-call", "serde", "curl-sys", "rust-std"]
-    {
+    for linked in [
+        "gnt-ha",
+        "fence_ganeti",
+        "ganeti-oob",
+        "ganeti-agents",
+        "noded-call",
+        "redfish-call",
+        "serde",
+        "curl-sys",
+        "rust-std",
+    ] {
         assert!(names.contains(linked), "{linked}: {names:?}");
     }
     for other in [

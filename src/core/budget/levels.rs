@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::fence;
+use super::redfish;
 use super::time_budget::{AdvertisedTimes, Term, TimeBudget, seconds, share};
-use crate::core::config::{Config, Driver, Level};
+use crate::core::config::{Config, Driver, IpmiDevice, Level, RedfishDevice};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
@@ -61,7 +62,7 @@ pub fn allotted(
     let grant = fence::grant(left.saturating_sub(read_back));
     let time = own.min(grant.stated);
     let before = before(time, true);
-    let gets = share(time.saturating_sub(before), levels.len() - index);
+    let gets = level_share(time.saturating_sub(before), levels.get(index..).unwrap_or_default(), true);
     let terms = vec![
         Term::plus(*whole, format!("fence_ganeti's deadline ({source})")),
         Term::minus(receipt, "for its receipt"),
@@ -78,16 +79,38 @@ pub fn allotted(
     LevelTime { begins: reading + before, gets, terms }
 }
 
+/// Returns how much of the time that is left the first of `levels` gets: its share, or what a BMC over Redfish needs.
+/// `commanded`: a command may be sent.
+#[must_use]
+pub fn level_share(left: Duration, levels: &[Level], commanded: bool) -> Duration {
+    let least = levels.first().map(|level| least(level, commanded)).unwrap_or_default();
+    share(left, levels.len()).max(least).min(left)
+}
+
+/// Returns the time below which no BMC over Redfish of this level can prove anything; 0 if it has none.
+fn least(level: &Level, commanded: bool) -> Duration {
+    let each = if commanded { redfish::POWER_CHANGE } else { redfish::READING };
+    each * by_redfish(level)
+}
+
+fn by_redfish(level: &Level) -> u32 {
+    let count = level.iter().filter(|device| matches!(device.driver, Driver::Redfish(_))).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 /// Returns how long the levels `before`, of `levels` in total, are waited for.
 fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, silent: SilentLevels) -> Duration {
     let mut spent = Duration::ZERO;
     for (number, level) in before.iter().enumerate() {
-        let share = share(time.saturating_sub(spent), levels - number);
+        let left = time.saturating_sub(spent);
+        let share = share(left, levels - number).max(least(level, commanded)).min(left);
         // A BMC that does not answer the reading before the command is given up. That reading has a third of the share
         // if a command is to follow, and all of it otherwise.
         let limit = |driver: &Driver| match driver {
-            Driver::Ipmi(bmc) if commanded => bmc.login_timeout.0.min(share / 3),
-            Driver::Ipmi(bmc) => bmc.login_timeout.0.min(share),
+            Driver::Ipmi(IpmiDevice { login_timeout: time, .. })
+            | Driver::Redfish(RedfishDevice { timeout: time, .. }) => {
+                time.0.min(if commanded { share / 3 } else { share })
+            }
             _ if silent == SilentLevels::All => share,
             // If such a device were silent, too, the next attempt would find the node shunned, and continue from there.
             _ => Duration::ZERO,
@@ -136,7 +159,16 @@ fn wait(config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> T
 
 fn needed(level: &Level, config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> Vec<Term> {
     if !has_shun(level) {
-        return vec![Term::plus(SWITCH, "a command and two readings")];
+        let bmcs = by_redfish(level);
+        return match bmcs {
+            0 => vec![Term::plus(SWITCH, "a command and two readings")],
+            _ => vec![
+                Term::plus(redfish::LAG * bmcs, "until a power-on that is pending would be seen (Redfish)"),
+                Term::plus(redfish::CONFIRM_PAUSE * bmcs, "between two readings"),
+                Term::plus(redfish::OPERATION * 4 * bmcs, "for a command and three readings"),
+                Term::plus(redfish::SWITCH_OFF * bmcs, "until the host is off"),
+            ],
+        };
     }
     let mut terms = vec![Term::plus(NODED_ANSWERS, "until every other node shuns it, though one noded hangs")];
     if config.minimum_grade > Grade::Isolated {

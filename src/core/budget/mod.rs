@@ -2,7 +2,7 @@
 //! programs and of Pacemaker fit together. Pure.
 //!
 //! All time budgets are calculated here. [`fence`] has what `fence_ganeti` and each caller of an OOB program keep back.
-//! [`levels`] has what is left of that for each level of `ganeti-oob`, and [`pacemaker`] what Pacemaker gives.
+//! [`levels`] has what is left of that for each level of `ganeti-oob`, [`redfish`] what a BMC over Redfish needs, and [`pacemaker`] what Pacemaker gives.
 //! [`detection`] has how long it takes until a death is seen, and [`step_times`] when each step after it is to be
 //! expected. [`sums`] compares needs with the time that is available.
 
@@ -10,6 +10,7 @@ pub mod detection;
 pub mod fence;
 pub mod levels;
 pub mod pacemaker;
+pub mod redfish;
 pub mod step_times;
 #[cfg(test)]
 mod tests;

@@ -59,6 +59,31 @@ fn what_the_first_does_not_use_is_left_to_the_next() {
     assert_eq!(share(after_a_fast_failure, 1), Duration::from_secs(49));
 }
 
+/// A level over Redfish that got 13 s of three shares could prove no host off that was off before: the readings come 10 s
+/// after the command.
+#[test]
+fn a_bmc_over_redfish_gets_what_it_needs_and_check_lists_it() {
+    let by_redfish = |levels: &str| {
+        let text = DEVICES.replace("\"ipmi\"", "\"redfish\"") + &format!("[default]\nlevels = {levels}\n");
+        Config::parse(&text, Path::new("/etc/gnt-ha/config.toml")).unwrap()
+    };
+    let three = by_redfish("[[\"bmc\"], [\"pdu\"], [\"shun\"]]");
+    let levels = three.levels_of(&NodeName::new("n1.lab").unwrap()).unwrap();
+    assert_eq!(levels::level_share(Duration::from_secs(42), &levels, true), Duration::from_secs(25));
+    assert_eq!(levels::level_share(Duration::from_secs(13), &levels, false), Duration::from_secs(6));
+    assert_eq!(levels::level_share(Duration::from_secs(9), &levels, true), Duration::from_secs(9));
+    assert_eq!(levels::level_share(Duration::from_secs(42), &levels[1..], true), Duration::from_secs(21));
+    let enough = resources("stonith-timeout=72s", "");
+    assert_eq!(shown(&enough, Some(&by_redfish("[[\"bmc\"], [\"pdu\"]]"))), "");
+    let short = shown(&resources("stonith-timeout=72s", "deadline=30"), Some(&by_redfish("[[\"bmc\"]]")));
+    assert!(
+        short.contains("+    10 s  until a power-on that is pending would be seen (Redfish)\n")
+            || short.contains("10 s  until a power-on"),
+        "{short}"
+    );
+    assert!(short.contains("=    25 s  is needed\n"), "{short}");
+}
+
 #[test]
 fn nothing_to_try_gets_nothing() {
     assert_eq!(share(Duration::from_secs(50), 0), Duration::ZERO);

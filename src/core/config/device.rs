@@ -17,6 +17,7 @@ use crate::core::power::reading::{PowerDeviceKind, ReadingSubject};
 use crate::core::text::is_hidden;
 
 pub use super::agent_device::AgentDevice;
+pub use super::redfish_device::{OldestTls, RedfishDevice, RedfishLogin};
 pub use super::seconds::Seconds;
 
 /// A device of a level, with its templates filled in for one node.
@@ -41,6 +42,8 @@ impl Device {
 pub enum Driver {
     /// A BMC, over IPMI 2.0 on the LAN.
     Ipmi(IpmiDevice),
+    /// A BMC, over Redfish (HTTPS).
+    Redfish(RedfishDevice),
     /// An installed fence agent, which gets its options on stdin as from Pacemaker.
     Agent(AgentDevice),
     /// Another OOB program by Ganeti's contract, for hardware that no fence agent can switch.
@@ -126,7 +129,7 @@ impl Driver {
         match self {
             Self::Agent(agent) => Some(agent.grade()),
             // The "off" of the program counts, unless it names another grade.
-            Self::Ipmi(_) | Self::Exec(_) => Some(Evidence::PowerOff.worth().grade),
+            Self::Ipmi(_) | Self::Redfish(_) | Self::Exec(_) => Some(Evidence::PowerOff.worth().grade),
             Self::Shun => None,
         }
     }
@@ -142,6 +145,7 @@ impl Driver {
     pub fn kind(&self) -> PowerDeviceKind {
         match self {
             Self::Ipmi(bmc) => PowerDeviceKind { sees: ReadingSubject::Machine, shares_power: bmc.shares_power },
+            Self::Redfish(bmc) => PowerDeviceKind { sees: ReadingSubject::Machine, shares_power: bmc.shares_power },
             Self::Agent(agent) => PowerDeviceKind {
                 sees: agent.sees(),
                 shares_power: agent.shares_power.unwrap_or_else(|| kind_of(&agent.agent).shares_power),
@@ -161,12 +165,13 @@ impl Driver {
     }
 
     /// The values of `driver =`.
-    pub(crate) const WORDS: [&str; 4] = ["ipmi", "agent", "exec", "shun"];
+    pub(crate) const WORDS: [&str; 5] = ["ipmi", "redfish", "agent", "exec", "shun"];
 
     /// Checks what can be checked before a node is known.
     pub(crate) fn check(&self) -> Result<(), SettingError> {
         match self {
             Self::Ipmi(bmc) => bmc.check(),
+            Self::Redfish(bmc) => bmc.check(),
             Self::Agent(agent) => agent.check(),
             Self::Shun => Ok(()),
             Self::Exec(exec) if exec.program.is_absolute() => Ok(()),
@@ -178,6 +183,7 @@ impl Driver {
     pub(crate) fn is_one_for_all(&self) -> bool {
         match self {
             Self::Ipmi(bmc) => !has_key(&bmc.address),
+            Self::Redfish(bmc) => !bmc.names_machine().any(|template| has_key(template)),
             Self::Agent(agent) => !agent.options.values().any(|value| has_key(&value.text())),
             // These drivers receive the name of the node.
             Self::Exec(_) | Self::Shun => false,
@@ -197,6 +203,23 @@ impl Driver {
                     kg_file: bmc.kg_file.as_deref().map(fill).transpose()?,
                     ..bmc.clone()
                 })
+            }
+            Self::Redfish(bmc) => {
+                let optional = |template: &Option<String>| template.as_deref().map(fill).transpose();
+                let address = fill(&bmc.address)?;
+                check_address(&address)?;
+                let filled = RedfishDevice {
+                    address,
+                    password_file: fill(&bmc.password_file)?,
+                    system: optional(&bmc.system)?,
+                    serial_number: optional(&bmc.serial_number)?,
+                    uuid: optional(&bmc.uuid)?,
+                    ca_file: optional(&bmc.ca_file)?,
+                    fingerprint: optional(&bmc.fingerprint)?,
+                    ..bmc.clone()
+                };
+                filled.check_filled()?;
+                Self::Redfish(filled)
             }
             Self::Agent(agent) => {
                 let mut options = BTreeMap::new();

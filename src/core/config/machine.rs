@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use super::agents::{is_board, kind_of};
 use super::{Config, Driver, Level};
@@ -92,6 +93,17 @@ const HOW: [&str; 54] = [
     "verbose_level",
 ];
 
+/// The class of a board, which is one machine under any plug.
+const BOARD: &str = "board";
+
+/// Returns a property of a board in the form in which it is compared.
+fn plain(name: &str, value: &str) -> String {
+    match name {
+        "uuid" => value.replace('-', ""),
+        _ => value.trim_end_matches('/').to_owned(),
+    }
+}
+
 /// The properties that distinguish one machine from another.
 struct Identity {
     /// The class of the device at an address: a board, an outlet, or another agent by its name.
@@ -108,12 +120,27 @@ impl Identity {
     fn of(driver: &Driver) -> Option<Self> {
         match driver {
             Driver::Ipmi(bmc) => Some(Self {
-                class: "board".to_owned(),
+                class: BOARD.to_owned(),
                 address: Some(bmc.address.clone()),
                 port: unusual(bmc.port),
                 which: BTreeMap::new(),
                 words: format!("the BMC at {} port {}", bmc.address, bmc.port),
             }),
+            Driver::Redfish(bmc) => {
+                let parts = [("systems_uri", &bmc.system), ("serial_number", &bmc.serial_number), ("uuid", &bmc.uuid)];
+                let which = parts
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name.to_owned(), value.as_ref()?.trim().to_ascii_lowercase())));
+                let which: BTreeMap<String, String> = which.collect();
+                let system = which.values().map(|value| format!(", system {value}")).collect::<String>();
+                Some(Self {
+                    class: BOARD.to_owned(),
+                    address: Some(bmc.address.clone()),
+                    port: unusual(bmc.port),
+                    words: format!("the BMC at {} port {}{system}", bmc.address, bmc.port),
+                    which,
+                })
+            }
             Driver::Agent(agent) => {
                 let options = agent.options.iter().map(|(name, value)| (name.clone(), value.text()));
                 Some(Self::of_agent(&agent.agent, &options.collect()))
@@ -143,7 +170,7 @@ impl Identity {
         let class = if is_board(&file) {
             // A board is one machine, with any plug.
             which.remove("plug");
-            "board".to_owned()
+            BOARD.to_owned()
         } else if is_outlet {
             "outlet".to_owned()
         } else {
@@ -160,15 +187,32 @@ impl Identity {
         Self { class, address, port, which, words }
     }
 
-    /// Returns the identity without its address: only devices with the same text can be one machine.
+    /// Returns the identity without its address: only devices with the same text can be one machine. Two boards at one
+    /// address are compared further ([`Self::is_of_another`]).
     fn kind(&self) -> String {
-        format!("{} {:?} {:?}", self.class, self.port, self.which)
+        match self.class.as_str() {
+            BOARD => format!("{} {:?}", self.class, self.port),
+            _ => format!("{} {:?} {:?}", self.class, self.port, self.which),
+        }
     }
 
-    /// Returns the keys of the identity: two identities with a common key are one machine.
+    /// Returns whether a board is another one than `other`, which is at the same address: by a property that both have. A
+    /// host that is moved from one driver to another has a property that the other has not.
+    fn is_of_another(&self, other: &Self) -> bool {
+        let differs = |(name, value): (&String, &String)| {
+            other.which.get(name).is_some_and(|theirs| plain(name, theirs) != plain(name, value))
+        };
+        self.class == BOARD && self.which.iter().any(differs)
+    }
+
+    /// Returns the keys of the identity: two identities with a common key are one machine, unless they are boards that
+    /// differ.
     fn keys(&self, resolved: &Resolved) -> BTreeSet<String> {
-        let kind = self.kind();
-        let Some(address) = &self.address else { return [kind].into() };
+        self.keys_of(&self.kind(), resolved)
+    }
+
+    fn keys_of(&self, kind: &str, resolved: &Resolved) -> BTreeSet<String> {
+        let Some(address) = &self.address else { return [kind.to_owned()].into() };
         let name = name_of(address);
         let literal = name.parse::<IpAddr>().map(|address| address.to_canonical()).ok();
         let all = resolved.get(&name).into_iter().flatten().map(IpAddr::to_canonical).chain(literal);
@@ -181,7 +225,9 @@ impl Identity {
 /// same. Host names are not resolved.
 #[must_use]
 pub fn machine_of_agent(agent: &str, options: &BTreeMap<String, String>) -> BTreeSet<String> {
-    Identity::of_agent(agent, options).keys(&Resolved::new())
+    let identity = Identity::of_agent(agent, options);
+    let kind = format!("{} {:?} {:?}", identity.class, identity.port, identity.which);
+    identity.keys_of(&kind, &Resolved::new())
 }
 
 /// Returns the present name of an option that also has an old one (`lib/fencing.py.py`, `DEPENDENCY_OPT` and
@@ -228,25 +274,37 @@ pub fn with_levels(ganeti: &GanetiConfig, config: &Config) -> Vec<(NodeName, Vec
     nodes.filter_map(|node| Some((node.name.clone(), config.levels_of(&node.name).ok()?))).collect()
 }
 
+/// A node that has the machine, with the device and the identity by which it has it.
+struct Owner<'a> {
+    node: &'a NodeName,
+    device: &'a str,
+    identity: Rc<Identity>,
+}
+
 /// Returns each node that has the machine of an earlier node, with that node. A host name that was not resolved is
 /// compared as it is written. A device that receives the node's name belongs to that node.
 #[must_use]
 pub fn shared(nodes: &[(NodeName, Vec<Level>)], resolved: &Resolved) -> Vec<SharedMachine> {
-    let mut owners: BTreeMap<String, (&NodeName, &str)> = BTreeMap::new();
+    let mut owners: BTreeMap<String, Vec<Owner<'_>>> = BTreeMap::new();
     let mut found: Vec<SharedMachine> = Vec::new();
     for (node, levels) in nodes {
         for device in levels.iter().flatten() {
-            let Some(identity) = Identity::of(&device.driver) else { continue };
+            let Some(identity) = Identity::of(&device.driver).map(Rc::new) else { continue };
             for key in identity.keys(resolved) {
-                let (owner, named) = *owners.entry(key).or_insert((node, &device.name));
-                let is_known = || found.iter().any(|shared| shared.nodes == [owner.clone(), node.clone()]);
-                if owner != node && !is_known() {
-                    found.push(SharedMachine {
-                        nodes: [owner.clone(), node.clone()],
-                        devices: [named.to_owned(), device.name.clone()],
-                        machine: identity.words.clone(),
-                    });
+                let known = owners.entry(key).or_default();
+                let owner = known.iter().find(|owner| !identity.is_of_another(&owner.identity));
+                match owner {
+                    None => {}
+                    Some(owner) if owner.node == node => continue,
+                    Some(owner) => {
+                        let nodes = [owner.node.clone(), node.clone()];
+                        if found.iter().all(|shared| shared.nodes != nodes) {
+                            let devices = [owner.device.to_owned(), device.name.clone()];
+                            found.push(SharedMachine { nodes, devices, machine: identity.words.clone() });
+                        }
+                    }
                 }
+                known.push(Owner { node, device: &device.name, identity: Rc::clone(&identity) });
             }
         }
     }
@@ -254,123 +312,4 @@ pub fn shared(nodes: &[(NodeName, Vec<Level>)], resolved: &Resolved) -> Vec<Shar
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::core::config::Config;
-
-    fn nodes(text: &str, names: &[&str]) -> Vec<(NodeName, Vec<Level>)> {
-        let config = Config::parse(text, Path::new("config.toml")).unwrap();
-        let node = |name: &&str| NodeName::new(name).unwrap();
-        names.iter().map(|name| (node(name), config.levels_of(&node(name)).unwrap())).collect()
-    }
-
-    fn pairs(text: &str, names: &[&str], resolved: &[(&str, &str)]) -> Vec<String> {
-        let resolved: Resolved =
-            resolved.iter().map(|(name, address)| ((*name).to_owned(), [address.parse().unwrap()].into())).collect();
-        let found = shared(&nodes(text, names), &resolved);
-        found.into_iter().map(|SharedMachine { nodes: [one, other], .. }| format!("{one} {other}")).collect()
-    }
-
-    fn bmc(name: &str, address: &str) -> String {
-        format!(
-            "[devices.{name}]\ndriver = \"ipmi\"\naddress = \"{address}\"\nusername = \"u\"\npassword_file = \"/p\"\n"
-        )
-    }
-
-    fn agent(name: &str, agent: &str, options: &str) -> String {
-        format!("[devices.{name}]\ndriver = \"agent\"\nagent = \"{agent}\"\noptions = {{ {options} }}\n")
-    }
-
-    /// A template with the short name gives one BMC to two hosts of different domains.
-    #[test]
-    fn a_template_that_gives_two_nodes_one_machine_is_found() {
-        let text = bmc("bmc", "{short}-bmc") + "[default]\nlevels = [[\"bmc\"]]\n";
-        assert_eq!(pairs(&text, &["web.site-a", "db.site-a", "web.site-b"], &[]), ["web.site-a web.site-b"]);
-        let text = agent("pdu", "fence_apc", "ip = \"pdu\", plug = \"{outlet}\"")
-            + "[nodes.\"rack1-*\"]\nlevels = [[\"pdu\"]]\nvalues = { outlet = \"3\" }\n";
-        assert_eq!(pairs(&text, &["rack1-1", "rack1-2", "rack1-3"], &[]), ["rack1-1 rack1-2", "rack1-1 rack1-3"]);
-    }
-
-    fn two(one: &str, other: &str) -> String {
-        format!("{one}{other}[nodes.n1]\nlevels = [[\"one\"]]\n[nodes.n2]\nlevels = [[\"other\"]]\n")
-    }
-
-    /// Two names with one address are one machine; so are two spellings of a name, an address, an option or an outlet,
-    /// and a BMC that two drivers ask.
-    #[test]
-    fn one_machine_under_two_names_is_found() {
-        let resolved = [("a", "192.0.2.1"), ("b", "192.0.2.1"), ("c", "192.0.2.9")];
-        let same = [
-            (bmc("one", "a"), bmc("other", "b")),
-            (bmc("one", "a"), bmc("other", "192.0.2.1")),
-            (bmc("one", "::ffff:192.0.2.1"), bmc("other", "192.0.2.1")),
-            (bmc("one", "BMC.lab"), bmc("other", "bmc.lab")),
-            (bmc("one", "a"), agent("other", "fence_ipmilan", "ipaddr = \"b\", lanplus = 1")),
-            (bmc("one", "a"), agent("other", "fence_ipmilan", "plug = \"b\", port_as_ip = 1")),
-            (bmc("one", "a"), agent("other", "/usr/sbin/fence_redfish", "ip = \"b\", ssl = 1, ipport = 443")),
-            (
-                agent("one", "fence_apc", "ipaddr = \"a\", port = \"1:03\", login = \"x\""),
-                agent("other", "fence_apc_snmp", "ip = \"b\", plug = 3, snmp-version = 3, switch = 1"),
-            ),
-            (agent("one", "fence_ours", "plug = \"VM1\""), agent("other", "fence_ours", "port = \"vm1\", verbose = 1")),
-        ];
-        for (one, other) in same {
-            let text = two(&one, &other);
-            // Machines that need no resolver are compared when the file is read.
-            match Config::parse(&text, Path::new("config.toml")) {
-                Err(error) => {
-                    assert!(error.to_string().contains("n1 (device one) and n2 (device other) have one machine"))
-                }
-                Ok(_) => assert_eq!(pairs(&text, &["n1", "n2"], &resolved), ["n1 n2"], "{text}"),
-            }
-        }
-        let different = [
-            (bmc("one", "a"), bmc("other", "c")),
-            // A name that is not resolved cannot be compared.
-            (bmc("one", "a"), bmc("other", "unknown")),
-            // These ports are forwarded to several boards.
-            (bmc("one", "a") + "port = 6231\n", bmc("other", "a") + "port = 6232\n"),
-            (agent("one", "fence_apc", "ip = \"a\", plug = 3"), agent("other", "fence_apc", "ip = \"b\", plug = 4")),
-            (
-                agent("one", "fence_apc", "ip = \"a\", plug = 3, switch = 1"),
-                agent("other", "fence_apc", "ip = \"b\", plug = 3, switch = 2"),
-            ),
-            (
-                agent("one", "fence_vmware_soap", "ip = \"a\", plug = \"x\""),
-                agent("other", "fence_virsh", "ip = \"a\", plug = \"x\""),
-            ),
-            (
-                agent("one", "fence_redfish", "ip = \"a\", systems_uri = \"/1\""),
-                agent("other", "fence_redfish", "ip = \"a\", systems_uri = \"/2\""),
-            ),
-        ];
-        for (one, other) in different {
-            assert_eq!(pairs(&two(&one, &other), &["n1", "n2"], &resolved), [] as [String; 0], "{one}{other}");
-        }
-    }
-
-    /// A program receives the node's name, and two devices of one node may be one machine.
-    #[test]
-    fn what_the_node_gets_belongs_to_it() {
-        let text = "[devices.one]\ndriver = \"exec\"\nprogram = \"/p\"\n".to_owned()
-            + &bmc("bmc", "{short}-bmc")
-            + &agent("agent", "fence_ipmilan", "ip = \"{short}-bmc\"")
-            + "[default]\nlevels = [[\"one\"], [\"bmc\"], [\"agent\"]]\n";
-        assert_eq!(pairs(&text, &["n1", "n2"], &[]), [] as [String; 0]);
-    }
-
-    /// During a fencing only the names of machines that could be the same are resolved.
-    #[test]
-    fn only_what_could_be_one_machine_is_resolved() {
-        let text = agent("pdu", "fence_apc", "ip = \"pdu\", plug = \"{short}\"")
-            + &bmc("bmc", "{short}-bmc")
-            + "[default]\nlevels = [[\"pdu\"]]\n[nodes.n3]\nlevels = [[\"bmc\"]]\n[nodes.n4]\nlevels = [[\"bmc\"]]\n";
-        let nodes = nodes(&text, &["n1", "n2", "n3", "n4"]);
-        let resolve = |of: &str| names_to_resolve(&nodes, Some(&NodeName::new(of).unwrap()));
-        assert_eq!(resolve("n1").into_iter().collect::<Vec<_>>(), ["pdu"]);
-        assert_eq!(resolve("n3").into_iter().collect::<Vec<_>>(), ["n3-bmc", "n4-bmc"]);
-        assert_eq!(names_to_resolve(&nodes, None).len(), 3);
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ mod error;
 mod machine;
 mod pattern;
 mod record;
+mod redfish_device;
 mod schema;
 mod seconds;
 mod self_fence;
@@ -18,7 +19,9 @@ mod shun;
 mod template;
 
 pub use agents::{is_board, kind_of};
-pub use device::{AgentDevice, Device, Driver, ExecDevice, IpmiDevice, Privilege, Seconds};
+pub use device::{
+    AgentDevice, Device, Driver, ExecDevice, IpmiDevice, OldestTls, Privilege, RedfishDevice, RedfishLogin, Seconds,
+};
 pub use digest::{BadDigest, DIGEST_PROPERTY, Digest};
 pub use error::ConfigError;
 pub use machine::{Resolved, SharedMachine, canonical, machine_of_agent, names_to_resolve, shared, with_levels};
@@ -164,6 +167,7 @@ impl Config {
         let drivers = filled.map(|device| device.driver).chain(self.devices.values().cloned());
         let addresses = drivers.filter_map(|driver| match driver {
             Driver::Ipmi(bmc) => bmc.address.parse().ok(),
+            Driver::Redfish(bmc) => bmc.address.parse().ok(),
             _ => None,
         });
         addresses.collect()

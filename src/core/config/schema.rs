@@ -284,6 +284,7 @@ impl SchemaReader<'_> {
         let keys = Spanned::new(span, DeValue::Table(table));
         let driver = match word.get_ref().as_str() {
             Some("ipmi") => Driver::Ipmi(self.keys(keys)?),
+            Some("redfish") => Driver::Redfish(self.keys(keys)?),
             Some("agent") => Driver::Agent(self.keys(keys)?),
             Some("exec") => Driver::Exec(self.keys(keys)?),
             Some("shun") => {

@@ -94,6 +94,33 @@ pub enum SettingError {
     /// The port of a BMC is 0.
     #[error("port must be between 1 and 65535")]
     Port,
+    /// The name of a Redfish account has the character that ends it in HTTP.
+    #[error("username has a colon, which HTTP cannot send: name the account without one")]
+    ColonInUsername,
+    /// The path of a system is not one.
+    #[error("system = {0:?} is not the path of a system, as in /redfish/v1/Systems/1")]
+    SystemPath(String),
+    /// A UUID is not one, or the one of a board on which the maker has set none.
+    #[error("uuid = {0:?} is not a UUID that only one machine has")]
+    Uuid(String),
+    /// The serial number has no character.
+    #[error("serial_number is empty: use system or uuid")]
+    NoSerialNumber,
+    /// A fingerprint has another form.
+    #[error("fingerprint = {0:?} is not a fingerprint, as /usr/lib/gnt-ha/ganeti-oob check prints it: sha256//BASE64")]
+    Fingerprint(String),
+    /// The address means another machine on each host.
+    #[error("{0} is an address that each host has for itself: use the BMC's address on the network")]
+    OwnAddress(String),
+    /// Two rules for one certificate.
+    #[error("use one of ca_file and fingerprint: with a fingerprint the key alone counts")]
+    TwoTrusts,
+    /// Old TLS is allowed for a BMC of which the key is not known.
+    #[error("tls = \"1.0\" needs fingerprint: old TLS proves an identity only by a known key")]
+    OldTlsWithoutFingerprint,
+    /// The time for a reading is below 6 s.
+    #[error("timeout is below 6 seconds: a BMC counts as silent after 5")]
+    ShortTimeout,
     /// The name of the agent is not that of a fence agent.
     #[error("agent = {0:?} is not a fence agent: use its name (fence_...) or absolute path")]
     Agent(String),

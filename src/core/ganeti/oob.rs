@@ -91,6 +91,8 @@ pub struct OobStatus {
     pub power: Power,
     /// The grade that the program reports for an `off`; programs of other makers report none.
     pub grade: Option<Grade>,
+    /// Whether an `off` may be an old state, which counts only after a power-off; programs of other makers do not say so.
+    pub may_lag: bool,
 }
 
 impl OobStatus {
@@ -189,7 +191,9 @@ pub fn parse_status(stdout: &[u8]) -> Result<OobStatus, BadAnswer> {
     if power == Power::Off && grade == Some(Grade::Unknown) {
         return Err(BadAnswer::UnknownOff);
     }
-    Ok(OobStatus { power, grade })
+    // A key of another shape must not be believed more than `true`.
+    let may_lag = !matches!(answer.get("may_lag"), None | Some(Value::Null | Value::Bool(false)));
+    Ok(OobStatus { power, grade, may_lag })
 }
 
 /// Parses the answer to `health`: a JSON list of `[item, STATUS]`.
@@ -241,7 +245,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn status(power: Power, grade: Option<Grade>) -> Result<OobStatus, BadAnswer> {
-        Ok(OobStatus { power, grade })
+        Ok(OobStatus { power, grade, may_lag: false })
     }
 
     #[test]
@@ -256,6 +260,16 @@ mod tests {
         let off = parse_status(br#"{"powered": false, "grade": "isolated", "more": [1]}"#).unwrap();
         assert_eq!(off.proves(), Grade::Isolated);
         assert_eq!(parse_status(br#"{"powered": true, "grade": null}"#), status(Power::On, None));
+    }
+
+    #[test]
+    fn an_off_that_may_lag_is_known() {
+        for (more, may_lag) in
+            [("", false), (", \"may_lag\": false", false), (", \"may_lag\": true", true), (", \"may_lag\": 1", true)]
+        {
+            let off = parse_status(format!("{{\"powered\": false, \"grade\": \"off\"{more}}}").as_bytes()).unwrap();
+            assert_eq!(off.may_lag, may_lag, "{more}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ fn rules() -> Rules {
         sends: 2,
         silence_limit: Duration::MAX,
         lag: None,
+        soonest: MS(0),
     }
 }
 
@@ -65,6 +66,55 @@ fn an_off_whose_command_fails_counts_with_a_caution() {
     lost.read(Ok(Power::Off), MS(2_020));
     let end = lost.read(Ok(Power::Off), MS(2_220));
     assert_eq!(end, PowerChangeStep::Reached { already: true, caution: None });
+}
+
+fn slow() -> PowerChange {
+    PowerChange::new(Power::Off, Rules { lag: Some(MS(10_000)), soonest: MS(5_000), ..rules() })
+}
+
+/// Another program's power cycle was in its off phase: the BMC took the power-off, ignored it, and switched on again.
+#[test]
+fn an_off_that_comes_sooner_than_a_host_ends_is_waited_for() {
+    let mut cycle = slow();
+    assert_eq!(cycle.read(Ok(Power::On), MS(100)), PowerChangeStep::Send { already: false });
+    assert_eq!(cycle.sent(Ok(()), MS(600)), PowerChangeStep::Read(MS(0)));
+    assert_eq!(cycle.read(Ok(Power::Off), MS(700)), PowerChangeStep::Read(MS(10_000)));
+    assert_eq!(cycle.read(Ok(Power::On), MS(10_700)), PowerChangeStep::Send { already: false });
+    assert_eq!(cycle.sent(Ok(()), MS(11_000)), PowerChangeStep::Read(MS(0)));
+    // A host that was switched off takes its time.
+    assert_eq!(cycle.read(Ok(Power::On), MS(11_100)), PowerChangeStep::Read(MS(500)));
+    assert_eq!(cycle.read(Ok(Power::Off), MS(15_800)), PowerChangeStep::Read(MS(200)));
+    assert_eq!(cycle.read(Ok(Power::Off), MS(16_000)), PowerChangeStep::Reached { already: false, caution: None });
+    let mut swift = slow();
+    swift.read(Ok(Power::On), MS(100));
+    swift.sent(Ok(()), MS(600));
+    swift.read(Ok(Power::Off), MS(700));
+    assert_eq!(swift.read(Ok(Power::Off), MS(10_700)), PowerChangeStep::Read(MS(200)));
+    assert_eq!(swift.read(Ok(Power::Off), MS(10_900)), PowerChangeStep::Reached { already: false, caution: None });
+}
+
+/// A refused command switched nothing: the "off" that the BMC reported with it may be an old one, or another's.
+#[test]
+fn a_refusal_with_the_state_there_waits_and_is_named() {
+    for first in [Power::Off, Power::On] {
+        let mut off = slow();
+        off.read(Ok(first), MS(0));
+        assert_eq!(off.refused("409".to_owned(), MS(100)), PowerChangeStep::Read(MS(10_000)));
+        assert_eq!(off.read(Ok(Power::Off), MS(10_100)), PowerChangeStep::Read(MS(200)));
+        let end = off.read(Ok(Power::Off), MS(10_300));
+        let PowerChangeStep::Reached { caution: Some(caution), .. } = end else { panic!("{end:?}") };
+        assert!(caution.ends_with("409"), "{caution}");
+    }
+}
+
+#[test]
+fn a_required_command_is_sent_to_a_host_that_is_off() {
+    let mut off = PowerChange::new(Power::Off, rules());
+    off.require_command();
+    assert_eq!(off.read(Ok(Power::Off), MS(0)), ANYWAY);
+    assert_eq!(off.sent(Ok(()), MS(10)), PowerChangeStep::Read(MS(0)));
+    off.read(Ok(Power::Off), MS(20));
+    assert_eq!(off.read(Ok(Power::Off), MS(220)), PowerChangeStep::Reached { already: true, caution: None });
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::command::child::{ChildProcess, End, ProgramResult};
 use crate::sys::trusted_file::{Secret, check_program, read_secret};
 
-use super::{DeviceError, PowerDevice, Reading, take_lock};
+use super::{Acknowledgement, DeviceError, PowerDevice, Reading, take_lock};
 
 /// The most between SIGTERM and SIGKILL.
 const LINGER: Duration = Duration::from_secs(1);
@@ -179,9 +179,9 @@ impl PowerDevice for Agent {
         Ok(Reading { power, grade: self.grade, detail: power.to_string() })
     }
 
-    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
+    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<Acknowledgement, DeviceError> {
         let ended = self.call(to.word(), deadline)?;
-        if ended.end == End::Exited(0) { Ok(()) } else { Err(self.failed(to.word(), &ended)) }
+        if ended.end == End::Exited(0) { Ok(Acknowledgement::Accepted) } else { Err(self.failed(to.word(), &ended)) }
     }
 
     /// Runs the agent's action `monitor`, which shows only whether the device answers.

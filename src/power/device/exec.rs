@@ -11,7 +11,7 @@ use crate::core::power::Power;
 use crate::sys::clock::Deadline;
 use crate::sys::oob_program::{OobError, OobProgram};
 
-use super::{DeviceError, PowerDevice, Reading};
+use super::{Acknowledgement, DeviceError, PowerDevice, Reading};
 
 pub(super) struct Exec {
     program: OobProgram,
@@ -55,8 +55,9 @@ impl PowerDevice for Exec {
         Ok(Reading { power: status.power, grade: status.proves(), detail })
     }
 
-    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
-        Ok(self.program.act(OobCommand::to(to), &self.node, deadline)?)
+    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<Acknowledgement, DeviceError> {
+        self.program.act(OobCommand::to(to), &self.node, deadline)?;
+        Ok(Acknowledgement::Accepted)
     }
 
     fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {

@@ -13,7 +13,7 @@ use crate::sys::trusted_file::read_secret;
 use ipmi_lan::{ChassisControl, ChassisStatus, CipherSuite, Error, Privilege, Secret, SelfTest, Session, Target};
 
 use super::login_backoff::LoginBackoff;
-use super::{DeviceError, PowerDevice, Reading, Retry, sensors, take_lock};
+use super::{Acknowledgement, DeviceError, PowerDevice, Reading, Retry, sensors, take_lock};
 
 /// The most that reading all sensors may take.
 const SENSORS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -138,7 +138,7 @@ impl PowerDevice for Bmc {
         })
     }
 
-    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
+    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<Acknowledgement, DeviceError> {
         // A copy of the opposite command may still be on its way in this session.
         if self.commanded.is_some_and(|commanded| commanded != to) {
             self.session = None;
@@ -149,7 +149,7 @@ impl PowerDevice for Bmc {
         };
         let answer = self.ask(deadline, |session| session.chassis_control(control));
         self.commanded = Some(to);
-        answer
+        answer.map(|()| Acknowledgement::Accepted)
     }
 
     fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {

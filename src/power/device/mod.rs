@@ -4,6 +4,7 @@ mod agent;
 mod exec;
 mod ipmi;
 mod login_backoff;
+mod redfish;
 mod sensors;
 
 use std::path::Path;
@@ -27,6 +28,15 @@ pub struct Reading {
     pub grade: Grade,
     /// The reading as text, for receipts and `power-status`.
     pub detail: String,
+}
+
+/// The answer of a device to a power command. It is never a proof.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// The device has taken the command.
+    Accepted,
+    /// The device has refused the command, for this reason, and reports the wanted state.
+    Refused(String),
 }
 
 /// What an off of a device would prove.
@@ -106,6 +116,12 @@ pub fn observed(reading: &Result<Reading, DeviceError>) -> Observation {
     }
 }
 
+/// The pause between two readings while the power has not changed yet.
+const POLL_PAUSE: Duration = Duration::from_millis(500);
+
+/// The pause between two readings that must agree.
+const CONFIRM_PAUSE: Duration = Duration::from_millis(200);
+
 /// A device that switches one host.
 pub trait PowerDevice {
     /// Reads the power state once.
@@ -118,7 +134,7 @@ pub trait PowerDevice {
     ///
     /// # Errors
     /// [`DeviceError`]; the command may have had its effect all the same.
-    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError>;
+    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<Acknowledgement, DeviceError>;
 
     /// Reads the hardware's health from the device; a value that could not be read is `UNKNOWN`.
     ///
@@ -138,6 +154,26 @@ pub trait PowerDevice {
     /// that is off; `None` if it does not lag, or if the command is not harmless.
     fn lag(&self) -> Option<Duration> {
         None
+    }
+
+    /// Returns the least time from a power-off to its effect, where the "off" may lag; 0 if it does not matter.
+    fn soonest_off(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// Returns the pause between two readings while the state has not changed yet.
+    fn poll_pause(&self) -> Duration {
+        POLL_PAUSE
+    }
+
+    /// Returns what the last reading could not make sure of, for the receipt of a proof that rests on it.
+    fn cautions(&self) -> &[String] {
+        &[]
+    }
+
+    /// Returns the pause before a reading that is to confirm the one before.
+    fn confirm_pause(&self) -> Duration {
+        CONFIRM_PAUSE
     }
 
     /// Returns a stricter configuration that the device would also work with, as a reading has shown.
@@ -176,6 +212,7 @@ pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: Use, shu
 pub fn open_one(configured: &Configured, node: &NodeName, config: &Config, to: Use, shun: OpenShun) -> Named {
     let device: Result<Box<dyn PowerDevice>, DeviceError> = match &configured.driver {
         Driver::Ipmi(bmc) => ipmi::Bmc::new(bmc, config).map(|device| Box::new(device) as _),
+        Driver::Redfish(bmc) => redfish::Bmc::new(bmc, config).map(|device| Box::new(device) as _),
         Driver::Agent(agent) => agent::Agent::new(&configured.name, agent, config).map(|device| Box::new(device) as _),
         Driver::Exec(exec) => exec::Exec::new(exec, node).map(|device| Box::new(device) as _),
         Driver::Shun => Ok(shun(node, config, to)),
@@ -191,7 +228,7 @@ impl PowerDevice for Unusable {
         Err(self.0.clone())
     }
 
-    fn switch(&mut self, _to: Power, _deadline: Deadline) -> Result<(), DeviceError> {
+    fn switch(&mut self, _to: Power, _deadline: Deadline) -> Result<Acknowledgement, DeviceError> {
         Err(self.0.clone())
     }
 

@@ -17,7 +17,7 @@ use crate::sys::ganeti::files;
 use crate::sys::identity;
 
 use super::readmit;
-use crate::power::device::{DeviceError, PowerDevice, Reading, Rehearsed, Use};
+use crate::power::device::{Acknowledgement, DeviceError, PowerDevice, Reading, Rehearsed, Use};
 use crate::service::shun::coordinator::{ShunCoordinator, remembered};
 use crate::service::shun::round_result::RoundResult;
 
@@ -115,10 +115,12 @@ impl PowerDevice for Shun {
         }
     }
 
-    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<(), DeviceError> {
+    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<Acknowledgement, DeviceError> {
         let coordinator = self.coordinator()?;
         if to == Power::On {
-            return readmit::readmit(&coordinator, None, deadline).map(drop).map_err(DeviceError::permanent);
+            return readmit::readmit(&coordinator, None, deadline)
+                .map(|_| Acknowledgement::Accepted)
+                .map_err(DeviceError::permanent);
         }
         let by = format!("ganeti-oob on {}", identity::host());
         let seen = coordinator
@@ -129,9 +131,11 @@ impl PowerDevice for Shun {
             })
             .map_err(DeviceError::transient)?;
         match seen {
-            (seen, Some(ProofResult::Bounded)) => self.bounded(&coordinator, &seen, deadline),
+            (seen, Some(ProofResult::Bounded)) => {
+                self.bounded(&coordinator, &seen, deadline).map(|()| Acknowledgement::Accepted)
+            }
             (seen, None) => Err(DeviceError::transient(missing(&seen))),
-            (_, Some(_)) => Ok(()),
+            (_, Some(_)) => Ok(Acknowledgement::Accepted),
         }
     }
 

@@ -137,14 +137,14 @@ fn answer(line: Line) -> Result<Value, CallError> {
 
 /// Returns the path of `ganeti-oob`, which answers on each node: that of this process if it is `ganeti-oob`, else where
 /// `make install` puts it.
-pub(super) fn oob_program() -> PathBuf {
+pub(crate) fn oob_program() -> PathBuf {
     let own = std::env::current_exe().ok().filter(|path| is_ours(path));
     own.unwrap_or_else(|| PathBuf::from(paths::OOB_PROGRAM))
 }
 
 /// Returns the names of all environment variables but `LC_ALL`. libcurl and OpenSSL read some of them before our code
 /// runs (`SSLKEYLOGFILE`, `OPENSSL_CONF`), and Pacemaker, noded or a login pass on their own environment.
-fn inherited() -> Vec<String> {
+pub(crate) fn inherited() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     names.filter(|name| name != "LC_ALL").collect()
 }

@@ -269,6 +269,9 @@ fn is_usable(device: &Device, may: MayFence) -> bool {
     let is_read = |file: &str| read_secret(Path::new(file)).is_ok();
     match &device.driver {
         Driver::Ipmi(bmc) => is_read(&bmc.password_file) && bmc.kg_file.as_deref().is_none_or(is_read),
+        Driver::Redfish(bmc) => {
+            is_read(&bmc.password_file) && bmc.ca_file.as_deref().is_none_or(|file| Path::new(file).is_file())
+        }
         Driver::Agent(agent) => {
             check_program(&agent.program()).is_ok() && agent.secret_files().all(|(_, file)| is_read(file))
         }

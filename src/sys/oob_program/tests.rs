@@ -38,7 +38,7 @@ fn it_is_called_as_ganeti_calls_it() {
     );
     let program = OobProgram::find(&script.path).unwrap();
     let status = program.status(&node(), Deadline::after(Duration::from_secs(10))).unwrap();
-    assert_eq!(status, OobStatus { power: Power::On, grade: None });
+    assert_eq!(status, OobStatus { power: Power::On, grade: None, may_lag: false });
 }
 
 /// In other software, a wrong word, a crash, silence and a rejection were each read as "off".

@@ -9,10 +9,11 @@ use gnt_ha::core::shun::lease_times::LeaseTimes;
 use lab::{Host, Lab};
 
 /// The paths at which `make install` installs the programs.
-const PROGRAMS: [(&str, &str); 7] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("fence_ganeti", "/usr/sbin/fence_ganeti"),
     ("ganeti-oob", "/usr/lib/gnt-ha/ganeti-oob"),
     ("noded-call", "/usr/lib/gnt-ha/noded-call"),
+    ("redfish-call", "/usr/lib/gnt-ha/redfish-call"),
     ("gnt-ha", GNT_HA),
     ("gnt-ha-alert", "/usr/lib/gnt-ha/gnt-ha-alert"),
     ("ganeti-master-role", "/usr/lib/ocf/resource.d/ganeti/ganeti-master-role"),

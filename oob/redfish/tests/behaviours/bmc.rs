@@ -160,6 +160,7 @@ pub(crate) fn printed(result: Result<CallAnswer, CallFailure>, pointer: &str) ->
 pub(crate) fn call(operation: CallOperation) -> Call {
     Call {
         address: "bmc.lab".to_owned(),
+        addresses: Vec::new(),
         port: 443,
         username: "fencing".to_owned(),
         password: HttpSecret::new(PASSWORD),
