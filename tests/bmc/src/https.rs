@@ -96,7 +96,7 @@ impl Identity {
     }
 }
 
-/// A running server on 127.0.0.1, which ends with the test.
+/// A running server, on 127.0.0.1 without a listener of its own, which ends with the test.
 #[derive(Debug)]
 pub struct Server {
     /// The port of the server.
@@ -116,6 +116,15 @@ impl Server {
 
     /// Starts a server with other TLS.
     pub fn speaking(speaks: Speaks, manner: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), speaks, manner)
+    }
+
+    /// Starts a server on a listener, which may be in another network namespace.
+    pub fn on(
+        listener: TcpListener,
+        speaks: Speaks,
+        manner: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let identity = Identity::new("127.0.0.1");
         let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
         if speaks == Speaks::OldTls {
@@ -133,7 +142,6 @@ impl Server {
             Ok(())
         });
         let acceptor = Arc::new(acceptor.build());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (requests, connections): (Arc<Mutex<Vec<Request>>>, Arc<Mutex<usize>>) = Default::default();
         let (log, count, manner) = (Arc::clone(&requests), Arc::clone(&connections), Arc::new(manner));

@@ -8,6 +8,7 @@ pub(crate) mod disk;
 pub(crate) mod last_candidates;
 pub(crate) mod quorum_device;
 pub(crate) mod recovery;
+pub(crate) mod redfish;
 pub(crate) mod remotes;
 pub(crate) mod shunned;
 pub(crate) mod storm;
