@@ -273,8 +273,7 @@ impl Transport for Curl<'_> {
             return Err(TransportError { fault: TransportFault::Local, why: format!("libcurl: {error}") });
         }
         let begun = Instant::now();
-        loop {
-            let Err(error) = self.easy.perform() else { break };
+        while let Err(error) = self.easy.perform() {
             // The kernel gives a host up after 3 s, sooner than a silence counts. Nothing was sent yet.
             let is_absent = error.is_couldnt_connect() && self.easy.os_errno().unwrap_or_default() == NO_HOST;
             let left = limit.saturating_sub(begun.elapsed());
