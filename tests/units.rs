@@ -127,7 +127,7 @@ impl Site {
 
 /// Before the network is up, from a shun list in a directory that cannot be written.
 #[test]
-fn what_is_shunned_is_refused_under_the_units_capabilities() {
+fn shun_rules_are_applied_under_the_units_capabilities() {
     if !can_unshare() {
         return;
     }

@@ -56,11 +56,11 @@ fn keep(paths: &AgentPaths, claims: &[MasterClaim]) {
 /// Returns the newer configuration that this node has seen and does not have. `own` is the serial number of its own
 /// configuration.
 #[must_use]
-pub fn missed(paths: &AgentPaths, own: Option<u64>) -> Option<(u64, NewerConfig)> {
+pub fn if_newer(paths: &AgentPaths, own: Option<u64>) -> Option<(u64, NewerConfig)> {
     let own = own.unwrap_or(0);
     // A file that cannot be read must not allow this node to take the role: its copy may be old.
     let unreadable =
-        |_| Some(NewerConfig { serial: u64::MAX, master: "a damaged newer-config.json".to_owned(), missed: true });
+        |_| Some(NewerConfig { serial: u64::MAX, master: "a damaged newer-config.json".to_owned(), confirmed: true });
     let newer = read(&paths.state_dir).unwrap_or_else(unreadable);
-    newer.filter(|newer| newer.is_missed(own)).map(|newer| (own, newer))
+    newer.filter(|newer| newer.blocks_role(own)).map(|newer| (own, newer))
 }

@@ -104,7 +104,7 @@ fn act(
     action: Action,
     work: impl FnOnce(&mut RecordedAction) -> CommandResult,
 ) -> Result<(), OobCommandError> {
-    Ok(power_action::record(config, PROGRAM, action, node, print_error, work)?)
+    Ok(power_action::run_recorded(config, PROGRAM, action, node, print_error, work)?)
 }
 
 fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), OobCommandError> {

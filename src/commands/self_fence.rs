@@ -93,7 +93,7 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, CommandError> {
                 return Err(ArmError::Objection(why).into());
             }
             keep(&config, true)?;
-            let bound = config.self_fence.lease_times().wait_time();
+            let wait_time = config.self_fence.lease_times().wait_time();
             let runs = if read(&config).is_some() {
                 ""
             } else {
@@ -102,7 +102,7 @@ pub fn run(command: &Command, config: &Path) -> Result<u8, CommandError> {
             cli::print(&format!(
                 "armed from the first lease on: a node without a lease is reset, and is proven to have stopped {:.1} s after \
                  it was shunned{runs}\n",
-                bound.as_secs_f64()
+                wait_time.as_secs_f64()
             ))?;
             Ok(0)
         }

@@ -159,24 +159,25 @@ impl fmt::Display for Decision {
 #[must_use]
 pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) -> Plan {
     let mut judge = NodeJudge::new(state, settings, memory);
-    let mut wishes: Vec<(&NodeState, Intention)> = state.nodes.iter().map(|node| (node, judge.judge(node))).collect();
+    let mut intentions: Vec<(&NodeState, Intention)> =
+        state.nodes.iter().map(|node| (node, judge.judge(node))).collect();
     let mut memory = judge.into_memory();
     memory.breaker.observe(is_whole(state, &memory), state.now);
 
     let is_master = state.master.as_ref() == Some(&state.here);
     let general = general_block(state);
     if is_master && general.is_none() {
-        block_all(&mut wishes, state, settings, &mut memory);
+        block_all(&mut intentions, state, settings, &mut memory);
     }
     // Nodes that are not candidates come first: with `auto_promote`, Ganeti would choose among them, dead or not. Then
     // drains.
-    wishes.sort_by_key(|(node, wish)| (wish.rank(), node.ganeti.master_candidate));
+    intentions.sort_by_key(|(node, intention)| (intention.rank(), node.ganeti.master_candidate));
     let mut pool = Pool::new(state);
-    let decisions: Vec<NodeDecision> = wishes
+    let decisions: Vec<NodeDecision> = intentions
         .into_iter()
-        .map(|(node, wish)| NodeDecision {
+        .map(|(node, intention)| NodeDecision {
             node: node.ganeti.name.clone(),
-            decision: match (&general, wish) {
+            decision: match (&general, intention) {
                 (_, Intention::Leave(quiet)) => Decision::Nothing(quiet),
                 (_, Intention::AskPower(_)) if !is_master => Decision::Nothing(NoActionReason::AlreadyOffline),
                 (_, Intention::AskPower(proof)) => Decision::Nothing(NoActionReason::PowerUnknown(proof.source)),
@@ -190,7 +191,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
                 // The reason that concerns this node alone comes before the general one.
                 (_, Intention::Block(reason)) => Decision::Blocked(reason),
                 (Some(reason), _) => Decision::Blocked(reason.clone()),
-                (None, wish) => decide(node, wish, &mut pool, settings.power_too),
+                (None, intention) => decide(node, intention, &mut pool, settings.power_too),
             },
         })
         .collect();
@@ -207,7 +208,7 @@ pub fn reconcile(state: &ReconcileInput, settings: &Settings, memory: Memory) ->
     Plan { decisions, memory }
 }
 
-fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: PowerAction) -> Decision {
+fn decide(node: &NodeState, intention: Intention, pool: &mut Pool<'_>, power_too: PowerAction) -> Decision {
     let job = |proof: &Proof, auto_promote| OfflineJob {
         node: node.ganeti.name.clone(),
         sets_offline: !node.ganeti.offline,
@@ -215,7 +216,7 @@ fn decide(node: &NodeState, wish: Intention, pool: &mut Pool<'_>, power_too: Pow
         powered: proof.powered.filter(|_| node.ganeti.oob_program.is_some()),
         auto_promote,
     };
-    match wish {
+    match intention {
         Intention::Offline(proof) => Decision::Offline {
             job: job(&proof, pool.leave(&node.ganeti.name)),
             power_too: PowerAction {
@@ -259,18 +260,25 @@ fn names(state: &ReconcileInput) -> impl Iterator<Item = &NodeName> {
 }
 
 /// Asks the breaker about the nodes that are to be recorded offline. While it is open, drains are blocked too.
-fn block_all(wishes: &mut [(&NodeState, Intention)], state: &ReconcileInput, settings: &Settings, memory: &mut Memory) {
-    let offline: BTreeSet<NodeName> = wishes
+fn block_all(
+    intentions: &mut [(&NodeState, Intention)],
+    state: &ReconcileInput,
+    settings: &Settings,
+    memory: &mut Memory,
+) {
+    let offline: BTreeSet<NodeName> = intentions
         .iter()
-        .filter(|(_, wish)| matches!(wish, Intention::Offline(_)))
+        .filter(|(_, intention)| matches!(intention, Intention::Offline(_)))
         .map(|(node, _)| node.ganeti.name.clone())
         .collect();
     let Err(open) = memory.breaker.pass(&offline, settings.limits, state.nodes.len(), state.now) else {
         return;
     };
     let reason = BlockReason::from(open);
-    for (_, wish) in wishes.iter_mut().filter(|(_, wish)| matches!(wish, Intention::Offline(_) | Intention::Drain)) {
-        *wish = Intention::Block(reason.clone());
+    for (_, intention) in
+        intentions.iter_mut().filter(|(_, intention)| matches!(intention, Intention::Offline(_) | Intention::Drain))
+    {
+        *intention = Intention::Block(reason.clone());
     }
 }
 

@@ -218,9 +218,9 @@ pub struct TakeoverView {
     /// The serial numbers of this node and of a reachable candidate with a newer configuration, if there is one
     /// ([`newer_copy`](super::roles::master_claims::newer_copy)).
     pub newer_copy: Option<(u64, u64)>,
-    /// This node's serial number and the newer configuration that it has missed, if there is one
+    /// This node's serial number and the newer configuration that blocks the role, if there is one
     /// ([`update_newer_config`](super::roles::master_claims::update_newer_config)).
-    pub missed: Option<(u64, NewerConfig)>,
+    pub newer: Option<(u64, NewerConfig)>,
     /// Whether a newer configuration elsewhere is ignored (tag `ocf:failover:any-serial`).
     pub any_serial: bool,
     /// The number of nodes of the cluster, offline ones included: Ganeti counts them.
@@ -255,7 +255,7 @@ pub fn take_over(view: &TakeoverView) -> Takeover {
         );
         return block(OcfCode::ErrGeneric, reason);
     }
-    if let Some((own, newer)) = view.missed.as_ref().filter(|_| !view.any_serial) {
+    if let Some((own, newer)) = view.newer.as_ref().filter(|_| !view.any_serial) {
         let NewerConfig { serial, master, .. } = newer;
         let reason = format!(
             "the configuration here has the serial {own}, {master} had {serial}, which would be lost (bring {master} \

@@ -90,7 +90,7 @@ fn read_once(
     for (index, named) in devices.iter_mut().enumerate() {
         let until = until.at_most(share(until.left(), count - index));
         let reading = named.device.read(until);
-        watch.saw(&named.name, observed(&reading));
+        watch.add_reading(&named.name, observed(&reading));
         let text = match reading.and_then(|reading| strong_enough(reading, least)) {
             Ok(reading) => {
                 states.push(reading.power);
@@ -122,7 +122,7 @@ fn read_rest(devices: &mut [Named], until: Deadline, action: &mut RecordedAction
     let count = devices.len();
     for (index, named) in devices.iter_mut().enumerate() {
         let reading = named.device.read(until.at_most(share(until.left(), count - index)));
-        watch.saw(&named.name, observed(&reading));
+        watch.add_reading(&named.name, observed(&reading));
         note_reading(action, named, &reading);
     }
 }
@@ -191,7 +191,7 @@ pub fn restore_power(devices: &mut [Named], until: Deadline, action: &mut Record
         let saw = answer.as_ref().map_or_else(|error| error.why.clone(), acknowledged);
         action.step(&named.name, "power on, to undo what was begun", &saw);
         // The device may have power now, and must be read before the next level's off counts.
-        watch.saw(&named.name, Observation::On);
+        watch.add_reading(&named.name, Observation::On);
     }
     watch.walk().commanded();
 }
@@ -244,7 +244,7 @@ fn change_power(
                 let until = if sent { until } else { until.at_most(until.left() / 3) };
                 let reading = named.device.read(until);
                 note_reading(action, named, &reading);
-                watch.saw(&named.name, observed(&reading));
+                watch.add_reading(&named.name, observed(&reading));
                 let reading = reading.and_then(|reading| strong_enough(reading, least));
                 grade = reading.as_ref().map_or(Grade::Unknown, |reading| reading.grade);
                 let seen = reading.map(|reading| reading.power).map_err(|error| unread(&error, sent));

@@ -96,9 +96,9 @@ impl Watch {
         next
     }
 
-    /// Adds a reading, as [`Walk::saw`], and writes the file if it has changed.
-    pub fn saw(&mut self, device: &str, what: Observation) {
-        self.walk.saw(device, what);
+    /// Adds a reading, as [`Walk::add_reading`], and writes the file if it has changed.
+    pub fn add_reading(&mut self, device: &str, what: Observation) {
+        self.walk.add_reading(device, what);
         self.keep((what == Observation::On).then_some(device));
     }
 
@@ -112,7 +112,7 @@ impl Watch {
         let Some(memory) = self.memory.take().filter(|memory| memory.writes) else { return };
         match std::fs::remove_file(&memory.path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(%error, path = %memory.path.display(), "what was seen of the node was not removed");
+                tracing::warn!(%error, path = %memory.path.display(), "cannot remove the remembered readings of the node");
             }
             _ => {}
         }
@@ -132,7 +132,7 @@ impl NodeReadings {
         let path = config.run.join(format!("seen-{node}"));
         let request = identity::asker().request;
         let file: Option<File> = state_file::read(&path).unwrap_or_else(|error| {
-            tracing::warn!(%error, path = %path.display(), "what was seen before cannot be read");
+            tracing::warn!(%error, path = %path.display(), "cannot read the remembered readings of the node");
             None
         });
         let now = clock::now().boottime_ms;

@@ -156,7 +156,7 @@ impl Levels<'_> {
                         other => other,
                     };
                 }
-                watch.saw(name, reading);
+                watch.add_reading(name, reading);
             }
         }
     }

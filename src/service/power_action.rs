@@ -30,7 +30,7 @@ pub struct ActionError {
 ///
 /// # Errors
 /// [`ActionError`] if the state of the node is not proven, or the proof is not a success for the caller.
-pub fn record(
+pub fn run_recorded(
     config: &Config,
     program: &str,
     action: Action,

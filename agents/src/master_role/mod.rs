@@ -101,8 +101,8 @@ fn offer(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView, anew: bool) 
     let own = claims.iter().find(|claim| claim.own).map(|claim| claim.serial);
     // A confd that hangs reports an older copy than the one on disk. The large file is read only where it matters.
     let is_behind = || {
-        newer_config::missed(paths, own).is_some()
-            && newer_config::missed(paths, ganeti.serial(&paths.data_dir)).is_some()
+        newer_config::if_newer(paths, own).is_some()
+            && newer_config::if_newer(paths, ganeti.serial(&paths.data_dir)).is_some()
     };
     let score = promotion_score(ganeti.rank, &standing, &claims, offered(call, paths))
         .filter(|_| ganeti.tags().any_serial || !is_behind());

@@ -180,7 +180,7 @@ fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverV
     // A node that this host's kernel shuns cannot be asked. Where that is in doubt it is asked: a refused connection
     // counts neither as a vote nor as silence.
     let own_rules = OwnRules::read(&paths.state_dir, call.deadline.at_most(VOTE_LIMIT));
-    let (refused, addresses): (Vec<IpAddr>, Vec<IpAddr>) =
+    let (not_asked, addresses): (Vec<IpAddr>, Vec<IpAddr>) =
         addresses.into_iter().partition(|address| own_rules.of(*address) == AddressState::Shunned);
     let enough = ganeti.nodes.len() / 2;
     // An address that could not be asked counts as in use.
@@ -200,7 +200,7 @@ fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverV
         let (voting, silent) = (answer(voting).unwrap_or_default(), answer(silent).unwrap_or_default());
         (voting, answer(elsewhere).unwrap_or(true), silent, claims)
     });
-    let silent: BTreeSet<IpAddr> = silent.into_iter().chain(refused).collect();
+    let silent: BTreeSet<IpAddr> = silent.into_iter().chain(not_asked).collect();
     let voters = 1 + voting.len();
     let among = |found: &BTreeSet<IpAddr>, node: &NodeName| ganeti.address(node).is_some_and(|at| found.contains(&at));
     let names_same_master =
@@ -246,7 +246,7 @@ fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverV
         },
         served_elsewhere,
         newer_copy: newer_copy(own, &claims),
-        missed: newer_config::missed(paths, own),
+        newer: newer_config::if_newer(paths, own),
         any_serial: ganeti.tags().any_serial,
         nodes: ganeti.nodes.len(),
         voters,

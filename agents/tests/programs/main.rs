@@ -171,7 +171,7 @@ fn a_shun_list_without_rules_makes_no_living_master_silent() {
 fn a_newer_configuration_that_this_node_missed_blocks_the_role() {
     let scene = Scene::new("n2.lab").of_two_living();
     scene.program("gnt-cluster", "touch $DATA/touched");
-    let newer = r#"{"serial": 150, "master": "n1.lab", "missed": true}"#;
+    let newer = r#"{"serial": 150, "master": "n1.lab", "confirmed": true}"#;
     for (text, reason) in [(newer, "n1.lab had 150"), ("{\"serial\": 15", "a damaged newer-config.json")] {
         scene.state("newer-config.json", text);
         let ended = scene.run_or_kill(MASTER, "start", 10);

@@ -91,7 +91,7 @@ fn nothing_to_try_gets_nothing() {
 
 /// Timeouts that do not fit together are rejected, with the calculation.
 #[test]
-fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_sum() {
+fn an_own_stonith_timeout_that_is_too_short_is_shown_with_its_time_budget() {
     assert_eq!(
         shown(&resources("stonith-timeout=20s", ""), None),
         "fence: reboot has too little time\n\
@@ -236,7 +236,7 @@ fn a_delay_by_chance_must_not_outweigh_the_one_on_purpose() {
 
 /// corosync.conf(5); measured with token 1000 on three hosts: a death is seen after 3.6 s.
 #[test]
-fn the_loss_is_seen_after_token_and_consensus() {
+fn the_detection_time_is_token_plus_consensus() {
     let node = "node {\n  ring0_addr: 192.0.2.1\n}\n";
     let conf =
         |totem: &str, nodes: usize| format!("# x\ntotem {{\n {totem}\n}}\nnodelist {{\n{}}}\n", node.repeat(nodes));

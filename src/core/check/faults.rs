@@ -339,7 +339,7 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     }),
     ("state-unreadable", "gnt-ha", |s| s.view.host.unreadable.push("reconcile-memory.json: expected value".into())),
     ("role-blocked", "newer-config.json", |s| {
-        s.view.host.newer_config = Ok(Some(NewerConfig { serial: 1 << 60, master: "n4.lab".into(), missed: true }));
+        s.view.host.newer_config = Ok(Some(NewerConfig { serial: 1 << 60, master: "n4.lab".into(), confirmed: true }));
     }),
     ("role-blocked", "newer-config.json", |s| s.view.host.newer_config = Err("expected value at line 1".into())),
     ("shunned", "n4.lab", |s| {

@@ -59,7 +59,7 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     for why in &host.unreadable {
         findings.add("state-unreadable", "gnt-ha", why.as_str());
     }
-    if let Some(why) = why_role_refused(view) {
+    if let Some(why) = role_blocked_reason(view) {
         findings.add("role-blocked", FILE, why);
     }
     if !host.systemd_watchdogs.is_empty() {
@@ -79,7 +79,7 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
 }
 
 /// Returns why this host, a master candidate, would not take the master role after a death, if there is a reason.
-fn why_role_refused(view: &CheckInput) -> Option<String> {
+fn role_blocked_reason(view: &CheckInput) -> Option<String> {
     let (Ok(ganeti), Some(here)) = (&view.ganeti, &view.host.node) else { return None };
     let is_candidate = ganeti.nodes().iter().any(|node| node.name == *here && node.master_candidate);
     if !is_candidate || Tags::read(view.tags.iter().map(String::as_str)).any_serial {
@@ -87,7 +87,7 @@ fn why_role_refused(view: &CheckInput) -> Option<String> {
     }
     let own = ganeti.serial;
     match &view.host.newer_config {
-        Ok(newer) => newer.as_ref().filter(|newer| newer.is_missed(own)).map(|newer| {
+        Ok(newer) => newer.as_ref().filter(|newer| newer.blocks_role(own)).map(|newer| {
             format!(
                 "{} was named master with the serial {}, and the configuration here has {own}",
                 newer.master, newer.serial

@@ -179,7 +179,7 @@ fn fencing_is_off_by_the_name_that_counts() {
 
 /// The calculation is that of `gnt-ha setup`, with the figure to change.
 #[test]
-fn times_that_do_not_fit_are_found_with_their_sum() {
+fn times_that_do_not_fit_are_found_with_their_time_budget() {
     let mut scene = Scene::healthy();
     scene.view.resources = Resources::parse(&CIB.replace("72s", "20s")).map_err(|error| error.to_string());
     let found = check(&scene.view);
@@ -201,9 +201,9 @@ fn the_fix_names_what_it_is_about() {
 /// A newer configuration keeps the role only from a candidate that still does not have it.
 #[test]
 fn what_was_received_is_found_where_it_keeps_the_role_away() {
-    let found = |serial: u64, missed: bool, plant: &dyn Fn(&mut Scene)| {
+    let found = |serial: u64, confirmed: bool, plant: &dyn Fn(&mut Scene)| {
         let mut scene = Scene::healthy();
-        scene.view.host.newer_config = Ok(Some(NewerConfig { serial, master: "n4.lab".into(), missed }));
+        scene.view.host.newer_config = Ok(Some(NewerConfig { serial, master: "n4.lab".into(), confirmed }));
         plant(&mut scene);
         let found = check(&scene.read()).into_iter().find(|one| one.rule == "role-blocked");
         found.map(|one| (one.problem, one.fix.ends_with("rm /var/lib/gnt-ha/newer-config.json")))

@@ -84,11 +84,11 @@ impl SelfFenceConfig {
         if self.drift_ppm > 100_000 {
             return Err(SettingError::Drift);
         }
-        let bound = self.lease_times().wait_time();
+        let wait_time = self.lease_times().wait_time();
         // The rest is for sending the order to every node.
         let most = GANETI_TIMEOUT - Duration::from_secs(15);
-        if bound > most {
-            return Err(SettingError::LongWait(bound));
+        if wait_time > most {
+            return Err(SettingError::LongWait(wait_time));
         }
         Ok(())
     }

@@ -191,7 +191,7 @@ impl Walk {
     }
 
     /// Records the reading of a device.
-    pub fn saw(&mut self, device: &str, what: Observation) {
+    pub fn add_reading(&mut self, device: &str, what: Observation) {
         let Some(device) = self.devices.iter_mut().find(|known| known.name == device) else { return };
         device.now = Some(what);
         match what {

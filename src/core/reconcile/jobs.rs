@@ -70,7 +70,7 @@ mod tests {
             keys: Vec::new(),
             at_ms: 0,
             grade: Grade::Off,
-            source: ProofSource::Human,
+            source: ProofSource::Administrator,
             powered: Some(true),
             is_planned: false,
         };

@@ -105,7 +105,7 @@ impl<'a> NodeJudge<'a> {
             known.notice(proof, self.state.now);
         }
         let mut waiting = BTreeSet::new();
-        let wish = if node.ganeti.offline {
+        let intention = if node.ganeti.offline {
             if open.iter().any(|proof| !proof.is_planned) && known.offline != Some(true) {
                 self.memory.breaker.recorded(name);
             }
@@ -120,20 +120,20 @@ impl<'a> NodeJudge<'a> {
                 .collect();
             // For the record they are settled now. Their power may still have to be asked for, or recorded.
             open.iter().for_each(|proof| known.settle(proof));
-            let (wish, awaited) = offline_already(node, of_power, self.settings.power_too);
+            let (intention, awaited) = offline_already(node, of_power, self.settings.power_too);
             known.await_power(awaited);
-            wish
+            intention
         } else {
             known.forget_record();
             known.await_power(None);
             self.memory.breaker.readmitted(name, node.member == Membership::Online);
-            let wish = self.online_in_ganeti(node, open.clone(), &mut known);
+            let intention = self.online_in_ganeti(node, open.clone(), &mut known);
             for proof in open.iter().filter(|proof| !known.is_settled(proof)) {
                 if self.is_still_waiting(node, proof, &known) || !changed_since(node, proof) {
                     waiting.extend(proof.keys.iter().cloned());
                 }
             }
-            wish
+            intention
         };
         known.offline = Some(node.ganeti.offline);
         known.version.clone_from(&node.version);
@@ -143,7 +143,7 @@ impl<'a> NodeJudge<'a> {
         known.was_member = !node.ganeti.offline && (known.was_member || node.member.is_member());
         known.tidy(&seen, waiting);
         self.memory.nodes.insert(name.clone(), known);
-        wish
+        intention
     }
 
     /// Returns whether a fencing of a node that is recorded offline may still show its power. A later power-on that is

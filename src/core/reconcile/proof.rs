@@ -53,7 +53,7 @@ pub enum ProofSource {
     /// A device without a receipt, and the host that ran it if the history names one.
     Device(Option<NodeName>),
     /// An administrator, by `stonith_admin --confirm`.
-    Human,
+    Administrator,
     /// Pacemaker, which trusts the node's watchdog.
     Watchdog,
 }
@@ -64,7 +64,7 @@ impl fmt::Display for ProofSource {
             Self::Receipt { id, proven_by } => write!(f, "{proven_by}, receipt {id}"),
             Self::Device(Some(host)) => write!(f, "a fence device, run by {host}"),
             Self::Device(None) => f.write_str("a fence device"),
-            Self::Human => f.write_str("the administrator, who confirmed it to Pacemaker"),
+            Self::Administrator => f.write_str("the administrator, who confirmed it to Pacemaker"),
             Self::Watchdog => f.write_str("watchdog self-fencing, as Pacemaker reports"),
         }
     }
@@ -239,7 +239,7 @@ fn proof_without_receipt(
         [nearby, written.first.get(&key).copied()].into_iter().flatten().fold(today, Worth::weaker)
     };
     let (worth, source) = match &fence.delegate {
-        Delegate::Human => (Evidence::Confirmed.worth(), ProofSource::Human),
+        Delegate::Human => (Evidence::Confirmed.worth(), ProofSource::Administrator),
         Delegate::Watchdog => (Evidence::Watchdog.worth(), ProofSource::Watchdog),
         Delegate::Host(host) => (of_devices(), ProofSource::Device(Some(host.clone()))),
         Delegate::Unnamed => (of_devices(), ProofSource::Device(None)),

@@ -64,7 +64,7 @@ impl DrbdMemory {
     /// Returns the memory after `disks` were seen, and whether it has to be stored now. A disk that is not listed any more
     /// was seen otherwise.
     #[must_use]
-    pub fn seen(&self, disks: &BTreeMap<u32, bool>, now: Timestamp) -> (Self, bool) {
+    pub fn after_sighting(&self, disks: &BTreeMap<u32, bool>, now: Timestamp) -> (Self, bool) {
         let mut next = BTreeMap::new();
         for minor in disks.keys().chain(self.0.keys()) {
             let before = self.0.get(minor).copied().unwrap_or_default();
@@ -163,14 +163,14 @@ mod tests {
 
     #[test]
     fn the_last_good_sighting_is_kept_when_the_disk_is_lost() {
-        let (memory, stores) = DrbdMemory::default().seen(&BTreeMap::from([(0, true)]), at(1_000));
+        let (memory, stores) = DrbdMemory::default().after_sighting(&BTreeMap::from([(0, true)]), at(1_000));
         assert!(stores);
-        assert!(!memory.seen(&BTreeMap::from([(0, true)]), at(10_000)).1, "nothing new for a while");
-        let (memory, stores) = memory.seen(&BTreeMap::from([(0, true)]), at(20_000));
+        assert!(!memory.after_sighting(&BTreeMap::from([(0, true)]), at(10_000)).1, "nothing new for a while");
+        let (memory, stores) = memory.after_sighting(&BTreeMap::from([(0, true)]), at(20_000));
         assert!(stores);
-        let (memory, stores) = memory.seen(&BTreeMap::from([(0, false)]), at(25_000));
+        let (memory, stores) = memory.after_sighting(&BTreeMap::from([(0, false)]), at(25_000));
         assert!(stores, "a change is stored at once");
-        let (memory, _) = memory.seen(&BTreeMap::new(), at(30_000));
+        let (memory, _) = memory.after_sighting(&BTreeMap::new(), at(30_000));
         assert_eq!(memory.ages(at(31_000))[&0], DrbdAges { fresh_ms: Some(11_000), stale_ms: Some(6_000) });
         assert_eq!(memory.ages(at(500))[&0], DrbdAges::default(), "another boot");
     }
@@ -178,7 +178,7 @@ mod tests {
     /// The link is lost, the other host writes on and dies 15 s later, and a monitor runs after that, before recovery asks.
     #[test]
     fn a_link_that_was_lost_before_the_death_is_not_forgotten_after_it() {
-        let seen = |memory: DrbdMemory, is_fresh, ms| memory.seen(&BTreeMap::from([(0, is_fresh)]), at(ms)).0;
+        let seen = |memory: DrbdMemory, is_fresh, ms| memory.after_sighting(&BTreeMap::from([(0, is_fresh)]), at(ms)).0;
         let memory = seen(DrbdMemory::default(), true, 10_000);
         let memory = [20_000, 30_000, 40_000].into_iter().fold(memory, |memory, ms| seen(memory, false, ms));
         let sighting = sightings(&[0], &memory.ages(at(41_000)), at(41_000).wall_ms);

@@ -117,7 +117,7 @@ fn each_step_has_its_time_and_each_level_its_grade() {
     let times =
         StepTimes { seen: Some(Detection::by_corosync(totem)), delay: Duration::from_secs(2), put_off, ..times() };
     let proof = vec![ok(Some(1), "ok n1.lab level 1 bmc: on (chassis status)")];
-    let source = ProofSource::Human;
+    let source = ProofSource::Administrator;
     let proven = Proof { keys: Vec::new(), at_ms: 0, grade: Grade::Bounded, source, powered: None, is_planned: false };
     let job = OfflineJob {
         node: NodeName::new("n1.lab").unwrap(),

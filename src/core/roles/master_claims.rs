@@ -313,15 +313,15 @@ pub struct NewerConfig {
     pub master: String,
     /// Whether this node still did not have it at a later check. A short delay is not a loss: the configuration is on
     /// its way.
-    pub missed: bool,
+    pub confirmed: bool,
 }
 
 impl NewerConfig {
     /// Returns whether the newer configuration keeps the role from this node, whose configuration has the serial number
     /// `own`.
     #[must_use]
-    pub const fn is_missed(&self, own: u64) -> bool {
-        self.missed && self.serial > own
+    pub const fn blocks_role(&self, own: u64) -> bool {
+        self.confirmed && self.serial > own
     }
 }
 
@@ -346,11 +346,11 @@ pub fn update_newer_config(before: Option<NewerConfig>, own: u64, claims: &[Mast
     let unlikely = unlikely(own, claims);
     let counted = peers(claims).filter(|claim| claim.serial > own && Some(*claim) != unlikely);
     let newest = counted.max_by_key(|claim| claim.serial);
-    let missed = known.is_some();
+    let confirmed = known.is_some();
     match (known, newest) {
-        (Some(known), Some(newest)) if newest.serial <= known.serial => Some(NewerConfig { missed, ..known }),
+        (Some(known), Some(newest)) if newest.serial <= known.serial => Some(NewerConfig { confirmed, ..known }),
         (Some(known), None) => Some(known),
-        (_, Some(newest)) => Some(NewerConfig { serial: newest.serial, master: newest.master.clone(), missed }),
+        (_, Some(newest)) => Some(NewerConfig { serial: newest.serial, master: newest.master.clone(), confirmed }),
         (None, None) => None,
     }
 }

@@ -131,7 +131,7 @@ fn takeover() -> TakeoverView {
         standing: MasterStanding::Undisputed,
         served_elsewhere: false,
         newer_copy: None,
-        missed: None,
+        newer: None,
         any_serial: false,
         nodes: 3,
         voters: 2,
@@ -140,7 +140,7 @@ fn takeover() -> TakeoverView {
     }
 }
 
-fn refusal(view: &TakeoverView) -> String {
+fn objection(view: &TakeoverView) -> String {
     match take_over(view) {
         Takeover::Blocked(result) | Takeover::NotYet(result) => result.reason.unwrap(),
         other => panic!("{other:?}"),
@@ -155,7 +155,7 @@ fn voting_comes_first_and_no_voting_needs_proof() {
     assert_eq!(take_over(&takeover()), voted);
     assert_eq!(take_over(&TakeoverView { gone: proof.clone(), ..takeover() }), voted);
     let two = TakeoverView { nodes: 2, voters: 1, ..takeover() };
-    assert!(refusal(&two).contains("gnt-ha confirm-off n1.lab"));
+    assert!(objection(&two).contains("gnt-ha confirm-off n1.lab"));
     assert_eq!(
         take_over(&TakeoverView { gone: proof.clone(), ..two.clone() }),
         Takeover::Failover { no_voting: proof.clone() }
@@ -170,27 +170,27 @@ fn voting_comes_first_and_no_voting_needs_proof() {
 
 #[test]
 fn a_role_that_is_held_elsewhere_is_not_taken() {
-    assert!(refusal(&TakeoverView { served_elsewhere: true, ..takeover() }).contains("held elsewhere"));
+    assert!(objection(&TakeoverView { served_elsewhere: true, ..takeover() }).contains("held elsewhere"));
     let stale =
         TakeoverView { rank: NodeRole::Master, standing: MasterStanding::Outdated("n2.lab".into()), ..takeover() };
-    assert!(refusal(&stale).contains("n2.lab"));
+    assert!(objection(&stale).contains("n2.lab"));
     let older = TakeoverView { newer_copy: Some((3, 4)), ..takeover() };
-    assert!(refusal(&older).contains("any-serial"));
+    assert!(objection(&older).contains("any-serial"));
     assert_eq!(take_over(&TakeoverView { any_serial: true, ..older.clone() }), Takeover::Failover { no_voting: None });
     let restored = TakeoverView { rank: NodeRole::Master, ..older };
-    assert!(refusal(&restored).contains("serial 4, here 3"), "a master that was restored from a backup");
+    assert!(objection(&restored).contains("serial 4, here 3"), "a master that was restored from a backup");
     let standing = MasterStanding::Disputed("n1.lab names n1.lab (serial 9), n2.lab names n2.lab (serial 9)".into());
     let disputed = TakeoverView { rank: NodeRole::Master, standing, ..takeover() };
-    assert!(refusal(&disputed).contains("n1.lab names n1.lab (serial 9), n2.lab names n2.lab (serial 9)"));
+    assert!(objection(&disputed).contains("n1.lab names n1.lab (serial 9), n2.lab names n2.lab (serial 9)"));
     assert_eq!(
         take_over(&TakeoverView { any_serial: true, ..disputed }),
         Takeover::StartDaemons { no_voting: None },
         "by the tag"
     );
-    let newer = NewerConfig { serial: 150, master: "n2.lab".into(), missed: true };
+    let newer = NewerConfig { serial: 150, master: "n2.lab".into(), confirmed: true };
     for rank in [NodeRole::Master, NodeRole::Candidate] {
-        let behind = TakeoverView { rank, missed: Some((100, newer.clone())), ..takeover() };
-        assert!(refusal(&behind).contains("n2.lab had 150"));
+        let behind = TakeoverView { rank, newer: Some((100, newer.clone())), ..takeover() };
+        assert!(objection(&behind).contains("n2.lab had 150"));
     }
     assert!(matches!(
         take_over(&TakeoverView { rank: NodeRole::Other, ..takeover() }),

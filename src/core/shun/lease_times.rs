@@ -100,8 +100,8 @@ impl LeaseTimes {
     /// disarmed before the watchdog expires does not reset the host.
     #[must_use]
     pub fn is_kept(self, age_ms: u64, guaranteed_for_ms: u64) -> bool {
-        let bound = u64::try_from(self.wait_time().as_millis()).unwrap_or(u64::MAX);
-        self.is_promised(age_ms.saturating_add(bound), guaranteed_for_ms)
+        let wait_time_ms = u64::try_from(self.wait_time().as_millis()).unwrap_or(u64::MAX);
+        self.is_promised(age_ms.saturating_add(wait_time_ms), guaranteed_for_ms)
     }
 
     /// Returns whether a promise of `guaranteed_for_ms` certainly still counts after `age_ms`, whichever clock is the

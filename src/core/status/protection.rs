@@ -177,7 +177,7 @@ mod tests {
 
     /// A proof is of the boot that it ended: a receipt from before the return of a node proves nothing of it now.
     #[test]
-    fn a_proof_stands_while_the_node_is_gone_or_refused() {
+    fn a_proof_stands_while_the_node_is_gone_or_shunned() {
         let last = LastAction { action: Action::Off, outcome: Some(Outcome::Done), grade: Grade::Off, at_ms: 1 };
         let of =
             |member, grade| NodeStatus { receipt: Some(LastAction { grade, ..last.clone() }), ..line(member, false) };

@@ -7,6 +7,6 @@ mod fencing;
 mod input;
 mod instance;
 mod limits;
-mod record;
+mod reconcile;
 mod standby;
 pub mod steps;

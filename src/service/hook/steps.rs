@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::HookError;
 use super::fencing::fence;
 use super::limits::STEP_TIMEOUT;
-use super::record::record;
+use super::reconcile::reconcile;
 use super::standby;
 use crate::core::config::Config;
 use crate::core::hook::HookStep;
@@ -94,7 +94,7 @@ fn carry_out(step: &HookStep, reconciler: &Reconciler, config: &Config) -> Resul
         HookStep::ClearStandby(node) => standby::end(node, reconciler, soon)?,
         HookStep::Fence(node) => fence(node, reconciler)
             .map_err(|error| HookError::NotFenced { node: node.clone(), error: Box::new(error) })?,
-        HookStep::Reconcile => record(reconciler)?,
+        HookStep::Reconcile => reconcile(reconciler)?,
     }
     Ok(())
 }

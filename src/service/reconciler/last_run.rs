@@ -73,7 +73,7 @@ impl Reconciler {
         deadline: Deadline,
     ) -> Result<Vec<String>, ReconcileError> {
         let last = last.unwrap_or_default();
-        let error = match self.record(deadline) {
+        let error = match self.reconcile(deadline) {
             Ok((Decided { state, plan, addresses }, _)) => {
                 let open = self.last_run().map(|run| run.open).unwrap_or_default();
                 let is_new = |line: &String| !last.open.iter().any(|before| is_same_line(before, line));

@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How to treat an address that this host itself may have made unreachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum OwnRefusal {
+pub(crate) enum OwnUnreachable {
     /// The address is made reachable and asked again: for a reconciler.
     Lifted,
     /// The address stays unreachable and its node's state is unknown: for commands that change nothing.
@@ -32,7 +32,7 @@ pub(crate) enum OwnRefusal {
 pub(crate) fn check_nodeds(
     asked: &Addresses,
     port: u16,
-    own: OwnRefusal,
+    own: OwnUnreachable,
     deadline: Deadline,
 ) -> BTreeMap<NodeName, bool> {
     let asked: Vec<(&NodeName, &IpAddr)> = asked.iter().collect();
@@ -60,7 +60,7 @@ pub(crate) fn answers(
 }
 
 /// Returns whether the noded's host answers; `None` if that is unknown, because no time was left or this host failed.
-fn noded_answers(target: SocketAddr, own: OwnRefusal, deadline: Deadline) -> Option<bool> {
+fn noded_answers(target: SocketAddr, own: OwnUnreachable, deadline: Deadline) -> Option<bool> {
     let connect = || {
         let is_time = deadline.left() >= CONNECT_TIMEOUT;
         is_time.then(|| TcpStream::connect_timeout(&target, CONNECT_TIMEOUT).map(drop).map_err(|error| error.kind()))
@@ -72,17 +72,17 @@ fn noded_answers(target: SocketAddr, own: OwnRefusal, deadline: Deadline) -> Opt
 /// this address is one of them, if known.
 fn judged(
     connect: impl Fn() -> Option<Result<(), ErrorKind>>,
-    own: OwnRefusal,
+    own: OwnUnreachable,
     lift: impl Fn(),
     stands: impl Fn() -> Option<bool>,
 ) -> Option<bool> {
     let answer = match (connect()?, own) {
         // The error may come from this host's own unreachable address.
-        (Err(ErrorKind::HostUnreachable), OwnRefusal::Lifted) => {
+        (Err(ErrorKind::HostUnreachable), OwnUnreachable::Lifted) => {
             lift();
             connect()?
         }
-        (Err(ErrorKind::HostUnreachable), OwnRefusal::Kept) if stands() != Some(false) => return None,
+        (Err(ErrorKind::HostUnreachable), OwnUnreachable::Kept) if stands() != Some(false) => return None,
         (answer, _) => answer,
     };
     match answer {
@@ -97,7 +97,7 @@ fn judged(
 mod tests {
     use std::cell::Cell;
 
-    use super::OwnRefusal::{Kept, Lifted};
+    use super::OwnUnreachable::{Kept, Lifted};
     use super::*;
 
     /// No other test listens on this address: a port that is closed on 127.0.0.1 may belong to another test.

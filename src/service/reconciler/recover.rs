@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::last_run::is_same_line;
 use super::noded_check::Addresses;
-use super::noded_check::OwnRefusal;
+use super::noded_check::OwnUnreachable;
 use super::run::{Decided, ReconcileError, Reconciler};
 use crate::core::config::{Config, DEFAULT_PATH};
 use crate::core::grade::Grade;
@@ -136,7 +136,7 @@ impl Reconciler {
         deadline: Deadline,
     ) -> Result<Result<RecoveryPlan, RecoveryError>, ReconcileError> {
         let Decided { mut state, plan: decided, addresses } =
-            self.collect_and_decide(OwnRefusal::Kept, None, deadline)?;
+            self.collect_and_decide(OwnUnreachable::Kept, None, deadline)?;
         let mut remembered = self.recovery_memory()?;
         self.fetch_recovery_receipts(&mut state, &decided.memory, deadline);
         let shunned = shunned_addresses_known(&self.state_dir, deadline);
@@ -298,7 +298,7 @@ impl Reconciler {
         let answers = config_file::load_or_default(Path::new(DEFAULT_PATH)).map_err(|error| error.to_string());
         let answers = answers.and_then(|config| ask(&config).map_err(|error| error.to_string()));
         let mut ages = answers.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what was seen of the DRBD disks is unknown");
+            tracing::warn!(%error, "cannot read when the DRBD disks were last up to date");
             BTreeMap::new()
         });
         ages.insert(here.clone(), drbd_seen::ages(&self.state_dir));

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::noded_check::{self, Addresses, OwnRefusal, check_nodeds};
+use super::noded_check::{self, Addresses, OwnUnreachable, check_nodeds};
 use crate::core::config::DEFAULT_PATH;
 use crate::core::ganeti::hooks;
 use crate::core::ganeti::tags::Tags;
@@ -136,16 +136,16 @@ impl Reconciler {
     /// [`ReconcileError`] if an input cannot be read or the memory cannot be written: then no job was submitted. Also
     /// if the entries of the submitted jobs cannot be written.
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), ReconcileError> {
-        let (Decided { state, plan, addresses }, mut lines) = self.record(deadline)?;
+        let (Decided { state, plan, addresses }, mut lines) = self.reconcile(deadline)?;
         lines.extend(self.recover(state, &plan, &addresses, deadline).lines);
         Ok((plan, lines))
     }
 
     /// Collects the input, decides, and submits the jobs that change the record. Returns one line for each job.
-    pub(super) fn record(&self, deadline: Deadline) -> Result<(Decided, Vec<String>), ReconcileError> {
+    pub(super) fn reconcile(&self, deadline: Deadline) -> Result<(Decided, Vec<String>), ReconcileError> {
         let _lock = self.lock(deadline)?;
         let before = self.memory()?;
-        let decided = self.collect_and_decide(OwnRefusal::Lifted, None, deadline)?;
+        let decided = self.collect_and_decide(OwnUnreachable::Lifted, None, deadline)?;
         let Decided { plan, addresses, .. } = &decided;
         let is_young = before.age_ms(now()).is_some_and(|age_ms| age_ms < LATER_MS);
         if !(is_young && plan.memory.is_only_later_than(&before)) {
@@ -173,7 +173,7 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError`] if an input cannot be read.
     pub(super) fn plan(&self, seen: Option<&CrmMon>, deadline: Deadline) -> Result<Plan, ReconcileError> {
-        self.collect_and_decide(OwnRefusal::Kept, seen, deadline).map(|decided| decided.plan)
+        self.collect_and_decide(OwnUnreachable::Kept, seen, deadline).map(|decided| decided.plan)
     }
 
     /// Returns what would be decided of `died` if it had been fenced just now, with no more proof than its devices give
@@ -188,10 +188,10 @@ impl Reconciler {
         Ok(plan.decisions.into_iter().find(|entry| entry.node == *died).map(|entry| entry.decision))
     }
 
-    /// Collects the input and decides. With [`OwnRefusal::Kept`] nothing is changed.
+    /// Collects the input and decides. With [`OwnUnreachable::Kept`] nothing is changed.
     pub(super) fn collect_and_decide(
         &self,
-        own: OwnRefusal,
+        own: OwnUnreachable,
         seen: Option<&CrmMon>,
         deadline: Deadline,
     ) -> Result<Decided, ReconcileError> {

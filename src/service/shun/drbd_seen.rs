@@ -24,7 +24,7 @@ pub fn note(state_dir: &Path) {
     let Some(disks) = drbd_disks() else { return };
     let store = Store::new(state_dir);
     let before: DrbdMemory = store.read(FILE).ok().flatten().unwrap_or_default();
-    let (memory, is_to_store) = before.seen(&disks, now());
+    let (memory, is_to_store) = before.after_sighting(&disks, now());
     if is_to_store && let Err(error) = store.write_unflushed(FILE, &memory) {
         tracing::warn!(%error, "what is seen of the DRBD disks cannot be kept");
     }

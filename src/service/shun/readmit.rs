@@ -110,7 +110,7 @@ pub fn readmit(
             reason.to_owned()
         }
         // Its power was read as off: any system that runs there now has booted since.
-        None if entry.grade == Grade::Off => "its power was seen off".to_owned(),
+        None if entry.grade == Grade::Off => "its power was read as off".to_owned(),
         None => {
             let returned = ask(coordinator, deadline)?;
             if let Some(why) = objection(&entry, &returned, now().wall_ms) {

@@ -62,7 +62,7 @@ pub enum MissingRequirement {
     },
     /// `config.toml` differs from that of Ganeti's master: it may name another machine for a node.
     #[error(
-        "{path} here is another one than that with which gnt-ha setup --apply was last run on Ganeti's master, and may name another \
+        "{path} on this host differs from the file with which gnt-ha setup --apply was last run on Ganeti's master, and may name another \
          machine for a node; find out which of the two is right, copy that one to all nodes from a host that has it (gnt-cluster \
          copyfile {path}), then gnt-ha setup --apply on the master", path = .0.display()
     )]

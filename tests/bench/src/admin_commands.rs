@@ -13,11 +13,11 @@ use crate::measure::{Call, median};
 use crate::table::{Goal, Row};
 
 /// The commands, each with its limit in s.
-const LOOKS: [(&str, f64); 3] = [("status", 0.1), ("history", 0.1), ("check", 5.0)];
+const READING_COMMANDS: [(&str, f64); 3] = [("status", 0.1), ("history", 0.1), ("check", 5.0)];
 
 /// Measures medians of `runs` calls on `master`, as a user on that host waits for them.
 pub(crate) fn rows(master: &Host, runs: usize) -> Result<Vec<Row>> {
-    LOOKS.iter().map(|(command, limit)| row(master, command, *limit, runs)).collect()
+    READING_COMMANDS.iter().map(|(command, limit)| row(master, command, *limit, runs)).collect()
 }
 
 fn row(master: &Host, command: &str, limit: f64, runs: usize) -> Result<Row> {

@@ -35,11 +35,11 @@ const LEASE_TIMES: LeaseTimes = LeaseTimes { lease_ms: 10_000, watchdog_ms: 5_00
 pub(crate) fn all(runs: usize) -> Result<Vec<Row>> {
     let programs = built_programs()?;
     let mut rows = vec![many(&programs, runs.min(10))?];
-    progress("a lab with self-fences; a host is refused, and let in again");
+    progress("a lab with self-fencing; a host is shunned and readmitted");
     let lab = up(Some(LEASE_TIMES))?;
     let proof = Proof { shun: true, least: Some(Grade::Isolated), self_fence: Some(LEASE_TIMES) };
     install(&lab, &programs, &proof)?;
-    rows.push(refused(&lab, runs.min(10))?);
+    rows.push(shun_and_readmit(&lab, runs.min(10))?);
     rows.extend(self_fence(&lab)?);
     drop(lab);
     rows.push(failover(&programs)?);
@@ -60,7 +60,7 @@ fn up(self_fence: Option<LeaseTimes>) -> Result<Lab> {
 
 /// Measures `gnt-ha shun apply` in a network namespace of its own, with a shun list of thousands.
 fn many(programs: &Path, runs: usize) -> Result<Row> {
-    progress("ten thousand addresses are refused");
+    progress("ten thousand addresses are shunned");
     let dir = std::env::temp_dir().join(format!("gnt-ha-bench-{}", std::process::id()));
     fs::create_dir_all(dir.join("state"))?;
     let entry = |n: u32| {
@@ -98,11 +98,11 @@ fn many(programs: &Path, runs: usize) -> Result<Row> {
     let times: Result<Vec<Duration>> = (0..runs).map(|_| apply()).collect();
     fs::remove_dir_all(&dir)?;
     let middle = median(times?.into_iter());
-    Ok(row("10,000 addresses are refused and read back, s", middle.as_secs_f64(), Goal::AtMost(0.2), "median"))
+    Ok(row("10,000 addresses are shunned and read back, s", middle.as_secs_f64(), Goal::AtMost(0.2), "median"))
 }
 
 /// Measures the time from the command to the last read-back.
-fn refused(lab: &Lab, runs: usize) -> Result<Row> {
+fn shun_and_readmit(lab: &Lab, runs: usize) -> Result<Row> {
     let (n1, n3) = (lab.host("n1")?, lab.host("n3")?);
     let mut times = Vec::new();
     for _ in 0..runs {

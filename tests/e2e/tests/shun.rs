@@ -242,15 +242,15 @@ fn an_address_of_another_node_by_now_is_shunned_no_more() {
     scene.send(1, ShunScope::All);
     let ganeti = format!("n3 {}\nn4 {}\n", TARGET_ADDRESSES[1], TARGET_ADDRESSES[0]);
     std::fs::write(scene.dir.path().join("ssconf_node_primary_ips"), ganeti).unwrap();
-    let refused = || scene.apply().rules().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(refused(), [TARGET_ADDRESSES[1]]);
+    let shunned = || scene.apply().rules().addresses.keys().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shunned(), [TARGET_ADDRESSES[1]]);
     let report = scene.send(1, ShunScope::All);
     assert!(
         !report.shunned.contains_key(&node("n3")) && report.not_applied[&node("n3")].contains("n4's"),
         "{report:?}"
     );
     run(&format!("ip addr add {}/128 dev lo", TARGET_ADDRESSES[1]));
-    assert_eq!(refused(), [""; 0]);
+    assert_eq!(shunned(), [""; 0]);
 }
 
 /// A damaged shun list is never an empty one: no node is readmitted by it.

@@ -146,7 +146,7 @@ pub enum Action {
     /// A candidate answers a round: its confd, or the daemon of ours alone.
     Answer(u64, u8, bool),
     /// The answer arrives, perhaps a second time.
-    Hear(u64, u8, bool),
+    Receive(u64, u8, bool),
     /// The node checks its lease.
     Check,
     /// The node sends a keepalive after its check.
@@ -156,7 +156,7 @@ pub enum Action {
     /// The administrator disarms it.
     Disarm,
     /// A candidate shuns the node from now on.
-    Refuse(u8),
+    Shun(u8),
     /// A candidate is cut off from the asker, not from the node.
     Lose(u8),
     /// The candidate can be reached again.
@@ -237,8 +237,8 @@ impl Timing {
 
     fn peers(&self, state: &State) -> Vec<Peer> {
         let state_of = |number: u8| {
-            let is_refusing = state.shunning.contains(&number) && !state.lost.contains(&number);
-            match is_refusing || self.without == Without::Confirmation {
+            let is_shunning = state.shunning.contains(&number) && !state.lost.contains(&number);
+            match is_shunning || self.without == Without::Confirmation {
                 true => shuns(),
                 false => PeerState::Unconfirmed("does not answer".to_owned()),
             }

@@ -72,7 +72,7 @@ impl World {
             return;
         }
         if self.is_cut_by_shunning(self.master, host) {
-            self.say(&format!("n{} cannot be added again: it is refused", host + 1));
+            self.say(&format!("n{} cannot be added again: it is shunned", host + 1));
             return;
         }
         self.hosts[host].ganeti.powered = true;

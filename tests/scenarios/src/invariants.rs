@@ -68,7 +68,7 @@ fn one(
                 return Err(format!("I3, I7: no fencing of at least {least} since it was readmitted"));
             }
             // An administrator's confirmation, and the choice of `isolated`, are accepted as they are.
-            if truth.instances && proof.source != ProofSource::Human && least > Grade::Isolated {
+            if truth.instances && proof.source != ProofSource::Administrator && least > Grade::Isolated {
                 return Err("I1: instances run on it".to_owned());
             }
         }

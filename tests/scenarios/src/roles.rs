@@ -224,7 +224,7 @@ impl World {
             served_elsewhere: (0..self.hosts.len())
                 .any(|other| other != host && votes(other) && self.hosts[other].role.serves),
             newer_copy: newer_copy(Some(state.role.serial), claims),
-            missed: None,
+            newer: None,
             any_serial: false,
             nodes: self.hosts.len(),
             voters,

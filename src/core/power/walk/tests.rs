@@ -73,7 +73,7 @@ fn walk(
                 let mut off = Some(Grade::Off);
                 for index in &levels[level] {
                     let mut reading = devices[*index].read();
-                    walk.saw(&name(*index), reading);
+                    walk.add_reading(&name(*index), reading);
                     if task == Task::Off && off.is_some() && !matches!(reading, Observation::Off(_)) {
                         walk.commanded();
                         let earlier = levels[..level].iter().flatten();
@@ -84,7 +84,7 @@ fn walk(
                             devices[*index].state = State::Off;
                         }
                         reading = devices[*index].read();
-                        walk.saw(&name(*index), reading);
+                        walk.add_reading(&name(*index), reading);
                     }
                     off = match reading {
                         Observation::Off(grade) => off.map(|off| off.min(grade)),
@@ -96,7 +96,7 @@ fn walk(
             WalkStep::Ask(_, names) => {
                 for asked in names {
                     let device = (0..devices.len()).find(|index| name(*index) == asked).unwrap();
-                    walk.saw(&asked, devices[device].read());
+                    walk.add_reading(&asked, devices[device].read());
                 }
             }
             WalkStep::Doubt(..) => {}

@@ -286,9 +286,9 @@ fn of_two_masters_the_later_one_is_preferred_and_a_master_keeps_its_score() {
 #[test]
 fn a_newer_configuration_that_was_missed_twice_is_remembered() {
     let first = update_newer_config(None, 100, &[own(100), claims_itself("n2.lab", 150)]).unwrap();
-    assert_eq!(first, NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false });
+    assert_eq!(first, NewerConfig { serial: 150, master: "n2.lab".to_owned(), confirmed: false });
     let second = update_newer_config(Some(first.clone()), 100, &[own(100), claims_itself("n2.lab", 151)]).unwrap();
-    assert_eq!(second, NewerConfig { serial: 151, master: "n2.lab".to_owned(), missed: true });
+    assert_eq!(second, NewerConfig { serial: 151, master: "n2.lab".to_owned(), confirmed: true });
     // No node is left that has the newer configuration.
     assert_eq!(update_newer_config(Some(second.clone()), 100, &[own(100)]), Some(second.clone()));
     // After `gnt-node add --readd` the node has caught up.
@@ -311,7 +311,7 @@ fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
         let beside = [own(100), claim_of("n3.lab", "n4.lab", serial), claims_itself("n2.lab", 150)];
         assert_eq!(
             update_newer_config(None, 100, &beside),
-            Some(NewerConfig { serial: 150, master: "n2.lab".to_owned(), missed: false })
+            Some(NewerConfig { serial: 150, master: "n2.lab".to_owned(), confirmed: false })
         );
         let two = [own(100), claim_of("n3.lab", "n2.lab", serial), claims_itself("n2.lab", serial)];
         assert_eq!(update_newer_config(None, 100, &two).map(|newer| newer.serial), Some(serial), "away for years");

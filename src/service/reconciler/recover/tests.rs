@@ -168,7 +168,7 @@ fn lost(at: Timestamp) -> (ReconcileInput, Plan) {
         keys: Vec::new(),
         at_ms: at.wall_ms,
         grade: Grade::Off,
-        source: ProofSource::Human,
+        source: ProofSource::Administrator,
         powered: None,
         is_planned: false,
     };

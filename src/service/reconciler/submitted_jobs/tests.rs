@@ -106,7 +106,7 @@ fn offline(at_ms: u64, cycle: bool) -> Decision {
         keys: Vec::new(),
         at_ms,
         grade: Grade::Off,
-        source: ProofSource::Human,
+        source: ProofSource::Administrator,
         powered: None,
         is_planned: false,
     };

@@ -156,7 +156,7 @@ fn the_error_names_what_is_missing_and_the_next_step() {
     assert_lacks(&|host| fs::remove_file(host.path("config.toml")).unwrap(), &copied);
     assert_lacks(
         &Host::make_older,
-        &[&copied[..], &["is another one than that with which gnt-ha setup --apply was last run"]].concat(),
+        &[&copied[..], &["differs from the file with which gnt-ha setup --apply was last run"]].concat(),
     );
     assert_lacks(&|host| fs::remove_file(host.path("secret")).unwrap(), &["config.toml", "the secrets"]);
     let host = Host::regular();

@@ -62,8 +62,9 @@ impl Model for Timing {
             if state.sent.len() < self.rounds && !state.sent.contains(&state.node_clock()) {
                 actions.push(Action::Ask);
             }
-            actions
-                .extend(state.answered.iter().map(|(sent, number, is_confd)| Action::Hear(*sent, *number, *is_confd)));
+            actions.extend(
+                state.answered.iter().map(|(sent, number, is_confd)| Action::Receive(*sent, *number, *is_confd)),
+            );
             actions.push(if state.has_checked { Action::Keepalive } else { Action::Check });
             if self.disarms && state.discipline == Discipline::Armed {
                 actions.push(Action::Disarm);
@@ -88,7 +89,7 @@ impl Model for Timing {
             let is_lost = state.lost.contains(&number);
             // A lost candidate gets no entries.
             if !state.shunning.contains(&number) && !is_lost {
-                actions.push(Action::Refuse(number));
+                actions.push(Action::Shun(number));
             }
             if state.losses < self.losses {
                 actions.push(if is_lost { Action::Return(number) } else { Action::Lose(number) });
@@ -119,7 +120,7 @@ impl Model for Timing {
             Action::Answer(sent, number, is_confd) => {
                 state.answered.insert((sent, number, is_confd));
             }
-            Action::Hear(sent, number, is_confd) => {
+            Action::Receive(sent, number, is_confd) => {
                 let received = state.received.entry(sent).or_default().entry(number).or_insert(is_confd);
                 // A signed answer counts more, whichever comes first.
                 *received |= is_confd;
@@ -146,7 +147,7 @@ impl Model for Timing {
                 state.discipline =
                     if self.without == Without::Promise { Discipline::Free } else { Discipline::Until(until) };
             }
-            Action::Refuse(number) => {
+            Action::Shun(number) => {
                 state.shunning.insert(number);
             }
             Action::Lose(number) => {

@@ -99,8 +99,8 @@ pub(super) const MUTANTS: &[Mutant] = &[
     of(
         "a-promise-need-not-last-for-the-wait",
         LEASE_TIMES,
-        "self.is_promised(age_ms.saturating_add(bound), guaranteed_for_ms)",
-        "self.is_promised(age_ms.max(bound.min(1)), guaranteed_for_ms)",
+        "self.is_promised(age_ms.saturating_add(wait_time_ms), guaranteed_for_ms)",
+        "self.is_promised(age_ms.max(wait_time_ms.min(1)), guaranteed_for_ms)",
         Unit("lease_times::tests::a_promise_has_to_last_for_the_whole_wait"),
     ),
     of(

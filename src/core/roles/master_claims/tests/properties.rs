@@ -104,6 +104,6 @@ proptest! {
             let newest = peers(&claims).map(|claim| claim.serial).max();
             prop_assert_eq!(newer.as_ref().map(|newer| newer.serial), newest.filter(|newest| *newest > own));
         }
-        prop_assert!(newer.is_none_or(|newer| newer.missed == (rounds > 1)));
+        prop_assert!(newer.is_none_or(|newer| newer.confirmed == (rounds > 1)));
     }
 }

@@ -50,7 +50,7 @@ fn the_last_candidate_is_fenced_by_a_regular_node() {
         let failed = old.run(&[&["fence_ganeti"][..], words].concat()).unwrap();
         assert!(
             !failed.success()
-                && failed.stderr.contains("is another one than that with which gnt-ha setup --apply was last run"),
+                && failed.stderr.contains("differs from the file with which gnt-ha setup --apply was last run"),
             "{}",
             failed.text()
         );

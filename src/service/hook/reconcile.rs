@@ -18,10 +18,10 @@ const RECONCILE_PAUSE: Duration = Duration::from_secs(3);
 
 /// Reconciles the record, once the new master accepts jobs and Pacemaker's next monitor has seen its role. The monitors
 /// of the master do the rest.
-pub(super) fn record(reconciler: &Reconciler) -> Result<(), HookError> {
+pub(super) fn reconcile(reconciler: &Reconciler) -> Result<(), HookError> {
     let deadline = Deadline::after(TAKEOVER_TIMEOUT);
     loop {
-        match try_to_record(reconciler, deadline) {
+        match try_to_reconcile(reconciler, deadline) {
             Ok(true) => return Ok(()),
             Ok(false) if deadline.passed() => return Ok(()),
             Err(error) if deadline.passed() => return Err(HookError::NothingRecorded(Box::new(error))),
@@ -31,7 +31,7 @@ pub(super) fn record(reconciler: &Reconciler) -> Result<(), HookError> {
 }
 
 /// Reconciles once. Returns whether Pacemaker has seen the role of this host, or does not run here.
-fn try_to_record(reconciler: &Reconciler, deadline: Deadline) -> Result<bool, HookError> {
+fn try_to_reconcile(reconciler: &Reconciler, deadline: Deadline) -> Result<bool, HookError> {
     Luxi::connect(&reconciler.luxi, deadline.at_most(RECONCILE_TIMEOUT))?;
     let plan = match reconciler.run(deadline.at_most(RECONCILE_TIMEOUT)) {
         Err(ReconcileError::Pacemaker(PacemakerError::NotHere)) => return Ok(true),
