@@ -118,8 +118,8 @@ fn collect_evidence(
     let name = match status.called(node, all) {
         Ok(name) => Some(name.clone()),
         Err(error @ NoPacemakerName::Unknown { .. }) => {
-            if let Some(other) = stranger(node, status.nodes.iter().map(|(name, member)| (name, *member)), all) {
-                return Err(CommandError::OtherName { other: other.clone(), error });
+            if let Some(other) = stranger(node, status.nodes.iter().map(|(name, _)| name), all) {
+                return Err(CommandError::OtherName { node: node.clone(), other: other.clone(), error });
             }
             None
         }

@@ -108,9 +108,9 @@ pub enum CommandError {
     /// A node that Ganeti does not know may be the one that is to be confirmed.
     #[error(
         "{error}; {other} may be that node; if it is, and is off, notify Pacemaker: stonith_admin --confirm={other}; \
-         then: crm_node --force --remove {other}"
+         then: crm_node --force --remove {other}; then again: gnt-ha confirm-off {node} --reason TEXT"
     )]
-    OtherName { other: PacemakerName, error: NoPacemakerName },
+    OtherName { node: NodeName, other: PacemakerName, error: NoPacemakerName },
     /// The core has an objection to what the administrator asked for.
     #[error("{0}")]
     Objection(String),

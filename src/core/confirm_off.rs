@@ -37,20 +37,16 @@ pub const fn objection(seen: ConfirmationEvidence) -> Option<&'static str> {
     None
 }
 
-/// Returns a node that Pacemaker may have in the place of `node`, for example with another domain. Its name means none
-/// of Ganeti's nodes `all`, and its short name is the same, or it is UNCLEAN. A confirmation of `node` does not reach it.
+/// Returns a node that Pacemaker may have in the place of `node`, with another domain. Its name means none of Ganeti's
+/// nodes `all`, and its short name is the same. A confirmation of `node` does not reach it.
 #[must_use]
 pub fn stranger<'a>(
     node: &NodeName,
-    pacemaker: impl IntoIterator<Item = (&'a PacemakerName, Membership)>,
+    pacemaker: impl IntoIterator<Item = &'a PacemakerName>,
     all: &[NodeName],
 ) -> Option<&'a PacemakerName> {
     let is_stranger = |name: &PacemakerName| all.iter().all(|known| compare(name.name(), known, all) == Match::Other);
-    let may_be_it = |name: &PacemakerName, member: Membership| {
-        member == Membership::Unclean || name.name().short().eq_ignore_ascii_case(node.short())
-    };
-    let mut strangers = pacemaker.into_iter().filter(|(name, _)| is_stranger(name));
-    strangers.find(|(name, member)| may_be_it(name, *member)).map(|(name, _)| name)
+    pacemaker.into_iter().find(|name| is_stranger(name) && name.name().short().eq_ignore_ascii_case(node.short()))
 }
 
 #[cfg(test)]
@@ -62,14 +58,12 @@ mod tests {
     #[test]
     fn a_node_that_pacemaker_may_have_by_another_name_is_found() {
         let all = ["n1.lab", "n3.lab", "n4.lab"].map(|name| NodeName::new(name).unwrap());
-        let of = |nodes: &[(&str, Membership)]| {
-            let nodes: Vec<_> = nodes.iter().map(|(name, member)| (PacemakerName::of_test(name), *member)).collect();
-            stranger(&all[1], nodes.iter().map(|(name, member)| (name, *member)), &all).map(ToString::to_string)
+        let of = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| PacemakerName::of_test(name)).collect();
+            stranger(&all[1], &names, &all).map(ToString::to_string)
         };
-        let n1 = ("n1.lab", Membership::Online);
-        assert_eq!(of(&[n1, ("n3.other", Membership::Absent)]).as_deref(), Some("n3.other"));
-        assert_eq!(of(&[n1, ("db7", Membership::Unclean)]).as_deref(), Some("db7"));
-        assert_eq!(of(&[n1, ("db7", Membership::Online), ("n4", Membership::Unclean)]), None);
+        assert_eq!(of(&["n1.lab", "N3.other"]).as_deref(), Some("N3.other"));
+        assert_eq!(of(&["n1.lab", "db7", "n4", "n30.other"]), None, "another machine");
     }
 
     /// A misspelt name: a node that is seen running cannot be confirmed as off.

@@ -312,7 +312,7 @@ fn plan_offline(event: &HookEvent, state: &HookInput) -> HookPlan {
     let name = match seen.called(target, &all) {
         Ok(name) => name,
         Err(why @ NoPacemakerName::Unknown { .. }) => {
-            let nodes = seen.nodes.iter().map(|(name, member)| (name, *member));
+            let nodes = seen.nodes.iter().map(|(name, _)| name);
             // Many clusters have nodes that are not in Pacemaker.
             plan.remarks
                 .extend(stranger(target, nodes, &all).map(|other| {

@@ -299,8 +299,9 @@ fn check_roles(resources: &Resources, findings: &mut Findings) {
         findings.add("master-role-missing", MASTER_ROLE, "no resource runs it");
     }
     for second in masters.iter().skip(1) {
-        let kind = if second.is_clone { "clone" } else { "primitive" };
-        let fix = format!("delete one of them: cibadmin --delete --xml-text '<{kind} id=\"{}\"/>'", second.outer);
+        // A clone without its primitive does not conform to Pacemaker's schema; a group keeps its other members.
+        let (kind, id) = if second.is_clone { ("clone", &second.outer) } else { ("primitive", &second.id) };
+        let fix = format!("delete one of them: cibadmin --delete --xml-text '<{kind} id=\"{id}\"/>'");
         let problem = format!("{} keeps the role as well", masters[0].id);
         findings.add_with_fix("master-role-twice", second.id.clone(), problem, fix);
     }

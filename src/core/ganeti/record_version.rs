@@ -37,11 +37,12 @@ pub fn stayed_offline(before: Option<&RecordVersion>, was_offline: bool, now: Op
 }
 
 /// Returns whether a node that was online in `before` and is online in `now` was certainly not recorded offline and put online
-/// again in between: that takes at least two updates. False if a version is unknown.
+/// again in between: that takes at least two updates, and one more if a tag of the node has changed (`has_new_tag`).
+/// gnt-ha's own drain is two updates, a flag and a tag. False if a version is unknown.
 #[must_use]
-pub fn stayed_online(before: Option<&RecordVersion>, now: Option<&RecordVersion>) -> bool {
+pub fn stayed_online(before: Option<&RecordVersion>, now: Option<&RecordVersion>, has_new_tag: bool) -> bool {
     let updates = before.zip(now).and_then(|(before, now)| now.updates_since(before));
-    updates.is_some_and(|updates| updates <= 1)
+    updates.is_some_and(|updates| updates <= if has_new_tag { 2 } else { 1 })
 }
 
 #[cfg(test)]
@@ -62,17 +63,19 @@ mod tests {
 
     #[test]
     fn a_record_and_its_end_are_two_updates() {
-        let stayed = |serial| stayed_online(Some(&version("u", 7)), Some(&version("u", serial)));
+        let stayed = |serial| stayed_online(Some(&version("u", 7)), Some(&version("u", serial)), false);
         assert_eq!([6, 7, 8, 9].map(stayed), [false, true, true, false]);
+        let with_tag = |serial| stayed_online(Some(&version("u", 7)), Some(&version("u", serial)), true);
+        assert_eq!([8, 9, 10].map(with_tag), [true, true, false], "one of them is the tag");
     }
 
     #[test]
     fn an_unknown_version_shows_nothing() {
         let known = version("u", 7);
         for (before, now) in [(None, Some(&known)), (Some(&known), None)] {
-            assert!(!stayed_offline(before, true, now) && !stayed_online(before, now));
+            assert!(!stayed_offline(before, true, now) && !stayed_online(before, now, true));
         }
-        assert!(!stayed_online(Some(&version("other", 7)), Some(&known)), "removed, and added anew");
+        assert!(!stayed_online(Some(&version("other", 7)), Some(&known), true), "removed, and added anew");
         assert!(!stayed_offline(Some(&version("other", 7)), true, Some(&known)), "removed, and added anew");
         assert!(!stayed_offline(Some(&version("u", 8)), true, Some(&known)), "an older configuration");
     }

@@ -196,7 +196,9 @@ impl NodeMemory {
     /// all the time since: a later change of its record is not a readmission.
     pub(super) fn waits_online(&self, proof: &Proof, node: &NodeState) -> bool {
         let was_online = self.offline == Some(false);
-        self.was_waiting(proof) && was_online && stayed_online(self.version.as_ref(), node.version.as_ref())
+        let has_new_tag = self.had_tag != node.drained_by_us;
+        let stayed = stayed_online(self.version.as_ref(), node.version.as_ref(), has_new_tag);
+        self.was_waiting(proof) && was_online && stayed
     }
 
     /// Returns whether this host has just decided to record the node offline on this fencing: it has found then, as the

@@ -130,16 +130,14 @@ fn copied(
         (_, Some(_)) if !is_ours => (
             String::new(),
             String::new(),
-            PartState::Manual(format!("it is set elsewhere: {tool} --delete, then again")),
+            PartState::Manual(format!("it is set elsewhere: {}, then again", resources.delete_command(name))),
         ),
         (Some(wanted), there) => (
             format!("  <nvpair id=\"{id}\" name=\"{name}\" value=\"{wanted}\"/>"),
             format!("{tool} --set-name={set} --update={wanted}"),
             there.map_or(PartState::Add, |there| PartState::Change(differs(there))),
         ),
-        (None, Some(_)) => {
-            (format!("  <nvpair id=\"{id}\"/>"), format!("{tool} --delete"), PartState::Remove(gone.to_owned()))
-        }
+        (None, Some(_)) => (format!("  <nvpair id=\"{id}\"/>"), deletion(name), PartState::Remove(gone.to_owned())),
     };
     Some(Part {
         description: format!("property {name}"),

@@ -161,12 +161,15 @@ impl World {
                 self.hosts[node].ganeti.drained = true;
                 self.hosts[node].marked = true;
                 self.hosts[node].our_drain = true;
+                // A flag and a tag.
+                self.touch(node);
                 self.touch(node);
             }
             Decision::UnDrain => {
                 self.hosts[node].ganeti.drained = false;
                 self.hosts[node].marked = false;
                 self.hosts[node].our_drain = false;
+                self.touch(node);
                 self.touch(node);
                 self.hosts[node].ganeti.master_candidate = self.candidates() < self.pool;
             }

@@ -21,8 +21,8 @@ pub(super) const RULES: &[Rule] = &[
         "node-not-in-pacemaker",
         Error,
         "Pacemaker does not notice when this Ganeti node dies",
-        "remove it from Ganeti (gnt-node remove {}), or add it to Pacemaker (of more than 16 nodes gnt-ha setup --apply makes \
-         the regular ones remote nodes): pcs cluster node add {}",
+        "add it to Pacemaker (of more than 16 nodes gnt-ha setup --apply makes the regular ones remote nodes): \
+         pcs cluster node add {}",
     ),
     rule_of(
         "remote-master-capable",

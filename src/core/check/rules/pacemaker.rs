@@ -14,7 +14,7 @@ pub(super) const RULES: &[Rule] = &[
         "quorum-unknown",
         Warning,
         "whether quorum survives a host's death cannot be checked",
-        "on a full member of the cluster: corosync-quorumtool -s && corosync-cmapctl quorum.",
+        "on a full member of the cluster: corosync-cmapctl quorum. && corosync-quorumtool -s",
     ),
     rule_of(
         "quorum-device-stopped",

@@ -81,6 +81,16 @@ fn a_remote_node_that_is_not_connected_to_is_not_online() {
     let xml = XML.replace("</nodes>", &remotes).replace("<resources>", &resources);
     let again = CrmMon::parse(&xml).unwrap().with_states(&later).unwrap();
     assert_eq!(again.nodes, found.nodes);
+    // A connection that is not started, has failed or is only tried does not exist.
+    for (from, to) in [
+        ("role=\"Started\" active=\"true\" failed", "role=\"Stopped\" active=\"true\" failed"),
+        ("active=\"true\" failed", "active=\"false\" failed"),
+        ("failed=\"false\"", "failed=\"true\""),
+        ("failed=\"false\"", "failed=\"false\" pending=\"Starting\""),
+    ] {
+        let without = CrmMon::parse(&xml.replace(from, to)).unwrap().with_states(&later).unwrap();
+        assert_eq!(of(&without, 5), Membership::Absent, "{to}");
+    }
     for bad in ["", "<cib/>", "<xpath-query>"] {
         found.clone().with_states(bad).unwrap_err();
     }

@@ -160,6 +160,11 @@ fn a_fencing_that_waits_ends_with_a_possible_readmission() {
     for serial in [Some(9), Some(6), None] {
         assert_eq!(decide(serial), Decision::Blocked(BlockReason::ChangedSince), "{serial:?}");
     }
-    let later = [online, lost(Some(7), 0), lost(Some(9), 100_000), lost(Some(9), 100_000)];
+    // gnt-ha's drain, which had waited in Ganeti's queue, is two updates: a flag and a tag.
+    let drained = |serial| NodeState { drained_by_us: true, ..lost(serial, 100_000) };
+    let after_drain = |serial| after_all(&[online.clone(), lost(Some(7), 0), drained(Some(serial))], waits);
+    assert!(matches!(after_drain(9), Decision::Offline { .. }));
+    assert_eq!(after_drain(10), Decision::Blocked(BlockReason::ChangedSince));
+    let later = [online.clone(), lost(Some(7), 0), lost(Some(9), 100_000), lost(Some(9), 100_000)];
     assert_eq!(after_all(&later, waits), Decision::Blocked(BlockReason::ChangedSince), "it counts no more");
 }
