@@ -30,8 +30,9 @@ pub struct Rules {
     /// after the host was switched on. So the command is sent although the state is there before, where it does nothing
     /// then, and the readings that count come that long after it. A longer lag is not covered.
     pub lag: Option<Duration>,
-    /// The least time from a command to its effect, where the state may lag. A state that comes sooner may be a moment of
-    /// another program's power cycle: it counts only if it is there a lag later. 0 if it does not matter.
+    /// The least time from the response to a command to its effect, where the state may lag for long. A state that comes
+    /// sooner may be a moment of another program's power cycle: it counts only if it is there a lag later. Such a device
+    /// must also take a command, or refuse it twice. 0 if it does not matter.
     pub soonest: Duration,
 }
 
@@ -106,9 +107,12 @@ pub struct PowerChange {
     is_refused: bool,
     unread: bool,
     sent: u32,
-    /// The time at which the last command was begun.
-    begun_at: Duration,
+    /// The time of the response to the last command.
     sent_at: Duration,
+    /// How often the device has refused the command while it reported the wanted state.
+    refusals: u32,
+    /// Whether the last command of a device that reported the wanted state before has failed.
+    is_untaken: bool,
     /// The number of the command after which a state that came too soon was waited for.
     awaited: u32,
     refused: Option<String>,
@@ -128,8 +132,9 @@ impl PowerChange {
             is_refused: false,
             unread: false,
             sent: 0,
-            begun_at: Duration::ZERO,
             sent_at: Duration::ZERO,
+            refusals: 0,
+            is_untaken: false,
             awaited: 0,
             refused: None,
             last_seen: "nothing was read".to_owned(),
@@ -150,14 +155,6 @@ impl PowerChange {
 
     /// Takes in a reading that ended `elapsed` after the beginning, and returns the next step.
     pub fn read(&mut self, seen: Result<Power, ReadFailure>, elapsed: Duration) -> PowerChangeStep {
-        let next = self.step(seen, elapsed);
-        if matches!(next, PowerChangeStep::Send { .. }) {
-            self.begun_at = elapsed;
-        }
-        next
-    }
-
-    fn step(&mut self, seen: Result<Power, ReadFailure>, elapsed: Duration) -> PowerChangeStep {
         self.unread = seen.is_err();
         self.already &= seen.as_ref().is_ok_and(|power| *power == self.want);
         self.is_changed |= seen.as_ref().is_ok_and(|power| *power != self.want);
@@ -166,6 +163,11 @@ impl PowerChange {
                 if self.must_command() {
                     self.last_seen = format!("it reported {power} before the command");
                     return PowerChangeStep::Send { already: true };
+                }
+                if let Some(why) = self.refused.as_ref().filter(|_| self.is_untaken && !self.rules.soonest.is_zero()) {
+                    return PowerChangeStep::Failed(format!(
+                        "it reported {power} before the command, which may be an old state, and took no command: {why}"
+                    ));
                 }
                 if let Some(lag) = self.rules.lag.filter(|_| self.is_too_soon(elapsed)) {
                     self.awaited = self.sent;
@@ -211,6 +213,7 @@ impl PowerChange {
     pub fn sent(&mut self, answer: Result<(), ReadFailure>, elapsed: Duration) -> PowerChangeStep {
         self.sent += 1;
         self.sent_at = elapsed;
+        self.is_untaken = self.already && answer.is_err();
         match answer {
             Ok(()) => self.refused = None,
             // The state was there before. A device that refuses the command for that, or for ever, may still prove it.
@@ -227,13 +230,17 @@ impl PowerChange {
     }
 
     /// Takes in a command that the device refused `elapsed` after the beginning, while it reported the wanted state. It
-    /// switched nothing, and may never take a command in that state: the state counts a lag later, with a caution.
+    /// switched nothing. A device may never take a command in that state, or may be busy with another program's: the
+    /// command is sent once more a lag later, and then the state counts, with a caution.
     pub fn refused(&mut self, why: String, elapsed: Duration) -> PowerChangeStep {
         self.sent += 1;
         self.sent_at = elapsed;
-        self.is_refused = true;
+        self.refusals += 1;
+        self.is_untaken = false;
+        self.is_refused = self.is_changed || self.refusals > 1;
         self.refused = Some(why);
-        PowerChangeStep::Read(self.rules.settle.max(self.rules.lag.unwrap_or_default()))
+        let lag = self.rules.lag.filter(|_| self.refusals == 1).unwrap_or_default();
+        PowerChangeStep::Read(self.rules.settle.max(lag))
     }
 
     /// Whether the wanted state came sooner after the last command than a command takes.
@@ -241,7 +248,7 @@ impl PowerChange {
         self.is_changed
             && self.in_a_row == 0
             && self.awaited < self.sent
-            && elapsed.saturating_sub(self.begun_at) < self.rules.soonest
+            && elapsed.saturating_sub(self.sent_at) < self.rules.soonest
     }
 
     /// Whether a state that may lag has still to be commanded: until the device accepts the command, or refuses it for

@@ -46,7 +46,7 @@ pub enum PowerError {
     /// A device reports off, which may lag, and the time is too short for a command and the readings after it. No later
     /// level is tried: it would cut the power of the BMC of a host that is off.
     #[error(
-        "{device}: it reports off, and there is no time to command it and to read it again: {needed:.0} s are needed; lengthen deadline, or take a level out"
+        "{device}: it reports off, and there is no time to command it and to read it again: {needed:.0} s are needed; give fence_ganeti's device a longer deadline, or this node fewer levels"
     )]
     ShortTime {
         /// The device's name in the configuration.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::core::budget::redfish::POWER_CHANGE;
 use crate::core::budget::share;
 use crate::core::grade::Grade;
 use crate::core::power::reading::Observation;
@@ -161,8 +162,10 @@ pub fn change_power_all(
         let count = devices.len();
         for index in 0..count {
             let Some((named, rest)) = devices.get_mut(index..).and_then(<[Named]>::split_first_mut) else { break };
-            let done =
-                change_power(named, want, least, until.at_most(share(until.left(), count - index)), action, watch);
+            // A state that may lag takes its time, whatever else is in the level.
+            let least_time = if named.device.lag() > Some(SHORT_LAG) { POWER_CHANGE } else { Duration::ZERO };
+            let time = share(until.left(), count - index).max(least_time);
+            let done = change_power(named, want, least, until.at_most(time), action, watch);
             let done = done.inspect_err(|_| {
                 if want == Power::Off {
                     read_rest(rest, until, action, watch);
@@ -252,7 +255,7 @@ fn change_power(
             }
             PowerChangeStep::Send { already } => {
                 let needed = rules.lag.filter(|lag| already && *lag > SHORT_LAG).map(|lag| lag + rules.confirm_pause);
-                if let Some(needed) = needed.filter(|needed| until.left() <= *needed) {
+                if let Some(needed) = needed.filter(|needed| !sent && until.left() <= *needed) {
                     let needed = needed.as_secs_f64();
                     return Err(PowerError::ShortTime { device: named.name.clone(), needed });
                 }
@@ -269,6 +272,12 @@ fn change_power(
                 }
             }
             PowerChangeStep::Reached { already, caution } => {
+                // Two signs of distress at once: the off may be an old state, and no other part of the BMC shows it.
+                let unsure =
+                    caution.as_ref().zip(named.device.cautions().first()).filter(|_| rules.lag > Some(SHORT_LAG));
+                if let Some((refused, unread)) = unsure {
+                    return Err(not_proven(named, format!("its off is not believed: {refused}; {unread}")));
+                }
                 let cautions = caution.into_iter().chain(named.device.cautions().iter().cloned()).collect();
                 return Ok(Done { already, grade, cautions });
             }

@@ -206,8 +206,8 @@ impl Chassis {
         }
         let state = self.power_state.as_ref().unwrap_or(&Value::Null);
         Err(DocumentError(format!(
-            "its PowerState is \"Off\", and {path} has {state}: the off is not believed (if this chassis never follows its \
-             host: chassis = false)"
+            "its PowerState is \"Off\", and {path} has {state}: the host may run, so the off is not believed (only if a \
+             drill has shown that this chassis never follows its host: chassis = false)"
         )))
     }
 }

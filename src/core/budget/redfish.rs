@@ -15,9 +15,9 @@ pub const CONFIRM_PAUSE: Duration = Duration::from_secs(2);
 /// perhaps a session, and some BMCs crash under many of them.
 pub const POLL_PAUSE: Duration = Duration::from_secs(2);
 
-/// The time from the beginning of a power-off within which no real host ends: `ForceOff` is the override of four seconds,
-/// and the system is read before it.
-pub const SOONEST_OFF: Duration = Duration::from_secs(5);
+/// The time after the response to a power-off within which hardly a host ends: `ForceOff` is the override of four seconds.
+/// A BMC that responds only when the host is off has it read once more, a lag later.
+pub const SOONEST_OFF: Duration = Duration::from_secs(4);
 
 /// The time of one operation at a usual BMC: the process, TLS, the list, the system and its chassis.
 pub const OPERATION: Duration = Duration::from_secs(2);

@@ -27,6 +27,7 @@ pub use error::ConfigError;
 pub use machine::{Resolved, SharedMachine, canonical, machine_of_agent, names_to_resolve, shared, with_levels};
 pub use pattern::Pattern;
 pub use record::Record;
+pub use redfish_device::is_host_local;
 pub use self_fence::SelfFenceConfig;
 pub use shun::{AddressRange, ShunConfig};
 

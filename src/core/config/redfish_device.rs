@@ -129,7 +129,7 @@ impl RedfishDevice {
 
     /// Checks what templates may have changed, after they are filled in.
     pub(super) fn check_filled(&self) -> Result<(), SettingError> {
-        if self.address.parse().is_ok_and(is_own) {
+        if self.address.parse().is_ok_and(is_host_local) {
             return Err(SettingError::OwnAddress(self.address.clone()));
         }
         if let Some(system) = self.system.as_ref().filter(|system| !is_path(system)) {
@@ -150,7 +150,8 @@ impl RedfishDevice {
 
 /// Whether the address means another machine on each host: link-local, or none at all. A host reaches its own BMC by such
 /// an address over USB. A loopback address may be a tunnel, and has a port of its own for each BMC.
-fn is_own(address: IpAddr) -> bool {
+#[must_use]
+pub fn is_host_local(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_link_local() || address.is_unspecified() || address.is_broadcast(),
         IpAddr::V6(address) => address.is_unicast_link_local() || address.is_unspecified(),

@@ -12,7 +12,7 @@ use redfish::{
 use zeroize::Zeroizing;
 
 use crate::core::budget::redfish::{CONFIRM_PAUSE, LAG, POLL_PAUSE, SOONEST_OFF};
-use crate::core::config::{Config, OldestTls, RedfishDevice, RedfishLogin};
+use crate::core::config::{Config, OldestTls, RedfishDevice, RedfishLogin, is_host_local};
 use crate::core::ganeti::oob::{self, HealthItem, OobHealth};
 use crate::core::grade::Grade;
 use crate::core::paths;
@@ -119,6 +119,11 @@ impl Bmc {
         if addresses.is_empty() {
             let why = format!("BMC {name}: the name service has no address for it, or does not answer");
             return Err(DeviceError::unheard(why));
+        }
+        if let Some(own) = addresses.iter().find(|address| is_host_local(**address)) {
+            let why =
+                format!("BMC {name}: the name means {own}, which is another machine on each host; correct the name");
+            return Err(DeviceError::permanent(why));
         }
         self.addresses = Some(addresses.clone());
         Ok(addresses)
