@@ -108,7 +108,11 @@ pub fn change_power(
             PowerChangeStep::Reached { already, .. } => {
                 if let Some(why) = unproven.as_ref().filter(|_| want == Power::Off && may_lag(seen.as_ref())) {
                     return Err(NotProven {
-                        why: format!("its off may be an old state, and no power-off proved it: {why}"),
+                        why: format!(
+                            "its off may be an old state, and no power-off proved it: {why}; when you have seen \
+                             that the host has no power: gnt-ha confirm-off {} --reason TEXT",
+                            target.node
+                        ),
                     });
                 }
                 return Ok(StateProof { is_commanded: unproven.is_none(), ..proof(already, seen.as_ref(), target) });

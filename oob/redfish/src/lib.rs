@@ -12,9 +12,11 @@
 //! **A power-on that is pending.** Some BMCs carry a power-on out 10 s and more after they took it, and report "Off" until
 //! then. "Off" twice, 2 s apart, proves nothing while a power-on may be pending.
 //! - Send `SwitchOff` also where the first reading is "Off", and read again 10 s later. The readings after that count.
-//! - Wait those 10 s also where the first reading was "On" and the "Off" came sooner than about 4 s after the command: a
-//!   real `ForceOff` takes longer. Another program's power cycle may be under way, which switches on again.
-//! - `Accepted { refused: Some(..) }` and each text in `cautions` belong into the proof. A refused command switched nothing.
+//! - Wait those 10 s also where the first reading was "On" and the "Off" came sooner than about 4 s after the response to the
+//!   command: a real `ForceOff` takes longer. Another program's power cycle may be under way, which switches on again.
+//! - `Accepted { refused: Some(..) }` switched nothing, and "busy" has the same status as "already off": send the command once
+//!   more after those 10 s. The refusal and each text in `cautions` belong into the receipt; both together prove nothing.
+//! - A BMC that takes no command proves no "Off" that it reported before.
 //!
 //! **The time.** About 25 s for each Redfish device of a level. A board whose chassis answers after half a minute costs up to
 //! 10 s more for each "Off". A level whose share is too short must not send the command, and must not hand a host that read
