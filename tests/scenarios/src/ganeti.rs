@@ -3,6 +3,7 @@
 use gnt_ha::core::reconcile::Decision;
 
 use crate::command::{Command, Flag, Host};
+use crate::host::HostState;
 use crate::world::World;
 
 /// The interval of Ganeti's watcher, in s.
@@ -61,7 +62,8 @@ impl World {
             return;
         }
         self.push_configuration();
-        for state in self.hosts.iter_mut().filter(|state| state.up && state.linked && !state.ganeti.offline) {
+        let is_usable = |state: &&mut HostState| state.up && state.linked && state.noded && !state.ganeti.offline;
+        for state in self.hosts.iter_mut().filter(is_usable) {
             state.instances = true;
         }
     }

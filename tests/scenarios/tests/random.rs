@@ -1,9 +1,13 @@
 //! Random scripts: no sequence of events makes a decision break an invariant.
+//!
+//! Each run tries the same sequences, so that a failure comes from a change. `GNT_HA_SEED` asks for others, as `make soak`
+//! does.
 
 use gnt_ha::core::grade::Grade;
 use gnt_ha::core::receipt::{Action, Outcome};
 use gnt_ha::core::reconcile::FenceAction;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use scenarios::command::{Command, Device, Flag};
 use scenarios::{Script, run};
 
@@ -101,10 +105,16 @@ fn with_log(script: &Script, log: &str) -> String {
     format!("{:#?}\n{log}", script.commands)
 }
 
-/// The number of scripts, which takes seconds; `PROPTEST_CASES` asks for more.
+/// Returns the number in an environment variable.
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// The number of scripts, which takes seconds; `PROPTEST_CASES` asks for more. `GNT_HA_SEED` chooses them.
 fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(80);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let cases = variable("PROPTEST_CASES").unwrap_or(80);
+    let rng_seed = RngSeed::Fixed(variable("GNT_HA_SEED").unwrap_or(20_261_201));
+    ProptestConfig { cases, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {
