@@ -199,3 +199,14 @@ fn only_a_fencing_is_remembered() {
         assert_eq!((&answer["powered"], &answer["level"]), (&json!(false), &json!(2)), "{nothing}");
     }
 }
+
+/// After the outlet was switched, the BMC reads "off" once, in the off phase of another program's power cycle, and then
+/// "on" again: the outlet feeds another host.
+#[test]
+fn one_off_of_a_machine_that_was_on_agrees_to_nothing() {
+    let site = scripts(&[("bmc", MACHINE), ("pdu", FEED)], r#"[["bmc"], ["pdu"]]"#);
+    let moment = r#"[ "$1" = power-status ] && [ "$(cat power-pdu)" = off ] && [ ! -e moment ] && { : > moment; echo '{"powered": false}'; exit 0; }"#;
+    site.script("bmc", &format!("{LOCKED}\n{moment}"));
+    site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still reads on", "check which outlets"]);
+    assert_eq!(site.receipt()["grade"], "unknown");
+}

@@ -225,3 +225,52 @@ fn health_comes_from_the_status() {
     assert_eq!(site.health_of("bmc system"), "WARNING");
     let _: Value = site.oob("health").answered();
 }
+
+/// A site with an outlet that is not the host's behind a BMC that takes no power-off. `state` gets whether the outlet is off.
+fn bmc_and_foreign_outlet(state: impl Fn(bool) -> &'static str + Send + Sync + 'static) -> (Server, Site) {
+    let outlet = Arc::new(Mutex::new(None::<std::path::PathBuf>));
+    let known = Arc::clone(&outlet);
+    let server = Server::start(move |request| {
+        let path = known.lock().unwrap().clone();
+        let is_off = path.is_some_and(|path| std::fs::read_to_string(path).unwrap_or_default().trim() == "off");
+        match healthy(request, state(is_off)) {
+            Reply::Json(_, _) if request.line.starts_with("POST") => Reply::Json(403, json!({})),
+            other => other,
+        }
+    });
+    let site = site_of(&server, "");
+    let text = site.text("config.toml").replace("[[\"bmc\"]]", "[[\"bmc\"], [\"pdu\"]]");
+    site.configure(&format!("{text}[devices.pdu]\ndriver = \"exec\"\nprogram = \"{{dir}}/pdu\"\nsees = \"feed\"\n"));
+    site.script("pdu", "");
+    site.set_power("pdu", "on");
+    *outlet.lock().unwrap() = Some(site.path("power-pdu"));
+    (server, site)
+}
+
+/// A BMC has read "On" in this fencing. Then it reads "Off", twice within 2 s, and takes no power-off: that may be the off
+/// phase of another program's power cycle, and the "On" still contradicts the outlet in the next calls.
+#[test]
+fn an_off_that_may_lag_clears_no_on_of_the_same_fencing() {
+    const FENCING: (&str, &str) = ("GNT_HA_PARENT_RECEIPT", "0123abcd-02");
+    let moment = Arc::new(Mutex::new("On"));
+    let of_bmc = Arc::clone(&moment);
+    let (_server, site) = bmc_and_foreign_outlet(move |is_off| if is_off { "On" } else { *of_bmc.lock().unwrap() });
+    assert_eq!(site.run(&["power-status", NODE], &[FENCING]).answered()["powered"], true);
+    *moment.lock().unwrap() = "Off";
+    assert_eq!(site.run(&["power-status", NODE], &[FENCING]).answered()["may_lag"], true);
+    site.run(&["power-off", NODE], &[FENCING]).failed_for(NODE, &["HTTP 403", "level 1 still reads on"]);
+    assert_eq!(site.receipt()["grade"], "unknown");
+}
+
+/// The BMC reads "Off" for some seconds after the outlet was switched, in the off phase of another program's power cycle.
+#[test]
+fn an_off_after_the_outlet_is_read_a_lag_later() {
+    let off_since = Mutex::new(None::<Instant>);
+    let (_server, site) = bmc_and_foreign_outlet(move |is_off| {
+        let mut off_since = off_since.lock().unwrap();
+        let since = is_off.then(|| *off_since.get_or_insert_with(Instant::now));
+        if since.is_some_and(|since| since.elapsed() < Duration::from_secs(5)) { "Off" } else { "On" }
+    });
+    site.oob("power-off").failed_for(NODE, &["HTTP 403", "level 1 still reads on"]);
+    assert_eq!(site.receipt()["grade"], "unknown");
+}

@@ -61,7 +61,7 @@ pub fn status(
         |mut devices, until, watch| {
             let reading = read_all(&mut devices, least, until, watch)?;
             Ok(match reading.power {
-                Power::Off => Work::Off(reading.grade, reading),
+                Power::Off => Work::Off { grade: reading.grade, may_lag: reading.may_lag, value: reading },
                 Power::On => Work::On { already: true, value: reading },
             })
         },
@@ -121,7 +121,7 @@ pub fn switch(
         |mut devices, until, watch| {
             let done = change_power_all(&mut devices, want, least, until, action, watch)?;
             Ok(match want {
-                Power::Off => Work::Off(done.grade, done),
+                Power::Off => Work::Off { grade: done.grade, may_lag: false, value: done },
                 Power::On => Work::On { already: done.already, value: done },
             })
         },
@@ -165,7 +165,7 @@ pub fn cycle(
             // The on half keeps the power cycle interval and a third of the time beyond it.
             let kept = config.power_cycle_interval + share(until.left().saturating_sub(config.power_cycle_interval), 3);
             match change_power_all(&mut devices, Power::Off, least, until.earlier(kept), action, watch) {
-                Ok(off) => Ok(Work::Off(off.grade, (off, devices, until))),
+                Ok(off) => Ok(Work::Off { grade: off.grade, may_lag: false, value: (off, devices, until) }),
                 Err(why) => {
                     restore_power(&mut devices, until, action, watch);
                     Err(why)

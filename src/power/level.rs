@@ -74,7 +74,29 @@ pub fn read_all(
         return Ok(first);
     }
     until.sleep(devices.iter().map(|named| named.device.confirm_pause()).max().unwrap_or_default());
-    read_once(devices, least, until, watch)
+    let second = read_once(devices, least, until, watch)?;
+    if second.power == Power::Off && second.grade == Grade::Off && !second.may_lag {
+        devices.iter().for_each(|named| watch.prove_off(&named.name));
+    }
+    Ok(second)
+}
+
+/// Reads a device that has reported "on" in this fencing once more after it reported off: an off that is a moment of
+/// another program's power cycle must not clear the "on". Where the state may lag, the second reading comes a lag later.
+/// Returns `None` if there is no time for it.
+pub(super) fn confirm_off(named: &mut Named, until: Deadline) -> Option<Observation> {
+    let lags = named.device.lag().filter(|lag| *lag > SHORT_LAG);
+    let is_unsure = |named: &Named| lags.is_some() && !named.device.cautions().is_empty();
+    if is_unsure(named) {
+        return None;
+    }
+    let pause = lags.unwrap_or_default().max(named.device.confirm_pause());
+    if until.left() <= pause {
+        return None;
+    }
+    until.sleep(pause);
+    let reading = observed(&named.device.read(until));
+    (!is_unsure(named) || reading == Observation::On).then_some(reading)
 }
 
 fn read_once(
@@ -277,6 +299,9 @@ fn change_power(
                     caution.as_ref().zip(named.device.cautions().first()).filter(|_| rules.lag > Some(SHORT_LAG));
                 if let Some((refused, unread)) = unsure {
                     return Err(not_proven(named, format!("its off is not believed: {refused}; {unread}")));
+                }
+                if want == Power::Off && grade == Grade::Off {
+                    watch.prove_off(&named.name);
                 }
                 let cautions = caution.into_iter().chain(named.device.cautions().iter().cloned()).collect();
                 return Ok(Done { already, grade, cautions });

@@ -102,6 +102,12 @@ impl Watch {
         self.keep((what == Observation::On).then_some(device));
     }
 
+    /// Records a proven off, as [`Walk::prove_off`], and writes the file if it has changed.
+    pub fn prove_off(&mut self, device: &str) {
+        self.walk.prove_off(device);
+        self.keep(None);
+    }
+
     /// Returns the walk itself.
     pub fn walk(&mut self) -> &mut Walk {
         &mut self.walk

@@ -14,6 +14,7 @@ use crate::sys::clock::Deadline;
 
 use crate::power::device::{self, Named, OpenShun, Use, observed};
 use crate::power::error::PowerError;
+use crate::power::level::confirm_off;
 use crate::power::reading_memory::Watch;
 
 /// The time for which a device that reads on after an off is asked again: the charge of a power supply keeps a BMC
@@ -22,8 +23,15 @@ const AFTERGLOW: Duration = Duration::from_secs(2);
 
 /// The result of the work on one level.
 pub enum Work<T> {
-    /// All devices of the level are off, with the weakest of their grades.
-    Off(Grade, T),
+    /// All devices of the level are off.
+    Off {
+        /// The weakest of their grades.
+        grade: Grade,
+        /// The off may be an old state: the next call of this fencing still needs the readings of this one.
+        may_lag: bool,
+        /// The value that the work returned.
+        value: T,
+    },
     /// The level is on.
     On {
         /// The level was on before: no command was sent.
@@ -85,6 +93,7 @@ impl Levels<'_> {
         let mut values: Vec<(usize, T)> = Vec::new();
         let mut failed = Vec::new();
         let mut until = self.deadline;
+        let mut is_old = false;
         let of_level = |level: usize, error: PowerError| match count {
             1 => error,
             _ => PowerError::Level { level: level + 1, error: Box::new(error) },
@@ -96,7 +105,8 @@ impl Levels<'_> {
                     let levels = self.levels.get(index..).unwrap_or_default();
                     until = self.deadline.at_most(level_share(self.deadline.left(), levels, task != Task::Read));
                     match work(device::open(level, self.node, self.config, used(task), self.shun), until, &mut watch) {
-                        Ok(Work::Off(grade, value)) => {
+                        Ok(Work::Off { grade, may_lag, value }) => {
+                            is_old = may_lag;
                             values.push((index, value));
                             watch.walk().over(Some(grade));
                         }
@@ -127,7 +137,8 @@ impl Levels<'_> {
                         return Err(PowerError::All(failed));
                     };
                     // The end of a boot alone leaves the power as it was.
-                    if matches!((task, result), (Task::On, WalkResult::On(_)) | (_, WalkResult::Off(_, Grade::Off))) {
+                    let is_off = matches!(result, WalkResult::Off(_, Grade::Off)) && !is_old;
+                    if is_off || matches!((task, result), (Task::On, WalkResult::On(_))) {
                         watch.forget();
                     }
                     let (_, value) = values.swap_remove(at);
@@ -137,7 +148,7 @@ impl Levels<'_> {
         }
     }
 
-    /// Reads devices that have read on once more, after a later level was off.
+    /// Reads devices that have read on again, after a later level was off. An off is read twice before it counts.
     fn ask_again(&self, names: &[String], task: Task, until: Deadline, watch: &mut Watch) {
         for (done, name) in names.iter().enumerate() {
             let until = until.at_most(share(until.left(), names.len() - done));
@@ -157,6 +168,15 @@ impl Levels<'_> {
                     };
                 }
                 watch.add_reading(name, reading);
+                if reading == Observation::Off(Grade::Off) {
+                    let confirmed = confirm_off(&mut named, self.deadline);
+                    if let Some(confirmed) = confirmed {
+                        watch.add_reading(name, confirmed);
+                    }
+                    if confirmed == Some(reading) {
+                        watch.prove_off(name);
+                    }
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Levels are those of Pacemaker's fencing topology: all devices of a level must succeed, and the next level is tried
 //! when one fails. Beyond that, an "off" counts only if no device contradicts it that has reported "on" in the same
-//! fencing ([`Claim::is_contradicted_by`]). Such a device is read once more after the "off", and that reading decides.
+//! fencing ([`Claim::is_contradicted_by`]). Such a device is read again after the "off", and only its own proven "off" agrees.
 //! Only a device that loses its power with its host agrees by not answering at all.
 
 use std::fmt;
@@ -81,6 +81,7 @@ impl fmt::Display for Doubt {
                         "does not answer, although it has a power supply of its own"
                     }
                     Some(Observation::Failed(Life::Alive)) => "answers, and does not report the power",
+                    Some(Observation::Off(Grade::Off)) => "reports an off that no second reading has confirmed",
                     Some(Observation::Off(_)) => "does not report the power",
                     _ => "could not be read",
                 };
@@ -99,7 +100,7 @@ struct LevelDevice {
     name: String,
     kind: PowerDeviceKind,
     level: usize,
-    /// Whether the last reading of the power was "on". A failure, or an "off" of a weaker grade, is not such a reading.
+    /// Whether the device has reported "on", and was not proven off since ([`Walk::prove_off`]).
     on: bool,
     given_up: bool,
     /// The reading since the last command; `None` if there was none.
@@ -175,7 +176,7 @@ impl Walk {
                 self.at = Position::Claims(level, claim, ClaimStage::Done);
                 let names: Vec<String> = self
                     .against(level, claim)
-                    .filter(|device| device.now.is_none())
+                    .filter(|device| matches!(device.now, None | Some(Observation::Off(Grade::Off))))
                     .map(|device| device.name.clone())
                     .collect();
                 if names.is_empty() { self.next() } else { WalkStep::Ask(level, names) }
@@ -196,10 +197,16 @@ impl Walk {
         device.now = Some(what);
         match what {
             Observation::On => device.on = true,
-            Observation::Off(Grade::Off) => (device.on, device.given_up) = (false, false),
-            // A weaker grade proves nothing about the power, and neither does a failure.
+            // One "off" may be the off phase of another program's power cycle. A weaker grade proves nothing about the
+            // power, and neither does a failure.
             Observation::Off(_) | Observation::Failed(_) => {}
         }
+    }
+
+    /// Records that the "off" of a device is proven, with the grade `off`, and not only read: its earlier "on" is over.
+    pub fn prove_off(&mut self, device: &str) {
+        let Some(device) = self.devices.iter_mut().find(|known| known.name == device) else { return };
+        (device.on, device.given_up) = (false, false);
     }
 
     /// Records that a device was requested to switch: earlier readings of all devices are out of date.

@@ -86,3 +86,30 @@ fn on_goes_by_the_machine_where_a_level_sees_it() {
     assert_eq!(on(&[0, 2], true), WalkStep::End(WalkResult::On(0)));
     assert_eq!(on(&[2, 4], true), WalkStep::End(WalkResult::On(0)), "no node is readmitted on the way");
 }
+
+/// One reading of "off" may be a moment: a device that has reported "on" in this fencing contradicts a later level until
+/// its own off is proven.
+#[test]
+fn one_off_clears_no_earlier_on() {
+    let levels: Vec<_> = [0, 2].iter().enumerate().map(|(at, kind)| vec![(name(at), KINDS[*kind].1)]).collect();
+    for is_proven in [false, true] {
+        let on = [RememberedDevice { device: name(0), given_up: false }];
+        let mut walk = Walk::new(Task::Off, &levels, &on);
+        walk.next();
+        walk.add_reading(&name(0), Observation::Off(Grade::Off));
+        walk.over(None);
+        walk.next();
+        walk.add_reading(&name(1), Observation::Off(Grade::Off));
+        walk.over(Some(Grade::Off));
+        assert_eq!(walk.next(), WalkStep::Ask(1, vec![name(0)]));
+        walk.add_reading(&name(0), Observation::Off(Grade::Off));
+        if is_proven {
+            walk.prove_off(&name(0));
+            assert_eq!(walk.next(), WalkStep::End(WalkResult::Off(1, Grade::Off)));
+            continue;
+        }
+        let WalkStep::Doubt(1, doubt) = walk.next() else { panic!("the off of the outlet counts") };
+        assert!(doubt.to_string().contains("reports an off that no second reading has confirmed"), "{doubt}");
+        assert_eq!(walk.to_remember(), [RememberedDevice { device: name(0), given_up: true }]);
+    }
+}
