@@ -210,3 +210,19 @@ fn one_off_of_a_machine_that_was_on_agrees_to_nothing() {
     site.oob_within("4", "power-off").failed_for(NODE, &["level 1 still reads on", "check which outlets"]);
     assert_eq!(site.receipt()["grade"], "unknown");
 }
+
+/// A program that reads a BMC over Redfish says that its off may be an old state. It counts only after that program's own
+/// power-off, and the status says so, too.
+#[test]
+fn an_off_that_may_lag_behind_another_program_needs_its_power_off() {
+    const LAGGING: &str = r#"[ "$1 $(cat power-bmc)" = "power-status off" ] && { echo '{"powered": false, "grade": "off", "may_lag": true}'; exit 0; }"#;
+    let site = scripts(&[("bmc", MACHINE)], r#"[["bmc"]]"#);
+    site.set_power("bmc", "off");
+    site.script("bmc", &format!("{LOCKED}\n{LAGGING}"));
+    assert_eq!(site.oob("power-status").answered()["may_lag"], true);
+    site.oob("power-off").failed_for(NODE, &["its off may be an old state", "it is locked"]);
+    assert_eq!(site.receipt()["grade"], "unknown");
+    site.script("bmc", LAGGING);
+    site.oob("power-off").silent();
+    assert!(site.calls("bmc").contains(&format!("power-off {NODE}")));
+}

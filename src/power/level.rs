@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::core::budget::redfish::POWER_CHANGE;
+use crate::core::budget::redfish::{LAG, POWER_CHANGE};
 use crate::core::budget::share;
 use crate::core::grade::Grade;
 use crate::core::power::reading::Observation;
@@ -86,6 +86,7 @@ pub fn read_all(
 /// Returns `None` if there is no time for it.
 pub(super) fn confirm_off(named: &mut Named, until: Deadline) -> Option<Observation> {
     let lags = named.device.lag().filter(|lag| *lag > SHORT_LAG);
+    let lags = lags.or_else(|| named.device.must_be_commanded().then_some(LAG));
     let is_unsure = |named: &Named| lags.is_some() && !named.device.cautions().is_empty();
     if is_unsure(named) {
         return None;
@@ -105,8 +106,7 @@ fn read_once(
     until: Deadline,
     watch: &mut Watch,
 ) -> Result<LevelReading, PowerError> {
-    let may_lag = devices.iter().any(|named| named.device.lag() > Some(SHORT_LAG));
-    let mut all = LevelReading { power: Power::Off, grade: Grade::Off, devices: Vec::new(), may_lag };
+    let mut all = LevelReading { power: Power::Off, grade: Grade::Off, devices: Vec::new(), may_lag: false };
     let mut states = Vec::new();
     let mut failed = Vec::new();
     let count = devices.len();
@@ -114,6 +114,7 @@ fn read_once(
         let until = until.at_most(share(until.left(), count - index));
         let reading = named.device.read(until);
         watch.add_reading(&named.name, observed(&reading));
+        all.may_lag |= named.device.lag() > Some(SHORT_LAG) || named.device.must_be_commanded();
         let text = match reading.and_then(|reading| strong_enough(reading, least)) {
             Ok(reading) => {
                 states.push(reading.power);
@@ -257,6 +258,9 @@ fn change_power(
     let mut change = PowerChange::new(want, rules);
     let mut grade = Grade::Unknown;
     let mut sent = false;
+    let mut taken = false;
+    // Why the device's own power-off has not proven an off that may be an old state.
+    let mut unproven = None;
     let mut next = PowerChangeStep::Read(Duration::ZERO);
     loop {
         next = match next {
@@ -272,6 +276,12 @@ fn change_power(
                 watch.add_reading(&named.name, observed(&reading));
                 let reading = reading.and_then(|reading| strong_enough(reading, least));
                 grade = reading.as_ref().map_or(Grade::Unknown, |reading| reading.grade);
+                if want == Power::Off && named.device.must_be_commanded() {
+                    change.require_command();
+                    if !taken {
+                        unproven.get_or_insert_with(|| "none was sent".to_owned());
+                    }
+                }
                 let seen = reading.map(|reading| reading.power).map_err(|error| unread(&error, sent));
                 change.read(seen, begun.elapsed())
             }
@@ -282,10 +292,17 @@ fn change_power(
                     return Err(PowerError::ShortTime { device: named.name.clone(), needed });
                 }
                 watch.walk().commanded();
-                let until = if already { until.at_most(until.left() / 3) } else { until };
+                let until = match already {
+                    // The program behind the device waits for the lag itself.
+                    true if named.device.must_be_commanded() => until.earlier(until.left() / 4),
+                    true => until.at_most(until.left() / 3),
+                    false => until,
+                };
                 let answer = named.device.switch(want, until);
                 sent = true;
                 let saw = answer.as_ref().map_or_else(|error| error.why.clone(), acknowledged);
+                taken = matches!(answer, Ok(Acknowledgement::Accepted));
+                unproven = (!taken).then(|| saw.clone());
                 action.step(&named.name, &format!("power {want}"), &saw);
                 match answer {
                     Ok(Acknowledgement::Accepted) => change.sent(Ok(()), begun.elapsed()),
@@ -294,6 +311,10 @@ fn change_power(
                 }
             }
             PowerChangeStep::Reached { already, caution } => {
+                if let Some(why) = unproven.filter(|_| want == Power::Off && named.device.must_be_commanded()) {
+                    let why = format!("its off may be an old state, and no power-off of it proved it: {why}");
+                    return Err(not_proven(named, why));
+                }
                 // Two signs of distress at once: the off may be an old state, and no other part of the BMC shows it.
                 let unsure =
                     caution.as_ref().zip(named.device.cautions().first()).filter(|_| rules.lag > Some(SHORT_LAG));

@@ -16,6 +16,8 @@ use super::{Acknowledgement, DeviceError, PowerDevice, Reading};
 pub(super) struct Exec {
     program: OobProgram,
     node: NodeName,
+    /// Whether the last status was an off that may be an old state: the program reads a BMC over Redfish.
+    may_lag: bool,
 }
 
 impl Exec {
@@ -27,7 +29,7 @@ impl Exec {
                 program.path().display()
             )));
         }
-        Ok(Self { program, node: node.clone() })
+        Ok(Self { program, node: node.clone(), may_lag: false })
     }
 }
 
@@ -46,7 +48,9 @@ impl From<OobError> for DeviceError {
 
 impl PowerDevice for Exec {
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
+        self.may_lag = false;
         let status = self.program.status(&self.node, deadline)?;
+        self.may_lag = status.power == Power::Off && status.may_lag;
         let detail = match (status.power, status.grade) {
             (Power::Off, None) => "off, without a grade".to_owned(),
             (Power::Off, Some(grade)) => format!("off, grade {grade}"),
@@ -58,6 +62,10 @@ impl PowerDevice for Exec {
     fn switch(&mut self, to: Power, deadline: Deadline) -> Result<Acknowledgement, DeviceError> {
         self.program.act(OobCommand::to(to), &self.node, deadline)?;
         Ok(Acknowledgement::Accepted)
+    }
+
+    fn must_be_commanded(&self) -> bool {
+        self.may_lag
     }
 
     fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {

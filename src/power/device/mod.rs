@@ -156,6 +156,12 @@ pub trait PowerDevice {
         None
     }
 
+    /// Returns whether the last reading is an "off" that may be an old state, by the device's own word: it counts only after a
+    /// power-off of this device that has succeeded.
+    fn must_be_commanded(&self) -> bool {
+        false
+    }
+
     /// Returns the least time from a power-off to its effect, where the "off" may lag; 0 if it does not matter.
     fn soonest_off(&self) -> Duration {
         Duration::ZERO
