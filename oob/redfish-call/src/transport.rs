@@ -58,6 +58,13 @@ fn is_silent(limit: Duration, lookup: Option<Duration>) -> bool {
     lookup.is_some_and(|lookup| !lookup.is_zero() && limit.saturating_sub(lookup) >= SILENCE)
 }
 
+/// Whether "no host" (`EHOSTUNREACH`) for `whole` shows a silent BMC. The kernel, or a router, asks a network for a host for
+/// seconds before it gives up. A rule of this host's firewall and an `unreachable` route reject at once, each time: they
+/// show nothing of the BMC.
+fn is_absent(whole: Duration, longest_attempt: Duration, lookup: Option<Duration>) -> bool {
+    longest_attempt >= SEARCH && is_silent(whole, lookup)
+}
+
 /// The answer of one exchange, as it is received.
 #[derive(Default)]
 struct Received {
@@ -204,7 +211,13 @@ impl<'a> Curl<'a> {
         }
     }
 
-    fn error(&mut self, error: &curl::Error, limit: Duration, begun: Instant) -> TransportError {
+    fn error(
+        &mut self,
+        error: &curl::Error,
+        limit: Duration,
+        begun: Instant,
+        longest_attempt: Duration,
+    ) -> TransportError {
         let text = error.extra_description().filter(|text| !text.is_empty()).unwrap_or(error.description()).to_owned();
         let errno = self.easy.os_errno().unwrap_or_default();
         let is_connected =
@@ -228,10 +241,23 @@ impl<'a> Curl<'a> {
             }
             () if error.is_couldnt_connect() && errno == NO_HOST => {
                 // A BMC without power: nothing on its network answers for its address.
-                let seconds = begun.elapsed().as_secs_f64();
-                let is_silent = is_silent(begun.elapsed(), self.easy.namelookup_time().ok());
-                let fault = if is_silent { TransportFault::NoSign } else { TransportFault::Unreachable };
-                (fault, format!("no host answers for its address, for {seconds:.1} s ({text})"))
+                let whole = begun.elapsed();
+                let seconds = whole.as_secs_f64();
+                let lookup = self.easy.namelookup_time().ok();
+                if is_absent(whole, longest_attempt, lookup) {
+                    (TransportFault::NoSign, format!("no host answers for its address, for {seconds:.1} s ({text})"))
+                } else if longest_attempt < SEARCH {
+                    let why = format!(
+                        "its address is rejected at once, by a rule or route of this host or by a router, which shows nothing of \
+                         the BMC ({text}); see: ip route get ADDRESS; nft list ruleset"
+                    );
+                    (TransportFault::Unreachable, why)
+                } else {
+                    (
+                        TransportFault::Unreachable,
+                        format!("no host answers for its address, for {seconds:.1} s ({text})"),
+                    )
+                }
             }
             () if error.is_couldnt_connect() => (TransportFault::Unreachable, text),
             () if error.code() == PIN_MISMATCH => {
@@ -259,6 +285,10 @@ const REFUSED: i32 = 111;
 /// `EHOSTUNREACH`: the kernel, or a router, has found no host of that address on its network.
 const NO_HOST: i32 = 113;
 
+/// The least time for which a network is searched for a host before it is given up. Linux sends three requests, 1 s apart
+/// (`mcast_solicit`, `retrans_time_ms` in arp(7)); a connection may join a search that has begun before.
+const SEARCH: Duration = Duration::from_secs(1);
+
 /// The pause before a host that was not found is asked for again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -273,17 +303,20 @@ impl Transport for Curl<'_> {
             return Err(TransportError { fault: TransportFault::Local, why: format!("libcurl: {error}") });
         }
         let begun = Instant::now();
+        let (mut attempt, mut longest_attempt) = (begun, Duration::ZERO);
         while let Err(error) = self.easy.perform() {
+            longest_attempt = longest_attempt.max(attempt.elapsed());
             // The kernel gives a host up after 3 s, sooner than a silence counts. Nothing was sent yet.
             let is_absent = error.is_couldnt_connect() && self.easy.os_errno().unwrap_or_default() == NO_HOST;
             let left = limit.saturating_sub(begun.elapsed());
             if !is_absent || begun.elapsed() >= SILENCE || left <= ASK_AGAIN {
-                return Err(self.error(&error, limit, begun));
+                return Err(self.error(&error, limit, begun, longest_attempt));
             }
             std::thread::sleep(ASK_AGAIN);
             if let Err(error) = self.prepare(request, left.saturating_sub(ASK_AGAIN)) {
                 return Err(TransportError { fault: TransportFault::Local, why: format!("libcurl: {error}") });
             }
+            attempt = Instant::now();
         }
         let status = self.easy.response_code().unwrap_or_default();
         let received = std::mem::take(self.easy.get_mut());
@@ -322,6 +355,17 @@ mod tests {
         let plain = handshake_advice("error:0A00010B:SSL routines::wrong version number", Tls::V12, 80);
         assert!(plain.is_some_and(|advice| advice.starts_with("port 80 does not speak TLS")));
         assert_eq!(handshake_advice("unexpected eof while reading", Tls::V12, 443), None);
+    }
+
+    /// A rule of this host's own rejects within a millisecond, however often it is asked.
+    #[test]
+    fn a_rejection_by_this_host_is_no_silence() {
+        let (whole, lookup) = (SILENCE + Duration::from_millis(200), Some(Duration::from_micros(20)));
+        assert!(is_absent(whole, Duration::from_millis(3_060), lookup));
+        for longest in [Duration::from_micros(80), Duration::from_millis(40)] {
+            assert!(!is_absent(whole, longest, lookup), "{longest:?}");
+        }
+        assert!(!is_absent(Duration::from_millis(3_060), Duration::from_millis(3_060), lookup));
     }
 
     /// A dead first name server takes 5 s of a limit of 6 s: one second of packets shows nothing.
