@@ -240,12 +240,19 @@ impl World {
         if self.hosts[host].starts_fail {
             return Err("no bridge".to_owned());
         }
+        let runs = |other: &usize| self.hosts[*other].running.contains(&vm);
+        let elsewhere: Vec<usize> = (0..self.hosts.len()).filter(runs).collect();
         self.hosts[host].running.insert(vm);
-        // What Ganeti lets an administrator do is not counted.
-        if is_ours {
-            let on: Vec<usize> = (0..self.hosts.len()).filter(|host| self.hosts[*host].running.contains(&vm)).collect();
-            if on.len() > 1 {
-                self.broken.push((Broken::Twice, format!("{} steps: vm{vm} runs on {on:?}", self.now)));
+        // What Ganeti lets an administrator do is not counted, also not if gnt-ha starts his copy of the two again.
+        if !is_ours {
+            elsewhere.iter().for_each(|other| _ = self.hosts[*other].doubled_by_hand.insert(vm));
+        } else {
+            let is_counted = |other: &&usize| !self.hosts[**other].doubled_by_hand.contains(&vm);
+            let others: Vec<&usize> = elsewhere.iter().filter(is_counted).collect();
+            if !others.is_empty() {
+                let at = self.now;
+                self.broken
+                    .push((Broken::Twice, format!("{at} steps: vm{vm} is started on {host} and runs on {others:?}")));
             }
             if self.vms[vm].stopped_by_hand {
                 self.broken.push((Broken::Stopped, format!("{} steps: vm{vm} was stopped by hand", self.now)));

@@ -66,6 +66,9 @@ pub(crate) struct Host {
     pub(crate) is_offline: bool,
     pub(crate) starts_fail: bool,
     pub(crate) running: BTreeSet<usize>,
+    /// Those of the running instances that an administrator has started elsewhere, too: Ganeti lets him do so for an
+    /// instance of a node that is offline.
+    pub(crate) doubled_by_hand: BTreeSet<usize>,
     /// The version of its record, that of the last reconciliation, and whether it was offline then.
     pub(crate) serial: u64,
     pub(crate) seen: (u64, bool),
@@ -348,6 +351,9 @@ impl World {
         self.now += 1;
         self.event(event);
         self.fence();
+        for Host { running, doubled_by_hand, .. } in &mut self.hosts {
+            doubled_by_hand.retain(|vm| running.contains(vm));
+        }
         if self.chance(100) < self.plans {
             self.reconcile();
         }
