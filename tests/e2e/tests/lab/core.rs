@@ -17,7 +17,7 @@ fn on_the_other_release_with_short_names_a_cluster_survives_each_death() {
     let host = lab.host("n1").unwrap();
     assert!(gnt_ha(&host, &["setup", "--apply"]).success());
     let scene = Scene::with_lab(lab, Roles::Promotable);
-    forms::each_is_so(&scene, &host);
+    forms::each_is_so(&scene, &host, Roles::Promotable);
     // A fenced host stays off until the scenario gives it power.
     host.check(&["crm_attribute", "--name", "stonith-action", "--update", "off"]).unwrap();
     scene.wait("check is green", 60, || Ok(host.run(&[GNT_HA, "check"])?.success()));

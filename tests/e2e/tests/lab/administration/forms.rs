@@ -1,12 +1,13 @@
 //! Types the output of `gnt-ha setup --format` as printed: with each form the cluster is set up completely.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use e2e::install::GNT_HA;
 use lab::Host;
 
 use crate::daemon_fails::full::shell;
-use crate::support::cluster::Scene;
+use crate::support::cib::Roles;
+use crate::support::cluster::{Scene, short};
 
 /// Each form, with the shell line that types the output in FILE. Exit code 1: a change is pending.
 const FORMS: [(&str, &str); 3] = [
@@ -17,25 +18,42 @@ const FORMS: [(&str, &str); 3] = [
          sed -n 's/^# \\(crm_attribute .*\\)/\\1/p' FILE | sh -e",
     ),
     ("pcs", "sh -e FILE"),
-    ("xml", "cibadmin --modify --allow-create --xml-file FILE"),
+    // What is not in Pacemaker's configuration is named on stderr.
+    (
+        "xml",
+        "sed -n 's/.*make the change with: //p' FILE.err | sh -e; cibadmin --modify --allow-create --xml-file FILE",
+    ),
 ];
 
+/// The most that typing a form may take: pcs starts an interpreter for each of some fifteen lines.
+const TYPED_WITHIN: Duration = Duration::from_secs(180);
+
 /// Sets the cluster up with one form after the other; removes the configuration before each.
-pub(crate) fn each_is_so(scene: &Scene, host: &Host) {
+pub(crate) fn each_is_so(scene: &Scene, host: &Host, roles: Roles) {
+    let options: &[&str] = match roles {
+        Roles::Primitive => &["--primitive"],
+        Roles::Promotable => &[],
+    };
     for (form, typed) in FORMS {
         let begun = Instant::now();
         take_away(scene, host);
-        let file = format!("/root/setup.{form}");
-        shell(host, &format!("{GNT_HA} setup --format {form} >{file} || [ $? = 1 ]"));
-        println!(
-            "{}{}",
-            host.read_file(&file).unwrap(),
-            shell(host, &format!("set -e; {}", typed.replace("FILE", &file))).text()
-        );
-        let is_so = host.run(&[GNT_HA, "setup"]).unwrap();
+        let (file, words) = (format!("/root/setup.{form}"), options.join(" "));
+        shell(host, &format!("{GNT_HA} setup {words} --format {form} >{file} 2>{file}.err || [ $? = 1 ]"));
+        let typed = format!("set -e; {}", typed.replace("FILE", &file));
+        let output = host.run_within(&["sh", "-c", &typed], TYPED_WITHIN).unwrap();
+        println!("{}{}", host.read_file(&file).unwrap(), output.text());
+        assert!(output.success(), "{form}: {}", output.text());
+        let is_so = host.run(&[&[GNT_HA, "setup"], options].concat()).unwrap();
         assert!(is_so.success(), "what was typed by {form} is not what is wanted: {}", is_so.text());
-        scene.wait_role(host.name(), 60);
-        println!("setup by {form}: {:.1} s", begun.elapsed().as_secs_f64());
+        let is_it = |found: &lab::Resource| {
+            found.id == "gnt-ha-master"
+                && found.role == roles.active()
+                && found.nodes.first().is_some_and(|node| short(node) == host.name())
+        };
+        scene.wait(&format!("the role is on {}", host.name()), 60, || {
+            Ok(scene.lab.crm_mon()?.resources.iter().any(is_it))
+        });
+        println!("setup {words} by {form}: {:.1} s", begun.elapsed().as_secs_f64());
     }
 }
 
@@ -44,10 +62,12 @@ pub(crate) fn take_away(scene: &Scene, host: &Host) {
     let maintenance = ["crm_attribute", "--type", "crm_config", "--name", "maintenance-mode"];
     host.check(&[&maintenance[..], &["--update", "true"]].concat()).unwrap();
     host.check(&[GNT_HA, "setup", "--remove", "--apply"]).unwrap();
-    // `setup --remove` keeps the properties of Pacemaker: without them each form has to set them.
-    for name in ["stonith-enabled", "stonith-timeout"] {
+    // `setup --remove` keeps the properties of Pacemaker, and Ganeti's OOB program: without them each form has to set
+    // them. Pacemaker 3.0.2 and later have the second names.
+    for name in ["stonith-enabled", "stonith-timeout", "fencing-enabled", "fencing-timeout"] {
         host.run(&["crm_attribute", "--name", name, "--delete"]).unwrap();
     }
+    host.check(&["gnt-cluster", "modify", "--node-parameters", "oob_program="]).unwrap();
     host.check(&["crm_resource", "--refresh"]).unwrap();
     scene.wait("Pacemaker has forgotten them", 60, || Ok(scene.lab.crm_mon()?.resources.is_empty()));
     host.check(&[&maintenance[..], &["--delete"]].concat()).unwrap();

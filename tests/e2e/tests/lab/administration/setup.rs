@@ -233,7 +233,7 @@ fn two_commands_protect_a_cluster_and_two_give_it_back() {
     scene.settle();
     assert_eq!(scene.serving(), [new.as_str()], "Ganeti runs on");
     assert_eq!(setup(&master, &["--remove"]).code, 0);
-    forms::each_is_so(&scene, &master);
+    forms::each_is_so(&scene, &master, Roles::Promotable);
 }
 
 /// Clusters of two nodes get a delay for the current master. If the two lose each other, both have quorum, and both
@@ -257,4 +257,5 @@ fn of_two_nodes_that_lose_each_other_the_master_stays() {
     scene.settle();
     scene.assert_only_fenced(&["n2"]);
     assert_eq!((scene.serving(), scene.with_master_ip()), (vec!["n1".to_owned()], vec!["n1".to_owned()]));
+    forms::each_is_so(&scene, &scene.host("n1"), Roles::Promotable);
 }

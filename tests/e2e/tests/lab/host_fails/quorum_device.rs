@@ -1,8 +1,9 @@
-//! Two hosts and a third one with corosync's qnetd, which decides which host goes on; about three minutes in all.
+//! Two hosts and a third one with corosync's qnetd, which decides which host goes on; about four minutes in all.
 
 use e2e::install::GNT_HA;
 use lab::{Host, Output};
 
+use crate::administration::forms;
 use crate::daemon_fails::full::shell;
 use crate::support::cib::Roles;
 use crate::support::cluster::Scene;
@@ -25,9 +26,7 @@ fn gnt_ha(host: &Host, words: &[&str]) -> Output {
 
 /// Returns how often each of the two was fenced.
 fn fenced(scene: &Scene) -> [usize; 2] {
-    let history = scene.lab.fence_history().unwrap();
-    let times = |name: &str| history.iter().filter(|event| event.target == name && event.status == "success").count();
-    ["n1.lab", "n2.lab"].map(times)
+    ["n1", "n2"].map(|name| scene.times_fenced(name).unwrap())
 }
 
 fn is_green(scene: &Scene, host: &Host) {
@@ -35,7 +34,7 @@ fn is_green(scene: &Scene, host: &Host) {
 }
 
 #[test]
-#[ignore = "make soak: three minutes"]
+#[ignore = "make soak: four minutes"]
 fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
     let lab = Scene::with_qnetd("qdevice");
     let (n1, n2, qnetd) = (lab.host("n1").unwrap(), lab.host("n2").unwrap(), lab.qnetd().unwrap());
@@ -49,6 +48,11 @@ fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
     let rehearsed = gnt_ha(&n1, &["rehearse", "n1"]).stdout;
     assert!(rehearsed.contains("about 8.0 s") && rehearsed.contains("the vote of qnetd on 192.0.2.200"), "{rehearsed}");
     assert!(gnt_ha(&n1, &["status"]).stdout.contains("the quorum device on 192.0.2.200 gives its vote"));
+    forms::each_is_so(&scene, &n1, Roles::Primitive);
+    forms::each_is_so(&scene, &n1, Roles::Promotable);
+    n1.check(&["crm_attribute", "--name", "stonith-action", "--update", "off"]).unwrap();
+    is_green(&scene, &n1);
+    scene.wait("no step is blocked", 60, || Ok(n1.run(&[GNT_HA, "rehearse", "n1"])?.success()));
 
     // The master's host dies.
     assert_eq!(scene.kill_the_master("n1"), "n2");
