@@ -16,6 +16,7 @@ use gnt_ha::sys::lock::{Lock, LockError};
 use gnt_ha::sys::receipt_log::ReceiptLog;
 use gnt_ha::sys::recorded_action::{ActionResult, RecordedAction};
 
+use crate::child_receipts;
 use crate::options::{AgentAction, Options};
 use crate::power::{self, StateProof};
 use crate::record_offline;
@@ -117,7 +118,9 @@ fn act(
         Err(error) => return failed(&target.node, requested, Outcome::Unknown, error.to_string()),
     };
     let outcome = if proof.already { Outcome::Unchanged } else { Outcome::Done };
-    let mut finish = finish(outcome, Some(&proof), None);
+    // What the program was less sure of is in its own receipt only.
+    let remarks = child_receipts::remarks(&options.state_dir, &target.node, recorded.id());
+    let mut finish = finish(outcome, Some(&proof), (!remarks.is_empty()).then(|| remarks.join("; ")));
     let mut report = ActionReport::success(match (want, proof.already) {
         (Power::On, true) => "Success: Already ON",
         (Power::On, false) => "Success: Powered ON",
@@ -141,7 +144,7 @@ fn act(
         report = ActionReport::success("Success: Rebooted");
         report.stderr.push(format!("{}: is off, proven ({}), and {why}", target.node, proof.grade));
         finish.outcome = Outcome::OffOnly;
-        finish.reason = Some(why);
+        finish.add_reason(why);
     } else if requested == Requested::Reboot {
         report = ActionReport::success("Success: Rebooted");
         was_switched_on = true;
@@ -152,7 +155,7 @@ fn act(
             }
             Err(error) => {
                 finish.outcome = Outcome::OffOnly;
-                finish.reason = Some(format!("power-on failed: {error}"));
+                finish.add_reason(format!("power-on failed: {error}"));
                 let node = &target.node;
                 report.stderr.push(format!(
                     "{node}: was off, proven ({}), and it is unknown whether it is on again: {error}",

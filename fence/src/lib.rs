@@ -15,6 +15,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod actions;
+mod child_receipts;
 mod fencing;
 pub mod input;
 pub mod list;

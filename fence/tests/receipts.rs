@@ -181,3 +181,25 @@ fn two_agents_at_the_same_node_both_succeed() {
         assert_eq!(receipt_log.iter().filter(|entry| entry["id"] == intent["id"]).count(), 2, "{receipt_log:#?}");
     }
 }
+
+/// The OOB program's own receipt says what its proof was less sure of. The receipt of the fencing, which is the one that is
+/// read, says it, too; not what belongs to another fencing, or what a failed call has printed.
+#[test]
+fn the_remarks_of_the_programs_receipt_are_in_that_of_the_fencing() {
+    const LOG: &str = r#"log() {
+    intent='"kind":"intent","version":1,"program":"ganeti-oob","action":"off","host":"n1.lab","boot_id":"b","at":{"wall_ms":1,"boottime_ms":1}'
+    echo "{$intent,\"id\":\"$1\",\"node\":\"n2.lab\",\"requested_by\":{\"program\":\"fence_ganeti\",\"pid\":1,\"user\":\"root\",\"request\":\"$2\"}}" >> state/receipts.jsonl
+    receipt='"kind":"receipt","version":1,"grade":"off","proven_by":"bmc","steps":[],"duration_ms":1,"at":{"wall_ms":2,"boottime_ms":2}'
+    echo "{$receipt,\"id\":\"$1\",\"node\":\"n2.lab\",\"outcome\":\"$3\",\"reason\":\"$4\"}" >> state/receipts.jsonl
+}
+[ "$1" = power-off ] && {
+    log c-1 "$GNT_HA_PARENT_RECEIPT" unchanged 'bmc: chassis /redfish/v1/Chassis/1 did not answer'
+    log c-2 another-fencing done 'bmc: of another fencing'
+    log c-3 "$GNT_HA_PARENT_RECEIPT" unknown 'bmc: of a failed call'
+}"#;
+    let cluster = Cluster::with_program(LOG);
+    cluster.pacemaker("action=off\nplug=n2.lab").succeeded().printed("Success: Powered OFF\n");
+    let receipt = cluster.receipt_log().pop().unwrap();
+    assert_eq!(receipt["reason"], "bmc: chassis /redfish/v1/Chassis/1 did not answer");
+    assert_eq!(receipt["outcome"], "done");
+}

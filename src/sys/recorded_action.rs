@@ -46,6 +46,16 @@ pub struct ActionResult {
     pub record: Option<String>,
 }
 
+impl ActionResult {
+    /// Adds a reason behind the remarks that the result has already.
+    pub fn add_reason(&mut self, why: String) {
+        self.reason = Some(match self.reason.take() {
+            Some(remarks) => format!("{remarks}; {why}"),
+            None => why,
+        });
+    }
+}
+
 /// The reason why an entry is not on the disk.
 #[derive(Debug, thiserror::Error)]
 enum NotAppendedError {
