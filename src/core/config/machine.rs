@@ -96,6 +96,22 @@ const HOW: [&str; 54] = [
 /// The class of a board, which is one machine under any plug.
 const BOARD: &str = "board";
 
+/// The protocols of boards that several drivers and agents speak.
+const IPMI: &str = "ipmi";
+const REDFISH: &str = "redfish";
+
+/// Returns the protocol of a board's fence agent, by its file name; that name for an agent with a protocol of its own.
+fn protocol_of(agent: &str) -> String {
+    match agent {
+        "fence_redfish" => REDFISH,
+        // The agents that fence-agents makes of `fence_ipmilan`.
+        "fence_ipmilan" | "fence_ipmilanplus" | "fence_idrac" | "fence_ilo3" | "fence_ilo4" | "fence_ilo5"
+        | "fence_imm" => IPMI,
+        other => other,
+    }
+    .to_owned()
+}
+
 /// Returns a property of a board in the form in which it is compared.
 fn plain(name: &str, value: &str) -> String {
     match name {
@@ -111,6 +127,8 @@ struct Identity {
     address: Option<String>,
     /// The port; `None` for a usual one ([`unusual`]).
     port: Option<u16>,
+    /// The protocol of a board: the ports of two protocols cannot be compared. Empty for other devices.
+    protocol: String,
     which: BTreeMap<String, String>,
     words: String,
 }
@@ -123,6 +141,7 @@ impl Identity {
                 class: BOARD.to_owned(),
                 address: Some(bmc.address.clone()),
                 port: unusual(bmc.port),
+                protocol: IPMI.to_owned(),
                 which: BTreeMap::new(),
                 words: format!("the BMC at {} port {}", bmc.address, bmc.port),
             }),
@@ -137,6 +156,7 @@ impl Identity {
                     class: BOARD.to_owned(),
                     address: Some(bmc.address.clone()),
                     port: unusual(bmc.port),
+                    protocol: REDFISH.to_owned(),
                     words: format!("the BMC at {} port {}{system}", bmc.address, bmc.port),
                     which,
                 })
@@ -167,9 +187,11 @@ impl Identity {
         let address = if as_ip { which.remove("plug").or(address) } else { address };
         let port = which.remove("ipport").and_then(|port| port.parse().ok()).and_then(unusual);
         let is_outlet = kind_of(&file).sees == ReadingSubject::Feed;
+        let mut protocol = String::new();
         let class = if is_board(&file) {
             // A board is one machine, with any plug.
             which.remove("plug");
+            protocol = protocol_of(&file);
             BOARD.to_owned()
         } else if is_outlet {
             "outlet".to_owned()
@@ -184,21 +206,28 @@ impl Identity {
         if is_outlet && which.get("switch").is_some_and(|switch| switch == "1") {
             which.remove("switch");
         }
-        Self { class, address, port, which, words }
+        Self { class, address, port, protocol, which, words }
     }
 
     /// Returns the identity without its address: only devices with the same text can be one machine. Two boards at one
     /// address are compared further ([`Self::is_of_another`]).
     fn kind(&self) -> String {
         match self.class.as_str() {
-            BOARD => format!("{} {:?}", self.class, self.port),
+            BOARD => self.class.clone(),
             _ => format!("{} {:?} {:?}", self.class, self.port, self.which),
         }
     }
 
     /// Returns whether a board is another one than `other`, which is at the same address: by a property that both have. A
     /// host that is moved from one driver to another has a property that the other has not.
+    ///
+    /// Two ports of one protocol are forwarded to two boards. A board that has an address to itself has one protocol at its
+    /// usual port, and may have another at any port.
     fn is_of_another(&self, other: &Self) -> bool {
+        let are_forwarded = self.port.is_some() && other.port.is_some();
+        if self.class == BOARD && self.port != other.port && (self.protocol == other.protocol || are_forwarded) {
+            return true;
+        }
         let differs = |(name, value): (&String, &String)| {
             other.which.get(name).is_some_and(|theirs| plain(name, theirs) != plain(name, value))
         };

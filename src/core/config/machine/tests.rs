@@ -55,6 +55,10 @@ fn one_machine_under_two_names_is_found() {
         (bmc("one", "a"), agent("other", "fence_ipmilan", "ipaddr = \"b\", lanplus = 1")),
         (bmc("one", "a"), agent("other", "fence_ipmilan", "plug = \"b\", port_as_ip = 1")),
         (bmc("one", "a"), redfish("other", "b", "")),
+        // A board has one protocol at its usual port, and another at any.
+        (bmc("one", "a"), redfish("other", "b", "port = 8443\n")),
+        (bmc("one", "a") + "port = 6230\n", redfish("other", "b", "")),
+        (agent("one", "fence_idrac", "ip = \"a\""), agent("other", "fence_redfish", "ip = \"b\", ipport = 8443")),
         // Hosts are moved from one driver to another one by one, with what was copied.
         (bmc("one", "a"), redfish("other", "b", "system = \"/redfish/v1/Systems/1\"\n")),
         (redfish("one", "a", ""), redfish("other", "b", "system = \"/redfish/v1/Systems/1\"\n")),
@@ -103,6 +107,9 @@ fn one_machine_under_two_names_is_found() {
         ),
         (redfish("one", "a", "port = 8443\n"), redfish("other", "a", "port = 8444\n")),
         (bmc("one", "a") + "port = 6231\n", bmc("other", "a") + "port = 6232\n"),
+        (bmc("one", "a"), bmc("other", "a") + "port = 6232\n"),
+        (bmc("one", "a") + "port = 6231\n", redfish("other", "a", "port = 8443\n")),
+        (agent("one", "fence_ipmilan", "ip = \"a\""), agent("other", "fence_idrac", "ip = \"a\", ipport = 6232")),
         (agent("one", "fence_apc", "ip = \"a\", plug = 3"), agent("other", "fence_apc", "ip = \"b\", plug = 4")),
         (
             agent("one", "fence_apc", "ip = \"a\", plug = 3, switch = 1"),
