@@ -52,7 +52,7 @@ pub fn devices(
     for (index, level) in levels.iter().enumerate() {
         for configured in level {
             let mut named = device::open_one(configured, node, config, Use::Read, shun);
-            let reading = named.device.read(deadline.at_most(share(deadline.left(), left)));
+            let reading = named.device.check(deadline.at_most(share(deadline.left(), left)));
             left = left.saturating_sub(1);
             let power = reading.as_ref().ok().map(|reading| reading.power);
             let advice = power.and_then(|_| named.device.advice().map(str::to_owned));

@@ -84,7 +84,9 @@ fn carry_out(call: &Call) -> Result<CallAnswer, CallFailure> {
     let result = Client::new(&mut transport, call, vec![credentials]).run();
     // A power change does not wait for advice.
     result.map_err(|failure| match (call.operation, failure.shows) {
-        (CallOperation::Read | CallOperation::Health, Shows::Never) if transport.is_untrusted() => {
+        (CallOperation::Read | CallOperation::Rehearse | CallOperation::Health, Shows::Never)
+            if transport.is_untrusted() =>
+        {
             advised(call, failure, deadline)
         }
         _ => failure,

@@ -26,7 +26,7 @@ const LOGOUT: Duration = Duration::from_millis(1500);
 const CHASSIS: Duration = Duration::from_secs(5);
 
 /// The most chassis that are read.
-const CHASSIS_MOST: usize = 4;
+pub(crate) const CHASSIS_MOST: usize = 4;
 
 /// How often a BMC that is busy is asked again.
 const BUSY_MOST: u32 = 5;
@@ -97,6 +97,7 @@ impl<'a, T: Transport> Client<'a, T> {
     pub fn run(mut self) -> Result<CallAnswer, CallFailure> {
         let result = self.log_in().and_then(|()| match self.call.operation {
             CallOperation::Read => self.read(),
+            CallOperation::Rehearse => self.rehearse(),
             CallOperation::SwitchOn => self.switch(PowerSeen::On),
             CallOperation::SwitchOff => self.switch(PowerSeen::Off),
             CallOperation::Health => self.health(),
@@ -106,7 +107,7 @@ impl<'a, T: Transport> Client<'a, T> {
         result.map_err(|failure| CallFailure { why: format!("BMC {address}: {}", failure.why), ..failure })
     }
 
-    fn read(&mut self) -> Result<CallAnswer, CallFailure> {
+    pub(crate) fn read(&mut self) -> Result<CallAnswer, CallFailure> {
         let (path, system) = self.system()?;
         let power = system.power().map_err(|why| self.unknown(why))?;
         let mut known = self.known(&system, &path);
@@ -161,7 +162,7 @@ impl<'a, T: Transport> Client<'a, T> {
     }
 
     /// Reads a chassis; once again if the BMC failed, and not if it has none at this path, or refuses the login.
-    fn chassis_again(&mut self, path: &str) -> Result<(String, Chassis), CallFailure> {
+    pub(crate) fn chassis_again(&mut self, path: &str) -> Result<(String, Chassis), CallFailure> {
         let first = self.chassis(path);
         match first {
             Err(Silence { is_final: false, .. }) => self.chassis(path),
@@ -253,7 +254,7 @@ impl<'a, T: Transport> Client<'a, T> {
         }
     }
 
-    fn reset_action(&mut self, path: &str, system: &System) -> Result<ResetAction, CallFailure> {
+    pub(crate) fn reset_action(&mut self, path: &str, system: &System) -> Result<ResetAction, CallFailure> {
         let mut action =
             ResetAction::of(system.actions.as_ref(), path).map_err(|why| CallFailure::new(Shows::Never, why))?;
         if let (None, Some(info)) = (&action.allowed, action.info.clone()) {

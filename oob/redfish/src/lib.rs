@@ -40,6 +40,7 @@ mod health;
 mod http;
 mod login;
 mod message;
+mod rehearsal;
 mod reset;
 mod secret;
 mod status;

@@ -106,6 +106,8 @@ pub struct Known {
 pub enum CallOperation {
     /// Read the power state.
     Read,
+    /// Read the power state, and fail for what would prevent the proof of an off.
+    Rehearse,
     /// Switch the power on; only a later reading proves it.
     SwitchOn,
     /// Switch the power off at once, without the operating system; only a later reading proves it.

@@ -186,6 +186,29 @@ pub(crate) enum Agreement {
 }
 
 impl Chassis {
+    /// Whether it is also that of other hosts.
+    fn is_shared(&self) -> bool {
+        let is_shared = text(self.kind.as_ref()).is_some_and(|kind| SHARED.contains(&kind));
+        let hosts = self.links.as_ref().and_then(|links_of| links(links_of.get("ComputerSystems")));
+        is_shared || hosts.is_some_and(|hosts| hosts.len() > 1)
+    }
+
+    /// Checks, while the host runs, that the chassis at `path` can confirm an "Off" at all.
+    ///
+    /// # Errors
+    /// Why no "Off" would be believed.
+    pub(crate) fn check_power(&self, path: &str) -> Result<(), DocumentError> {
+        let is_other = text(self.id.as_ref()).is_some_and(|id| !uri::is_same(id, path));
+        if is_other || self.is_shared() || power(self.power_state.as_ref()).is_ok() {
+            return Ok(());
+        }
+        let state = self.power_state.as_ref().unwrap_or(&Value::Null);
+        Err(DocumentError(format!(
+            "no off of this host would be believed: {path} has the PowerState {state} (only if a drill has shown that this \
+             chassis never follows its host: chassis = false)"
+        )))
+    }
+
     /// Returns whether the chassis confirms an "Off" of its system.
     ///
     /// # Errors
@@ -195,9 +218,7 @@ impl Chassis {
         if text(self.id.as_ref()).is_some_and(|id| !uri::is_same(id, path)) {
             return Ok(Agreement::Other);
         }
-        let is_shared = text(self.kind.as_ref()).is_some_and(|kind| SHARED.contains(&kind));
-        let hosts = self.links.as_ref().and_then(|links_of| links(links_of.get("ComputerSystems")));
-        if is_shared || hosts.is_some_and(|hosts| hosts.len() > 1) {
+        if self.is_shared() {
             return Ok(Agreement::Shared);
         }
         if power(self.power_state.as_ref()) == Ok(PowerSeen::Off) {

@@ -130,6 +130,14 @@ pub trait PowerDevice {
     /// [`DeviceError`] for every result that is not a plain on or off.
     fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError>;
 
+    /// Reads the power state once, and fails for what would prevent the proof of an off. Nothing is fenced meanwhile.
+    ///
+    /// # Errors
+    /// [`DeviceError`] as for [`Self::read`], or why no off could be proven.
+    fn check(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
+        self.read(deadline)
+    }
+
     /// Sends the power command once. Success is an acknowledgement and never a proof.
     ///
     /// # Errors
@@ -147,7 +155,7 @@ pub trait PowerDevice {
     /// # Errors
     /// [`DeviceError`] if it would prove too little, or nothing.
     fn rehearse(&mut self, deadline: Deadline) -> Result<Rehearsed, DeviceError> {
-        self.read(deadline).map(|Reading { detail, .. }| Rehearsed { text: detail, by_self_fence: false })
+        self.check(deadline).map(|Reading { detail, .. }| Rehearsed { text: detail, by_self_fence: false })
     }
 
     /// Returns how long its "off" may lag behind a host that was switched on, where a power-off does nothing to a host

@@ -222,10 +222,10 @@ fn mixed_up() -> DeviceError {
     DeviceError::permanent("redfish-call answered another operation: is it of the same version?")
 }
 
-impl PowerDevice for Bmc {
-    fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
+impl Bmc {
+    fn reading(&mut self, operation: CallOperation, deadline: Deadline) -> Result<Reading, DeviceError> {
         self.cautions.clear();
-        let answer = self.call(CallOperation::Read, self.time(deadline))?;
+        let answer = self.call(operation, self.time(deadline))?;
         let CallAnswer::Power { power, detail, cautions, .. } = answer else { return Err(mixed_up()) };
         self.cautions = cautions;
         let power = match power {
@@ -233,6 +233,18 @@ impl PowerDevice for Bmc {
             PowerSeen::On => Power::On,
         };
         Ok(Reading { power, grade: Grade::Off, detail: format!("{power} ({detail})") })
+    }
+}
+
+impl PowerDevice for Bmc {
+    fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
+        self.reading(CallOperation::Read, deadline)
+    }
+
+    fn check(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
+        let reading = self.reading(CallOperation::Rehearse, deadline)?;
+        let cautions: String = self.cautions.iter().map(|caution| format!("; {caution}")).collect();
+        Ok(Reading { detail: reading.detail + &cautions, ..reading })
     }
 
     /// Sends the command, again and again while the BMC answers that it cannot take it now, for at most half of the time.

@@ -7,4 +7,5 @@ mod bmc;
 mod choosing;
 mod login;
 mod reading;
+mod rehearsing;
 mod switching;
