@@ -15,11 +15,10 @@ use crate::core::budget::redfish::{CONFIRM_PAUSE, LAG, POLL_PAUSE, SOONEST_OFF};
 use crate::core::config::{Config, OldestTls, RedfishDevice, RedfishLogin, is_host_local};
 use crate::core::ganeti::oob::{self, HealthItem, OobHealth};
 use crate::core::grade::Grade;
-use crate::core::paths;
 use crate::core::power::Power;
 use crate::sys::clock::{Deadline, millis};
 use crate::sys::command::child::{ChildProcess, End, ProgramResult};
-use crate::sys::ganeti::noded_call::{inherited, oob_program};
+use crate::sys::ganeti::noded_call::{inherited, redfish_call};
 use crate::sys::lock::Lock;
 use crate::sys::resolve;
 use crate::sys::trusted_file::{Secret, read_secret};
@@ -60,7 +59,7 @@ impl Bmc {
         let place = format!("redfish-{}-{}", settings.address, settings.port);
         let files = [Path::new(&settings.password_file), config.path.as_path()];
         Ok(Self {
-            program: oob_program().with_file_name(Path::new(paths::REDFISH_CALL).file_name().unwrap_or_default()),
+            program: redfish_call(),
             settings: settings.clone(),
             password,
             known: None,
@@ -152,7 +151,12 @@ impl Bmc {
             output_limit: OUTPUT,
         }
         .run()
-        .map_err(|error| DeviceError::permanent(format!("cannot run {}: {error}", self.program.display())))
+        .map_err(|error| {
+            let program = self.program.display();
+            DeviceError::permanent(format!(
+                "cannot run {program}: {error}; the package gnt-ha has that file: apt-get install --reinstall gnt-ha"
+            ))
+        })
     }
 
     fn message(&self, operation: CallOperation, addresses: Vec<IpAddr>, timeout_ms: u64) -> Call {
@@ -190,18 +194,27 @@ impl Bmc {
     }
 
     fn failed(&self, ended: &ProgramResult) -> DeviceError {
-        let how = match ended.end {
-            End::Exited(code) => format!("failed with exit code {code}"),
-            End::Killed(signal) => format!("was killed by signal {signal}"),
-            End::TimedOut => format!("timed out after {:.1} s and was killed", ended.took.as_secs_f64()),
-        };
-        let reason = oob::reason_in(&ended.stderr).map(|reason| format!(": {reason}")).unwrap_or_default();
-        DeviceError::transient(format!("{} {how}{reason}", self.program.display()))
+        DeviceError::transient(format!("{} {}", self.program.display(), fault(ended)))
     }
 
     fn time(&self, deadline: Deadline) -> Deadline {
         deadline.at_most(self.settings.timeout.0)
     }
+}
+
+/// Returns how `redfish-call` ended, if not with one complete outcome and exit code 0.
+fn fault(ended: &ProgramResult) -> String {
+    let how = match ended.end {
+        End::Exited(0) => {
+            "succeeded, and printed no outcome that can be read; both programs must be of one version of the package gnt-ha"
+                .to_owned()
+        }
+        End::Exited(code) => format!("failed with exit code {code}"),
+        End::Killed(signal) => format!("was killed by signal {signal}"),
+        End::TimedOut => format!("timed out after {:.1} s and was killed", ended.took.as_secs_f64()),
+    };
+    let reason = oob::reason_in(&ended.stderr).map(|reason| format!(": {reason}")).unwrap_or_default();
+    format!("{how}{reason}")
 }
 
 fn device_error(failure: CallFailure) -> DeviceError {
@@ -292,5 +305,25 @@ impl PowerDevice for Bmc {
 
     fn confirm_pause(&self) -> Duration {
         CONFIRM_PAUSE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "failed with exit code 0" says neither what failed nor what to do.
+    #[test]
+    fn an_outcome_that_cannot_be_read_is_no_failure_with_exit_code_0() {
+        let ended = |end| ProgramResult {
+            end,
+            stdout: b"{".to_vec(),
+            stderr: Vec::new(),
+            took: Duration::ZERO,
+            flooded: false,
+        };
+        let text = fault(&ended(End::Exited(0)));
+        assert!(text.starts_with("succeeded, and printed no outcome that can be read; both programs"), "{text}");
+        assert_eq!(fault(&ended(End::Exited(1))), "failed with exit code 1");
     }
 }

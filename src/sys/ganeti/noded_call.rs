@@ -142,6 +142,11 @@ pub(crate) fn oob_program() -> PathBuf {
     own.unwrap_or_else(|| PathBuf::from(paths::OOB_PROGRAM))
 }
 
+/// Returns the path of `redfish-call`, which is beside `ganeti-oob`.
+pub(crate) fn redfish_call() -> PathBuf {
+    oob_program().with_file_name(Path::new(paths::REDFISH_CALL).file_name().unwrap_or_default())
+}
+
 /// Returns the names of all environment variables but `LC_ALL`. libcurl and OpenSSL read some of them before our code
 /// runs (`SSLKEYLOGFILE`, `OPENSSL_CONF`), and Pacemaker, noded or a login pass on their own environment.
 pub(crate) fn inherited() -> Vec<String> {

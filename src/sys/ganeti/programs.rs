@@ -14,6 +14,7 @@ use crate::core::node::NodeName;
 use crate::core::pacemaker::fence_score::MayFence;
 use crate::core::pacemaker::resources::Resources;
 use crate::sys::config_file;
+use crate::sys::ganeti::noded_call::redfish_call;
 use crate::sys::identity;
 use crate::sys::oob_program::OobProgram;
 use crate::sys::pacemaker::cib;
@@ -68,7 +69,7 @@ pub enum MissingRequirement {
     )]
     Other(PathBuf),
     /// This host cannot use any device that `config.toml` names.
-    #[error("no node can be switched by {}: this host needs the secrets and the programs that it names, all of them root's (gnt-cluster copyfile; /usr/lib/gnt-ha/ganeti-oob check names them)", .0.display())]
+    #[error("no node can be switched by {}: this host needs the secrets and the programs that it names, all of them root's (gnt-cluster copyfile; /usr/lib/gnt-ha/ganeti-oob check names them), and for the driver redfish /usr/lib/gnt-ha/redfish-call of the package gnt-ha", .0.display())]
     Devices(PathBuf),
 }
 
@@ -270,7 +271,9 @@ fn is_usable(device: &Device, may: MayFence) -> bool {
     match &device.driver {
         Driver::Ipmi(bmc) => is_read(&bmc.password_file) && bmc.kg_file.as_deref().is_none_or(is_read),
         Driver::Redfish(bmc) => {
-            is_read(&bmc.password_file) && bmc.ca_file.as_deref().is_none_or(|file| Path::new(file).is_file())
+            is_read(&bmc.password_file)
+                && bmc.ca_file.as_deref().is_none_or(|file| Path::new(file).is_file())
+                && check_program(&redfish_call()).is_ok()
         }
         Driver::Agent(agent) => {
             check_program(&agent.program()).is_ok() && agent.secret_files().all(|(_, file)| is_read(file))

@@ -282,3 +282,16 @@ fn a_host_whose_program_others_can_replace_does_not_report_that_it_can_fence() {
     fs::remove_file(&program).unwrap();
     assert_eq!(host.may(), Some(MayFence::No), "it is absent");
 }
+
+/// The driver redfish needs a program of the package beside ganeti-oob.
+#[test]
+fn a_host_without_redfish_call_switches_nothing_by_redfish() {
+    let host = Host::regular();
+    host.config(&fs::read_to_string(host.path("config.toml")).unwrap().replace("\"ipmi\"", "\"redfish\""));
+    host.cib(&host.copy(), "");
+    if check_program(&redfish_call()).is_ok() {
+        assert_eq!(host.may(), Some(MayFence::Yes));
+    } else {
+        assert!(host.lacks().to_string().contains("redfish-call of the package gnt-ha"));
+    }
+}
