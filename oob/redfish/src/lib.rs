@@ -29,7 +29,7 @@
 //! **Identity.** [`Known`] lives as long as the driver keeps it, and ties one action's calls together. `Known::chassis` must go
 //! from each reading into the next call, or the silence of a chassis counts as a caution only. Nothing ties a BMC to its node
 //! without a configured UUID or serial number: an address can move to another host, and many makers ship one key for all
-//! boards. `gnt-ha check` does not compare the fingerprints of two nodes yet.
+//! boards: `gnt-ha check` reports two nodes with one fingerprint.
 
 mod client;
 mod collection;

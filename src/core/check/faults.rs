@@ -263,6 +263,17 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
         s.config.push_str(own);
         s.view.devices.insert(name("n3.lab"), vec![device(1, "other")]);
     }),
+    // Boards of one maker with the key that it ships.
+    ("fingerprint-shared", "n4.lab", |s| {
+        let key = format!("sha256//{}=", "A".repeat(43));
+        for node in ["n3", "n4"] {
+            s.config.push_str(&format!(
+                "[devices.{node}]\ndriver = \"redfish\"\naddress = \"{node}-board\"\nusername = \"u\"\npassword_file = \"/p\"\n\
+                 fingerprint = \"{key}\"\n[nodes.\"{node}.lab\"]\nlevels = [[\"{node}\"]]\n"
+            ));
+            s.view.devices.insert(name(&format!("{node}.lab")), vec![device(1, node)]);
+        }
+    }),
     ("grade-too-weak", "n3.lab", |s| {
         // The other nodes have a BMC. Shunning is the only level of n3, and it has no self-fencing.
         let own = "[devices.shun]\ndriver = \"shun\"\n[nodes.\"n3.lab\"]\nlevels = [[\"shun\"]]\n";

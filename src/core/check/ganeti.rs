@@ -1,7 +1,7 @@
 //! Rules about Ganeti: its nodes, their OOB programs, its candidates, its tags.
 
 use super::{CheckInput, Findings};
-use crate::core::config::{shared, with_levels};
+use crate::core::config::{shared, shared_keys, with_levels};
 use crate::core::ganeti::config::{GanetiConfig, ParametersOwner};
 use crate::core::ganeti::drbd;
 use crate::core::ganeti::oob::is_ours;
@@ -45,6 +45,10 @@ fn check_nodes(ganeti: &GanetiConfig, view: &CheckInput, findings: &mut Findings
         for pair in shared(&with_levels(ganeti, config), &view.resolved) {
             let [_, second] = &pair.nodes;
             findings.add("machine-shared", second, pair.to_string());
+        }
+        for pair in shared_keys(&with_levels(ganeti, config)) {
+            let [_, second] = &pair.nodes;
+            findings.add("fingerprint-shared", second, pair.to_string());
         }
     }
     for node in ganeti.nodes() {

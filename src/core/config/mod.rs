@@ -15,6 +15,7 @@ mod schema;
 mod seconds;
 mod self_fence;
 mod setting_error;
+mod shared_key;
 mod shun;
 mod template;
 
@@ -29,6 +30,7 @@ pub use pattern::Pattern;
 pub use record::Record;
 pub use redfish_device::is_host_local;
 pub use self_fence::SelfFenceConfig;
+pub use shared_key::{SharedKey, shared_keys};
 pub use shun::{AddressRange, ShunConfig};
 
 use std::collections::{BTreeMap, BTreeSet};

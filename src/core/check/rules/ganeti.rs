@@ -35,6 +35,14 @@ pub(super) const RULES: &[Rule] = &[
         "give {} a BMC, an outlet or an address of its own in /etc/gnt-ha/config.toml: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
+        "fingerprint-shared",
+        Warning,
+        "the key does not tell the two BMCs apart: if one answers at the other's address, the wrong host is switched, and the \
+         other counts as off",
+        "set uuid or serial_number for both nodes in /etc/gnt-ha/config.toml, or make a new key at the BMC of {}; then: \
+         /usr/lib/gnt-ha/ganeti-oob check {}",
+    ),
+    rule_of(
         "levels-disagree",
         Error,
         "one of the levels switches another machine: another host would lose its power, and this host would count as off \
