@@ -15,7 +15,7 @@ use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Action;
-use gnt_ha::power::check::{Checked, check};
+use gnt_ha::power::check::{Checked, check, slow_levels};
 use gnt_ha::power::commands::{self, CommandResult};
 use gnt_ha::power::health::health;
 use gnt_ha::power::owner::all_shared;
@@ -119,6 +119,9 @@ fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), OobComman
         if let Some(advice) = advice {
             text.push_str(&format!("note   {node}  level {level}  {device}: {advice}\n"));
         }
+    }
+    for slow in slow_levels(config, &checked) {
+        text.push_str(&format!("note   {slow}\n"));
     }
     for shared in &shared {
         text.push_str(&format!("ERROR  {shared}\n"));

@@ -1,7 +1,8 @@
 //! Reads the configuration, logs in to the devices and reads their state. Changes nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::core::budget::levels::slow_level;
 use crate::core::budget::share;
 use crate::core::config::Config;
 use crate::core::node::NodeName;
@@ -24,6 +25,8 @@ pub struct Checked {
     pub result: Result<Rehearsed, DeviceError>,
     /// A stricter configuration that the device would also work with.
     pub advice: Option<&'static str>,
+    /// The time that its reading took.
+    pub took: Duration,
 }
 
 impl Checked {
@@ -63,6 +66,24 @@ pub fn devices(
     Ok(asked)
 }
 
+/// Returns a line for each level of a node whose devices were all read, and are too slow for the time of a fencing.
+#[must_use]
+pub fn slow_levels(config: &Config, checked: &[Checked]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for of_level in checked.chunk_by(|one, other| one.node == other.node && one.level == other.level) {
+        let Some(Checked { node, level, .. }) = of_level.first() else { continue };
+        let Ok(levels) = config.levels_of(node) else { continue };
+        if of_level.iter().any(|device| device.result.is_err()) {
+            continue;
+        }
+        let readings: Vec<Duration> = of_level.iter().map(|device| device.took).collect();
+        if let Some(why) = slow_level(&levels, level - 1, config.deadline, &readings) {
+            lines.push(format!("{node}  level {level}  {why}"));
+        }
+    }
+    lines
+}
+
 /// Reads every device of every level, of `node` or of every node that the configuration names, for at most `limit` for
 /// each node. The driver `shun` asks all other nodes what a shunning would prove.
 ///
@@ -87,10 +108,12 @@ pub fn check(
             for configured in level {
                 let until = deadline.at_most(share(deadline.left(), count));
                 let mut named = device::open_one(configured, &node, config, Use::Read, shun);
+                let begun = Instant::now();
                 let result = named.device.rehearse(until);
+                let took = begun.elapsed();
                 let advice = result.as_ref().ok().and_then(|_| named.device.advice());
                 let (node, device) = (node.clone(), configured.name.clone());
-                checked.push(Checked { node, level: index + 1, device, result, advice });
+                checked.push(Checked { node, level: index + 1, device, result, advice, took });
             }
         }
     }

@@ -185,8 +185,9 @@ pub fn change_power_all(
         let count = devices.len();
         for index in 0..count {
             let Some((named, rest)) = devices.get_mut(index..).and_then(<[Named]>::split_first_mut) else { break };
-            // A state that may lag takes its time, whatever else is in the level.
-            let least_time = if named.device.lag() > Some(SHORT_LAG) { POWER_CHANGE } else { Duration::ZERO };
+            // An off that may lag takes its time, whatever else is in the level.
+            let lags = want == Power::Off && named.device.lag() > Some(SHORT_LAG);
+            let least_time = if lags { POWER_CHANGE } else { Duration::ZERO };
             let time = share(until.left(), count - index).max(least_time);
             let done = change_power(named, want, least, until.at_most(time), action, watch);
             let done = done.inspect_err(|_| {

@@ -103,7 +103,7 @@ impl Levels<'_> {
                 WalkStep::Level(index) => {
                     let Some(level) = self.levels.get(index) else { continue };
                     let levels = self.levels.get(index..).unwrap_or_default();
-                    until = self.deadline.at_most(level_share(self.deadline.left(), levels, task != Task::Read));
+                    until = self.deadline.at_most(level_share(self.deadline.left(), levels, task));
                     match work(device::open(level, self.node, self.config, used(task), self.shun), until, &mut watch) {
                         Ok(Work::Off { grade, may_lag, value }) => {
                             is_old = may_lag;

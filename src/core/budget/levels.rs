@@ -12,6 +12,7 @@ use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
+use crate::core::power::walk::Task;
 use crate::core::shun::lease_times::LeaseTimes;
 
 /// How long a noded may take to answer. A noded that accepts the call and hangs must not use up the time of all others,
@@ -39,6 +40,8 @@ pub enum SilentLevels {
     Bmcs,
     /// All levels, each for all of its share: an agent is asked again and again.
     All,
+    /// The BMCs, but those over Redfish take commands and do nothing: each is read for all of its share.
+    Stuck,
 }
 
 /// Returns the time of level `index` of `levels`, from the deadline of `fence_ganeti` and the own one of `ganeti-oob`.
@@ -62,7 +65,7 @@ pub fn allotted(
     let grant = fence::grant(left.saturating_sub(read_back));
     let time = own.min(grant.stated);
     let before = before(time, true);
-    let gets = level_share(time.saturating_sub(before), levels.get(index..).unwrap_or_default(), true);
+    let gets = level_share(time.saturating_sub(before), levels.get(index..).unwrap_or_default(), Task::Off);
     let terms = vec![
         Term::plus(*whole, format!("fence_ganeti's deadline ({source})")),
         Term::minus(receipt, "for its receipt"),
@@ -80,16 +83,19 @@ pub fn allotted(
 }
 
 /// Returns how much of the time that is left the first of `levels` gets: its share, or what a BMC over Redfish needs.
-/// `commanded`: a command may be sent.
 #[must_use]
-pub fn level_share(left: Duration, levels: &[Level], commanded: bool) -> Duration {
-    let least = levels.first().map(|level| least(level, commanded)).unwrap_or_default();
+pub fn level_share(left: Duration, levels: &[Level], task: Task) -> Duration {
+    let least = levels.first().map(|level| least(level, task)).unwrap_or_default();
     share(left, levels.len()).max(least).min(left)
 }
 
 /// Returns the time below which no BMC over Redfish of this level can prove anything; 0 if it has none.
-fn least(level: &Level, commanded: bool) -> Duration {
-    let each = if commanded { redfish::POWER_CHANGE } else { redfish::READING };
+fn least(level: &Level, task: Task) -> Duration {
+    let each = match task {
+        Task::Off => redfish::POWER_CHANGE,
+        // A power-on waits for no lag: a reading, the command and a reading take as long as two readings.
+        Task::Read | Task::On => redfish::READING,
+    };
     each * by_redfish(level)
 }
 
@@ -103,10 +109,15 @@ fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, sil
     let mut spent = Duration::ZERO;
     for (number, level) in before.iter().enumerate() {
         let left = time.saturating_sub(spent);
-        let share = share(left, levels - number).max(least(level, commanded)).min(left);
+        let share =
+            share(left, levels - number).max(least(level, if commanded { Task::Off } else { Task::Read })).min(left);
         // A BMC that does not answer the reading before the command is given up. That reading has a third of the share
         // if a command is to follow, and all of it otherwise.
         let limit = |driver: &Driver| match driver {
+            Driver::Redfish(_) if silent == SilentLevels::Stuck => match commanded {
+                true => share,
+                false => redfish::OPERATION,
+            },
             Driver::Ipmi(IpmiDevice { login_timeout: time, .. })
             | Driver::Redfish(RedfishDevice { timeout: time, .. }) => {
                 time.0.min(if commanded { share / 3 } else { share })
@@ -160,21 +171,48 @@ fn wait(config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> T
 fn needed(level: &Level, config: &Config, nodes: &[&NodeName], advertised: &AdvertisedTimes) -> Vec<Term> {
     if !has_shun(level) {
         let bmcs = by_redfish(level);
-        return match bmcs {
-            0 => vec![Term::plus(SWITCH, "a command and two readings")],
-            _ => vec![
-                Term::plus(redfish::LAG * bmcs, "until a power-on that is pending would be seen (Redfish)"),
-                Term::plus(redfish::CONFIRM_PAUSE * bmcs, "between two readings"),
-                Term::plus(redfish::OPERATION * 4 * bmcs, "for a command and three readings"),
-                Term::plus(redfish::SWITCH_OFF * bmcs, "until the host is off"),
-            ],
-        };
+        // The devices of a level are switched one after the other.
+        let others = u32::try_from(level.len()).unwrap_or(u32::MAX).saturating_sub(bmcs);
+        let each = if others > 1 { format!(", for each of {others} devices") } else { String::new() };
+        let others = (others > 0).then(|| Term::plus(SWITCH * others, format!("a command and two readings{each}")));
+        let redfish = [
+            Term::plus(redfish::LAG * bmcs, "until a power-on that is pending would be seen (Redfish)"),
+            Term::plus(redfish::CONFIRM_PAUSE * bmcs, "between two readings"),
+            Term::plus(redfish::OPERATION * 4 * bmcs, "for a command and three readings"),
+            Term::plus(redfish::SWITCH_OFF * bmcs, "until the host is off"),
+        ];
+        return redfish.into_iter().filter(|_| bmcs > 0).chain(others).collect();
     }
     let mut terms = vec![Term::plus(NODED_ANSWERS, "until every other node shuns it, though one noded hangs")];
     if config.minimum_grade > Grade::Isolated {
         terms.push(wait(config, nodes, advertised));
     }
     terms
+}
+
+/// Returns why a level is too slow, by the times that readings of its devices took; `None` if it is not, or shuns. The levels
+/// before it do not answer.
+#[must_use]
+pub fn slow_level(levels: &[Level], index: usize, own: Duration, readings: &[Duration]) -> Option<String> {
+    let level = levels.get(index).filter(|level| !has_shun(level))?;
+    // A reading, the command and two readings; a level of several devices is then read as a whole.
+    let operations = if level.len() > 1 { 5 } else { 4 };
+    let by_redfish = least(level, Task::Off);
+    let others: Duration = readings.iter().sum();
+    let needed = by_redfish.max(others * operations);
+    let deadline = (fence::DEADLINE, "its default".to_owned());
+    let available = allotted(levels, index, own, &deadline, SilentLevels::Bmcs).gets;
+    (needed > available).then(|| {
+        format!(
+            "a power-off needs about {:.0} s here ({operations} operations of each device, whose readings took {:.1} s), and has {:.0} s \
+             of fence_ganeti's {:.0} s while the levels before do not answer: a second fencing may be needed; lengthen the \
+             deadlines, or take a device or a level out",
+            needed.as_secs_f64(),
+            others.as_secs_f64(),
+            available.as_secs_f64(),
+            fence::DEADLINE.as_secs_f64()
+        )
+    })
 }
 
 /// Returns the time budget of each level of each node. Nodes with the same levels are in one budget.
@@ -205,6 +243,21 @@ pub fn sums(
                 available: allotted(levels, index, config.deadline, deadline, SilentLevels::Bmcs).terms,
                 fix: fix(config, has_shun(level), levels.len()),
             });
+            let before = levels.get(..index).unwrap_or_default();
+            // A level that shuns goes on in the next fencing.
+            if before.iter().any(|level| by_redfish(level) > 0) && !has_shun(level) {
+                all.push(TimeBudget {
+                    subject: names_of(nodes),
+                    item: format!(
+                        "level {} ({}), if the BMC before it takes commands and does nothing,",
+                        index + 1,
+                        names.join(", ")
+                    ),
+                    needed: needed(level, config, nodes, advertised),
+                    available: allotted(levels, index, config.deadline, deadline, SilentLevels::Stuck).terms,
+                    fix: fix(config, false, levels.len()),
+                });
+            }
         }
     }
     all

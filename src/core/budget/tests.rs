@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::detection::{Detection, Totem};
 use super::*;
 use crate::core::node::NodeName;
+use crate::core::power::walk::Task;
 use crate::core::shun::lease_times::LeaseTimes;
 
 const DEVICES: &str = "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"{short}-bmc\"\nusername = \"u\"\npassword_file = \"/p\"\n\
@@ -69,10 +70,12 @@ fn a_bmc_over_redfish_gets_what_it_needs_and_check_lists_it() {
     };
     let three = by_redfish("[[\"bmc\"], [\"pdu\"], [\"shun\"]]");
     let levels = three.levels_of(&NodeName::new("n1.lab").unwrap()).unwrap();
-    assert_eq!(levels::level_share(Duration::from_secs(42), &levels, true), Duration::from_secs(25));
-    assert_eq!(levels::level_share(Duration::from_secs(13), &levels, false), Duration::from_secs(6));
-    assert_eq!(levels::level_share(Duration::from_secs(9), &levels, true), Duration::from_secs(9));
-    assert_eq!(levels::level_share(Duration::from_secs(42), &levels[1..], true), Duration::from_secs(21));
+    assert_eq!(levels::level_share(Duration::from_secs(42), &levels, Task::Off), Duration::from_secs(25));
+    assert_eq!(levels::level_share(Duration::from_secs(13), &levels, Task::Read), Duration::from_secs(6));
+    assert_eq!(levels::level_share(Duration::from_secs(9), &levels, Task::Off), Duration::from_secs(9));
+    assert_eq!(levels::level_share(Duration::from_secs(42), &levels[1..], Task::Off), Duration::from_secs(21));
+    // A power-on waits for no lag: a BMC that takes it and does nothing leaves the others their time.
+    assert_eq!(levels::level_share(Duration::from_secs(30), &levels, Task::On), Duration::from_secs(10));
     let enough = resources("stonith-timeout=72s", "");
     assert_eq!(shown(&enough, Some(&by_redfish("[[\"bmc\"], [\"pdu\"]]"))), "");
     let short = shown(&resources("stonith-timeout=72s", "deadline=30"), Some(&by_redfish("[[\"bmc\"]]")));
@@ -305,4 +308,35 @@ fn each_level_has_its_time_and_its_grade() {
     assert_eq!(of(false).levels[2].1, Grade::Isolated);
     assert_eq!((times.begins().as_secs(), times.put_off.as_str()), (2, "pcmk_delay_max 2 s"));
     assert_eq!((times.proven().as_secs(), times.fenced_within().as_secs()), (57, 62));
+}
+
+/// A BMC over Redfish that takes commands and does nothing is read for 25 s. Two outlets behind it had the time of one.
+#[test]
+fn what_a_bmc_before_takes_is_counted_for_each_device_of_a_level() {
+    let by_redfish = |levels: &str| {
+        let text = DEVICES.replace("\"ipmi\"", "\"redfish\"")
+            + "[devices.pdu2]\ndriver = \"agent\"\nagent = \"fence_apc\"\noptions = { ip = \"{short}-pdu2\" }\n"
+            + &format!("[default]\nlevels = {levels}\n");
+        Config::parse(&text, Path::new("/etc/gnt-ha/config.toml")).unwrap()
+    };
+    let of =
+        |levels: &str, deadline: &str| shown(&resources("stonith-timeout=90s", deadline), Some(&by_redfish(levels)));
+    assert_eq!(of(r#"[["bmc"], ["pdu", "pdu2"]]"#, ""), "");
+    let short = of(r#"[["bmc"], ["pdu", "pdu2"]]"#, "deadline=45");
+    assert!(
+        short
+            .contains("level 2 (pdu, pdu2), if the BMC before it takes commands and does nothing, has too little time")
+            && short.contains("10 s  a command and two readings, for each of 2 devices"),
+        "{short}"
+    );
+    let levels = by_redfish(r#"[["bmc"], ["pdu", "pdu2"]]"#);
+    let levels = levels.levels_of(&NodeName::new("n1.lab").unwrap()).unwrap();
+    let slow =
+        |seconds: u64| levels::slow_level(&levels, 1, Duration::from_secs(55), &[Duration::from_secs(seconds); 2]);
+    assert_eq!(slow(1), None);
+    let why = slow(6).unwrap();
+    assert!(
+        why.starts_with("a power-off needs about 60 s here") && why.contains("a second fencing may be needed"),
+        "{why}"
+    );
 }
