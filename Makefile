@@ -153,7 +153,7 @@ ifdef NEXTEST
 	$(CARGO) nextest run $(TESTED) --test-threads 8 --no-fail-fast
 	$(CARGO) test $(TESTED) --doc --quiet
 else
-	$(CARGO) test $(TESTED)
+	$(CARGO) test $(TESTED) --no-fail-fast
 endif
 
 test-real: requirements watchdog labs

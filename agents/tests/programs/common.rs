@@ -234,13 +234,19 @@ impl Scene {
         ended(self.dressed(&mut command).output().unwrap())
     }
 
+    /// Runs `ocf-tester`, which calls the agent as an unprivileged user, too: it needs a copy that all may run, also
+    /// of sources below `/root`.
     pub(crate) fn ocf_tester(&self, agent: &str) -> Ended {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        let directory = tempfile::Builder::new().permissions(mode).tempdir().unwrap();
+        let copy = directory.path().join("agent");
+        std::fs::copy(agent, &copy).unwrap();
         let mut command = Command::new("ocf-tester");
         command.args(["-n", "test"]);
         for (name, value) in self.parameters() {
             command.arg("-o").arg(format!("{name}={value}"));
         }
-        command.arg(agent);
+        command.arg(&copy);
         ended(self.dressed(&mut command).env("OCF_ROOT", "/usr/lib/ocf").output().unwrap())
     }
 

@@ -99,8 +99,13 @@ pub fn install(lab: &Lab, programs: &Path, proof: &Proof) -> Result<(), String> 
 /// # Errors
 /// The file that cannot be read, or the operation that failed.
 pub fn install_on(host: &Host, programs: &Path) -> Result<(), String> {
+    let is_older = built_programs().is_ok_and(|built| built != programs);
     for (name, destination) in PROGRAMS {
         let path = programs.join(name);
+        // An older build has fewer programs.
+        if is_older && !path.exists() {
+            continue;
+        }
         let bytes = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         host.write_file(destination, &bytes, 0o755).map_err(text)?;
     }
