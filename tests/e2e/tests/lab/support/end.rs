@@ -50,7 +50,7 @@ impl Scene {
         }
     }
 
-    /// Notes that the scenario itself booted a host: its running boot is another than the known one.
+    /// Notes that the scenario itself booted a host: its running boot is not the known one.
     pub(crate) fn expect_boot(&mut self, name: &str) {
         let boot = self.boots_now().remove(name).unwrap_or_else(|| panic!("{name} does not run"));
         let before = self.boots.insert(name.to_owned(), boot.clone());
