@@ -66,6 +66,13 @@ pub mod parts {
     pub use crate::watchdog::keep as keep_watchdog;
 }
 
+/// Returns the root of a system by its name, such as `debian-13`, and one line about it; made if it is missing.
+pub fn tree(system: &str, progress: &dyn Fn(&str)) -> Result<(std::path::PathBuf, String)> {
+    let root = system::root(system, &requirements::own_program()?, progress)?;
+    let about = system::made(&root);
+    Ok((root, about))
+}
+
 /// Returns the labs of this machine, also those half built or half removed.
 pub fn names() -> Vec<String> {
     state::names()

@@ -88,6 +88,11 @@ enum Verb {
         /// As for `up`: debian-13, or a directory with a root in it
         system: String,
     },
+    /// Make the tree of a system, if it is missing; print its directory, its date and its version of Pacemaker
+    Tree {
+        /// As for `up`, such as debian-13
+        system: String,
+    },
     /// Take a cable out
     Cut {
         /// Such as n1
@@ -248,6 +253,10 @@ fn act(arguments: Arguments) -> Result<ExitCode> {
             let mut lab = Lab::attach(&name)?;
             let host = lab.host(&of)?;
             lab.change_system(&host, &system, &|line| drop(writeln!(io::stdout(), "{line}")))?;
+        }
+        Verb::Tree { system } => {
+            let (root, about) = lab::tree(&system, &|line| eprintln!("{line}"))?;
+            println!("{}\n{about}", root.display());
         }
         Verb::Cut { host: of, network } => host(&of)?.cut(network)?,
         Verb::Heal { host: of, network } => {

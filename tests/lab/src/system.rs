@@ -1,6 +1,7 @@
 //! The systems of which hosts are made: the machine's own root, or a tree of another Debian below target, made once and
 //! kept.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -89,6 +90,26 @@ pub(crate) fn roots(wishes: &[String], hosts: u8, program: &Path, say: &dyn Fn(&
         });
     }
     Ok(roots)
+}
+
+/// Says of each tree among these roots when it was made, and which Pacemaker it has.
+pub(crate) fn say_made(roots: &[PathBuf], say: &dyn Fn(&str)) {
+    let trees: BTreeSet<&PathBuf> = roots.iter().filter(|root| root.join(RECIPE).exists()).collect();
+    trees.into_iter().for_each(|tree| say(&made(tree)));
+}
+
+/// Returns one line about a tree: `debian-13: made on 2026-11-30, with Pacemaker 3.0.0-5`.
+pub(crate) fn made(tree: &Path) -> String {
+    let name = tree.file_name().unwrap_or_default().to_string_lossy();
+    let answer = |words: &[&str]| {
+        tool("ask for the age of a tree", words, "")
+            .map_or_else(|_| "?".into(), |answer| answer.stdout.trim().to_owned())
+    };
+    let (recipe, packages) = (tree.join(RECIPE), tree.join("var/lib/dpkg"));
+    let date = answer(&["date", "--utc", "--reference", &recipe.display().to_string(), "+%F"]);
+    let of_packages = format!("--admindir={}", packages.display());
+    let version = answer(&["dpkg-query", &of_packages, "--show", "--showformat", "${Version}", "pacemaker"]);
+    format!("{name}: made on {date}, with Pacemaker {version}")
 }
 
 /// Returns the root of one system, by its name or its directory; made if it is missing.

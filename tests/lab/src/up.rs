@@ -54,6 +54,7 @@ pub(crate) fn up(options: Options) -> Result<Lab> {
     let program = requirements::own_program()?;
     spec.roots = system::roots(&systems(&options), spec.hosts, &program, &*options.progress)?;
     spec.roots.iter().try_for_each(|root| requirements::of_host(root, spec.qnetd))?;
+    system::say_made(&spec.roots, &*options.progress);
     let lock = Lock::of_lab(&spec.name, Duration::ZERO)?;
     if dir.path().exists() || !network::existing(&spec.name).is_empty() {
         if !options.replace {
