@@ -4,20 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its sources cannot be read")]
 
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The sources of each crate, from this package's directory.
-const CRATES: [&str; 8] = [
-    "src",
-    "fence/src",
-    "oob/src",
-    "oob/ipmi/src",
-    "oob/noded/src",
-    "oob/redfish/src",
-    "oob/redfish-call/src",
-    "agents/src",
-];
+use sources::{CRATES, rust_files};
 
 /// The layers of the library, lowest first: each may name those before it.
 const LAYERS: [&[&str]; 5] = [&["core"], &["sys"], &["power"], &["service"], &["cli", "commands"]];
@@ -34,14 +26,6 @@ const NOT_IN_CORE: [&str; 8] = [
     "TcpStream",
 ];
 
-fn sources(path: &Path, into: &mut Vec<PathBuf>) {
-    if path.is_dir() {
-        std::fs::read_dir(path).unwrap().for_each(|entry| sources(&entry.unwrap().path(), into));
-    } else if path.extension().is_some_and(|kind| kind == "rs") {
-        into.push(path.to_owned());
-    }
-}
-
 /// The code of a file: without comments, and without its own tests.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
@@ -57,14 +41,13 @@ fn files_of(layer: &[&str]) -> Vec<(String, String)> {
 /// These files and directories of a crate, without tests: their paths below `top`, with their code.
 fn read(top: &str, names: &[String]) -> Vec<(String, String)> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR")).join(top);
-    let mut files = Vec::new();
-    names.iter().map(|name| top.join(name)).filter(|path| path.exists()).for_each(|path| sources(&path, &mut files));
+    let files = names.iter().map(|name| top.join(name)).filter(|path| path.exists()).flat_map(|path| rust_files(&path));
     let is_test = |path: &str| path.ends_with("tests.rs") || path.contains("/tests/");
     let read = |path: PathBuf| {
         let name = path.strip_prefix(&top).unwrap().to_str().unwrap().to_owned();
         (name, code(&std::fs::read_to_string(path).unwrap()))
     };
-    files.into_iter().map(read).filter(|(name, _)| !is_test(name)).collect()
+    files.map(read).filter(|(name, _)| !is_test(name)).collect()
 }
 
 /// The modules of the crate that a text names: the word after each `crate::`, in a group of imports each first word.

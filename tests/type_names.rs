@@ -2,20 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where its sources cannot be read")]
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod sources;
 
-/// The sources of each crate, from this package's directory.
-const CRATES: [&str; 8] = [
-    "src",
-    "fence/src",
-    "oob/src",
-    "oob/ipmi/src",
-    "oob/noded/src",
-    "oob/redfish/src",
-    "oob/redfish-call/src",
-    "agents/src",
-];
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use sources::{CRATES, rust_files};
 
 /// The names that several types have, each for one meaning.
 const SHARED: [&str; 4] = [
@@ -26,14 +18,6 @@ const SHARED: [&str; 4] = [
     // IPMI's privilege level, in the configuration and in `ipmi-lan`, which knows nothing of gnt-ha.
     "Privilege",
 ];
-
-fn sources(path: &Path, into: &mut Vec<PathBuf>) {
-    if path.is_dir() {
-        std::fs::read_dir(path).unwrap().for_each(|entry| sources(&entry.unwrap().path(), into));
-    } else if path.extension().is_some_and(|kind| kind == "rs") {
-        into.push(path.to_owned());
-    }
-}
 
 /// The names of the public types that a text defines.
 fn defined(text: &str) -> Vec<String> {
@@ -48,8 +32,7 @@ fn defined(text: &str) -> Vec<String> {
 #[test]
 fn a_public_type_has_a_name_of_its_own() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    CRATES.iter().for_each(|of| sources(&top.join(of), &mut files));
+    let files = CRATES.iter().flat_map(|of| rust_files(&top.join(of)));
     let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for path in files {
         let file = path.strip_prefix(top).unwrap().to_str().unwrap().to_owned();
