@@ -55,8 +55,8 @@ impl Agent {
     /// Returns the recommended timeout of an action in s; 20 s for an action that is not in the table.
     #[must_use]
     pub fn timeout(&self, action: &str) -> u64 {
-        const OTHERWISE: u64 = 20;
-        self.actions.iter().find(|known| known.name == action).map_or(OTHERWISE, |known| known.timeout)
+        const DEFAULT_TIMEOUT_S: u64 = 20;
+        self.actions.iter().find(|known| known.name == action).map_or(DEFAULT_TIMEOUT_S, |known| known.timeout)
     }
 }
 

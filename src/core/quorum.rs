@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 /// The default of `quorum.device.timeout`, in milliseconds: the time between two checks of the quorum device by
 /// corosync.
-const TIMEOUT: u64 = 10_000;
+const DEFAULT_DEVICE_TIMEOUT_MS: u64 = 10_000;
 
 /// The default of `quorum.device.sync_timeout`, in milliseconds: the same during a change of the members.
 const SYNC_TIMEOUT: u64 = 30_000;
@@ -128,7 +128,7 @@ impl Quorum {
             host: key("quorum.device.net.host"),
             algorithm: key("quorum.device.net.algorithm").unwrap_or_else(|| "ffsplit".to_owned()),
             votes: number("quorum.device.votes"),
-            timeout_ms: number("quorum.device.timeout").unwrap_or(TIMEOUT),
+            timeout_ms: number("quorum.device.timeout").unwrap_or(DEFAULT_DEVICE_TIMEOUT_MS),
             sync_timeout_ms: number("quorum.device.sync_timeout").unwrap_or(SYNC_TIMEOUT),
         });
         let line = |wanted: &str| {

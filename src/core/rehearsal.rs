@@ -142,7 +142,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     let fence = |step: &Move| {
         let put_off = if times.put_off.is_empty() { String::new() } else { format!(", put off by {}", times.put_off) };
         let step = RehearsalStep::open(PACEMAKER, text_of(step) + &put_off).about(times.begins());
-        if proven { step.within(times.proven()) } else { step }
+        if proven { step.within(times.latest_proof()) } else { step }
     };
     steps.extend(fencing.into_iter().map(fence));
     if has_ours && others().next().is_none() && known.fencers.as_ref().is_some_and(Vec::is_empty) {
@@ -196,7 +196,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
         let made = RehearsalStep::open(PACEMAKER, text_of(step));
         steps.push(match step {
             Move::Resource { resource, action, .. } if proven => {
-                let begins = ends.get(resource.as_str()).copied().unwrap_or_else(|| times.proven());
+                let begins = ends.get(resource.as_str()).copied().unwrap_or_else(|| times.latest_proof());
                 let end = begins + operation(resource, action, known.resources);
                 ends.insert(resource, end);
                 made.within(end)
@@ -210,7 +210,7 @@ pub fn steps(known: &RehearsalInput<'_>) -> Vec<RehearsalStep> {
     let taken = ends.iter().filter(|(resource, _)| is_role(resource)).map(|(_, end)| *end).max();
     let interval_of_monitor =
         known.resources.agents("ganeti-master-role").find_map(|role| interval(&role.id, known.resources));
-    let recorded = taken.unwrap_or_else(|| times.proven()) + interval_of_monitor.unwrap_or_default();
+    let recorded = taken.unwrap_or_else(|| times.latest_proof()) + interval_of_monitor.unwrap_or_default();
     steps.push(match &known.record {
         Ok(decision @ Decision::Offline { proof, .. }) if proven => {
             // The proof does not exist yet, so its source is left out.
@@ -268,7 +268,7 @@ fn of<'a>(answer: &ProofAnswer, times: &'a StepTimes) -> Option<&'a (Duration, G
 /// Adds to the step of an answer, such as `ok n1.lab level 1 bmc: on`, its time and the grade of its off.
 fn with_level(step: RehearsalStep, answer: &ProofAnswer, times: &StepTimes) -> RehearsalStep {
     let Some((end, grade)) = of(answer, times) else {
-        return step.within(times.proven());
+        return step.within(times.latest_proof());
     };
     let action = format!("{}; its off has grade {grade}", step.action);
     RehearsalStep { action, grade: Some(*grade), ..step }.within(times.begun() + *end)

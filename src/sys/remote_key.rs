@@ -34,7 +34,7 @@ const HANDSHAKE: u8 = 22;
 const COMPARED: &[u8] = b"gnt-ha: key for remote nodes";
 
 /// The length of a fingerprint in bytes: enough to distinguish random keys.
-const FINGERPRINT: usize = 8;
+const FINGERPRINT_LEN: usize = 8;
 
 /// The reason why this host has no key for remote nodes.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,7 @@ pub fn fingerprint() -> Option<String> {
 fn fingerprint_of(key: &[u8]) -> Option<String> {
     let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).ok().filter(|_| !key.is_empty())?;
     mac.update(COMPARED);
-    Some(mac.finalize().into_bytes().iter().take(FINGERPRINT).map(|byte| format!("{byte:02x}")).collect())
+    Some(mac.finalize().into_bytes().iter().take(FINGERPRINT_LEN).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Reads the key from the first file that exists, as Pacemaker does.
@@ -309,7 +309,7 @@ mod tests {
     fn a_fingerprint_is_neither_the_key_nor_its_digest() {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let fingerprint = fingerprint_of(b"key").unwrap();
-        assert_eq!((fingerprint.len(), fingerprint_of(b"key").as_ref()), (2 * FINGERPRINT, Some(&fingerprint)));
+        assert_eq!((fingerprint.len(), fingerprint_of(b"key").as_ref()), (2 * FINGERPRINT_LEN, Some(&fingerprint)));
         assert!(
             fingerprint != fingerprint_of(b"kez").unwrap()
                 && fingerprint != fingerprint_of(&[b"key".as_slice(), &[1]].concat()).unwrap()

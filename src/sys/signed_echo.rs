@@ -31,23 +31,23 @@ use crate::sys::ganeti::confd::Confd;
 pub type Nonce = [u8; 16];
 
 /// A request or an answer.
-pub type Packet = [u8; LENGTH];
+pub type Packet = [u8; PACKET_LEN];
 
-const WORD: usize = 16;
-const QUESTION: [u8; WORD] = *b"gnt-ha fence ? 1";
-const ANSWER: [u8; WORD] = *b"gnt-ha fence ! 1";
+const WORD_LEN: usize = 16;
+const QUESTION: [u8; WORD_LEN] = *b"gnt-ha fence ? 1";
+const ANSWER: [u8; WORD_LEN] = *b"gnt-ha fence ! 1";
 
 /// The text by which the key is derived from the cluster's. A message that confd signs with the cluster's key ends with
 /// a brace, so it never equals this text.
 const PURPOSE: &[u8] = b"gnt-ha self-fence echo 1";
 
 /// The length of a datagram without the signature, in bytes.
-const SIGNED: usize = WORD + size_of::<Nonce>() + 2 * ADDRESS;
-const ADDRESS: usize = 17;
-const SIGNATURE: usize = 20;
+const SIGNED_LEN: usize = WORD_LEN + size_of::<Nonce>() + 2 * ADDRESS_LEN;
+const ADDRESS_LEN: usize = 17;
+const SIGNATURE_LEN: usize = 20;
 
 /// The length of a request or an answer, in bytes.
-pub const LENGTH: usize = SIGNED + SIGNATURE;
+pub const PACKET_LEN: usize = SIGNED_LEN + SIGNATURE_LEN;
 
 /// The most requests that are answered before the daemon continues with its other work.
 const AT_ONCE: usize = 1_024;
@@ -60,7 +60,7 @@ const OLD_KEY_LIFETIME: Duration = Duration::from_secs(600);
 /// The key that signs requests and answers.
 #[derive(Clone)]
 pub struct EchoKey {
-    bytes: [u8; SIGNATURE],
+    bytes: [u8; SIGNATURE_LEN],
     mac: Hmac<Sha1>,
 }
 
@@ -89,7 +89,7 @@ impl EchoKey {
 
     fn of(mut key: Hmac<Sha1>) -> io::Result<Self> {
         key.update(PURPOSE);
-        let bytes: [u8; SIGNATURE] = key.finalize().into_bytes().into();
+        let bytes: [u8; SIGNATURE_LEN] = key.finalize().into_bytes().into();
         let mac = Hmac::new_from_slice(&bytes).map_err(io::Error::other)?;
         Ok(Self { bytes, mac })
     }
@@ -115,22 +115,22 @@ impl EchoKey {
         self.read(packet, ANSWER, asker, asked)
     }
 
-    fn signed(&self, word: [u8; WORD], nonce: &Nonce, asker: IpAddr, asked: IpAddr) -> Packet {
-        let mut packet = [0; LENGTH];
+    fn signed(&self, word: [u8; WORD_LEN], nonce: &Nonce, asker: IpAddr, asked: IpAddr) -> Packet {
+        let mut packet = [0; PACKET_LEN];
         let fields = word.into_iter().chain(*nonce).chain(wire(asker)).chain(wire(asked));
         packet.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
-        let (signed, signature) = packet.split_at_mut(SIGNED);
+        let (signed, signature) = packet.split_at_mut(SIGNED_LEN);
         let mac = self.mac.clone().chain_update(&*signed).finalize().into_bytes();
         signature.copy_from_slice(&mac);
         packet
     }
 
     /// Makes the cheap checks first, so that a flood of foreign packets costs almost nothing.
-    fn read(&self, packet: &[u8], word: [u8; WORD], asker: IpAddr, asked: IpAddr) -> Option<Nonce> {
+    fn read(&self, packet: &[u8], word: [u8; WORD_LEN], asker: IpAddr, asked: IpAddr) -> Option<Nonce> {
         let packet: &Packet = packet.try_into().ok()?;
-        let (signed, signature) = packet.split_at(SIGNED);
-        let (head, addresses) = signed.split_at(SIGNED - 2 * ADDRESS);
-        let (theirs, nonce) = head.split_at(WORD);
+        let (signed, signature) = packet.split_at(SIGNED_LEN);
+        let (head, addresses) = signed.split_at(SIGNED_LEN - 2 * ADDRESS_LEN);
+        let (theirs, nonce) = head.split_at(WORD_LEN);
         if theirs != word || addresses != [wire(asker), wire(asked)].concat() {
             return None;
         }
@@ -141,8 +141,8 @@ impl EchoKey {
 }
 
 /// Encodes an address with a fixed length and in a single form.
-fn wire(address: IpAddr) -> [u8; ADDRESS] {
-    let mut bytes = [0; ADDRESS];
+fn wire(address: IpAddr) -> [u8; ADDRESS_LEN] {
+    let mut bytes = [0; ADDRESS_LEN];
     match address {
         IpAddr::V4(address) => {
             bytes[0] = 4;
@@ -254,7 +254,7 @@ impl Responder {
     fn serve(&self, answer: impl Fn(&[u8], IpAddr, IpAddr) -> Option<Packet>) {
         let Some(socket) = &self.socket else { return };
         // A datagram that is longer is cut to one byte more than any request has.
-        let mut buffer = [0; LENGTH + 1];
+        let mut buffer = [0; PACKET_LEN + 1];
         for _ in 0..AT_ONCE {
             match socket.recv_from(&mut buffer) {
                 Ok((length, from)) => {
@@ -294,7 +294,7 @@ mod tests {
             let question = ours.question(&[7; 16], asker, asked);
             let answer = ours.answer_to(&question, asker, asked).unwrap();
             assert_eq!(ours.answered(&answer, asker, asked), Some([7; 16]));
-            assert_eq!((question.len(), answer.len()), (LENGTH, LENGTH), "no more than was sent");
+            assert_eq!((question.len(), answer.len()), (PACKET_LEN, PACKET_LEN), "no more than was sent");
         }
     }
 
@@ -324,10 +324,10 @@ mod tests {
         assert_eq!(ours.answered(&answer, at(1), at(3)), None, "another candidate's");
         assert_eq!(ours.answered(&answer, at(4), at(2)), None, "another node's");
         assert_eq!(key(b"other").answered(&answer, at(1), at(2)), None);
-        for end in 0..LENGTH {
+        for end in 0..PACKET_LEN {
             assert_eq!(ours.answered(&answer[..end], at(1), at(2)), None, "cut at {end}");
         }
-        for byte in 0..LENGTH {
+        for byte in 0..PACKET_LEN {
             let mut changed = answer;
             changed[byte] ^= 1;
             assert_eq!(ours.answered(&changed, at(1), at(2)), None, "changed at {byte}");
@@ -341,8 +341,8 @@ mod tests {
     fn the_key_is_not_the_one_of_confd() {
         let plain = Hmac::<Sha1>::new_from_slice(KEY).unwrap();
         let mut packet = key(KEY).question(&[7; 16], at(1), at(2));
-        let mac = plain.chain_update(&packet[..SIGNED]).finalize().into_bytes();
-        packet[SIGNED..].copy_from_slice(&mac);
+        let mac = plain.chain_update(&packet[..SIGNED_LEN]).finalize().into_bytes();
+        packet[SIGNED_LEN..].copy_from_slice(&mac);
         assert_eq!(key(KEY).answer_to(&packet, at(1), at(2)), None);
     }
 
@@ -378,12 +378,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_packet_makes_it_panic_or_answer(packet in proptest::collection::vec(any::<u8>(), 0..2 * LENGTH), is_ours: bool) {
+        fn no_packet_makes_it_panic_or_answer(packet in proptest::collection::vec(any::<u8>(), 0..2 * PACKET_LEN), is_ours: bool) {
             let mut packet = packet;
             if is_ours {
                 // Only packets with the right head reach the signature check.
                 let head = key(KEY).question(&[7; 16], at(1), at(2));
-                let most = packet.len().min(SIGNED);
+                let most = packet.len().min(SIGNED_LEN);
                 packet[..most].copy_from_slice(&head[..most]);
             }
             prop_assert_eq!(key(KEY).answer_to(&packet, at(1), at(2)), None);

@@ -339,10 +339,10 @@ impl Error {
     /// once from a router or from a route of this host, and shows nothing of the BMC.
     pub fn is_total_silence(&self, limit: Duration) -> bool {
         /// The time between setting the deadline and the start of the wait.
-        const SLACK: Duration = Duration::from_millis(100);
+        const START_SLACK: Duration = Duration::from_millis(100);
         match self {
             Self::NoAnswer { asked, waited, ignored, .. } => {
-                *asked == Stage::OpenSession.asked() && ignored.count() == 0 && *waited + SLACK >= limit
+                *asked == Stage::OpenSession.asked() && ignored.count() == 0 && *waited + START_SLACK >= limit
             }
             _ => false,
         }

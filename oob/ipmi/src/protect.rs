@@ -8,7 +8,7 @@ use crate::Ignored;
 use crate::keys::SessionKeys;
 use crate::rmcp::{HEADER_LEN, PayloadType, SessionHeader};
 
-const BLOCK: usize = 16;
+const BLOCK_LEN: usize = 16;
 const NEXT_HEADER: u8 = 0x07;
 /// The longest IPMI message that is encrypted, in bytes: far above what any command needs, far below 64 KiB.
 pub const MAX_MESSAGE: usize = 1024;
@@ -16,19 +16,25 @@ pub const MAX_MESSAGE: usize = 1024;
 /// Encrypts and signs an IPMI message. `None` if it is longer than [`MAX_MESSAGE`].
 ///
 /// `iv` must be unpredictable and used once; `sequence` must never repeat within the session.
-pub fn protect(keys: &SessionKeys, session_id: u32, sequence: u32, iv: [u8; BLOCK], message: &[u8]) -> Option<Vec<u8>> {
+pub fn protect(
+    keys: &SessionKeys,
+    session_id: u32,
+    sequence: u32,
+    iv: [u8; BLOCK_LEN],
+    message: &[u8],
+) -> Option<Vec<u8>> {
     if message.len() > MAX_MESSAGE {
         return None;
     }
     let mut plain = message.to_vec();
-    let pad = (BLOCK - (message.len() + 1) % BLOCK) % BLOCK;
+    let pad = (BLOCK_LEN - (message.len() + 1) % BLOCK_LEN) % BLOCK_LEN;
     plain.extend((1..=u8::MAX).take(pad));
     plain.push(u8::try_from(pad).ok()?);
     let cipher = cbc::Encryptor::<Aes128>::new((&*keys.aes).into(), &iv.into());
     let body = cipher.encrypt_padded_vec_mut::<NoPadding>(&plain);
 
     let header = SessionHeader { payload_type: PayloadType::Ipmi, protected: true, session_id, sequence };
-    let mut out = header.encode(u16::try_from(BLOCK + body.len()).ok()?);
+    let mut out = header.encode(u16::try_from(BLOCK_LEN + body.len()).ok()?);
     out.extend(iv);
     out.extend(body);
     // The signed range (all but the RMCP header, up to the next header byte) is a multiple of 4.
@@ -77,15 +83,15 @@ fn trailer_pad(payload: usize, trailer: usize, code: usize) -> Result<usize, Ign
 }
 
 fn decrypt(keys: &SessionKeys, payload: &[u8]) -> Result<Vec<u8>, Ignored> {
-    let (iv, body) = payload.split_first_chunk::<BLOCK>().ok_or(Ignored::Length)?;
-    if body.is_empty() || body.len() % BLOCK != 0 {
+    let (iv, body) = payload.split_first_chunk::<BLOCK_LEN>().ok_or(Ignored::Length)?;
+    if body.is_empty() || body.len() % BLOCK_LEN != 0 {
         return Err(Ignored::Length);
     }
     let cipher = cbc::Decryptor::<Aes128>::new((&*keys.aes).into(), iv.into());
     let mut plain = cipher.decrypt_padded_vec_mut::<NoPadding>(body).map_err(|_| Ignored::ConfidentialityPad)?;
     // The specification allows 0 to 15 bytes. Some BMCs pad a message that needs none with a whole block.
     let pad = usize::from(plain.pop().ok_or(Ignored::ConfidentialityPad)?);
-    let end = plain.len().checked_sub(pad).filter(|_| pad <= BLOCK).ok_or(Ignored::ConfidentialityPad)?;
+    let end = plain.len().checked_sub(pad).filter(|_| pad <= BLOCK_LEN).ok_or(Ignored::ConfidentialityPad)?;
     let filler = plain.get(end..).unwrap_or_default();
     if filler.iter().zip(1u8..).any(|(found, wanted)| *found != wanted) {
         return Err(Ignored::ConfidentialityPad);

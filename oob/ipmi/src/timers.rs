@@ -21,7 +21,7 @@ pub(crate) const REFUSAL_DOUBT: Duration = Duration::from_millis(500);
 pub(crate) const SESSION_GONE_PAUSE: Duration = Duration::from_millis(150);
 /// The waits in ms while no answer has come yet. The first one is long: a BMC that needs 900 ms for a packet would have
 /// to work off each one that was sent before its first answer. Later ones are for lost packets.
-const UNMEASURED: [u64; 6] = [950, 500, 600, 700, 800, 900];
+const UNMEASURED_WAITS_MS: [u64; 6] = [950, 500, 600, 700, 800, 900];
 
 /// What was measured of a BMC: the time until it answers, and how many packets it may still have to work off.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,7 +68,7 @@ impl Pace {
     pub(crate) fn open_wait(self, sent: u32) -> Duration {
         let Some(round_trip) = self.round_trip else {
             let index = usize::try_from(sent.saturating_sub(1)).unwrap_or(usize::MAX);
-            return Duration::from_millis(UNMEASURED.get(index).copied().unwrap_or(1000));
+            return Duration::from_millis(UNMEASURED_WAITS_MS.get(index).copied().unwrap_or(1000));
         };
         // An answer counts as lost after ten round trips, where these are short.
         let short = millis(round_trip).saturating_mul(10).clamp(100, 200);

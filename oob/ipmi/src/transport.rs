@@ -15,14 +15,14 @@ const MAX_REFUSALS: u32 = 3;
 const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 /// The length of the receive buffer in bytes, larger than any IPMI datagram. A longer datagram is truncated and then
 /// fails its length check.
-const BUFFER: usize = 2048;
+const BUFFER_LEN: usize = 2048;
 
 /// A socket connected to one BMC.
 pub(crate) struct Transport {
     socket: UdpSocket,
     peer: SocketAddr,
     refusals: u32,
-    buffer: Box<[u8; BUFFER]>,
+    buffer: Box<[u8; BUFFER_LEN]>,
 }
 
 impl Transport {
@@ -37,7 +37,7 @@ impl Transport {
                 Error::Socket { peer, doing: "connecting the UDP socket", source }
             }
         })?;
-        Ok(Self { socket, peer, refusals: 0, buffer: Box::new([0; BUFFER]) })
+        Ok(Self { socket, peer, refusals: 0, buffer: Box::new([0; BUFFER_LEN]) })
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {

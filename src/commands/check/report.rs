@@ -39,13 +39,13 @@ impl<'a> CheckReport<'a> {
 
     /// Returns three lines for each finding, then the notes; the last line has the totals.
     pub(super) fn text(&self, width: Option<usize>) -> Text {
-        const UNDER: usize = 9;
-        const WHY: usize = 15;
+        const FINDING_INDENT: usize = 9;
+        const WHY_INDENT: usize = 15;
         let mut text = Text::default();
         let wrapped = |line: &str, indent: usize| cli::wrapped(line, width, indent) + "\n";
         for Finding { severity, subject, problem, why, fix, .. } in self.findings {
             let word = format!("{:7}", severity.word());
-            let line = wrapped(&format!("{word}  {subject}: {problem}"), UNDER);
+            let line = wrapped(&format!("{word}  {subject}: {problem}"), FINDING_INDENT);
             let paint = match severity {
                 Severity::Ok => Paint::Green,
                 Severity::Warning => Paint::Yellow,
@@ -53,13 +53,13 @@ impl<'a> CheckReport<'a> {
             };
             text.push_painted(Some(paint), &word);
             text.push_str(line.strip_prefix(&word).unwrap_or(&line));
-            text.push_str(&wrapped(&format!("         why:  {why}"), WHY));
-            text.push_str(&wrapped(&format!("         fix:  {fix}"), WHY));
+            text.push_str(&wrapped(&format!("         why:  {why}"), WHY_INDENT));
+            text.push_str(&wrapped(&format!("         fix:  {fix}"), WHY_INDENT));
         }
         for CheckNote { nodes, text: what, why, fix, .. } in self.notes {
-            text.push_str(&wrapped(&format!("{:7}  {}: {what}", "note", self.named(nodes)), UNDER));
+            text.push_str(&wrapped(&format!("{:7}  {}: {what}", "note", self.named(nodes)), FINDING_INDENT));
             for (word, line) in [("why: ", why), ("fix: ", fix)] {
-                line.iter().for_each(|line| text.push_str(&wrapped(&format!("         {word} {line}"), WHY)));
+                line.iter().for_each(|line| text.push_str(&wrapped(&format!("         {word} {line}"), WHY_INDENT)));
             }
         }
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
@@ -81,9 +81,9 @@ impl<'a> CheckReport<'a> {
 
     /// Returns nodes as a number, with the names of the first few.
     fn named(&self, nodes: &[NodeName]) -> String {
-        const SHOWN: usize = 5;
-        let names = || nodes.iter().take(SHOWN).map(NodeName::as_str).collect::<Vec<_>>().join(", ");
-        let more = nodes.len().saturating_sub(SHOWN);
+        const NODES_SHOWN: usize = 5;
+        let names = || nodes.iter().take(NODES_SHOWN).map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+        let more = nodes.len().saturating_sub(NODES_SHOWN);
         match nodes {
             [one] => one.to_string(),
             _ if nodes.len() == self.checked.nodes => format!("all {} nodes", nodes.len()),

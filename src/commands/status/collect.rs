@@ -284,7 +284,7 @@ fn protected(
             let level = if is_offline { StatusLevel::Ok } else { StatusLevel::Unknown };
             status.notes.push(StatusNote::new(level, "power", format!("{}: its power is unknown: {why}", line.node)));
         }
-        let grade = line.proven(entry);
+        let grade = line.proven_grade(entry);
         let protection = Protection {
             power_reading: seen,
             shun: entry.map(ShunState::of),

@@ -7,8 +7,8 @@ use super::seconds;
 use crate::core::quorum::{Quorum, QuorumDeviceState};
 
 /// Corosync's own defaults, in milliseconds, since 3.1.
-const TOKEN: u64 = 3_000;
-const COEFFICIENT: u64 = 650;
+const DEFAULT_TOKEN_MS: u64 = 3_000;
+const DEFAULT_TOKEN_COEFFICIENT_MS: u64 = 650;
 
 /// Corosync's two timeouts, which decide when a membership without a dead node is formed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +61,8 @@ impl Totem {
         if !path.is_empty() || text.trim().is_empty() {
             return None;
         }
-        let more = nodes.saturating_sub(2).saturating_mul(coefficient.unwrap_or(COEFFICIENT));
-        let token_ms = token.unwrap_or(TOKEN).saturating_add(more);
+        let more = nodes.saturating_sub(2).saturating_mul(coefficient.unwrap_or(DEFAULT_TOKEN_COEFFICIENT_MS));
+        let token_ms = token.unwrap_or(DEFAULT_TOKEN_MS).saturating_add(more);
         Some(Self { token_ms, consensus_ms: consensus.unwrap_or_else(|| token_ms.saturating_mul(6) / 5) })
     }
 

@@ -11,7 +11,7 @@ use crate::core::pacemaker::duration::milliseconds;
 use crate::core::pacemaker::resources::Resources;
 
 /// The timeout of an operation without one, in milliseconds (`default-action-timeout`).
-const OPERATION: u64 = 20_000;
+const DEFAULT_OPERATION_TIMEOUT_MS: u64 = 20_000;
 
 /// The times after the death of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl StepTimes {
 
     /// Returns when the node is proven off at the latest, if it is.
     #[must_use]
-    pub fn proven(&self) -> Duration {
+    pub fn latest_proof(&self) -> Duration {
         self.begun() + self.deadline
     }
 
@@ -91,7 +91,7 @@ pub fn operation(resource: &str, action: &str, resources: &Resources) -> Duratio
     let id = resource.split(':').next().unwrap_or(resource);
     let primitive = resources.primitives.iter().find(|primitive| primitive.id == id);
     let timeout = primitive.and_then(|primitive| milliseconds(primitive.operation(action)?.settings.get("timeout")?));
-    Duration::from_millis(timeout.unwrap_or(OPERATION))
+    Duration::from_millis(timeout.unwrap_or(DEFAULT_OPERATION_TIMEOUT_MS))
 }
 
 /// Returns the shortest interval of a resource's monitors; `None` without a recurring monitor.

@@ -286,7 +286,7 @@ fn a_quorum_device_that_votes_is_waited_for() {
     assert_eq!(of("quorum.provider (str) = corosync_votequorum\n", TOOL), Detection::by_corosync(two));
     let times = step_times::StepTimes::of(Some(seen), &resources("", ""), None, false, false);
     assert_eq!((times.begins().as_secs(), times.begun().as_secs()), (8, 32));
-    assert_eq!(times.proven(), times.begun() + times.deadline);
+    assert_eq!(times.latest_proof(), times.begun() + times.deadline);
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn each_level_has_its_time_and_its_grade() {
     );
     assert_eq!(of(false).levels[2].1, Grade::Isolated);
     assert_eq!((times.begins().as_secs(), times.put_off.as_str()), (2, "pcmk_delay_max 2 s"));
-    assert_eq!((times.proven().as_secs(), times.fenced_within().as_secs()), (57, 62));
+    assert_eq!((times.latest_proof().as_secs(), times.fenced_within().as_secs()), (57, 62));
 }
 
 /// A BMC over Redfish that takes commands and does nothing is read for 25 s. Two outlets behind it had the time of one.

@@ -33,7 +33,7 @@ use crate::core::recovery::drbd;
 
 /// The number of steps by which a stated epoch may be ahead of the one that this node remembers of the same node: 500
 /// fencings that it has missed, each with its readmission. One statement cannot use up the numbers.
-pub const STEPS: u64 = 1_000;
+pub const EPOCH_STEPS_MOST: u64 = 1_000;
 
 /// The same limit where this node remembers nothing, or its own first order only: a node that was installed anew may
 /// join a cluster of some age.
@@ -186,12 +186,12 @@ fn believed(entry: &ShunEntry) -> Grade {
 ///
 /// # Errors
 /// [`ListEntryError::EpochBeyond`] if the epoch is above [`RECEIVED_MOST`], and [`ListEntryError::EpochAhead`] if it is too many
-/// steps ahead ([`STEPS`], [`FIRST_STEPS`]).
+/// steps ahead ([`EPOCH_STEPS_MOST`], [`FIRST_STEPS`]).
 pub fn is_near(stated: Epoch, own: Option<Epoch>) -> Result<(), ListEntryError> {
     let most = match own {
         // The first epoch may be this node's own first order, given before it had received those of the others.
         Some(Epoch(0 | 1)) | None => FIRST_STEPS,
-        Some(own) => own.0.saturating_add(STEPS),
+        Some(own) => own.0.saturating_add(EPOCH_STEPS_MOST),
     };
     if stated > RECEIVED_MOST {
         return Err(ListEntryError::EpochBeyond { stated, most: RECEIVED_MOST });

@@ -131,7 +131,7 @@ impl NodeStatus {
     /// Returns the grade that the last receipt or the shunning proves of the node now. A receipt proves nothing of a
     /// node that is back in the cluster.
     #[must_use]
-    pub fn proven(&self, entry: Option<&ShunEntry>) -> Option<Grade> {
+    pub fn proven_grade(&self, entry: Option<&ShunEntry>) -> Option<Grade> {
         let is_gone = self.pacemaker.is_some_and(|word| word == "OFFLINE" || word == "UNCLEAN");
         let shunned = entry.filter(|entry| entry.epoch.is_shunned()).map(|entry| entry.grade);
         let receipt = self.receipt.as_ref().filter(|_| is_gone).map(|last| last.grade);
@@ -181,9 +181,9 @@ mod tests {
         let last = LastAction { action: Action::Off, outcome: Some(Outcome::Done), grade: Grade::Off, at_ms: 1 };
         let of =
             |member, grade| NodeStatus { receipt: Some(LastAction { grade, ..last.clone() }), ..line(member, false) };
-        assert_eq!(of(Membership::Absent, Grade::Off).proven(None), Some(Grade::Off));
-        assert_eq!(of(Membership::Absent, Grade::Unknown).proven(None), None);
-        assert_eq!(of(Membership::Online, Grade::Off).proven(None), None);
+        assert_eq!(of(Membership::Absent, Grade::Off).proven_grade(None), Some(Grade::Off));
+        assert_eq!(of(Membership::Absent, Grade::Unknown).proven_grade(None), None);
+        assert_eq!(of(Membership::Online, Grade::Off).proven_grade(None), None);
         let mut entry = ShunEntry {
             epoch: Epoch(1),
             addresses: [].into(),
@@ -193,9 +193,9 @@ mod tests {
             since_ms: 1,
             by: "x".into(),
         };
-        assert_eq!(of(Membership::Online, Grade::Off).proven(Some(&entry)), Some(Grade::Bounded));
+        assert_eq!(of(Membership::Online, Grade::Off).proven_grade(Some(&entry)), Some(Grade::Bounded));
         entry.epoch = entry.epoch.readmitted().unwrap();
-        assert_eq!(of(Membership::Online, Grade::Off).proven(Some(&entry)), None);
+        assert_eq!(of(Membership::Online, Grade::Off).proven_grade(Some(&entry)), None);
     }
 
     /// A host that is off while Ganeti uses its node needs attention.

@@ -20,7 +20,7 @@ const SENSORS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long after a power-off the state of a host that was off is read. Some BMCs act that late, and report the old state
 /// until then.
-const LAG: Duration = Duration::from_secs(1);
+const OFF_LAG: Duration = Duration::from_secs(1);
 
 pub(super) struct Bmc {
     target: Target,
@@ -174,7 +174,7 @@ impl PowerDevice for Bmc {
     }
 
     fn lag(&self) -> Option<Duration> {
-        Some(LAG)
+        Some(OFF_LAG)
     }
 
     fn advice(&self) -> Option<&'static str> {
@@ -185,7 +185,7 @@ impl PowerDevice for Bmc {
 
 /// The time after which a silent BMC may have lost its power. A working BMC answers its first message within 1 s, and
 /// the message is sent several times meanwhile.
-const SILENCE: Duration = Duration::from_secs(5);
+const SILENCE_LEAST: Duration = Duration::from_secs(5);
 
 /// The advice of `check` where the better suite works and the other one is allowed beside it.
 const ONE_SUITE: &str =
@@ -194,7 +194,7 @@ const ONE_SUITE: &str =
 fn device_error(error: &Error, login_timeout: Duration) -> DeviceError {
     let why = format!("{error}: {}", error.hint());
     match error {
-        _ if error.is_total_silence(login_timeout.min(SILENCE)) => DeviceError::no_sign(why),
+        _ if error.is_total_silence(login_timeout.min(SILENCE_LEAST)) => DeviceError::no_sign(why),
         // The name service or the local network may also work again in a moment.
         Error::Resolve { .. }
         | Error::Socket { .. }

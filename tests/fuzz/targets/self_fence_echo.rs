@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use gnt_ha::sys::signed_echo::{EchoKey, LENGTH};
+use gnt_ha::sys::signed_echo::{EchoKey, PACKET_LEN};
 use libfuzzer_sys::fuzz_target;
 
 const ASKER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
             packet
         }
     };
-    assert!(packet.len() == LENGTH || how & 0x03 == 0);
+    assert!(packet.len() == PACKET_LEN || how & 0x03 == 0);
     let is_asked = key.answer_to(&packet, ASKER, ASKED).is_some();
     assert_eq!(is_asked, packet == question, "answered");
     let is_answered = key.answered(&packet, ASKER, ASKED).is_some();

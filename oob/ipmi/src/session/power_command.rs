@@ -16,7 +16,7 @@ use crate::timers::{Pace, busy_pause};
 const COMMAND_SENDS: u32 = 6;
 
 /// Marks that a question behind a power command was answered.
-const ANSWERED: u32 = u32::MAX;
+const ANSWERED_MARK: u32 = u32::MAX;
 
 impl Session {
     /// Turns power on or off (Chassis Control). Success means that the BMC accepted the command.
@@ -65,7 +65,7 @@ impl Session {
             let mut questions = 0;
             loop {
                 let Some(datagram) = self.transport.receive(until)? else {
-                    if questions == ANSWERED || Instant::now() >= self.deadline {
+                    if questions == ANSWERED_MARK || Instant::now() >= self.deadline {
                         break;
                     }
                     self.transmit(&question)?;
@@ -86,10 +86,10 @@ impl Session {
                         return Ok(reply);
                     }
                     Ok(_) => {
-                        if questions != ANSWERED {
+                        if questions != ANSWERED_MARK {
                             self.pace.computed(questions.saturating_sub(1));
                         }
-                        questions = ANSWERED;
+                        questions = ANSWERED_MARK;
                         until = self.timer(Pace::command_pause(copy));
                     }
                     Err(reason) => ignored.add(reason),

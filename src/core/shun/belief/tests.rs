@@ -143,7 +143,7 @@ fn a_candidate_is_believed_within_limits() {
         ("n3", 3, &["192.0.2.254"], "192.0.2.254 is not an address of it"),
         ("n3", 3, &["192.0.2.3", "192.0.2.4"], "192.0.2.4 is not an address of it"),
         ("n3", 3, &["192.0.2.100"], "192.0.2.100 is not an address of it"),
-        ("n3", 2 + STEPS + 1, &["192.0.2.3"], "too far ahead of 2"),
+        ("n3", 2 + EPOCH_STEPS_MOST + 1, &["192.0.2.3"], "too far ahead of 2"),
         ("n4", FIRST_STEPS + 1, &["192.0.2.4"], "too far ahead of 0"),
         ("n3", RECEIVED_MOST.0 + 1, &["192.0.2.3"], "the largest that is taken"),
         ("n3", u64::MAX, &["192.0.2.3"], "the largest that is taken"),
