@@ -109,7 +109,9 @@ fn ctrl_c_ends_the_parts_beside() {
     [&pipe, &other].into_iter().for_each(|pipe| mkfifo(pipe, Mode::S_IRWXU).unwrap());
     let begin = |pipe: &str| format!("exec 3>{pipe}; echo begun >&3; exec sleep 600");
     let words = ["--beside", &begin("pipe"), &begin("other")];
-    let mut command = Command::new(SCRIPT);
+    // A test in the background of a shell has inherited that SIGINT is ignored, and a shell cannot trap it then.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT", SCRIPT]);
     let mut running =
         command.args(words).current_dir(dir.path()).stdout(Stdio::null()).process_group(0).spawn().unwrap();
     let mut beside = BufReader::new(File::open(pipe).unwrap()).lines();

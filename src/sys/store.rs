@@ -27,8 +27,20 @@ const UNTIL_BOOT: &str = "/run/gnt-ha/until-boot";
 /// Directory of trials: a state directory below it leaves nothing in [`UNTIL_BOOT`].
 const TRIALS: &str = "/tmp";
 
-/// Whether a write of this process hangs; the next write would hang, too.
-static HANGS: AtomicBool = AtomicBool::new(false);
+/// Calls `with` with the flag whether a write of this process hangs: the next write would hang, too. Tests that run in
+/// one process have a flag each.
+fn hang_flag<T>(with: impl FnOnce(&AtomicBool) -> T) -> T {
+    #[cfg(not(test))]
+    {
+        static HANGS: AtomicBool = AtomicBool::new(false);
+        with(&HANGS)
+    }
+    #[cfg(test)]
+    {
+        thread_local! { static HANGS: AtomicBool = const { AtomicBool::new(false) } }
+        HANGS.with(with)
+    }
+}
 
 /// The decision between a write and its caller, who waits for it. Either the write publishes its file, or the caller
 /// gave it up and it publishes nothing: another process may have written a newer file by then.
@@ -194,7 +206,7 @@ pub fn until_boot(dir: &Path) -> PathBuf {
 /// The error of the work, or that it hangs. Work that hangs may not publish its file any more, and this process does
 /// not try another write on the disk.
 fn within(limit: Duration, work: impl FnOnce(&Race) -> io::Result<()> + Send + 'static) -> io::Result<()> {
-    if HANGS.load(Ordering::Relaxed) {
+    if hang_flag(|flag| flag.load(Ordering::Relaxed)) {
         return Err(hangs());
     }
     let race = Race::default();
@@ -203,7 +215,7 @@ fn within(limit: Duration, work: impl FnOnce(&Race) -> io::Result<()> + Send + '
         Ok(result) => result,
         Err(NoResultError::Thread(error)) => Err(error),
         Err(NoResultError::Timeout) => {
-            HANGS.store(true, Ordering::Relaxed);
+            hang_flag(|flag| flag.store(true, Ordering::Relaxed));
             // If the work has won, it already publishes its file; a later write comes after it.
             let _ = race.is_won();
             Err(hangs())
@@ -273,7 +285,7 @@ mod tests {
             (|path, race, hang| state_file::write_bytes(path, b"1", hung(race, hang))) as Hanging,
             |path, race, hang| state_file::write_bytes_unflushed(path, b"1", hung(race, hang)),
         ] {
-            HANGS.store(false, Ordering::Relaxed);
+            hang_flag(|flag| flag.store(false, Ordering::Relaxed));
             let path = dir.path().join("file");
             let (go_on, hang) = mpsc::channel::<()>();
             let (ended, end) = mpsc::channel();

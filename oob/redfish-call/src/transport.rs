@@ -18,6 +18,9 @@ const HEADERS: usize = 64 * 1024;
 /// directory (`CURLOPT_CAPATH`).
 const NO_STORE: &str = "/dev/null";
 
+/// `CURLE_TOO_LARGE`: newer libcurls have limits of their own, such as 5000 headers.
+const TOO_LARGE: u32 = 100;
+
 /// `CURLE_SSL_PINNEDPUBKEYNOTMATCH`.
 const PIN_MISMATCH: u32 = 90;
 
@@ -223,7 +226,9 @@ impl<'a> Curl<'a> {
         let is_connected =
             self.easy.get_ref().is_connected || self.easy.connect_time().is_ok_and(|time| !time.is_zero());
         let (fault, why) = match () {
-            () if self.easy.get_ref().is_too_large => (TransportFault::TooLarge, "its answer is too long".to_owned()),
+            () if self.easy.get_ref().is_too_large || error.code() == TOO_LARGE => {
+                (TransportFault::TooLarge, "its answer is too long".to_owned())
+            }
             () if error.is_operation_timedout() => {
                 let seconds = limit.as_secs_f64();
                 if is_connected {
