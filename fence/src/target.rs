@@ -124,8 +124,8 @@ impl Cluster {
         }
     }
 
-    /// Returns the one node that `plug` matches. With the option `oob_program`, a host that is not a master candidate
-    /// accepts an unknown name as it is.
+    /// Returns the one node that `plug` matches. With the option `oob_program`, a host that has no list of Ganeti's nodes
+    /// accepts a name as it is: an unknown name beside such a list is another machine's.
     ///
     /// # Errors
     /// [`FenceTargetError`] if no single node matches, the node has no program, or this host lacks what it needs.
@@ -143,7 +143,7 @@ impl Cluster {
                     copy.programs()?;
                 }
                 let node = match node::find(plug, &copy.nodes) {
-                    Err(NoSuchNode::Unknown { .. }) if self.program.is_some() => plug,
+                    Err(NoSuchNode::Unknown { .. }) if self.program.is_some() && copy.nodes.is_empty() => plug,
                     found => found.map_err(wrong)?,
                 };
                 let path = match &self.program {
@@ -167,11 +167,22 @@ impl Cluster {
         Ok(program)
     }
 
-    /// Returns a warning for a fencing by our program on a master candidate whose `config.toml` is not that of Ganeti's
-    /// master. The host fences nevertheless: the master's file may have been changed just now, and then no other host
-    /// could fence.
+    /// Returns a warning for a fencing on a master candidate by another program than Pacemaker's configuration has for the
+    /// node, or by our program with another `config.toml` than Ganeti's master has. The host fences nevertheless: that
+    /// may have been changed just now, and then no other host could fence.
     #[must_use]
     pub fn doubt(&self, target: &FenceTarget) -> Option<String> {
+        if let Some(Ok(other)) =
+            self.beside.as_ref().filter(|_| self.program.is_none()).map(|copy| copy.of_node(&target.node))
+            && other != target.program.path()
+        {
+            return Some(format!(
+                "{}: fenced by {}, but when setup's copy was last written, its OOB program was {}; see gnt-ha check",
+                target.node,
+                target.program.path().display(),
+                other.display()
+            ));
+        }
         let path = &self.config_toml;
         let is_other = is_ours(target.program.path()) && self.beside.as_ref()?.contradicts(path);
         is_other.then(|| {

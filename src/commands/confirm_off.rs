@@ -7,7 +7,7 @@ use clap::Args;
 use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
-use crate::core::confirm_off::{ConfirmationEvidence, objection, stranger};
+use crate::core::confirm_off::{ConfirmationEvidence, objection, stranger, unclean_strangers};
 use crate::core::grade::Grade;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let names = ssconf.names("node_list")?;
     let node = node::find(&arguments.node, &names)?.clone();
     let refused = |error| CommandError::NotConfirmedOff { node: node.clone(), error: Box::new(error) };
-    let (seen, name) = collect_evidence(&arguments.paths, &ssconf, &node, &names).map_err(refused)?;
+    let (seen, name, waiting) = collect_evidence(&arguments.paths, &ssconf, &node, &names).map_err(refused)?;
     if let Some(why) = objection(seen) {
         return Err(refused(CommandError::Objection(why.to_owned())));
     }
@@ -103,16 +103,29 @@ pub fn run(arguments: &Arguments) -> Result<(), CommandError> {
         Some(_) => "Pacemaker goes on, and Ganeti's master records it",
         None => "Pacemaker has no such node; Ganeti's master records it",
     };
-    Ok(cli::print(&format!("{node}: confirmed as off; {then}\n"))?)
+    cli::print(&format!("{node}: confirmed as off; {then}\n"))?;
+    if name.is_none() {
+        for other in waiting {
+            cli::print_error(
+                "gnt-ha",
+                &format!(
+                    "Pacemaker waits for {other}, which is UNCLEAN and by its name none of Ganeti's nodes; if that is {node}: \
+                     stonith_admin --confirm {other}"
+                ),
+            );
+        }
+    }
+    Ok(())
 }
 
-/// Returns the evidence about the node, and its name in Pacemaker; `None` if Pacemaker has no such node.
+/// Returns the evidence about the node, its name in Pacemaker, and the [`unclean_strangers`]. The name is `None` if
+/// Pacemaker has no such node.
 fn collect_evidence(
     paths: &Paths,
     ssconf: &Ssconf,
     node: &NodeName,
     all: &[NodeName],
-) -> Result<(ConfirmationEvidence, Option<PacemakerName>), CommandError> {
+) -> Result<(ConfirmationEvidence, Option<PacemakerName>, Vec<PacemakerName>), CommandError> {
     let deadline = Deadline::after(CONFIRM_TIMEOUT);
     let status = pacemaker::status(deadline)?;
     let name = match status.called(node, all) {
@@ -140,7 +153,8 @@ fn collect_evidence(
         answers,
         was_asked,
     };
-    Ok((seen, name))
+    let waiting = unclean_strangers(status.nodes.iter().map(|(name, member)| (name, *member)), all);
+    Ok((seen, name, waiting))
 }
 
 /// Returns whether a node answers, and whether its silence is its own. This host's own kernel resets connections to a

@@ -49,6 +49,18 @@ pub fn stranger<'a>(
     pacemaker.into_iter().find(|name| is_stranger(name) && name.name().short().eq_ignore_ascii_case(node.short()))
 }
 
+/// Returns the nodes for which Pacemaker waits and whose names mean none of Ganeti's nodes `all`: one of them may be
+/// the confirmed machine.
+#[must_use]
+pub fn unclean_strangers<'a>(
+    pacemaker: impl IntoIterator<Item = (&'a PacemakerName, Membership)>,
+    all: &[NodeName],
+) -> Vec<PacemakerName> {
+    let is_stranger = |name: &PacemakerName| all.iter().all(|known| compare(name.name(), known, all) == Match::Other);
+    let strangers = pacemaker.into_iter().filter(|(name, member)| *member == Membership::Unclean && is_stranger(name));
+    strangers.map(|(name, _)| name.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +76,16 @@ mod tests {
         };
         assert_eq!(of(&["n1.lab", "N3.other"]).as_deref(), Some("N3.other"));
         assert_eq!(of(&["n1.lab", "db7", "n4", "n30.other"]), None, "another machine");
+    }
+
+    /// A node that Pacemaker has by an unrelated name stays UNCLEAN after its confirmation: the output names it.
+    #[test]
+    fn unclean_nodes_that_are_not_ganetis_are_named() {
+        let all = ["n1.lab", "n3.lab"].map(|name| NodeName::new(name).unwrap());
+        let names = ["n1.lab", "db7", "db8"].map(PacemakerName::of_test);
+        let members = [Membership::Unclean, Membership::Unclean, Membership::Online];
+        let found = unclean_strangers(names.iter().zip(members), &all);
+        assert_eq!(found.iter().map(PacemakerName::as_str).collect::<Vec<_>>(), ["db7"]);
     }
 
     /// A misspelt name: a node that is seen running cannot be confirmed as off.
