@@ -89,8 +89,14 @@ impl NodesEvidence {
         let Some(ganeti) = files::read_config(data_dir).ok().filter(|_| !asked.is_empty()) else { return found };
         fetch(asked, ganeti.nodes(), ask, |node, host, receipts, most| {
             let Some(known) = self.of_node(&node.name) else { return };
-            let taken =
-                peer_receipts::taken(&known.options, &known.fences, &known.receipts, (host, receipts), most, &self.all);
+            let taken = peer_receipts::accepted_receipts(
+                &known.options,
+                &known.fences,
+                &known.receipts,
+                (host, receipts),
+                most,
+                &self.all,
+            );
             found.entry(node.name.clone()).or_default().extend(taken);
         });
         found

@@ -47,7 +47,7 @@ impl Markers {
     /// # Errors
     /// If the file system reports an error.
     pub fn clear(&self, marker: Marker) -> io::Result<()> {
-        absent(&self.path(marker))
+        remove_if_present(&self.path(marker))
     }
 
     /// Returns the note with this name; `None` if it is absent or cannot be read.
@@ -70,7 +70,7 @@ impl Markers {
     /// # Errors
     /// If the file system reports an error.
     pub fn forget_note(&self, name: &str) -> io::Result<()> {
-        absent(&self.0.join(name))
+        remove_if_present(&self.0.join(name))
     }
 
     fn make_dir(&self) -> io::Result<()> {
@@ -86,7 +86,7 @@ impl Markers {
     }
 }
 
-fn absent(path: &Path) -> io::Result<()> {
+fn remove_if_present(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

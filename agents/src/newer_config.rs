@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use gnt_ha::core::roles::NodeRole;
-use gnt_ha::core::roles::master_claims::{AHEAD_MOST, MasterClaim, NewerConfig, unlikely, update_newer_config};
+use gnt_ha::core::roles::master_claims::{AHEAD_MOST, MasterClaim, NewerConfig, unlikely_claim, update_newer_config};
 use gnt_ha::sys::clock::Deadline;
 use gnt_ha::sys::newer_config::{FILE, read};
 use gnt_ha::sys::output;
@@ -34,7 +34,7 @@ pub fn update(paths: &AgentPaths, ganeti: &GanetiView, deadline: Deadline) {
 fn keep(paths: &AgentPaths, claims: &[MasterClaim]) {
     // Without this node's own serial number the age of its copy is unknown.
     let Some(own) = claims.iter().find(|claim| claim.own).map(|claim| claim.serial) else { return };
-    if let Some(MasterClaim { from, master, serial, .. }) = unlikely(own, claims) {
+    if let Some(MasterClaim { from, master, serial, .. }) = unlikely_claim(own, claims) {
         output::print_error(&format!(
             "{from} names {master} (serial {serial}), more than {AHEAD_MOST} ahead of {own} here: not remembered, as no other \
              candidate is as far"

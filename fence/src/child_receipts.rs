@@ -13,13 +13,13 @@ use gnt_ha::sys::time_limit::within;
 const READ_LIMIT: Duration = Duration::from_millis(500);
 
 /// The most actions of the node that are read: one fencing calls the program a few times.
-const ACTIONS: usize = 12;
+const ACTIONS_MOST: usize = 12;
 
 /// Returns the remarks in the receipts of the successful calls of the OOB program for the action `id`. A program of another
 /// author, or with another state directory, has none; neither has a log that cannot be read.
 pub(crate) fn remarks(state_dir: &Path, node: &NodeName, id: &str) -> Vec<String> {
     let (log, node) = (ReceiptLog::new(state_dir), node.clone());
-    let Ok(Ok((contents, _))) = within(READ_LIMIT, move || log.read_last(ACTIONS, Some(&node))) else {
+    let Ok(Ok((contents, _))) = within(READ_LIMIT, move || log.read_last(ACTIONS_MOST, Some(&node))) else {
         return Vec::new();
     };
     of_children(&contents.entries, id)

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use clap::{Arg, ArgAction, Command};
 
-use crate::options::Given;
+use crate::options::RawOptions;
 use crate::spec::{NODENAME, OPTIONS, OptionKind, Spec};
 
 /// The most bytes that are read of stdin. Pacemaker's pipe holds no more and cuts the rest
@@ -14,9 +14,9 @@ pub const STDIN_LIMIT: u64 = 64 * 1024;
 /// Parses `key=value` lines in any order. The last line of a key wins, and unknown keys are ignored
 /// (`doc/FenceAgentAPI.md`). `plug` takes precedence over its old name `port`, and both over `nodename`.
 #[must_use]
-pub fn from_lines(text: &str) -> Given {
-    let mut given = Given::new();
-    let mut old_names = Given::new();
+pub fn from_lines(text: &str) -> RawOptions {
+    let mut given = RawOptions::new();
+    let mut old_names = RawOptions::new();
     let mut nodename = None;
     for line in text.lines().map(str::trim) {
         let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else { continue };
@@ -57,7 +57,7 @@ pub enum StdinError {
 ///
 /// # Errors
 /// [`StdinError`] if stdin has more than [`STDIN_LIMIT`] bytes or cannot be read.
-pub fn from_stdin(stdin: impl Read) -> Result<Given, StdinError> {
+pub fn from_stdin(stdin: impl Read) -> Result<RawOptions, StdinError> {
     let mut bytes = Vec::new();
     stdin.take(STDIN_LIMIT + 1).read_to_end(&mut bytes).map_err(StdinError::Read)?;
     if bytes.len() as u64 > STDIN_LIMIT {
@@ -70,9 +70,9 @@ pub fn from_stdin(stdin: impl Read) -> Result<Given, StdinError> {
 ///
 /// # Errors
 /// clap's error, which contains what to print and where.
-pub fn from_arguments(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Given, clap::Error> {
+pub fn from_arguments(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<RawOptions, clap::Error> {
     let matches = command().try_get_matches_from(arguments)?;
-    let mut given = Given::new();
+    let mut given = RawOptions::new();
     for spec in OPTIONS {
         if spec.kind == OptionKind::Flag {
             if matches.get_flag(spec.name) {

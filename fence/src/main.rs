@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fence_ganeti::actions;
 use fence_ganeti::input;
-use fence_ganeti::options::{Given, Options};
+use fence_ganeti::options::{Options, RawOptions};
 use fence_ganeti::report::AgentCode;
 use gnt_ha::cli;
 use gnt_ha::sys::clock::Deadline;
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 /// Reads the options from the command line if there is one, else from stdin, as fence-agents' library does.
-fn given() -> Result<Given, AgentCode> {
+fn given() -> Result<RawOptions, AgentCode> {
     if std::env::args_os().len() > 1 {
         return input::from_arguments(std::env::args_os()).map_err(|error| {
             if cli::print_usage_error(PROGRAM, &error) { AgentCode::Failure } else { AgentCode::Success }

@@ -67,7 +67,7 @@ impl AgentAction {
 }
 
 /// Option values as text, by their names in [`OPTIONS`].
-pub type Given = BTreeMap<&'static str, String>;
+pub type RawOptions = BTreeMap<&'static str, String>;
 
 /// The options of one call, parsed and with their defaults, from the command line or from stdin.
 #[derive(Clone, Debug)]
@@ -147,7 +147,7 @@ impl Options {
     ///
     /// # Errors
     /// [`OptionError`] for the first value that cannot be used, or if the action needs a node and has none.
-    pub fn new(given: &Given) -> Result<Self, OptionError> {
+    pub fn new(given: &RawOptions) -> Result<Self, OptionError> {
         let values = OptionValues(given);
         // An empty action does not count as a request for a reboot.
         let action = AgentAction::from_word(given.get("action").map_or("reboot", |word| word.trim()))?;
@@ -201,7 +201,7 @@ impl Options {
 }
 
 /// The given values, with the defaults of the options behind them.
-struct OptionValues<'a>(&'a Given);
+struct OptionValues<'a>(&'a RawOptions);
 
 impl OptionValues<'_> {
     fn text(&self, name: &'static str) -> Option<&str> {

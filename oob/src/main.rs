@@ -15,7 +15,7 @@ use gnt_ha::core::ganeti::oob::DEADLINE_VARIABLE;
 use gnt_ha::core::node::NodeName;
 use gnt_ha::core::power::Power;
 use gnt_ha::core::receipt::Action;
-use gnt_ha::power::check::{Checked, check, slow_levels};
+use gnt_ha::power::check::{DeviceCheck, check, slow_levels};
 use gnt_ha::power::commands::{self, CommandResult};
 use gnt_ha::power::health::health;
 use gnt_ha::power::owner::all_shared;
@@ -115,7 +115,7 @@ fn print_check(config: &Config, node: Option<&NodeName>) -> Result<(), OobComman
     for device in &checked {
         let word = if device.result.is_ok() { "ok   " } else { "ERROR" };
         text.push_str(&format!("{word}  {}  level {}  {}\n", device.node, device.level, device.answer()));
-        let Checked { node, level, device, advice, .. } = device;
+        let DeviceCheck { node, level, device, advice, .. } = device;
         if let Some(advice) = advice {
             text.push_str(&format!("note   {node}  level {level}  {device}: {advice}\n"));
         }

@@ -12,7 +12,7 @@ use super::rehearse::{Rehearsal, rehearse, shown};
 use crate::cli::{self, ConfirmError};
 use crate::core::budget::pacemaker::waited;
 use crate::core::drill::{StateAfter, StateBefore, differences, objection};
-use crate::core::ganeti::instances::running_on;
+use crate::core::ganeti::instances::instances_marked_up;
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::receipt::Timestamp;
@@ -244,7 +244,7 @@ fn instances(paths: &Paths, node: &NodeName) -> Result<Vec<String>, CommandError
     let path = paths.data_dir.join(files::CONFIG);
     let text = files::read_config_text(&paths.data_dir)
         .map_err(|error| CommandError::InstancesUnread { path: path.clone(), error })?;
-    running_on(&text, node).map_err(|error| CommandError::InstancesUnparsed { path, error })
+    instances_marked_up(&text, node).map_err(|error| CommandError::InstancesUnparsed { path, error })
 }
 
 fn instances_die(instances: &[String]) -> String {

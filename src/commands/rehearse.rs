@@ -11,7 +11,7 @@ use super::paths::Paths;
 use crate::cli;
 use crate::core::budget::detection::Detection;
 use crate::core::budget::step_times::{self, StepTimes};
-use crate::core::config::{DEFAULT_RUN, MEMBERS};
+use crate::core::config::{DEFAULT_RUN, FULL_MEMBERS_MOST};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::grade::Grade;
@@ -23,7 +23,7 @@ use crate::core::pacemaker::simulation::{Death, Simulation};
 use crate::core::quorum::Quorum;
 use crate::core::rehearsal::{ProofAnswer, RehearsalInput, RehearsalStep, instance_steps, provable, steps};
 use crate::core::setup::full_members;
-use crate::power::check::{Checked, check};
+use crate::power::check::{DeviceCheck, check};
 use crate::power::error::PowerError;
 use crate::power::owner::all_shared;
 use crate::service::shun::device::open;
@@ -144,7 +144,7 @@ pub(super) fn rehearse(
     let seen = find_detection(&resources, name, quorum.as_ref().ok(), deadline).map_err(|error| error.to_string());
     // The levels of another program are unknown.
     let ours = found.oob_program.as_deref().filter(|path| is_ours(path));
-    let members = config_file::load_or_default(config).map_or(MEMBERS, |config| config.members);
+    let members = config_file::load_or_default(config).map_or(FULL_MEMBERS_MOST, |config| config.members);
     let config = ours.and_then(|_| config_file::load(config).ok());
     let levels = config.as_ref().and_then(|config| Some((config.levels_of(&node).ok()?, config)));
     let is_precious = full_members(&resources, &ganeti, members) == 2 && ganeti.master() == Some(&node);
@@ -262,7 +262,7 @@ fn proof(
         let config = config_file::load(config)?;
         let checked = check(&config, Some(node), config.deadline.min(deadline.left()), open)?;
         let by_self_fence = checked.iter().filter_map(|one| one.result.as_ref().ok()).any(|one| one.by_self_fence);
-        let answer = |checked: Checked| {
+        let answer = |checked: DeviceCheck| {
             let is_ok = checked.result.is_ok();
             let text =
                 format!("{} {node} level {} {}", if is_ok { "ok" } else { "ERROR" }, checked.level, checked.answer());

@@ -112,7 +112,7 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
     }
     let request = SetupRequest { primitive: arguments.primitive, health: arguments.health, apply: arguments.apply };
     let plan = SetupPlan::make(clusters, request, config)?;
-    let open = plan.open();
+    let open = plan.open_parts();
     let is_left = plan.needs_hand();
     let is_whole = !is_left && plan.left_out.is_none();
     if let Some(line) = &plan.left_out {

@@ -25,7 +25,7 @@ use crate::sys::config_file;
 use crate::sys::ganeti::files;
 use crate::sys::identity;
 use crate::sys::log::warn_system;
-use crate::sys::nft::shun_table::Applied;
+use crate::sys::nft::shun_table::ApplyResult;
 
 /// The time limit for everything on this host.
 const HOST_TIMEOUT: Duration = Duration::from_secs(20);
@@ -146,8 +146,8 @@ fn run_on_this_host(command: &Command, config: &Path) -> Result<bool, CommandErr
         Command::Apply => {
             let applied = applier.apply(deadline)?;
             let (word, rules) = match &applied {
-                Applied::Unchanged(rules) => ("unchanged", rules),
-                Applied::Done(rules) => ("done", rules),
+                ApplyResult::Unchanged(rules) => ("unchanged", rules),
+                ApplyResult::Done(rules) => ("done", rules),
             };
             cli::print(&format!("{word}: {} addresses are shunned\n", rules.addresses.len()))?;
             Ok(true)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::text::is_hidden;
 
 /// The greatest length of a reason, in characters: it stands in one line of a log.
-const LONGEST: usize = 200;
+const REASON_MOST: usize = 200;
 
 /// The fault of a text that is not a valid reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum BadReason {
     #[error("the reason is empty: say why, for the administrator who finds it")]
     Empty,
     /// The reason has this many characters, more than the maximum.
-    #[error("the reason has {0} characters: say it in {LONGEST}")]
+    #[error("the reason has {0} characters: say it in {REASON_MOST}")]
     TooLong(usize),
     /// The reason contains this character: a line end, an escape sequence of a terminal, or the like.
     #[error("the reason has a control character ({0:?}): say it in one line of plain text")]
@@ -46,7 +46,7 @@ impl Pause {
         }
         match reason.chars().count() {
             0 => Err(BadReason::Empty),
-            length if length > LONGEST => Err(BadReason::TooLong(length)),
+            length if length > REASON_MOST => Err(BadReason::TooLong(length)),
             _ => Ok(Self { reason: reason.to_owned(), by: by.to_owned(), since_ms }),
         }
     }
@@ -84,7 +84,7 @@ impl Pause {
 }
 
 fn harmless(text: &str) -> String {
-    text.chars().filter(|c| !is_hidden(*c)).take(LONGEST).collect()
+    text.chars().filter(|c| !is_hidden(*c)).take(REASON_MOST).collect()
 }
 
 #[cfg(test)]

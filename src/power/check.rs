@@ -9,12 +9,12 @@ use crate::core::node::NodeName;
 use crate::core::survey::DeviceAnswer;
 use crate::sys::clock::Deadline;
 
-use crate::power::device::{self, DeviceError, OpenShun, Rehearsed, Use};
+use crate::power::device::{self, DeviceError, DevicePurpose, OffPrediction, OpenShun};
 use crate::power::error::PowerError;
 
 /// The result for one device of one node.
 #[derive(Debug)]
-pub struct Checked {
+pub struct DeviceCheck {
     /// The name of the node that uses the device.
     pub node: NodeName,
     /// The number of the level, from 1.
@@ -22,14 +22,14 @@ pub struct Checked {
     /// The device's name in the configuration.
     pub device: String,
     /// What an off of the device would prove, or the reason why it would prove nothing.
-    pub result: Result<Rehearsed, DeviceError>,
+    pub result: Result<OffPrediction, DeviceError>,
     /// A stricter configuration that the device would also work with.
     pub advice: Option<&'static str>,
     /// The time that its reading took.
     pub took: Duration,
 }
 
-impl Checked {
+impl DeviceCheck {
     /// Returns the device and its answer as text, in the form `bmc: on`.
     #[must_use]
     pub fn answer(&self) -> String {
@@ -54,7 +54,7 @@ pub fn devices(
     let mut asked = Vec::new();
     for (index, level) in levels.iter().enumerate() {
         for configured in level {
-            let mut named = device::open_one(configured, node, config, Use::Read, shun);
+            let mut named = device::open_one(configured, node, config, DevicePurpose::Read, shun);
             let reading = named.device.check(deadline.at_most(share(deadline.left(), left)));
             left = left.saturating_sub(1);
             let power = reading.as_ref().ok().map(|reading| reading.power);
@@ -68,10 +68,10 @@ pub fn devices(
 
 /// Returns a line for each level of a node whose devices were all read, and are too slow for the time of a fencing.
 #[must_use]
-pub fn slow_levels(config: &Config, checked: &[Checked]) -> Vec<String> {
+pub fn slow_levels(config: &Config, checked: &[DeviceCheck]) -> Vec<String> {
     let mut lines = Vec::new();
     for of_level in checked.chunk_by(|one, other| one.node == other.node && one.level == other.level) {
-        let Some(Checked { node, level, .. }) = of_level.first() else { continue };
+        let Some(DeviceCheck { node, level, .. }) = of_level.first() else { continue };
         let Ok(levels) = config.levels_of(node) else { continue };
         if of_level.iter().any(|device| device.result.is_err()) {
             continue;
@@ -94,7 +94,7 @@ pub fn check(
     node: Option<&NodeName>,
     limit: Duration,
     shun: OpenShun,
-) -> Result<Vec<Checked>, PowerError> {
+) -> Result<Vec<DeviceCheck>, PowerError> {
     let nodes = node.map_or_else(|| config.named_nodes(), |node| vec![node.clone()]);
     if nodes.is_empty() {
         return Err(PowerError::NoNode(config.path.clone()));
@@ -107,13 +107,13 @@ pub fn check(
         for (index, level) in levels.iter().enumerate() {
             for configured in level {
                 let until = deadline.at_most(share(deadline.left(), count));
-                let mut named = device::open_one(configured, &node, config, Use::Read, shun);
+                let mut named = device::open_one(configured, &node, config, DevicePurpose::Read, shun);
                 let begun = Instant::now();
                 let result = named.device.rehearse(until);
                 let took = begun.elapsed();
                 let advice = result.as_ref().ok().and_then(|_| named.device.advice());
                 let (node, device) = (node.clone(), configured.name.clone());
-                checked.push(Checked { node, level: index + 1, device, result, advice, took });
+                checked.push(DeviceCheck { node, level: index + 1, device, result, advice, took });
             }
         }
     }

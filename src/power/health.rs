@@ -7,7 +7,7 @@ use crate::core::ganeti::oob::{HealthItem, OobHealth};
 use crate::core::node::NodeName;
 use crate::sys::clock::Deadline;
 
-use crate::power::device::{self, OpenShun, Use};
+use crate::power::device::{self, DevicePurpose, OpenShun};
 use crate::power::error::PowerError;
 
 /// The items that were read, and the failures of the other devices.
@@ -35,7 +35,7 @@ pub fn health(
     let mut is_known = false;
     for (index, configured) in devices.iter().enumerate() {
         let until = deadline.at_most(share(deadline.left(), devices.len() - index));
-        let mut named = device::open_one(configured, node, config, Use::Read, shun);
+        let mut named = device::open_one(configured, node, config, DevicePurpose::Read, shun);
         match named.device.health(until) {
             Ok(items) => {
                 is_known = true;

@@ -12,14 +12,14 @@ use crate::core::power::reading::{Life, Observation};
 use crate::core::power::walk::{Task, Walk, WalkResult, WalkStep};
 use crate::sys::clock::Deadline;
 
-use crate::power::device::{self, Named, OpenShun, Use, observed};
+use crate::power::device::{self, DevicePurpose, Named, OpenShun, observed};
 use crate::power::error::PowerError;
 use crate::power::level::confirm_off;
 use crate::power::reading_memory::Watch;
 
 /// The time for which a device that reads on after an off is asked again: the charge of a power supply keeps a BMC
 /// running for a moment.
-const AFTERGLOW: Duration = Duration::from_secs(2);
+const SUPPLY_CHARGE_TIME: Duration = Duration::from_secs(2);
 
 /// The result of the work on one level.
 pub enum Work<T> {
@@ -66,10 +66,10 @@ pub struct Levels<'a> {
     pub shun: OpenShun,
 }
 
-const fn used(task: Task) -> Use {
+const fn used(task: Task) -> DevicePurpose {
     match task {
-        Task::Read => Use::Read,
-        Task::Off | Task::On => Use::Switch,
+        Task::Read => DevicePurpose::Read,
+        Task::Off | Task::On => DevicePurpose::Switch,
     }
 }
 
@@ -153,7 +153,7 @@ impl Levels<'_> {
         for (done, name) in names.iter().enumerate() {
             let until = until.at_most(share(until.left(), names.len() - done));
             let Some(configured) = self.levels.iter().flatten().find(|device| device.name == *name) else { continue };
-            let limit = if task == Task::Read { Duration::ZERO } else { AFTERGLOW.min(until.left() / 2) };
+            let limit = if task == Task::Read { Duration::ZERO } else { SUPPLY_CHARGE_TIME.min(until.left() / 2) };
             let limit = until.at_most(limit);
             for mut named in
                 device::open(std::slice::from_ref(configured), self.node, self.config, used(task), self.shun)

@@ -69,7 +69,7 @@ pub struct Sources<'a> {
 
 /// The input of recovery, with what the allocator needs.
 #[derive(Debug)]
-pub struct Collected {
+pub struct RecoverySurvey {
     /// The input for the plan.
     pub input: RecoveryInput,
     /// The unfinished job that records each node offline.
@@ -89,7 +89,7 @@ pub struct Collected {
 ///
 /// # Errors
 /// [`RecoveryError`] if the configuration or the queue cannot be read. It is not an error if a node does not answer.
-pub fn collect(sources: Sources<'_>, deadline: Deadline) -> Result<Collected, RecoveryError> {
+pub fn collect(sources: Sources<'_>, deadline: Deadline) -> Result<RecoverySurvey, RecoveryError> {
     let mut luxi = Luxi::connect(sources.luxi, deadline)?;
     // The queue comes first: a job that ends before the instances are read has changed them.
     let answer = luxi.query_large(&InstanceJob::query())?;
@@ -104,7 +104,7 @@ pub fn collect(sources: Sources<'_>, deadline: Deadline) -> Result<Collected, Re
     let input = input(sources, jobs, &config, &live, &own_records(&answer, &uuids));
     let (luxi, hail) = (sources.luxi.to_owned(), sources.hail.to_owned());
     let data_dir = sources.data_dir.to_owned();
-    Ok(Collected { input, records: record_jobs(&answer), config, live, calls, data_dir, luxi, hail })
+    Ok(RecoverySurvey { input, records: record_jobs(&answer), config, live, calls, data_dir, luxi, hail })
 }
 
 /// Asks each node what it runs, except where no answer can come. Returns also the calls to those that have reported it.
@@ -201,7 +201,7 @@ fn input(
     }
 }
 
-impl Collected {
+impl RecoverySurvey {
     /// Returns the instances with DRBD whose primary node is lost.
     #[must_use]
     pub fn lost_drbd(&self) -> Vec<DrbdInstance> {

@@ -138,11 +138,11 @@ fn end_of(
 
 /// Returns the last three lines of the output as one line, as an exit reason has one line.
 fn last_lines(output: &[u8]) -> String {
-    const KEPT: usize = 300;
+    const KEPT_CHARACTERS: usize = 300;
     let text = String::from_utf8_lossy(output);
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let joined = lines[lines.len().saturating_sub(3)..].join("; ");
-    let skip = joined.chars().count().saturating_sub(KEPT);
+    let skip = joined.chars().count().saturating_sub(KEPT_CHARACTERS);
     let kept: String = joined.chars().skip(skip).collect();
     match kept.split_once(' ') {
         Some((_, whole)) if skip > 0 => format!("... {whole}"),

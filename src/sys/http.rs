@@ -16,11 +16,11 @@ use super::clock::Deadline;
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The maximum number of clients that are served at once. Other clients wait.
-const CLIENTS: usize = 8;
+const CLIENTS_MOST: usize = 8;
 
 /// The maximum number of clients from one address (of IPv6: from one /64 network), so that one client cannot take all
 /// places.
-const OF_ONE: usize = CLIENTS / 2;
+const OF_ONE: usize = CLIENTS_MOST / 2;
 
 /// The answer to a client above that limit.
 const BUSY: &str =
@@ -36,7 +36,7 @@ impl Served {
     }
 
     fn is_full(&self) -> bool {
-        self.all().values().sum::<usize>() >= CLIENTS
+        self.all().values().sum::<usize>() >= CLIENTS_MOST
     }
 
     /// Takes a place for one more client from this address; returns whether one was free.

@@ -14,7 +14,7 @@ use super::output::{Events, ToStderr};
 use crate::core::text::one_line;
 
 /// The maximum length of a line in the system's log, in characters.
-const LONGEST: usize = 2_000;
+const LINE_MOST: usize = 2_000;
 
 /// Sends events to stderr from now on.
 pub fn to_stderr() {
@@ -51,7 +51,7 @@ pub fn to_file(path: &Path) -> io::Result<()> {
 /// log.
 pub fn warn_system(program: &str, line: &str) {
     const DAEMON_WARNING: u8 = 3 << 3 | 4;
-    let text = format!("<{DAEMON_WARNING}>{program}[{}]: {}", std::process::id(), one_line(line, LONGEST));
+    let text = format!("<{DAEMON_WARNING}>{program}[{}]: {}", std::process::id(), one_line(line, LINE_MOST));
     // A full log must not block this program: the line is also on stderr.
     let _ = UnixDatagram::unbound().and_then(|socket| {
         socket.set_nonblocking(true)?;

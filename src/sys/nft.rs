@@ -15,7 +15,7 @@ use super::command::{ProgramError, run};
 const NFT: &str = "nft";
 
 /// The most bytes that are read of a listing: enough for about 200,000 addresses.
-const LISTING: usize = 16 * 1024 * 1024;
+const LISTING_MOST: usize = 16 * 1024 * 1024;
 
 /// Applies commands in one transaction.
 ///
@@ -44,7 +44,7 @@ pub fn list(family: &str, table: &str, deadline: Deadline) -> Result<Option<Vec<
         guarded: false,
         deadline,
         linger: Duration::from_millis(100),
-        output_limit: LISTING,
+        output_limit: LISTING_MOST,
     };
     let ended = job.run().map_err(|error| ProgramError::Start { program: NFT.into(), error })?;
     let output = String::from_utf8_lossy(&ended.stderr).trim().replace('\n', "; ");

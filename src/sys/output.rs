@@ -12,7 +12,7 @@ use super::terminal;
 use crate::core::text::{lines, one_line, printable};
 
 /// The maximum length of an error line, in characters.
-const LONGEST: usize = 4_000;
+const LINE_MOST: usize = 4_000;
 
 /// The sequence that clears the screen and moves the cursor to its top (ECMA-48, CUP and ED).
 const CLEARED: &str = "\x1b[H\x1b[2J";
@@ -114,7 +114,7 @@ fn to_stdout(bytes: &[u8]) -> io::Result<bool> {
 
 /// Prints one line on stderr. A closed stderr is not an error.
 pub fn print_error(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", one_line(line, LONGEST));
+    let _ = writeln!(io::stderr(), "{}", one_line(line, LINE_MOST));
 }
 
 /// Prints text of several lines on stderr, as help for a command line that cannot be parsed.
@@ -126,7 +126,7 @@ pub fn explain(text: &str) {
 pub fn to_console(line: &str) {
     for path in ["/dev/console", "/dev/kmsg"] {
         if let Ok(mut file) = OpenOptions::new().write(true).open(path) {
-            let _ = file.write_all(format!("{}\n", one_line(line, LONGEST)).as_bytes());
+            let _ = file.write_all(format!("{}\n", one_line(line, LINE_MOST)).as_bytes());
         }
     }
 }

@@ -24,7 +24,7 @@ const ROTATE_AT: u64 = 4 * 1024 * 1024;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The number of rotated files that are kept.
-const KEPT: u32 = 4;
+const ROTATED_FILES: u32 = 4;
 
 /// The size in bytes at which the file in memory is rotated; it has what the disk does not accept.
 const ROTATE_IN_MEMORY_AT: u64 = 256 * 1024;
@@ -233,7 +233,7 @@ impl ReceiptLog {
     }
 
     fn rotate(&self) -> io::Result<()> {
-        for n in (1..KEPT).rev() {
+        for n in (1..ROTATED_FILES).rev() {
             match std::fs::rename(self.rotated(n), self.rotated(n + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -244,7 +244,7 @@ impl ReceiptLog {
 
     /// Returns the paths of all files, oldest first, existing or not.
     fn files(&self) -> impl Iterator<Item = PathBuf> {
-        (1..=KEPT).rev().map(|n| self.rotated(n)).chain([self.current()])
+        (1..=ROTATED_FILES).rev().map(|n| self.rotated(n)).chain([self.current()])
     }
 
     fn current(&self) -> PathBuf {

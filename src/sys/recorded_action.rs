@@ -19,7 +19,7 @@ use crate::core::text::one_line;
 const DISK_LIMIT: Duration = Duration::from_secs(2);
 
 /// The maximum length of a text in a receipt, in characters: texts of devices and programs come from outside.
-const LONGEST: usize = 2_000;
+const TEXT_MOST: usize = 2_000;
 
 /// One action that is under way.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl RecordedAction {
 
     /// Adds a step: who was asked (`by`), the request (`did`) and the response (`saw`).
     pub fn step(&mut self, actor: &str, request: &str, response: &str) {
-        let [actor, request, response] = [actor, request, response].map(|text| one_line(text, LONGEST));
+        let [actor, request, response] = [actor, request, response].map(|text| one_line(text, TEXT_MOST));
         let step = ActionStep {
             at_ms: millis(self.begun.elapsed()),
             actor: actor.clone(),
@@ -124,8 +124,8 @@ impl RecordedAction {
             grade: result.grade,
             proven_by: result.proven_by,
             steps: std::mem::take(&mut self.steps),
-            reason: result.reason.map(|text| one_line(&text, LONGEST)),
-            record: result.record.map(|text| one_line(&text, LONGEST)),
+            reason: result.reason.map(|text| one_line(&text, TEXT_MOST)),
+            record: result.record.map(|text| one_line(&text, TEXT_MOST)),
             at: now(),
             duration_ms: millis(self.begun.elapsed()),
         };

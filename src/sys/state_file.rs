@@ -22,13 +22,13 @@ pub fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     write_bytes(path, &serde_json::to_vec(value)?, || Ok(()))
 }
 
-/// Writes bytes as [`write()`] does. Calls `may_show` after the flush and before the rename. If it fails, the old file
+/// Writes bytes as [`write()`] does. Calls `permit` after the flush and before the rename. If it fails, the old file
 /// stays.
 ///
 /// # Errors
-/// The error of the file system or of `may_show`.
-pub fn write_bytes(path: &Path, bytes: &[u8], may_show: impl Fn() -> io::Result<()>) -> io::Result<()> {
-    renamed(&in_dir(path)?, bytes, 0o600, |file| file.sync_all().and_then(|()| may_show()))?;
+/// The error of the file system or of `permit`.
+pub fn write_bytes(path: &Path, bytes: &[u8], permit: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    renamed(&in_dir(path)?, bytes, 0o600, |file| file.sync_all().and_then(|()| permit()))?;
     path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
@@ -44,9 +44,9 @@ pub fn write_unflushed(path: &Path, value: &impl Serialize) -> io::Result<()> {
 /// Writes bytes as [`write_bytes`] does, without a flush, as [`write_unflushed`].
 ///
 /// # Errors
-/// The error of the file system or of `may_show`.
-pub fn write_bytes_unflushed(path: &Path, bytes: &[u8], may_show: impl Fn() -> io::Result<()>) -> io::Result<()> {
-    renamed(&in_dir(path)?, bytes, 0o600, |_| may_show())
+/// The error of the file system or of `permit`.
+pub fn write_bytes_unflushed(path: &Path, bytes: &[u8], permit: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    renamed(&in_dir(path)?, bytes, 0o600, |_| permit())
 }
 
 /// Writes `text` for all users (mode 0644), without a flush. The directory must exist and may belong to another user.

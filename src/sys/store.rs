@@ -54,7 +54,7 @@ impl Race {
     }
 
     /// Permits the write to publish its file, unless the caller gave it up.
-    fn may_show(&self) -> io::Result<()> {
+    fn permit_publishing(&self) -> io::Result<()> {
         if self.is_won() { Ok(()) } else { Err(hangs()) }
     }
 }
@@ -102,9 +102,9 @@ impl Store {
     pub fn write(&self, name: &str, value: &impl Serialize, limit: Duration) -> io::Result<StoredAt> {
         let bytes = serde_json::to_vec(value)?;
         let path = self.dir.join(name);
-        let write = move |race: &Race| state_file::write_bytes(&path, &bytes, || race.may_show());
+        let write = move |race: &Race| state_file::write_bytes(&path, &bytes, || race.permit_publishing());
         let written = within(limit.min(DISK_LIMIT), write);
-        self.settled(name, value, written)
+        self.finish_write(name, value, written)
     }
 
     /// Writes `value` within [`DISK_LIMIT`] without a flush, for values that may be lost with the host.
@@ -114,17 +114,17 @@ impl Store {
     pub fn write_unflushed(&self, name: &str, value: &impl Serialize) -> io::Result<StoredAt> {
         let bytes = serde_json::to_vec(value)?;
         let path = self.dir.join(name);
-        let write = move |race: &Race| state_file::write_bytes_unflushed(&path, &bytes, || race.may_show());
+        let write = move |race: &Race| state_file::write_bytes_unflushed(&path, &bytes, || race.permit_publishing());
         let written = within(DISK_LIMIT, write);
-        self.settled(name, value, written)
+        self.finish_write(name, value, written)
     }
 
-    fn settled(&self, name: &str, value: &impl Serialize, written: io::Result<()>) -> io::Result<StoredAt> {
+    fn finish_write(&self, name: &str, value: &impl Serialize, written: io::Result<()>) -> io::Result<StoredAt> {
         let memory = self.until_boot.join(name);
         match written {
             Ok(()) => {
                 // The disk now has the newer value, and is read again.
-                absent(&memory)?;
+                remove_if_present(&memory)?;
                 Ok(StoredAt::OnDisk)
             }
             Err(error) => match state_file::write_unflushed(&memory, value) {
@@ -171,8 +171,8 @@ impl Store {
     /// # Errors
     /// The error of the file system.
     pub fn remove(&self, name: &str) -> io::Result<()> {
-        absent(&self.until_boot.join(name))?;
-        absent(&self.dir.join(name))
+        remove_if_present(&self.until_boot.join(name))?;
+        remove_if_present(&self.dir.join(name))
     }
 
     /// Takes the lock `name`, in memory if the lock file on the disk cannot be opened.
@@ -227,7 +227,7 @@ fn hangs() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the disk did not take it in time")
 }
 
-fn absent(path: &Path) -> io::Result<()> {
+fn remove_if_present(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Err(error),
         _ => Ok(()),
@@ -308,7 +308,7 @@ mod tests {
     fn hung<'a>(race: &'a Race, hang: &'a mpsc::Receiver<()>) -> impl Fn() -> io::Result<()> + 'a {
         move || {
             let _ = hang.recv();
-            race.may_show()
+            race.permit_publishing()
         }
     }
 

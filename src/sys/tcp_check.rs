@@ -40,7 +40,7 @@ pub fn accepting(addresses: &[IpAddr], port: u16, enough: usize, deadline: Deadl
 /// Returns those of `addresses` that were asked and neither accepted nor rejected a connection by the deadline
 /// ([`is_there`]). Returns none if less than 300 ms are left.
 #[must_use]
-pub fn silent(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeSet<IpAddr> {
+pub fn find_silent(addresses: &[IpAddr], port: u16, deadline: Deadline) -> BTreeSet<IpAddr> {
     // Time after the deadline for the threads to report the silent addresses, which are known only then.
     const REPORT_TIME: Duration = Duration::from_millis(100);
     // With less time than this, no address is asked.
@@ -138,10 +138,14 @@ mod tests {
         let own: IpAddr = "127.0.18.12".parse().unwrap();
         let listener = TcpListener::bind((own, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert_eq!(silent(&[own], port, soon()), BTreeSet::new(), "it takes");
+        assert_eq!(find_silent(&[own], port, soon()), BTreeSet::new(), "it takes");
         drop(listener);
-        assert_eq!(silent(&[own], port, soon()), BTreeSet::new(), "it refuses");
-        assert_eq!(silent(&[own], port, Deadline::after(Duration::ZERO)), BTreeSet::new(), "there was no time to ask");
+        assert_eq!(find_silent(&[own], port, soon()), BTreeSet::new(), "it refuses");
+        assert_eq!(
+            find_silent(&[own], port, Deadline::after(Duration::ZERO)),
+            BTreeSet::new(),
+            "there was no time to ask"
+        );
     }
 
     #[test]

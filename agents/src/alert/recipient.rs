@@ -15,7 +15,7 @@ use super::event::Message;
 const SENDMAIL: &str = "/usr/sbin/sendmail";
 
 /// The longest line of a message, in characters.
-const LONGEST: usize = 2_000;
+const LINE_MOST: usize = 2_000;
 
 const CURL: &str = "/usr/bin/curl";
 
@@ -81,13 +81,13 @@ impl Recipient {
             }
             Self::Mail(address) => run(Path::new(SENDMAIL), &["-t", "-oi"], letter(address, message, host)),
             Self::Web(address) => run(Path::new(CURL), &["--config", "-"], post(address, message, host)),
-            Self::Program(path) => run(path, &[], format!("{}\n", one_line(&message.text, LONGEST))),
+            Self::Program(path) => run(path, &[], format!("{}\n", one_line(&message.text, LINE_MOST))),
         }
     }
 }
 
 fn letter(address: &str, message: &Message, host: &str) -> String {
-    let (line, node) = (one_line(&message.text, LONGEST), one_line(&message.node, LONGEST));
+    let (line, node) = (one_line(&message.text, LINE_MOST), one_line(&message.node, LINE_MOST));
     let subject = if message.urgent { format!("[gnt-ha] {node}: attention") } else { format!("[gnt-ha] {node}") };
     format!(
         "To: {address}\nSubject: {subject}\nContent-Type: text/plain; charset=utf-8\nAuto-Submitted: auto-generated\n\n{line}\n\n\

@@ -189,7 +189,7 @@ fn view(call: &AgentCall, paths: &AgentPaths, ganeti: &GanetiView) -> (TakeoverV
             tcp_check::accepting(&addresses, tcp_check::NODED_PORT, enough, call.deadline.at_most(VOTE_LIMIT))
         });
         let silent = spawn(scope, || {
-            tcp_check::silent(&addresses, tcp_check::NODED_PORT, call.deadline.at_most(PRESENCE_LIMIT))
+            tcp_check::find_silent(&addresses, tcp_check::NODED_PORT, call.deadline.at_most(PRESENCE_LIMIT))
         });
         let elsewhere = spawn(scope, || {
             let is_there =

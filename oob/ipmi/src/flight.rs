@@ -6,7 +6,7 @@ use crate::handshake::Stage;
 use crate::timers::Pace;
 
 /// The number of packets whose answers are distinguished: far more than are sent before the oldest one is given up.
-const MOST: usize = 64;
+const PACKETS_MOST: usize = 64;
 
 /// The question of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Flight {
     pub(crate) fn begin(&mut self, question: Question, now: Instant) -> u8 {
         let tag = self.next_tag;
         self.next_tag = tag.wrapping_add(1);
-        if self.sent.len() >= MOST {
+        if self.sent.len() >= PACKETS_MOST {
             self.sent.remove(0);
         }
         self.sent.push((tag, question, now));

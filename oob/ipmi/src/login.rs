@@ -20,7 +20,7 @@ use crate::{CipherSuite, Error, Ignored, Privilege, Target};
 const ALIVE: &str = "Open Session Request, though it has answered before";
 
 /// The number of refusals without a tag that one login takes: OpenBMC refuses so, and may refuse each suite.
-const TAGLESS: u32 = 2;
+const TAGLESS_REFUSALS: u32 = 2;
 
 /// Opens a session at user level; returns by `deadline`. Also returns what was measured of the BMC on the way.
 /// `answered` is whether this BMC has answered before: then its silence is not that of a BMC without power.
@@ -141,7 +141,7 @@ impl Login<'_> {
     fn is_one_too_many(&mut self, tag: u8) -> bool {
         let is_tagless = !self.flight.has(tag);
         self.tagless += u32::from(is_tagless);
-        is_tagless && self.tagless > TAGLESS
+        is_tagless && self.tagless > TAGLESS_REFUSALS
     }
 
     /// Asks for the authentication capabilities. A BMC answers them fast, and those without IPMI 2.0 answer nothing else.

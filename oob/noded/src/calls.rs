@@ -24,7 +24,7 @@ const ANSWERS_LIMIT: usize = 64 * 1024 * 1024;
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The most that an error quotes of a node's answer, in characters.
-const QUOTED: usize = 300;
+const QUOTED_CHARACTERS: usize = 300;
 
 /// The reason why no call was made, or why the answers end early.
 #[derive(Debug, thiserror::Error)]
@@ -295,11 +295,11 @@ fn payload(easy: &mut Easy2<Body>) -> Result<Value, CallError> {
 
 /// Returns the beginning of a node's text, on one line, without control characters, on which a terminal would act.
 fn quoted(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&text[..text.len().min(4 * QUOTED)]);
+    let text = String::from_utf8_lossy(&text[..text.len().min(4 * QUOTED_CHARACTERS)]);
     let is_plain = |letter: &char| {
         !letter.is_control()
             && !matches!(letter, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let plain = text.trim().chars().map(|letter| if is_plain(&letter) { letter } else { ' ' });
-    plain.take(QUOTED).collect()
+    plain.take(QUOTED_CHARACTERS).collect()
 }

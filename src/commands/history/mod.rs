@@ -27,7 +27,7 @@ use crate::sys::receipt_log::ReceiptLog;
 use text::TextFormat;
 
 /// The number of actions that are shown without `--all`.
-const SHOWN: usize = 20;
+const ACTIONS_SHOWN: usize = 20;
 
 /// The time limit for Pacemaker's fence history.
 const PACEMAKER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ pub struct Arguments {
 /// [`CommandError`] if the receipt log cannot be read, or the requested incident is not unique.
 pub fn run(arguments: &Arguments, config: &Path) -> Result<(), CommandError> {
     let dir = state_dir(arguments, config)?;
-    let count = if arguments.all || arguments.incident.is_some() { usize::MAX } else { SHOWN };
+    let count = if arguments.all || arguments.incident.is_some() { usize::MAX } else { ACTIONS_SHOWN };
     let (contents, older) = ReceiptLog::new(&dir).read_last(count, arguments.node.as_ref())?;
     for line in &contents.unreadable {
         cli::print_error("gnt-ha", &format!("left out {line}"));

@@ -30,7 +30,7 @@ const OPTIONAL: [&str; 3] = ["SHUN", "SELF-FENCE", "GRADE"];
 const DROPPED: [&str; 6] = ["LAST ACTION HERE", "SELF-FENCE", "SHUN", "POWERED", "GRADE", "PACEMAKER"];
 
 /// The minimum width to which the last column is shortened.
-const LEAST: usize = 24;
+const COLUMN_LEAST: usize = 24;
 
 const NONE: &str = "-";
 
@@ -86,7 +86,7 @@ impl Table {
         text
     }
 
-    /// Omits columns until the last column has at least [`LEAST`] characters. Returns its width; `None` if it is not
+    /// Omits columns until the last column has at least [`COLUMN_LEAST`] characters. Returns its width; `None` if it is not
     /// shortened.
     fn fit(&self, columns: &mut Vec<Column>, longest: usize) -> Option<usize> {
         let width = self.width?;
@@ -98,11 +98,11 @@ impl Table {
             if left >= longest {
                 return None;
             }
-            if left >= LEAST {
+            if left >= COLUMN_LEAST {
                 return Some(left);
             }
         }
-        Some(LEAST)
+        Some(COLUMN_LEAST)
     }
 
     fn notes(&self, status: &ClusterStatus) -> Vec<(StatusLevel, String)> {

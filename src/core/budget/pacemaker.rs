@@ -9,14 +9,14 @@ use crate::core::pacemaker::property::FencingProperty;
 use crate::core::pacemaker::resources::{Primitive, Resources, is_true};
 
 /// The default of `stonith-timeout`, in milliseconds.
-const GIVEN: u64 = 60_000;
+const DEFAULT_TIMEOUT_MS: u64 = 60_000;
 
 /// The factor by which a host that asks a peer to fence waits longer than the peer has (`TIMEOUT_MULTIPLY_FACTOR`).
-const FACTOR: (u32, u32) = (6, 5);
+const PEER_WAIT_FACTOR: (u32, u32) = (6, 5);
 
 /// Returns how long an action may take before Pacemaker kills the agent, and the source of that time.
 #[must_use]
-pub fn given(device: &Primitive, action: &str, resources: &Resources) -> (Duration, String) {
+pub fn configured_timeout(device: &Primitive, action: &str, resources: &Resources) -> (Duration, String) {
     let own = format!("pcmk_{action}_timeout");
     if let Some(ms) = device.parameters.get(&own).and_then(|text| milliseconds(text)) {
         return (Duration::from_millis(ms), format!("{own} of {}", device.id));
@@ -24,7 +24,7 @@ pub fn given(device: &Primitive, action: &str, resources: &Resources) -> (Durati
     let property = resources.fencing_property(FencingProperty::Timeout);
     match property.set.and_then(|(name, text)| Some((name, milliseconds(text)?))) {
         Some((name, ms)) => (Duration::from_millis(ms), format!("property {name}")),
-        None => (Duration::from_millis(GIVEN), format!("property {}, its default", property.to_set)),
+        None => (Duration::from_millis(DEFAULT_TIMEOUT_MS), format!("property {}, its default", property.to_set)),
     }
 }
 
@@ -32,7 +32,7 @@ pub fn given(device: &Primitive, action: &str, resources: &Resources) -> (Durati
 /// delay.
 #[must_use]
 pub fn waited(given: Duration, delay: Duration) -> Duration {
-    (given + delay) * FACTOR.0 / FACTOR.1
+    (given + delay) * PEER_WAIT_FACTOR.0 / PEER_WAIT_FACTOR.1
 }
 
 /// Returns how long a fencing may be delayed, and why: for the device, and for the node that is to win of two.
@@ -59,7 +59,7 @@ pub(super) fn sums(resources: &Resources) -> Vec<TimeBudget> {
     let mut all = Vec::new();
     for device in resources.devices().filter(|device| enabled && device.kind == "fence_ganeti") {
         // Both actions have the same time unless one has its own; the shorter one is reported.
-        let actions = ["reboot", "off"].map(|action| (action, given(device, action, resources)));
+        let actions = ["reboot", "off"].map(|action| (action, configured_timeout(device, action, resources)));
         let shorter = actions.into_iter().min_by_key(|(_, (time, _))| *time);
         all.extend(shorter.map(|(action, given)| agent(device, action, given, resources)));
         all.extend(apart(device, resources));

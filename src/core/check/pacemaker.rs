@@ -15,7 +15,7 @@ use crate::core::pacemaker::fence_score::ATTRIBUTE;
 use crate::core::pacemaker::fencing::{FenceDevice, Fencing, FencingOption};
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::pacemaker::property::FencingProperty;
-use crate::core::pacemaker::resources::{Primitive, Resources, Scored, is_true};
+use crate::core::pacemaker::resources::{AttributeLocation, Primitive, Resources, is_true};
 use crate::core::reconcile::{FenceStatus, Membership};
 use crate::core::setup::{is_by_name, is_our_connection};
 
@@ -25,7 +25,7 @@ const NODE_ROLE: &str = "ganeti-node-role";
 const DEVICE: &str = "fence_ganeti";
 
 /// The shortest timeout for a start of the master role, in milliseconds: it may have to wait for several nodes.
-const START: u64 = 120_000;
+const START_TIMEOUT_MS: u64 = 120_000;
 
 pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     match &view.pacemaker {
@@ -141,7 +141,7 @@ fn check_host_lists(
     check_fencers(state, view, findings);
     let all = ganeti.names();
     for device in ours {
-        let by_score = |scored: &Scored| scored.resource == device.outer && scored.attribute == ATTRIBUTE;
+        let by_score = |scored: &AttributeLocation| scored.resource == device.outer && scored.attribute == ATTRIBUTE;
         if resources.scored.iter().any(by_score) {
             continue;
         }
@@ -317,7 +317,7 @@ fn check_roles(resources: &Resources, findings: &mut Findings) {
         let taking = if master.is_clone { "promote" } else { "start" };
         let timeout = master.operation(taking).and_then(|operation| operation.settings.get("timeout"));
         let given = timeout.and_then(|text| milliseconds(text)).unwrap_or(20_000);
-        if given < START {
+        if given < START_TIMEOUT_MS {
             findings.add("master-role-start-timeout", &master.id, format!("{taking} has {} s", given / 1_000));
         }
     }

@@ -8,7 +8,7 @@ use crate::core::quorum::{Quorum, QuorumDevice, QuorumDeviceState, own_host};
 const SYNC_TIMEOUT: u64 = 30_000;
 
 /// The longest `quorum.device.timeout`, in milliseconds, that is not a finding: the default.
-const TIMEOUT: u64 = 10_000;
+const DEVICE_TIMEOUT_MS: u64 = 10_000;
 
 /// Applies the rules about quorum. If neither corosync's nor Pacemaker's state is known, the missing state of Pacemaker
 /// is found already.
@@ -67,7 +67,7 @@ fn check_settings(quorum: &Quorum, device: &QuorumDevice, findings: &mut Finding
         let votes = device.votes.map_or("not set".to_owned(), |votes| votes.to_string());
         findings.add("quorum-device-votes", "corosync", format!("quorum.device.votes is {votes}, with ffsplit"));
     }
-    if device.sync_timeout_ms > SYNC_TIMEOUT || device.timeout_ms > TIMEOUT {
+    if device.sync_timeout_ms > SYNC_TIMEOUT || device.timeout_ms > DEVICE_TIMEOUT_MS {
         let QuorumDevice { timeout_ms, sync_timeout_ms, .. } = device;
         let what = format!("quorum.device.timeout is {timeout_ms} ms, and sync_timeout {sync_timeout_ms} ms");
         findings.add("quorum-device-slow", "corosync", what);

@@ -1,7 +1,7 @@
 //! The rule that compares Pacemaker's configuration with what `gnt-ha setup` would make now.
 
 use super::{CheckInput, Findings};
-use crate::core::config::{Config, MEMBERS};
+use crate::core::config::{Config, FULL_MEMBERS_MOST};
 use crate::core::ganeti::tags::Tags;
 use crate::core::setup::{GANETI, PREFIX, Part, SetupOptions, has_made, plan};
 
@@ -27,7 +27,11 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
         primitive: resources.agents("ganeti-master-role").any(|role| role.id.starts_with(PREFIX) && !role.is_clone),
         has_device: view.quorum.as_ref().is_ok_and(|quorum| quorum.device.is_some()),
         health: Tags::read(view.tags.iter().map(String::as_str)).health,
-        members: view.config.as_ref().and_then(|config| config.as_ref().ok()).map_or(MEMBERS, |config| config.members),
+        members: view
+            .config
+            .as_ref()
+            .and_then(|config| config.as_ref().ok())
+            .map_or(FULL_MEMBERS_MOST, |config| config.members),
     };
     let is_open = |part: &Part| part.section != GANETI && part.state.is_open() || part.state.is_by_hand();
     let open: Vec<String> =

@@ -76,10 +76,10 @@ impl AgentDevice {
     /// Returns the grade of its "off": the configured one, else that of its known kind.
     #[must_use]
     pub fn grade(&self) -> Grade {
-        self.grade.unwrap_or_else(|| self.known(&BTreeSet::new()))
+        self.grade.unwrap_or_else(|| self.default_grade(&BTreeSet::new()))
     }
 
-    pub(super) fn known(&self, power_agents: &BTreeSet<String>) -> Grade {
+    pub(super) fn default_grade(&self, power_agents: &BTreeSet<String>) -> Grade {
         Evidence::of_success(fence_agents::FenceDeviceKind::of(&self.agent, power_agents), true).worth().grade
     }
 
@@ -113,9 +113,9 @@ impl AgentDevice {
         }
         let known = fence_agents::FenceDeviceKind::of(&self.agent, &BTreeSet::new());
         if matches!(known, fence_agents::FenceDeviceKind::Fabric | fence_agents::FenceDeviceKind::Watchdog)
-            && self.grade.is_some_and(|grade| grade > self.known(&BTreeSet::new()))
+            && self.grade.is_some_and(|grade| grade > self.default_grade(&BTreeSet::new()))
         {
-            return Err(SettingError::Grade { agent: file.to_owned(), known: self.known(&BTreeSet::new()) });
+            return Err(SettingError::Grade { agent: file.to_owned(), known: self.default_grade(&BTreeSet::new()) });
         }
         for name in self.options.keys().chain(self.secrets.keys()) {
             // The agents' library treats both spellings as the same.

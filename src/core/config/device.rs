@@ -158,9 +158,9 @@ impl Driver {
     }
 
     /// Sets the grade of an agent without a configured grade, by its kind and the configured `power_agents`.
-    pub(crate) fn know(&mut self, power_agents: &BTreeSet<String>) {
+    pub(crate) fn set_default_grade(&mut self, power_agents: &BTreeSet<String>) {
         if let Self::Agent(agent) = self {
-            agent.grade = Some(agent.grade.unwrap_or_else(|| agent.known(power_agents)));
+            agent.grade = Some(agent.grade.unwrap_or_else(|| agent.default_grade(power_agents)));
         }
     }
 

@@ -52,7 +52,7 @@ pub const DEFAULT_STATE: &str = "/var/lib/gnt-ha";
 pub const DEFAULT_RUN: &str = "/run/gnt-ha";
 
 /// As many full members as corosync carries: what its makers and Pacemaker's distributors support.
-pub const MEMBERS: usize = 16;
+pub const FULL_MEMBERS_MOST: usize = 16;
 
 /// The devices of one level: all of them must succeed.
 pub type Level = Vec<Device>;

@@ -13,7 +13,9 @@ use toml::de::{DeTable, DeValue, Deserializer, ValueDeserializer};
 use super::device::{Driver, Seconds};
 use super::machine::{Resolved, shared};
 use super::template::Values;
-use super::{Config, ConfigError, LevelNames, MEMBERS, NodeRule, Pattern, Record, SelfFenceConfig, ShunConfig};
+use super::{
+    Config, ConfigError, FULL_MEMBERS_MOST, LevelNames, NodeRule, Pattern, Record, SelfFenceConfig, ShunConfig,
+};
 use crate::core::fence_agents::check_power_agent;
 use crate::core::ganeti::oob::GANETI_TIMEOUT;
 use crate::core::grade::Grade;
@@ -115,7 +117,7 @@ fn default_minimum_grade() -> Spanned<Grade> {
 }
 
 fn members() -> Spanned<usize> {
-    Spanned::new(0..0, MEMBERS)
+    Spanned::new(0..0, FULL_MEMBERS_MOST)
 }
 
 fn state() -> PathBuf {
@@ -145,7 +147,7 @@ impl SchemaReader<'_> {
         let mut devices = self.devices(devices)?;
         let power_agents = self.power_agents(document.power_agents)?;
         for driver in devices.values_mut() {
-            driver.know(&power_agents);
+            driver.set_default_grade(&power_agents);
         }
 
         let (deadline, power_cycle_interval) = self.times(&document.deadline, &document.power_cycle_interval)?;
@@ -155,8 +157,8 @@ impl SchemaReader<'_> {
             return Err(self.error(at, "minimum_grade unknown would take anything for off: off, bounded or isolated"));
         }
         let members = *document.members.get_ref();
-        if !(2..=MEMBERS).contains(&members) {
-            let why = format!("members must be 2 to {MEMBERS}: corosync carries no more nodes");
+        if !(2..=FULL_MEMBERS_MOST).contains(&members) {
+            let why = format!("members must be 2 to {FULL_MEMBERS_MOST}: corosync carries no more nodes");
             return Err(self.error(document.members.span().start, why));
         }
         let self_fence = document.self_fence.unwrap_or_else(|| Spanned::new(0..0, SelfFenceConfig::default()));

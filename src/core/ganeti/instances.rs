@@ -45,7 +45,7 @@ struct RawNic {
 ///
 /// # Errors
 /// [`serde_json::Error`] if the text is not a configuration.
-pub fn running_on(config_data: &[u8], wanted: &NodeName) -> Result<Vec<String>, serde_json::Error> {
+pub fn instances_marked_up(config_data: &[u8], wanted: &NodeName) -> Result<Vec<String>, serde_json::Error> {
     let raw: Raw = serde_json::from_slice(config_data)?;
     let all = || raw.nodes.values().map(|known| &known.name);
     let is_there = |uuid: &str| raw.nodes.get(uuid).is_some_and(|found| node::same(wanted, &found.name, all()));
@@ -97,14 +97,18 @@ mod tests {
             "c": {"name": "off", "primary_node": "u1", "admin_state": "down"},
             "d": {"name": "other", "primary_node": "u2", "admin_state": "up"},
             "e": {"name": "lost"}}}"#;
-        assert_eq!(running_on(text, &NodeName::new("n1").unwrap()).unwrap(), ["web1", "web2"]);
+        assert_eq!(instances_marked_up(text, &NodeName::new("n1").unwrap()).unwrap(), ["web1", "web2"]);
         let two = text.as_slice().to_vec();
         let two = String::from_utf8(two).unwrap().replace("n2.lab", "n1.other");
-        assert_eq!(running_on(two.as_bytes(), &NodeName::new("n1").unwrap()).unwrap(), [""; 0], "it may be either");
-        assert_eq!(running_on(two.as_bytes(), &NodeName::new("n1.other").unwrap()).unwrap(), ["other"]);
-        assert!(running_on(b"{}", &NodeName::new("n1").unwrap()).is_err());
+        assert_eq!(
+            instances_marked_up(two.as_bytes(), &NodeName::new("n1").unwrap()).unwrap(),
+            [""; 0],
+            "it may be either"
+        );
+        assert_eq!(instances_marked_up(two.as_bytes(), &NodeName::new("n1.other").unwrap()).unwrap(), ["other"]);
+        assert!(instances_marked_up(b"{}", &NodeName::new("n1").unwrap()).is_err());
         let bare = br#"{"nodes": {"u1": {"name": "n1.lab"}}}"#;
         assert_eq!(owners(bare).unwrap().len(), 1);
-        assert_eq!(running_on(bare, &NodeName::new("n1").unwrap()).unwrap(), [""; 0]);
+        assert_eq!(instances_marked_up(bare, &NodeName::new("n1").unwrap()).unwrap(), [""; 0]);
     }
 }

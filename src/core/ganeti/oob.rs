@@ -216,13 +216,13 @@ fn parse_json(stdout: &[u8]) -> Result<Value, BadAnswer> {
 /// Returns the first characters of a program's output, for one line of an error.
 #[must_use]
 pub fn start_of(output: &[u8]) -> String {
-    const SHOWN: usize = 400;
-    let text = String::from_utf8_lossy(&output[..output.len().min(SHOWN * 4)]);
+    const SHOWN_CHARACTERS: usize = 400;
+    let text = String::from_utf8_lossy(&output[..output.len().min(SHOWN_CHARACTERS * 4)]);
     let line = text.trim_end();
-    if line.chars().count() <= SHOWN && output.len() <= SHOWN * 4 {
+    if line.chars().count() <= SHOWN_CHARACTERS && output.len() <= SHOWN_CHARACTERS * 4 {
         return line.to_owned();
     }
-    line.chars().take(SHOWN).chain("...".chars()).collect()
+    line.chars().take(SHOWN_CHARACTERS).chain("...".chars()).collect()
 }
 
 /// Returns the last line of a program's stderr that is not empty: its reason, by the contract.

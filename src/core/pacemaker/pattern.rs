@@ -20,13 +20,13 @@ struct Piece {
 }
 
 /// The greatest number of steps of one comparison.
-const STEPS: usize = 20_000;
+const STEPS_MOST: usize = 20_000;
 
 /// Returns whether a part of the name matches the pattern (`regexec(3)`, case counts); `None` if that is unknown.
 pub(super) fn matches(pattern: &str, name: &str) -> Option<bool> {
     let options: Vec<Vec<Piece>> = pattern.split('|').map(pieces).collect::<Option<_>>()?;
     let name: Vec<char> = name.chars().collect();
-    let mut steps = STEPS;
+    let mut steps = STEPS_MOST;
     for option in &options {
         for start in 0..=name.len() {
             if follows(option, &name, start, &mut steps)? {

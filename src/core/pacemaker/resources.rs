@@ -37,9 +37,9 @@ pub struct Resources {
     /// Location constraints with a resource, a node and a score; those with rules are left out.
     pub locations: Vec<Location>,
     /// Location constraints with one rule that uses a node attribute as the score where it is defined.
-    pub scored: Vec<Scored>,
+    pub scored: Vec<AttributeLocation>,
     /// Location constraints with one rule that keeps a resource off the nodes of one kind.
-    pub by_kind: Vec<ByKind>,
+    pub by_kind: Vec<NodeKindLocation>,
     /// The ids of all location constraints, those with rules included.
     pub location_ids: Vec<String>,
     /// The full members by Pacemaker's names. Pacemaker keeps a remote node among its nodes after its connection was
@@ -109,7 +109,7 @@ pub struct Location {
 
 /// A location constraint that uses a node attribute as the score.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scored {
+pub struct AttributeLocation {
     /// The id of the constraint.
     pub id: String,
     /// The id of the resource.
@@ -120,7 +120,7 @@ pub struct Scored {
 
 /// A location constraint that keeps a resource off the nodes of one kind (`#kind`: cluster, remote, container).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ByKind {
+pub struct NodeKindLocation {
     /// The id of the constraint.
     pub id: String,
     /// The id of the resource.
@@ -311,16 +311,16 @@ impl Primitive {
     }
 }
 
-fn scored(location: &Element) -> Option<Scored> {
+fn scored(location: &Element) -> Option<AttributeLocation> {
     let [rule] = location.children.as_slice() else { return None };
     let [expression] = rule.children.as_slice() else { return None };
     let attribute = rule.get("score-attribute").filter(|_| rule.name == "rule" && expression.name == "expression")?;
     let is_defined = expression.get("operation") == Some("defined") && expression.get("attribute") == Some(attribute);
     let get = |name| location.get(name).map(str::to_owned);
-    is_defined.then_some(Scored { id: get("id")?, resource: get("rsc")?, attribute: attribute.to_owned() })
+    is_defined.then_some(AttributeLocation { id: get("id")?, resource: get("rsc")?, attribute: attribute.to_owned() })
 }
 
-fn by_kind(location: &Element) -> Option<ByKind> {
+fn by_kind(location: &Element) -> Option<NodeKindLocation> {
     let [rule] = location.children.as_slice() else { return None };
     let [expression] = rule.children.as_slice() else { return None };
     let is_rule = rule.name == "rule" && expression.name == "expression" && rule.get("role").is_none();
@@ -328,7 +328,7 @@ fn by_kind(location: &Element) -> Option<ByKind> {
     let is_of_kind = expression.get("attribute") == Some("#kind") && expression.get("operation") == Some("eq");
     let get = |name| location.get(name).map(str::to_owned);
     let kind = expression.get("value").filter(|_| is_rule && is_off && is_of_kind)?;
-    Some(ByKind { id: get("id")?, resource: get("rsc")?, kind: kind.to_owned() })
+    Some(NodeKindLocation { id: get("id")?, resource: get("rsc")?, kind: kind.to_owned() })
 }
 
 fn is_remote(primitive: &&Primitive) -> bool {

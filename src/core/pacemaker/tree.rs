@@ -6,7 +6,7 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
 /// How deep elements may stand in each other; Pacemaker's schemas come to a dozen.
-const DEPTH: usize = 64;
+const DEPTH_MOST: usize = 64;
 
 /// The reason why a text is not a configuration of Pacemaker.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ impl Element {
         loop {
             let done = match reader.read_event()? {
                 Event::Start(tag) => {
-                    if open.len() >= DEPTH {
+                    if open.len() >= DEPTH_MOST {
                         return Err(BadCib::Shape);
                     }
                     open.push(Self::of(&tag));

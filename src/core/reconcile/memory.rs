@@ -16,7 +16,7 @@ use crate::core::node::NodeName;
 use crate::core::receipt::Timestamp;
 
 /// How many settled fencings are remembered of each node. Pacemaker keeps 500 of all nodes together.
-const KEPT: usize = 100;
+const FENCINGS_KEPT: usize = 100;
 
 /// How long ago the last reconciliation may be, in milliseconds, for its observations still to count: monitors run
 /// every 10 s.
@@ -328,11 +328,11 @@ impl NodeMemory {
                 self.settle(proof);
             }
         }
-        if self.settled.len() > KEPT {
+        if self.settled.len() > FENCINGS_KEPT {
             let visible: BTreeSet<&String> = seen.iter().flat_map(|proof| &proof.keys).collect();
             let mut times: Vec<u64> = self.settled.values().copied().collect();
             times.sort_unstable();
-            let from = times[times.len() - KEPT];
+            let from = times[times.len() - FENCINGS_KEPT];
             self.settled.retain(|key, at_ms| *at_ms >= from || visible.contains(key));
         }
     }

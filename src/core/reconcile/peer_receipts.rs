@@ -88,9 +88,9 @@ pub fn most(node: &Node, config: Option<&Config>) -> Grade {
     }
 }
 
-/// Adds to `node` the accepted ones of the receipts that `host` reported of its own fencings of it; see [`taken`].
+/// Adds to `node` the accepted ones of the receipts that `host` reported of its own fencings of it; see [`accepted_receipts`].
 pub fn take(node: &mut NodeState, host: &NodeName, reported: &[PowerReceipt], most: Grade, all: &[NodeName]) {
-    let found = taken(&node.options, &node.fences, &node.receipts, (host, reported), most, all);
+    let found = accepted_receipts(&node.options, &node.fences, &node.receipts, (host, reported), most, all);
     node.receipts.extend(found);
 }
 
@@ -100,7 +100,7 @@ pub fn take(node: &mut NodeState, host: &NodeName, reported: &[PowerReceipt], mo
 /// accepted if Pacemaker cannot have used a `fence_ganeti` device for the node, or if `most` is `unknown`. A receipt of
 /// `own` is not accepted again.
 #[must_use]
-pub fn taken(
+pub fn accepted_receipts(
     options: &FencingOptions,
     fences: &[Fence],
     own: &[PowerReceipt],

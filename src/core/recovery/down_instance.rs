@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::freshness::age_before_death;
 use super::harep::repair_in_tags;
 use super::instance::{AdminState, Instance, InstanceName};
-use super::not_recovered::{NotRecovered, Unfit};
+use super::not_recovered::{NodeObjection, NotRecovered};
 use super::permission::{RepairTags, permission};
 use super::queue::{InstanceJob, JobKind, JobStatus};
 use super::start_node::StartNode;
@@ -211,7 +211,7 @@ impl<'a> InstanceJudge<'a> {
             // It may have come up there since its node was asked.
             let suspicion = down.node.and_then(|node| node.suspicion);
             if let Some(suspicion) = suspicion {
-                let why = Unfit::Suspect(suspicion);
+                let why = NodeObjection::Suspect(suspicion);
                 return Err(NotRecovered::Unfit { node: instance.primary.clone(), why });
             }
             if down.node.is_none_or(|node| node.running.complete().is_none()) {
@@ -336,18 +336,18 @@ impl<'a> InstanceJudge<'a> {
     /// Checks that something may be started on the node.
     fn fit(&self, name: &NodeName) -> Result<(), NotRecovered> {
         let unfit = |why| Err(NotRecovered::Unfit { node: name.clone(), why });
-        let Some(node) = self.nodes.get(name) else { return unfit(Unfit::NoSuchNode) };
+        let Some(node) = self.nodes.get(name) else { return unfit(NodeObjection::NoSuchNode) };
         if node.record != NodeRecord::Online {
-            return unfit(Unfit::Offline);
+            return unfit(NodeObjection::Offline);
         }
         if let Some(suspicion) = node.suspicion {
-            return unfit(Unfit::Suspect(suspicion));
+            return unfit(NodeObjection::Suspect(suspicion));
         }
         if node.drained {
-            return unfit(Unfit::Drained);
+            return unfit(NodeObjection::Drained);
         }
         if !node.vm_capable {
-            return unfit(Unfit::NotVmCapable);
+            return unfit(NodeObjection::NotVmCapable);
         }
         Ok(())
     }
@@ -361,7 +361,7 @@ impl<'a> InstanceJudge<'a> {
     pub(super) fn allocated(&self, node: &NodeName, failed_on: &BTreeSet<NodeName>) -> Result<StartNode, NotRecovered> {
         self.fit(node)?;
         if failed_on.contains(node) {
-            return Err(NotRecovered::Unfit { node: node.clone(), why: Unfit::FailedThere });
+            return Err(NotRecovered::Unfit { node: node.clone(), why: NodeObjection::FailedThere });
         }
         Ok(StartNode::Allocated(node.clone()))
     }

@@ -101,7 +101,7 @@ pub enum NotRecovered {
         /// The node on which the instance would be started.
         node: NodeName,
         /// What prevents a start on that node.
-        why: Unfit,
+        why: NodeObjection,
     },
     /// The allocator finds no room.
     NoRoom(String),
@@ -131,7 +131,7 @@ pub enum NotRecovered {
 
 /// The reason why nothing may be started on a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum NodeObjection {
     /// Ganeti has no such node.
     NoSuchNode,
     /// The node is recorded offline, or is about to be.
@@ -242,7 +242,7 @@ impl fmt::Display for NotRecovered {
             Self::Grade { grade, least } => {
                 write!(f, "its host is only proven {grade}, and {least} is needed for its disks")
             }
-            Self::HostSuspect(why) => write!(f, "its host may run: {}", Unfit::Suspect(*why)),
+            Self::HostSuspect(why) => write!(f, "its host may run: {}", NodeObjection::Suspect(*why)),
             Self::HostRunsAgain => {
                 f.write_str("its host runs again and may run it (readmit the host: gnt-ha readmit NODE)")
             }
@@ -290,7 +290,7 @@ impl fmt::Display for NotRecovered {
     }
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for NodeObjection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoSuchNode => "Ganeti has no such node",

@@ -79,12 +79,12 @@ pub struct Cancel {
     /// The instance that the job would start.
     pub instance: InstanceName,
     /// The reason, as the log and `gnt-ha recover` print it.
-    pub why: Unwanted,
+    pub why: CancelReason,
 }
 
 /// The reason why a submitted start is not wanted any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unwanted {
+pub enum CancelReason {
     /// The instance does not exist any more.
     NoSuchInstance,
     /// The administrator has stopped the instance.
@@ -159,7 +159,7 @@ pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan 
             let unwanted = judge.new_primary_unfit(job).or_else(|| outcome.err().filter(stops_submitted));
             match unwanted.filter(|_| may_cancel && job.status == JobStatus::NotBegun) {
                 Some(why) => {
-                    plan.cancel.push(Cancel { job: job.id, instance: name(), why: Unwanted::NotRecovered(why) });
+                    plan.cancel.push(Cancel { job: job.id, instance: name(), why: CancelReason::NotRecovered(why) });
                 }
                 None => {
                     plan.under_way.push(UnderWay { instance: name(), job: job.id, on: job.new_primary.clone() });
@@ -292,15 +292,15 @@ fn cancel_the_rest(plan: &mut RecoveryPlan, input: &RecoveryInput) {
         let Some(instance) = job.instances.first() else { continue };
         let why = match known.get(instance) {
             None => match input.unreadable.iter().find(|bad| bad.name == *instance) {
-                Some(bad) if bad.may_be_up() => Unwanted::NotRecovered(NotRecovered::Unreadable(bad.why.clone())),
-                Some(_) => Unwanted::Stopped,
-                None => Unwanted::NoSuchInstance,
+                Some(bad) if bad.may_be_up() => CancelReason::NotRecovered(NotRecovered::Unreadable(bad.why.clone())),
+                Some(_) => CancelReason::Stopped,
+                None => CancelReason::NoSuchInstance,
             },
-            Some(known) if known.admin_state != AdminState::Up => Unwanted::Stopped,
-            Some(_) if started.contains(instance) => Unwanted::Duplicate,
+            Some(known) if known.admin_state != AdminState::Up => CancelReason::Stopped,
+            Some(_) if started.contains(instance) => CancelReason::Duplicate,
             // It has moved the instance, and waits for the locks of the start.
             Some(known) if job.new_primary.as_ref() == Some(&known.primary) => continue,
-            Some(_) => Unwanted::PrimaryOnline,
+            Some(_) => CancelReason::PrimaryOnline,
         };
         plan.cancel.push(Cancel { job: job.id, instance: instance.clone(), why });
     }
@@ -335,7 +335,7 @@ fn choose_nodes(plan: &mut RecoveryPlan, judge: &InstanceJudge<'_>, allocator: &
     }
 }
 
-impl fmt::Display for Unwanted {
+impl fmt::Display for CancelReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchInstance => f.write_str("it does not exist any more"),

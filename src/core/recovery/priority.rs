@@ -8,7 +8,7 @@ use crate::core::text::printable;
 pub const PREFIX: &str = "ocf:recover:priority:";
 
 /// The greatest priority.
-const MAX: u16 = 1_000;
+const PRIORITY_MOST: u16 = 1_000;
 
 /// The priority of an instance, 0 to 1000: a higher one is started earlier. Without a tag it is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ impl Priority {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPriority {
     /// The value is not a number from 0 to 1000.
-    #[error("the tag {} has no priority from 0 to {MAX}", printable(.0))]
+    #[error("the tag {} has no priority from 0 to {PRIORITY_MOST}", printable(.0))]
     Malformed(String),
     /// Several tags have different values.
     #[error("the tags {} and {} contradict each other", printable(.0), printable(.1))]
@@ -42,7 +42,7 @@ pub fn priority(tags: &[String]) -> Result<Priority, BadPriority> {
     for tag in tags {
         let Some(value) = tag.strip_prefix(PREFIX) else { continue };
         let is_number = value.bytes().all(|byte| byte.is_ascii_digit());
-        let number: Option<u16> = value.parse().ok().filter(|number| is_number && *number <= MAX);
+        let number: Option<u16> = value.parse().ok().filter(|number| is_number && *number <= PRIORITY_MOST);
         let priority = Priority(number.ok_or_else(|| BadPriority::Malformed(tag.clone()))?);
         match found {
             Some((other, known)) if known != priority => {

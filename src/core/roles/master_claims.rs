@@ -333,7 +333,7 @@ pub const AHEAD_MOST: u64 = 1_000_000;
 /// Returns the claim that is not remembered: more than [`AHEAD_MOST`] above the serial number `own`, and the only one
 /// of that kind.
 #[must_use]
-pub fn unlikely(own: u64, claims: &[MasterClaim]) -> Option<&MasterClaim> {
+pub fn unlikely_claim(own: u64, claims: &[MasterClaim]) -> Option<&MasterClaim> {
     let mut far = peers(claims).filter(|claim| claim.serial > own.saturating_add(AHEAD_MOST));
     far.next().filter(|_| far.next().is_none())
 }
@@ -343,7 +343,7 @@ pub fn unlikely(own: u64, claims: &[MasterClaim]) -> Option<&MasterClaim> {
 #[must_use]
 pub fn update_newer_config(before: Option<NewerConfig>, own: u64, claims: &[MasterClaim]) -> Option<NewerConfig> {
     let known = before.filter(|before| before.serial > own);
-    let unlikely = unlikely(own, claims);
+    let unlikely = unlikely_claim(own, claims);
     let counted = peers(claims).filter(|claim| claim.serial > own && Some(*claim) != unlikely);
     let newest = counted.max_by_key(|claim| claim.serial);
     let confirmed = known.is_some();

@@ -5,7 +5,7 @@
 
 use super::part::{DEVICE, MASTER, MASTER_CLONE, PREFIX, Part, PartState, SetupOptions};
 use crate::core::pacemaker::fence_score::ATTRIBUTE;
-use crate::core::pacemaker::resources::{Location, Resources, Scored};
+use crate::core::pacemaker::resources::{AttributeLocation, Location, Resources};
 
 /// Returns the part for the constraint, and the deletions of those that earlier versions made by node names.
 pub(super) fn locations(resources: &Resources) -> Vec<Part> {
@@ -21,7 +21,7 @@ pub(crate) fn is_by_name(location: &Location) -> bool {
 fn by_score(resources: &Resources) -> Part {
     let device = resources.devices().find(|device| device.kind == "fence_ganeti").map_or(DEVICE, |device| &device.id);
     let id = format!("{PREFIX}fence-by-score");
-    let is_it = |scored: &&Scored| scored.resource == device && scored.attribute == ATTRIBUTE;
+    let is_it = |scored: &&AttributeLocation| scored.resource == device && scored.attribute == ATTRIBUTE;
     let state = match resources.scored.iter().find(is_it) {
         Some(_) => PartState::Unchanged,
         None if resources.location_ids.contains(&id) => PartState::Change("it has another rule".to_owned()),

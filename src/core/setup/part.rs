@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::compare::differs;
-use crate::core::config::{Digest, MEMBERS};
+use crate::core::config::{Digest, FULL_MEMBERS_MOST};
 use crate::core::pacemaker::resources::{Primitive, Resources};
 
 /// The beginning of the id of each element that setup makes.
@@ -26,7 +26,7 @@ pub struct SetupOptions {
 
 impl Default for SetupOptions {
     fn default() -> Self {
-        Self { primitive: false, health: false, has_device: false, members: MEMBERS, digest: None }
+        Self { primitive: false, health: false, has_device: false, members: FULL_MEMBERS_MOST, digest: None }
     }
 }
 

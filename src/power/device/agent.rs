@@ -15,7 +15,7 @@ use crate::sys::trusted_file::{Secret, check_program, read_secret};
 use super::{Acknowledgement, DeviceError, PowerDevice, Reading, take_lock};
 
 /// The most between SIGTERM and SIGKILL.
-const LINGER: Duration = Duration::from_secs(1);
+const KILL_DELAY: Duration = Duration::from_secs(1);
 
 pub(super) struct Agent {
     program: PathBuf,
@@ -74,7 +74,7 @@ impl Agent {
             stdin.push_str(secret);
             stdin.push('\n');
         }
-        let linger = LINGER.min(deadline.left() / 10);
+        let linger = KILL_DELAY.min(deadline.left() / 10);
         ChildProcess {
             program: &self.program,
             arguments: &[],

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// The time for which a refused login is not tried again with the same credentials. One fencing of Pacemaker's may take
 /// as long, so each costs one bad login.
-const QUIET: Duration = Duration::from_secs(60);
+const LOGIN_PAUSE: Duration = Duration::from_secs(60);
 
 /// The note of a backoff by one BMC. Its directory is empty after a boot.
 pub(super) struct LoginBackoff {
@@ -53,13 +53,13 @@ impl LoginBackoff {
             None => state_file::read(&self.note).ok()??,
         };
         let age = Duration::from_millis(clock::now().boottime_ms.checked_sub(note.at_ms)?);
-        (age < QUIET && note.credentials == self.credentials).then(|| {
+        (age < LOGIN_PAUSE && note.credentials == self.credentials).then(|| {
             format!(
                 "{} (that was {:.0} s ago; it is not tried again for {:.0} s, so that the BMC does not lock the account; \
                  new credentials are tried at once)",
                 note.why,
                 age.as_secs_f64(),
-                (QUIET - age).as_secs_f64()
+                (LOGIN_PAUSE - age).as_secs_f64()
             )
         })
     }

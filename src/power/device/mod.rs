@@ -41,8 +41,8 @@ pub enum Acknowledgement {
 
 /// What an off of a device would prove.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rehearsed {
-    /// The prediction as text.
+pub struct OffPrediction {
+    /// What would prove the off, or why nothing would, for an administrator.
     pub text: String,
     /// Whether the proof would be the end of the target's self-fence lease.
     pub by_self_fence: bool,
@@ -154,8 +154,8 @@ pub trait PowerDevice {
     ///
     /// # Errors
     /// [`DeviceError`] if it would prove too little, or nothing.
-    fn rehearse(&mut self, deadline: Deadline) -> Result<Rehearsed, DeviceError> {
-        self.check(deadline).map(|Reading { detail, .. }| Rehearsed { text: detail, by_self_fence: false })
+    fn rehearse(&mut self, deadline: Deadline) -> Result<OffPrediction, DeviceError> {
+        self.check(deadline).map(|Reading { detail, .. }| OffPrediction { text: detail, by_self_fence: false })
     }
 
     /// Returns how long its "off" may lag behind a host that was switched on, where a power-off does nothing to a host
@@ -206,7 +206,7 @@ pub struct Named {
 
 /// The purpose for which devices are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+pub enum DevicePurpose {
     /// To read: nothing is changed, on this host or on another node.
     Read,
     /// To send a power command.
@@ -214,16 +214,16 @@ pub enum Use {
 }
 
 /// Opens the driver `shun` for a node. It asks the other nodes, which this layer cannot reach.
-pub type OpenShun = fn(&NodeName, &Config, Use) -> Box<dyn PowerDevice>;
+pub type OpenShun = fn(&NodeName, &Config, DevicePurpose) -> Box<dyn PowerDevice>;
 
 /// Makes the devices of a level ready for `node`. Sends nothing yet. A device that cannot be used is in the result and
 /// fails when it is asked: the other devices of its level are asked all the same.
-pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: Use, shun: OpenShun) -> Vec<Named> {
+pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: DevicePurpose, shun: OpenShun) -> Vec<Named> {
     level.iter().map(|configured| open_one(configured, node, config, to, shun)).collect()
 }
 
 /// Makes one device ready for `node`, as [`open`] does.
-pub fn open_one(configured: &Configured, node: &NodeName, config: &Config, to: Use, shun: OpenShun) -> Named {
+pub fn open_one(configured: &Configured, node: &NodeName, config: &Config, to: DevicePurpose, shun: OpenShun) -> Named {
     let device: Result<Box<dyn PowerDevice>, DeviceError> = match &configured.driver {
         Driver::Ipmi(bmc) => ipmi::Bmc::new(bmc, config).map(|device| Box::new(device) as _),
         Driver::Redfish(bmc) => redfish::Bmc::new(bmc, config).map(|device| Box::new(device) as _),

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::run::{Decided, ReconcileError, Reconciler};
+use super::run::{Decisions, ReconcileError, Reconciler};
 use crate::core::receipt::Timestamp;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::lock::LockError;
@@ -74,7 +74,7 @@ impl Reconciler {
     ) -> Result<Vec<String>, ReconcileError> {
         let last = last.unwrap_or_default();
         let error = match self.reconcile(deadline) {
-            Ok((Decided { state, plan, addresses }, _)) => {
+            Ok((Decisions { state, plan, addresses }, _)) => {
                 let open = self.last_run().map(|run| run.open).unwrap_or_default();
                 let is_new = |line: &String| !last.open.iter().any(|before| is_same_line(before, line));
                 let recovered = self.recover(state, &plan, &addresses, deadline);

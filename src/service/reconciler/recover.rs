@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::last_run::is_same_line;
 use super::noded_check::Addresses;
 use super::noded_check::OwnUnreachable;
-use super::run::{Decided, ReconcileError, Reconciler};
+use super::run::{Decisions, ReconcileError, Reconciler};
 use crate::core::config::{Config, DEFAULT_PATH};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
@@ -57,7 +57,7 @@ const MOVED_MS: u64 = 3_600_000;
 
 /// What a recovery has done, one line for each instance, or why it has done nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Recovered {
+pub(super) struct RecoveryResult {
     /// All lines.
     pub(super) lines: Vec<String>,
     /// The lines that the last recovery did not have.
@@ -84,12 +84,12 @@ impl Reconciler {
         decided: &Plan,
         addresses: &Addresses,
         deadline: Deadline,
-    ) -> Recovered {
+    ) -> RecoveryResult {
         let deadline = deadline.at_most(RECOVERY_TIMEOUT);
         match self.try_recover(state, decided, addresses, deadline) {
             Ok(recovered) => recovered,
             // Another process does the same at this moment.
-            Err(RecoverError::Lock(LockError::Busy { .. })) => Recovered::default(),
+            Err(RecoverError::Lock(LockError::Busy { .. })) => RecoveryResult::default(),
             Err(error) => self.failed(&error),
         }
     }
@@ -135,7 +135,7 @@ impl Reconciler {
         died: Option<&NodeName>,
         deadline: Deadline,
     ) -> Result<Result<RecoveryPlan, RecoveryError>, ReconcileError> {
-        let Decided { mut state, plan: decided, addresses } =
+        let Decisions { mut state, plan: decided, addresses } =
             self.collect_and_decide(OwnUnreachable::Kept, None, deadline)?;
         let mut remembered = self.recovery_memory()?;
         self.fetch_recovery_receipts(&mut state, &decided.memory, deadline);
@@ -162,11 +162,11 @@ impl Reconciler {
         decided: &Plan,
         addresses: &Addresses,
         deadline: Deadline,
-    ) -> Result<Recovered, RecoverError> {
+    ) -> Result<RecoveryResult, RecoverError> {
         let is_on = self.is_recovery_on();
         let before = match self.recovery_memory() {
             // It was left by a recovery of earlier.
-            Err(_) if !is_on => return Ok(Recovered::default()),
+            Err(_) if !is_on => return Ok(RecoveryResult::default()),
             memory => memory?,
         };
         if state.master.as_ref() != Some(&state.here) {
@@ -174,14 +174,14 @@ impl Reconciler {
             if let Some(memory) = before.of_other_host(is_on) {
                 self.write(FILE, &memory)?;
             }
-            return Ok(Recovered::default());
+            return Ok(RecoveryResult::default());
         }
         // A new master reads the queue once for starts that the last one has left, and after the tag was removed until
         // none is left.
         let queue_of = luxi::started_ms(&self.luxi);
         let is_new = if is_on { queue_of.is_some() && queue_of != before.queue_of } else { before.was_on };
         if before.is_idle() && !is_new && !self.may_concern(&state, decided)? {
-            return Ok(Recovered::default());
+            return Ok(RecoveryResult::default());
         }
         let _lock = self.recovery_lock(deadline.at_most(RECOVERY_LOCK_WAIT))?;
         let mut remembered = self.recovery_memory()?;
@@ -234,23 +234,23 @@ impl Reconciler {
     }
 
     /// Stores what is remembered, with the lines of this recovery.
-    fn keep_recovered(&self, mut remembered: RecoveryMemory, lines: Vec<String>) -> Recovered {
+    fn keep_recovered(&self, mut remembered: RecoveryMemory, lines: Vec<String>) -> RecoveryResult {
         let is_new = |line: &&String| !remembered.lines.iter().any(|before| is_same_line(before, line));
         let news = lines.iter().filter(is_new).cloned().collect();
         (remembered.at, remembered.lines) = (now(), lines.clone());
         // The starts are submitted: if the rest cannot be kept, it is only reported again.
         let _ = self.write(FILE, &remembered);
-        Recovered { lines, news }
+        RecoveryResult { lines, news }
     }
 
-    fn failed(&self, error: &RecoverError) -> Recovered {
+    fn failed(&self, error: &RecoverError) -> RecoveryResult {
         let lines = vec![format!("recovery: nothing is started: {error}")];
         match self.recovery_memory() {
             Ok(mut remembered) => {
                 remembered.waits = true;
                 self.keep_recovered(remembered, lines)
             }
-            Err(_) => Recovered { news: lines.clone(), lines },
+            Err(_) => RecoveryResult { news: lines.clone(), lines },
         }
     }
 

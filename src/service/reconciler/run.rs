@@ -98,7 +98,7 @@ pub enum ReconcileError {
 }
 
 /// The input of a reconciliation, and its plan.
-pub(super) struct Decided {
+pub(super) struct Decisions {
     pub(super) state: ReconcileInput,
     pub(super) plan: Plan,
     /// The address of each node in the primary network.
@@ -136,17 +136,17 @@ impl Reconciler {
     /// [`ReconcileError`] if an input cannot be read or the memory cannot be written: then no job was submitted. Also
     /// if the entries of the submitted jobs cannot be written.
     pub fn run(&self, deadline: Deadline) -> Result<(Plan, Vec<String>), ReconcileError> {
-        let (Decided { state, plan, addresses }, mut lines) = self.reconcile(deadline)?;
+        let (Decisions { state, plan, addresses }, mut lines) = self.reconcile(deadline)?;
         lines.extend(self.recover(state, &plan, &addresses, deadline).lines);
         Ok((plan, lines))
     }
 
     /// Collects the input, decides, and submits the jobs that change the record. Returns one line for each job.
-    pub(super) fn reconcile(&self, deadline: Deadline) -> Result<(Decided, Vec<String>), ReconcileError> {
+    pub(super) fn reconcile(&self, deadline: Deadline) -> Result<(Decisions, Vec<String>), ReconcileError> {
         let _lock = self.lock(deadline)?;
         let before = self.memory()?;
         let decided = self.collect_and_decide(OwnUnreachable::Lifted, None, deadline)?;
-        let Decided { plan, addresses, .. } = &decided;
+        let Decisions { plan, addresses, .. } = &decided;
         let is_young = before.age_ms(now()).is_some_and(|age_ms| age_ms < LATER_MS);
         if !(is_young && plan.memory.is_only_later_than(&before)) {
             // It is written before any job: a program that forgets its action would repeat it.
@@ -194,7 +194,7 @@ impl Reconciler {
         own: OwnUnreachable,
         seen: Option<&CrmMon>,
         deadline: Deadline,
-    ) -> Result<Decided, ReconcileError> {
+    ) -> Result<Decisions, ReconcileError> {
         let (mut state, addresses) = self.collect_input(seen, deadline)?;
         let settings = self.promised()?;
         let memory = self.memory()?;
@@ -210,7 +210,7 @@ impl Reconciler {
         let hosts = peer_receipts::to_ask(&plan, &state.here, &all);
         let has_receipts = self.fetch_receipts(&mut state, hosts, deadline);
         if unasked.is_empty() && !has_receipts {
-            return Ok(Decided { state, plan, addresses });
+            return Ok(Decisions { state, plan, addresses });
         }
         let asked: Addresses =
             unasked.iter().filter_map(|name| Some(((*name).clone(), *addresses.get(*name)?))).collect();
@@ -224,7 +224,7 @@ impl Reconciler {
             node.answers = answers.get(&node.ganeti.name).copied();
         }
         let plan = reconcile(&state, &settings, memory);
-        Ok(Decided { state, plan, addresses })
+        Ok(Decisions { state, plan, addresses })
     }
 
     pub(super) fn read_cib(&self) -> Result<Cib, CibError> {

@@ -16,7 +16,7 @@ use crate::sys::ganeti::confd::{Confd, ConfdNodeRole, Salts};
 use crate::sys::signed_echo::{EchoKey, EchoKeys, Nonce, Responder};
 
 /// The number of rounds that are remembered; a later answer does not extend a lease.
-const REMEMBERED: usize = 16;
+const ROUNDS_REMEMBERED: usize = 16;
 
 /// The largest number of packets that are read before the loop goes on.
 const AT_ONCE: usize = 1_024;
@@ -95,7 +95,7 @@ impl Rounds {
             answers: BTreeMap::new(),
             nonces: BTreeMap::new(),
         });
-        if self.rounds.len() > REMEMBERED {
+        if self.rounds.len() > ROUNDS_REMEMBERED {
             self.rounds.pop_front();
         }
     }

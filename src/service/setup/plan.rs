@@ -10,7 +10,7 @@ use super::apply::apply;
 use super::clusters::Clusters;
 use super::error::SetupError;
 use crate::core::budget::{self, AdvertisedTimes, Figures, TimeBudget};
-use crate::core::config::{Config, DIGEST_PROPERTY, Digest, MEMBERS, names_to_resolve, shared, with_levels};
+use crate::core::config::{Config, DIGEST_PROPERTY, Digest, FULL_MEMBERS_MOST, names_to_resolve, shared, with_levels};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::is_ours;
 use crate::core::pacemaker::resources::Resources;
@@ -71,7 +71,7 @@ impl SetupPlan {
     pub fn make(clusters: Clusters, request: SetupRequest, path: &Path) -> Result<Self, SetupError> {
         let Clusters { ganeti, is_master, resources, deadline, .. } = &clusters;
         let (is_master, deadline) = (*is_master, *deadline);
-        let members = config_file::load_or_default(path).map_or(MEMBERS, |config| config.members);
+        let members = config_file::load_or_default(path).map_or(FULL_MEMBERS_MOST, |config| config.members);
         let quorum = corosync::quorum(deadline.at_most(COROSYNC_TIMEOUT));
         let has_device = match quorum {
             Ok(quorum) => quorum.device.is_some(),
@@ -95,7 +95,7 @@ impl SetupPlan {
 
     /// Returns the number of parts that are to be changed.
     #[must_use]
-    pub fn open(&self) -> usize {
+    pub fn open_parts(&self) -> usize {
         self.parts.iter().filter(|part| part.state.is_open()).count()
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::error::ShunError;
 use super::peer_reports;
 use super::protected::Protected;
-use super::stored::{FILE, wanted};
+use super::stored::{FILE, addresses_to_shun};
 pub use super::stored::{file, remembers, shun_list};
 use crate::core::config::Config;
 use crate::core::ganeti::network::serial_of;
@@ -25,7 +25,7 @@ use crate::sys::ganeti::running_instances;
 use crate::sys::ganeti::ssconf::Ssconf;
 use crate::sys::identity;
 use crate::sys::lock::Lock;
-use crate::sys::nft::shun_table::{self, Applied, AppliedRules, ShunnedAddresses};
+use crate::sys::nft::shun_table::{self, AppliedRules, ApplyResult, ShunnedAddresses};
 use crate::sys::nft::unreachable::make_unreachable;
 use crate::sys::store::{Store, StoredAt};
 
@@ -225,7 +225,7 @@ impl<'a> ShunApplier<'a> {
     ///
     /// # Errors
     /// [`ShunError`] as for [`ShunApplier::merge_and_apply`].
-    pub fn apply(&self, deadline: Deadline) -> Result<Applied, ShunError> {
+    pub fn apply(&self, deadline: Deadline) -> Result<ApplyResult, ShunError> {
         let _lock = self.lock(deadline)?;
         let before = self.shun_list()?;
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
@@ -272,7 +272,7 @@ impl<'a> ShunApplier<'a> {
             return Err(ShunError::NotForgotten { path: self.file(), why });
         }
         let protected = Protected::new(self.config, &self.here, &self.ssconf);
-        let wanted = wanted(&shun_list, |node, address| protected.why_left_out(node, address).is_none());
+        let wanted = addresses_to_shun(&shun_list, |node, address| protected.why_left_out(node, address).is_none());
         shun_table::apply(&ShunnedAddresses::new(), &wanted, deadline)?;
         Ok(())
     }
@@ -289,7 +289,7 @@ impl<'a> ShunApplier<'a> {
         shun_list: &ShunList,
         protected: &Protected<'_>,
         deadline: Deadline,
-    ) -> Result<(Applied, Option<String>), ShunError> {
+    ) -> Result<(ApplyResult, Option<String>), ShunError> {
         let store = Store::new(&self.config.state);
         let mut not_durable = None;
         if shun_list != before || store.is_until_boot(FILE) {
@@ -303,10 +303,10 @@ impl<'a> ShunApplier<'a> {
             }
         }
         let is_target = |node: &NodeName, address: IpAddr| protected.why_left_out(node, address).is_none();
-        let (before, wanted) = (wanted(before, is_target), wanted(shun_list, is_target));
+        let (before, wanted) = (addresses_to_shun(before, is_target), addresses_to_shun(shun_list, is_target));
         let applied = shun_table::apply(&before, &wanted, deadline)?;
         // An address whose rules were lost and are made again may have been connected in between.
-        let is_anew = matches!(applied, Applied::Done(_)) && before == wanted;
+        let is_anew = matches!(applied, ApplyResult::Done(_)) && before == wanted;
         let is_new = |address: &IpAddr, scope: &ShunScope| is_anew || before.get(address) < Some(scope);
         for (of, which) in [(ShunScope::All, ConnectionChoice::All), (ShunScope::Tcp, ConnectionChoice::Tcp)] {
             let new = wanted.iter().filter(|(address, scope)| **scope == of && is_new(address, scope));

@@ -28,7 +28,7 @@ use crate::sys::ganeti::network;
 use crate::sys::ganeti::peer_channel::{PeerAnswers, PeerChannel, PeerError};
 
 /// The most attempts with a higher epoch, while other nodes have a later one.
-const AHEAD: usize = 3;
+const EPOCH_ATTEMPTS: usize = 3;
 
 /// The cluster as this host has it, in order to shun one of its nodes.
 pub struct ShunCoordinator<'a> {
@@ -185,8 +185,8 @@ impl<'a> ShunCoordinator<'a> {
             });
             attempt += 1;
             match ahead {
-                Some(ahead) if ahead > epoch && attempt < AHEAD => epoch = ahead.shunned(),
-                _ if is_less && attempt < AHEAD => epoch = epoch.anew()?,
+                Some(ahead) if ahead > epoch && attempt < EPOCH_ATTEMPTS => epoch = ahead.shunned(),
+                _ if is_less && attempt < EPOCH_ATTEMPTS => epoch = epoch.anew()?,
                 _ => return Ok(seen),
             }
         }

@@ -17,7 +17,7 @@ use crate::sys::ganeti::files;
 use crate::sys::identity;
 
 use super::readmit;
-use crate::power::device::{Acknowledgement, DeviceError, PowerDevice, Reading, Rehearsed, Use};
+use crate::power::device::{Acknowledgement, DeviceError, DevicePurpose, OffPrediction, PowerDevice, Reading};
 use crate::service::shun::coordinator::{ShunCoordinator, remembered};
 use crate::service::shun::round_result::RoundResult;
 
@@ -26,12 +26,12 @@ struct Shun {
     config: Config,
     node: NodeName,
     data_dir: PathBuf,
-    to: Use,
+    to: DevicePurpose,
 }
 
 /// Opens the driver for `node`: an [`crate::power::device::OpenShun`].
 #[must_use]
-pub fn open(node: &NodeName, config: &Config, to: Use) -> Box<dyn PowerDevice> {
+pub fn open(node: &NodeName, config: &Config, to: DevicePurpose) -> Box<dyn PowerDevice> {
     Box::new(Shun { config: config.clone(), node: node.clone(), data_dir: PathBuf::from(files::DATA_DIR), to })
 }
 
@@ -39,7 +39,7 @@ impl Shun {
     fn coordinator(&self) -> Result<ShunCoordinator<'_>, DeviceError> {
         let coordinator =
             ShunCoordinator::of(&self.node, &self.config, &self.data_dir).map_err(DeviceError::permanent)?;
-        Ok(if self.to == Use::Read { coordinator.only_reading() } else { coordinator })
+        Ok(if self.to == DevicePurpose::Read { coordinator.only_reading() } else { coordinator })
     }
 
     /// Returns the grade to wait for: at least `bounded`, the end of the lease, where `isolated` proves nothing.
@@ -50,13 +50,13 @@ impl Shun {
         }
     }
 
-    fn bounded(
+    fn keep_bounded(
         &self,
         coordinator: &ShunCoordinator<'_>,
         seen: &RoundResult,
         deadline: Deadline,
     ) -> Result<(), DeviceError> {
-        if self.to == Use::Read {
+        if self.to == DevicePurpose::Read {
             return Ok(());
         }
         coordinator.keep_bounded(seen.epoch, deadline).map_err(DeviceError::transient)
@@ -109,7 +109,7 @@ impl PowerDevice for Shun {
             }
             Some(ProofResult::Waiting { .. }) => isolated(&seen, coordinator.target(), ""),
             Some(ProofResult::Bounded) => {
-                self.bounded(&coordinator, &seen, deadline)?;
+                self.keep_bounded(&coordinator, &seen, deadline)?;
                 off(Grade::Bounded, format!("off, bounded: shunned by {}, and its lease has ended", confirmed(&seen)))
             }
         }
@@ -132,7 +132,7 @@ impl PowerDevice for Shun {
             .map_err(DeviceError::transient)?;
         match seen {
             (seen, Some(ProofResult::Bounded)) => {
-                self.bounded(&coordinator, &seen, deadline).map(|()| Acknowledgement::Accepted)
+                self.keep_bounded(&coordinator, &seen, deadline).map(|()| Acknowledgement::Accepted)
             }
             (seen, None) => Err(DeviceError::transient(missing(&seen))),
             (_, Some(_)) => Ok(Acknowledgement::Accepted),
@@ -140,7 +140,7 @@ impl PowerDevice for Shun {
     }
 
     /// Asks all other nodes what a shunning would prove. A reading shows only whether the target is shunned.
-    fn rehearse(&mut self, deadline: Deadline) -> Result<Rehearsed, DeviceError> {
+    fn rehearse(&mut self, deadline: Deadline) -> Result<OffPrediction, DeviceError> {
         let coordinator = ShunCoordinator::of(&self.node, &self.config, &self.data_dir);
         coordinator.and_then(|coordinator| coordinator.rehearse(deadline)).map_err(DeviceError::transient)
     }

@@ -12,7 +12,7 @@ use crate::sys::ganeti::peer_channel::PeerError;
 use super::error::ShunError;
 
 /// The most nodes that one line names.
-const NAMED: usize = 5;
+const NODES_NAMED: usize = 5;
 
 /// The reason why a node is not shunned or readmitted by all nodes, or why nothing is proven of it. The texts follow
 /// the node's name.
@@ -113,7 +113,7 @@ pub enum OrderError {
 
 /// Returns the first nodes of a list, each with its reason.
 fn named(missing: &[MissingConfirmation]) -> String {
-    missing.iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    missing.iter().take(NODES_NAMED).map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// An administrator's order that failed: one line with the node's name.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::stored::{shun_list, shunned_addresses, wanted};
+use super::stored::{addresses_to_shun, shun_list, shunned_addresses};
 use crate::sys::clock::Deadline;
 use crate::sys::nft::shun_table;
 
@@ -71,7 +71,10 @@ impl OwnRules {
 #[must_use]
 pub fn shunned_addresses_known(state: &Path, deadline: Deadline) -> BTreeSet<IpAddr> {
     let rules = || shun_table::applied_rules(deadline.at_most(KERNEL_TIMEOUT)).unwrap_or_default().addresses;
-    shun_list(state).map_or_else(|_| rules(), |shun_list| wanted(&shun_list, |_, _| true)).into_keys().collect()
+    shun_list(state)
+        .map_or_else(|_| rules(), |shun_list| addresses_to_shun(&shun_list, |_, _| true))
+        .into_keys()
+        .collect()
 }
 
 #[cfg(test)]

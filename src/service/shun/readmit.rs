@@ -21,7 +21,7 @@ use super::order_error::{ManualOrderError, OrderError};
 use crate::sys::ganeti::peer_channel::{PeerAnswers, PeerError};
 
 /// The time in s for which this host's rules let its own request to the node pass.
-const HOLE: u64 = 5;
+const EXCEPTION_SECONDS: u64 = 5;
 
 /// What a readmission has changed.
 pub enum ReadmissionResult {
@@ -143,7 +143,7 @@ fn known_to_enough(
 /// Asks the target itself, through a temporary exception in this host's own rules.
 fn ask(coordinator: &ShunCoordinator<'_>, deadline: Deadline) -> Result<ReturningNode, OrderError> {
     const ORDER_TIMEOUT: Duration = Duration::from_secs(4);
-    shun_table::allow_noded(coordinator.address(), HOLE, deadline.at_most(ORDER_TIMEOUT))?;
+    shun_table::allow_noded(coordinator.address(), EXCEPTION_SECONDS, deadline.at_most(ORDER_TIMEOUT))?;
     // The target received nothing while it was shunned. After its readmission the other nodes rely on it to shun the
     // nodes that they shun.
     let mut shun_list = coordinator.shun_list()?;

@@ -4,7 +4,7 @@ use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::shun::evaluation::{AcceptedWatchdogs, watchdog_objection};
 use crate::core::shun::messages::{PeerRequest, SelfFenceReport};
-use crate::power::device::Rehearsed;
+use crate::power::device::OffPrediction;
 use crate::sys::clock::Deadline;
 use crate::sys::ganeti::peer_channel::PeerError;
 
@@ -16,7 +16,7 @@ impl ShunCoordinator<'_> {
     ///
     /// # Errors
     /// The nodes that do not answer, each with the reason, or a proof that is weaker than `minimum_grade`.
-    pub fn rehearse(&self, deadline: Deadline) -> Result<Rehearsed, OrderError> {
+    pub fn rehearse(&self, deadline: Deadline) -> Result<OffPrediction, OrderError> {
         let question =
             PeerRequest { about: vec![self.target().clone()], ..PeerRequest::requested_by(self.own_node().clone()) };
         let mut others = self.other_nodes(&self.network);
@@ -36,7 +36,7 @@ impl ShunCoordinator<'_> {
         let outside = self.network.isolation_objection(self.target());
         match provable(self_fence.as_ref(), self.config.minimum_grade, self.config.shun.accepted(), outside.as_deref())
         {
-            Ok(proof) => Ok(Rehearsed { text: format!("{answering}; {}", proof.text), ..proof }),
+            Ok(proof) => Ok(OffPrediction { text: format!("{answering}; {}", proof.text), ..proof }),
             Err(proof) => {
                 let proof = format!("{answering}; {proof}");
                 Err(OrderError::TooWeak { proof, least: self.config.minimum_grade })
@@ -53,7 +53,7 @@ fn provable(
     least: Grade,
     accepted: AcceptedWatchdogs,
     outside: Option<&str>,
-) -> Result<Rehearsed, String> {
+) -> Result<OffPrediction, String> {
     let no_self_fence = || Some("its self-fencing is not armed".to_owned());
     let (grade, proof) =
         match self_fence.map_or_else(no_self_fence, |self_fence| watchdog_objection(self_fence, accepted)) {
@@ -66,7 +66,7 @@ fn provable(
     if grade < least {
         return Err(proof);
     }
-    Ok(Rehearsed { text: proof, by_self_fence: grade == Grade::Bounded })
+    Ok(OffPrediction { text: proof, by_self_fence: grade == Grade::Bounded })
 }
 
 fn lease_text(self_fence: &SelfFenceReport) -> String {
@@ -106,11 +106,11 @@ mod tests {
         };
         let good = self_fence("iTCO_wdt", true);
         let text = "armed (iTCO_wdt, 5 s): bounded after 25 s".to_owned();
-        assert_eq!(of(Some(good), Grade::Bounded), Ok(Rehearsed { text, by_self_fence: true }));
+        assert_eq!(of(Some(good), Grade::Bounded), Ok(OffPrediction { text, by_self_fence: true }));
         for weak in [None, Some(self_fence("iTCO_wdt", false)), Some(self_fence(SOFTDOG, true))] {
             let weak_proof = of(weak.clone(), Grade::Bounded).unwrap_err();
             assert!(weak_proof.ends_with("isolated, and no more"), "{weak_proof}");
-            let Rehearsed { text, by_self_fence } = of(weak, Grade::Isolated).unwrap();
+            let OffPrediction { text, by_self_fence } = of(weak, Grade::Isolated).unwrap();
             assert!(text.ends_with("isolated, and no more") && !by_self_fence);
         }
         let softdog = self_fence(SOFTDOG, true);

@@ -51,12 +51,15 @@ pub fn shun_list(state: &Path) -> Result<ShunList, ShunError> {
 /// Returns the addresses of the shunned nodes. A list that cannot be read has none, as on a host that shuns no node.
 #[must_use]
 pub(super) fn shunned_addresses(state: &Path) -> BTreeSet<IpAddr> {
-    wanted(&shun_list(state).unwrap_or_default(), |_, _| true).into_keys().collect()
+    addresses_to_shun(&shun_list(state).unwrap_or_default(), |_, _| true).into_keys().collect()
 }
 
 /// Returns what the kernel has to shun, of the addresses that `is_shunned` leaves. For an address of two nodes the
 /// wider scope counts.
-pub(super) fn wanted(shun_list: &ShunList, is_shunned: impl Fn(&NodeName, IpAddr) -> bool) -> ShunnedAddresses {
+pub(super) fn addresses_to_shun(
+    shun_list: &ShunList,
+    is_shunned: impl Fn(&NodeName, IpAddr) -> bool,
+) -> ShunnedAddresses {
     let mut wanted = ShunnedAddresses::new();
     for (node, entry) in shun_list.shunned() {
         for address in entry.addresses.iter().filter(|address| is_shunned(node, **address)) {

@@ -20,7 +20,7 @@ use crate::sys::tcp_check::NODED_PORT;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The most that is read of all answers together, in bytes.
-const ANSWERS: usize = 64 * 1024 * 1024;
+const ANSWER_BYTES_MOST: usize = 64 * 1024 * 1024;
 
 /// One call to the noded of one node.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ pub fn call_all(
         guarded: false,
         deadline: deadline.later(Duration::from_millis(200)),
         linger: Duration::from_millis(100),
-        output_limit: ANSWERS,
+        output_limit: ANSWER_BYTES_MOST,
     };
     let ended = match job.run() {
         Ok(ended) => ended,

@@ -36,16 +36,16 @@ pub struct AppliedRules {
     pub ruleset_id: String,
 }
 
-/// The result of [`apply`].
+/// What the kernel did with the rules that were to be applied, with the rules that it has now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Applied {
+pub enum ApplyResult {
     /// The kernel had these rules already.
     Unchanged(AppliedRules),
     /// The kernel has changed its rules.
     Done(AppliedRules),
 }
 
-impl Applied {
+impl ApplyResult {
     /// Returns the rules that the kernel has now.
     #[must_use]
     pub const fn rules(&self) -> &AppliedRules {
@@ -67,14 +67,14 @@ pub fn apply(
     before: &ShunnedAddresses,
     wanted: &ShunnedAddresses,
     deadline: Deadline,
-) -> Result<Applied, ProgramError> {
+) -> Result<ApplyResult, ProgramError> {
     let bridged = has_bridge();
     let found = read(bridged, deadline)?;
     if wanted.is_empty() && found == TableState::Nothing {
-        return Ok(Applied::Unchanged(AppliedRules::default()));
+        return Ok(ApplyResult::Unchanged(AppliedRules::default()));
     }
     let commands = match &found {
-        TableState::Whole(rules) if rules.addresses == *wanted => return Ok(Applied::Unchanged(rules.clone())),
+        TableState::Whole(rules) if rules.addresses == *wanted => return Ok(ApplyResult::Unchanged(rules.clone())),
         _ if wanted.is_empty() => remove(),
         TableState::Whole(rules) if rules.addresses == *before => change(&rules.addresses, wanted, bridged),
         TableState::Nothing | TableState::Damaged | TableState::Whole(_) => {
@@ -83,8 +83,8 @@ pub fn apply(
     };
     nft::apply(&commands, deadline)?;
     match read(bridged, deadline)? {
-        TableState::Whole(rules) if rules.addresses == *wanted => Ok(Applied::Done(rules)),
-        TableState::Nothing if wanted.is_empty() => Ok(Applied::Done(AppliedRules::default())),
+        TableState::Whole(rules) if rules.addresses == *wanted => Ok(ApplyResult::Done(rules)),
+        TableState::Nothing if wanted.is_empty() => Ok(ApplyResult::Done(AppliedRules::default())),
         found => Err(ProgramError::Failed {
             what: format!("nft: reading back the table {TABLE}"),
             code: 0,

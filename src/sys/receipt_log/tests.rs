@@ -176,7 +176,7 @@ fn no_append_is_lost_while_others_read() {
     }
     // As many entries as a receipt log keeps.
     let text = std::fs::read(log.current()).unwrap();
-    for n in 1..=KEPT {
+    for n in 1..=ROTATED_FILES {
         let times = usize::try_from(ROTATE_AT).unwrap() / text.len() / 4;
         std::fs::write(log.rotated(n), text.repeat(times)).unwrap();
     }

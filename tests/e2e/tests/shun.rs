@@ -17,7 +17,7 @@ use gnt_ha::core::shun::list::{Epoch, ShunEntry, ShunList, ShunScope};
 use gnt_ha::core::shun::messages::{PeerReport, PeerRequest};
 use gnt_ha::service::shun::applier::ShunApplier;
 use gnt_ha::sys::clock::Deadline;
-use gnt_ha::sys::nft::shun_table::Applied;
+use gnt_ha::sys::nft::shun_table::ApplyResult;
 use nix::sched::{CloneFlags, setns, unshare};
 
 const HERE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
@@ -98,7 +98,7 @@ impl Scene {
         applier.merge_and_apply(&question, Deadline::after(Duration::from_secs(5))).unwrap()
     }
 
-    fn apply(&self) -> Applied {
+    fn apply(&self) -> ApplyResult {
         let config = self.config();
         ShunApplier::new(&config, self.dir.path()).unwrap().apply(Deadline::after(Duration::from_secs(5))).unwrap()
     }
@@ -199,7 +199,7 @@ fn of_a_node_that_was_seen_off_only_tcp_is_shunned() {
 fn after_a_flush_the_rules_are_there_again_with_another_ruleset_id() {
     let scene = Scene::new();
     let first = scene.send(1, ShunScope::All);
-    assert!(matches!(scene.apply(), Applied::Unchanged(_)));
+    assert!(matches!(scene.apply(), ApplyResult::Unchanged(_)));
     assert_eq!(scene.send(1, ShunScope::All).ruleset_id, first.ruleset_id);
     for damage in [
         "nft flush ruleset",
@@ -208,7 +208,7 @@ fn after_a_flush_the_rules_are_there_again_with_another_ruleset_id() {
         "nft delete table inet gnt-ha-shunned",
     ] {
         run(damage);
-        assert!(matches!(scene.apply(), Applied::Done(_)), "{damage}");
+        assert!(matches!(scene.apply(), ApplyResult::Done(_)), "{damage}");
         assert_eq!(connect(TARGET_ADDRESSES[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused, "{damage}");
         let after = scene.send(1, ShunScope::All);
         assert_ne!(after.ruleset_id, first.ruleset_id, "{damage}");
@@ -216,7 +216,7 @@ fn after_a_flush_the_rules_are_there_again_with_another_ruleset_id() {
     }
     let before = scene.send(1, ShunScope::All);
     run("nft delete element inet gnt-ha-shunned all4 { 192.0.2.2 }");
-    assert!(matches!(scene.apply(), Applied::Done(_)));
+    assert!(matches!(scene.apply(), ApplyResult::Done(_)));
     assert_ne!(scene.send(1, ShunScope::All).ruleset_id, before.ruleset_id, "an address was let through for a moment");
     assert_eq!(connect(TARGET_ADDRESSES[0], 1811).unwrap_err(), ErrorKind::ConnectionRefused);
 }

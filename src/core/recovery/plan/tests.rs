@@ -6,7 +6,7 @@ use crate::core::pause::Pause;
 use crate::core::recovery::allocator::{AllocatorError, HailAnswer};
 use crate::core::recovery::freshness::DrbdSightings;
 use crate::core::recovery::instance_breaker::InstanceLimits;
-use crate::core::recovery::not_recovered::Unfit;
+use crate::core::recovery::not_recovered::NodeObjection;
 use crate::core::recovery::report::RunningReport;
 use crate::core::recovery::state::{DeathProof, RecoveryNode, Suspicion};
 use crate::core::recovery::template::DiskTemplate;
@@ -161,7 +161,7 @@ fn what_was_stopped_by_hand_stays_stopped() {
 fn a_stop_cancels_a_start_that_has_not_begun() {
     let mut state = input(vec![Instance { admin_state: AdminState::Down, ..instance("web", "rbd") }]);
     state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n4"))];
-    assert_eq!(decided(&state).cancel, [Cancel { job: 7, instance: vm("web"), why: Unwanted::Stopped }]);
+    assert_eq!(decided(&state).cancel, [Cancel { job: 7, instance: vm("web"), why: CancelReason::Stopped }]);
     state.jobs[0].status = JobStatus::Running;
     assert_eq!(decided(&state).cancel, []);
 }
@@ -173,7 +173,7 @@ fn a_readmission_cancels_what_has_not_begun() {
     assert_eq!(decided(&state).under_way[0].job, 7);
     state.nodes[2] = node("n3");
     let plan = decided(&state);
-    assert_eq!(plan.cancel, [Cancel { job: 7, instance: vm("web"), why: Unwanted::PrimaryOnline }]);
+    assert_eq!(plan.cancel, [Cancel { job: 7, instance: vm("web"), why: CancelReason::PrimaryOnline }]);
     // Another host than the master cancels nothing, and neither does one without quorum.
     let changes: [fn(&mut RecoveryInput); 2] = [|state| state.is_master = false, |state| state.quorum = false];
     for change in changes {

@@ -306,7 +306,7 @@ fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
     for serial in [far, 1 << 60, u64::MAX] {
         let lie = [own(100), claim_of("n3.lab", "n4.lab", serial)];
         assert_eq!(update_newer_config(None, 100, &lie), None, "{serial}");
-        assert_eq!(unlikely(100, &lie), Some(&lie[1]), "it is reported");
+        assert_eq!(unlikely_claim(100, &lie), Some(&lie[1]), "it is reported");
         assert_eq!(newer_copy(Some(100), &lie), Some((100, serial)), "it may be true");
         let beside = [own(100), claim_of("n3.lab", "n4.lab", serial), claims_itself("n2.lab", 150)];
         assert_eq!(
@@ -315,11 +315,11 @@ fn a_serial_that_is_far_ahead_is_remembered_of_two_candidates_only() {
         );
         let two = [own(100), claim_of("n3.lab", "n2.lab", serial), claims_itself("n2.lab", serial)];
         assert_eq!(update_newer_config(None, 100, &two).map(|newer| newer.serial), Some(serial), "away for years");
-        assert_eq!(unlikely(100, &two), None);
+        assert_eq!(unlikely_claim(100, &two), None);
         let shunned = [own(100), claim_of("n3.lab", "n2.lab", serial), shunned(claims_itself("n2.lab", serial))];
         assert_eq!(update_newer_config(None, 100, &shunned), None, "a shunned node confirms nothing");
     }
     let near = [own(100), claims_itself("n2.lab", far - 1)];
     assert_eq!(update_newer_config(None, 100, &near).map(|newer| newer.serial), Some(far - 1));
-    assert_eq!(unlikely(100, &near), None);
+    assert_eq!(unlikely_claim(100, &near), None);
 }

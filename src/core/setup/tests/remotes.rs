@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::*;
-use crate::core::config::MEMBERS;
+use crate::core::config::FULL_MEMBERS_MOST;
 use crate::core::node::NodeName;
 use crate::core::shun::messages::Program;
 use crate::core::survey::{NodeSurvey, Survey};
@@ -132,7 +132,7 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
             "master_capable": n <= 10, "offline": n == 20, "primary_ip": address(n).to_string()});
     }
     let ganeti = GanetiConfig::parse(text.to_string().as_bytes()).unwrap();
-    let asked = to_connect(&cib, &ganeti, MEMBERS);
+    let asked = to_connect(&cib, &ganeti, FULL_MEMBERS_MOST);
     assert_eq!(asked, (11..=19).map(address).collect::<BTreeSet<_>>());
     let refused = |at: &IpAddr| if *at == address(17) { Err("Connection refused".to_owned()) } else { Ok(()) };
     let addresses = asked.into_iter().map(|at| (at, refused(&at))).collect();
@@ -150,7 +150,7 @@ fn a_remote_node_that_was_not_reached_is_not_connected_to() {
     assert!(!made.contains("\"n17.lab\" class") && made.contains("\"n18.lab\" class"), "{made}");
     // A node that is connected is not asked again.
     let applied = merged(&parts);
-    assert_eq!(to_connect(&applied, &ganeti, MEMBERS), BTreeSet::from([address(17)]));
+    assert_eq!(to_connect(&applied, &ganeti, FULL_MEMBERS_MOST), BTreeSet::from([address(17)]));
     let again = plan_reached(&applied, &ganeti, SetupOptions::default(), Some(&RemoteChecks::default()));
     assert!(
         again.iter().any(|part| part.description.starts_with("n18.lab ") && part.state == PartState::Unchanged),

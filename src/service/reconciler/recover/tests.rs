@@ -115,7 +115,7 @@ impl Scene {
         std::fs::write(self.dir.path().join("data/ssconf_cluster_tags"), format!("{tag}\n")).unwrap();
     }
 
-    fn recover(&self) -> Recovered {
+    fn recover(&self) -> RecoveryResult {
         let (state, decided) = lost(now());
         self.reconciler.recover(state, &decided, &Addresses::new(), Deadline::after(Duration::from_secs(20)))
     }
@@ -266,7 +266,7 @@ fn a_host_that_may_have_been_online_since_its_fencing_keeps_its_instances() {
 fn without_the_tag_of_recovery_nothing_happens() {
     let scene = Scene::new("other");
     std::fs::write(scene.dir.path().join("data/config.data"), "{").unwrap();
-    assert_eq!(scene.recover(), Recovered::default());
+    assert_eq!(scene.recover(), RecoveryResult::default());
     assert!(scene.luxid.requests.lock().unwrap().is_empty());
     assert!(!scene.dir.path().join("state").join(FILE).exists());
     let (state, decided) = lost(now());
@@ -278,7 +278,7 @@ fn without_the_tag_of_recovery_nothing_happens() {
     assert!(scene.reconciler.is_recovery_due());
     let recovered =
         scene.reconciler.recover(other, &decided, &Addresses::new(), Deadline::after(Duration::from_secs(20)));
-    assert_eq!(recovered, Recovered::default(), "not the master");
+    assert_eq!(recovered, RecoveryResult::default(), "not the master");
     assert!(!scene.reconciler.is_recovery_due(), "nor does it run at each monitor");
 }
 
@@ -344,7 +344,7 @@ fn without_the_tag_a_damaged_memory_does_not_count() {
     let scene = Scene::new("other");
     scene.reconciler.write(FILE, &RecoveryMemory::default()).unwrap();
     std::fs::write(scene.dir.path().join("state").join(FILE), "{").unwrap();
-    assert_eq!(scene.recover(), Recovered::default());
+    assert_eq!(scene.recover(), RecoveryResult::default());
     assert!(!scene.reconciler.starts_known().has_starts);
     scene.write_config(TAG, false);
     assert!(scene.reconciler.starts_known().has_starts);

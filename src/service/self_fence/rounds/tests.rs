@@ -129,7 +129,7 @@ fn a_host_that_is_not_a_candidate_grants_nothing_with_a_valid_signature() {
 #[test]
 fn an_answer_that_comes_after_many_other_rounds_grants_nothing() {
     let mut cluster = Cluster::new(4);
-    for round in 0..=REMEMBERED as u64 {
+    for round in 0..=ROUNDS_REMEMBERED as u64 {
         cluster.asks(1_000 + round);
     }
     cluster.answers(KEY, 3, &[0, 1, 2]);

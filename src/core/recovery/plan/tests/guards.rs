@@ -99,7 +99,7 @@ fn a_shunned_host_only_prevents_starts() {
     state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n2"))];
     assert_eq!((decided(&state).cancel.len(), decided(&state).under_way.len()), (0, 1));
     state.nodes[2].running = RunningReport::new(Some([vm("web")].into()), true);
-    let why = Unwanted::NotRecovered(NotRecovered::Runs(name("n3")));
+    let why = CancelReason::NotRecovered(NotRecovered::Runs(name("n3")));
     assert_eq!(decided(&state).cancel, [Cancel { job: 7, instance: vm("web"), why }]);
 }
 
@@ -180,14 +180,14 @@ fn drbd_starts_on_its_secondary_if_that_was_fresh() {
 #[test]
 fn nothing_starts_on_a_suspect_or_unusable_node() {
     type Change = fn(&mut RecoveryNode);
-    let unusable: [(Change, Unfit); 7] = [
-        (|node| node.suspicion = Some(Suspicion::Lost), Unfit::Suspect(Suspicion::Lost)),
-        (|node| node.suspicion = Some(Suspicion::Unclean), Unfit::Suspect(Suspicion::Unclean)),
-        (|node| node.suspicion = Some(Suspicion::Shunned), Unfit::Suspect(Suspicion::Shunned)),
-        (|node| node.suspicion = Some(Suspicion::FencingPending), Unfit::Suspect(Suspicion::FencingPending)),
-        (|node| node.drained = true, Unfit::Drained),
-        (|node| node.vm_capable = false, Unfit::NotVmCapable),
-        (|node| node.record = NodeRecord::Offline, Unfit::Offline),
+    let unusable: [(Change, NodeObjection); 7] = [
+        (|node| node.suspicion = Some(Suspicion::Lost), NodeObjection::Suspect(Suspicion::Lost)),
+        (|node| node.suspicion = Some(Suspicion::Unclean), NodeObjection::Suspect(Suspicion::Unclean)),
+        (|node| node.suspicion = Some(Suspicion::Shunned), NodeObjection::Suspect(Suspicion::Shunned)),
+        (|node| node.suspicion = Some(Suspicion::FencingPending), NodeObjection::Suspect(Suspicion::FencingPending)),
+        (|node| node.drained = true, NodeObjection::Drained),
+        (|node| node.vm_capable = false, NodeObjection::NotVmCapable),
+        (|node| node.record = NodeRecord::Offline, NodeObjection::Offline),
     ];
     for (change, why) in unusable {
         let mut state = input(vec![instance("web", "drbd")]);
@@ -201,7 +201,7 @@ fn nothing_starts_on_a_suspect_or_unusable_node() {
         state.allocator = answered(&[("web", "n2")], &[]);
         assert_eq!(reason(&state), expected);
         state.jobs = vec![job(7, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n2"))];
-        let why = Unwanted::NotRecovered(expected);
+        let why = CancelReason::NotRecovered(expected);
         assert_eq!(decided(&state).cancel, [Cancel { job: 7, instance: vm("web"), why }]);
     }
 }

@@ -29,12 +29,12 @@ fn a_start_that_is_not_confirmed_is_not_submitted_again() {
 fn a_duplicate_is_cancelled() {
     let mut state = one();
     state.jobs = [7, 8].map(|id| job(id, JobKind::OwnStart, JobStatus::NotBegun, "web", Some("n4"))).into();
-    let cancelled = |state: &RecoveryInput| -> Vec<(u64, Unwanted)> {
+    let cancelled = |state: &RecoveryInput| -> Vec<(u64, CancelReason)> {
         decided(state).cancel.into_iter().map(|cancel| (cancel.job, cancel.why)).collect()
     };
-    assert_eq!(cancelled(&state), [(8, Unwanted::Duplicate)]);
+    assert_eq!(cancelled(&state), [(8, CancelReason::Duplicate)]);
     state.jobs[1].status = JobStatus::Running;
-    assert_eq!(cancelled(&state), [(7, Unwanted::Duplicate)]);
+    assert_eq!(cancelled(&state), [(7, CancelReason::Duplicate)]);
     assert_eq!(decided(&state).under_way[0].job, 8);
 }
 
@@ -47,7 +47,7 @@ fn a_failed_start_is_tried_elsewhere_once() {
     let asked = decided(&state).to_allocate();
     assert_eq!(asked, [AllocatorRequest { instances: vec![vm("web")], not_on: [name("n4")].into() }]);
     state.allocator = answered(&[("web", "n4")], &[]);
-    assert_eq!(reason(&state), NotRecovered::Unfit { node: name("n4"), why: Unfit::FailedThere });
+    assert_eq!(reason(&state), NotRecovered::Unfit { node: name("n4"), why: NodeObjection::FailedThere });
     state.allocator = answered(&[("web", "n2")], &[]);
     assert_eq!(start_node_of(&state), StartNode::Allocated(name("n2")));
     // It was moved to n4, and the start failed there.

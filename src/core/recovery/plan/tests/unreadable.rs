@@ -46,7 +46,7 @@ fn a_start_of_one_that_cannot_be_read_any_more_is_cancelled() {
         state.jobs = vec![job(7, JobKind::OwnStart, status, "bad", Some("n4"))];
         decided(&state).cancel
     };
-    let why = Unwanted::NotRecovered(NotRecovered::Unreadable(BadInstance::AdminState));
+    let why = CancelReason::NotRecovered(NotRecovered::Unreadable(BadInstance::AdminState));
     assert_eq!(start(JobStatus::NotBegun), [Cancel { job: 7, instance: vm("bad"), why }]);
     assert_eq!(start(JobStatus::Running), []);
 }
