@@ -121,12 +121,12 @@ const fn monitor(timeout: u64, interval: u64, role: Option<&'static str>) -> Ocf
 pub const MASTER_ROLE: Agent = Agent {
     name: "ganeti-master-role",
     short: "Ganeti's master role",
-    long: "Keeps the master role of a Ganeti cluster on a node that is online. Run it as one resource (started on the \
-           master, stopped on master candidates, never elsewhere), or as a promotable clone on all nodes (promoted on \
-           the master; the candidate with the most recent configuration is preferred, a node that is not one is \
-           never chosen and never banned). Fencing must be on. By default a monitor checks only the role; with the \
-           cluster tag ocf:master-role:full also the daemons, the master IP and whether the peers agree. A planned move waits for \
-           running jobs first, for a bounded time. A move by gnt-cluster master-failover is followed.",
+    long: "Keeps the master role of a Ganeti cluster on a node that is online. Run it as one resource: it is started \
+           on the master, stopped on master candidates, and runs on no other node. Or run it as a promotable clone on all nodes: it is \
+           promoted on the master. The candidate with the most recent configuration is preferred. A node that is not a \
+           candidate is never chosen and never banned. Fencing must be on. By default a monitor checks only the role. With the \
+           cluster tag ocf:master-role:full it also checks the daemons, the master IP and whether the peers agree. A planned move \
+           first waits for running jobs, for a limited time. Pacemaker follows a move by gnt-cluster master-failover.",
     actions: &[
         // gnt-cluster master-failover waits 5 s for each dead node several times, and 30 s twice for the master IP.
         action("start", 300),

@@ -40,9 +40,9 @@ pub struct Cli {
 pub enum Command {
     /// Show each node's state, its pending record change and what blocks it
     ///
-    /// Changes nothing. Runs on every node and shows what the files of the node have. In front of a line: `!` needs attention, `*` is
-    /// pending, `?` is unknown. Below the nodes: what holds for all of them, such as quorum, maintenance, a pause, the
-    /// breaker, simulated conditions, tags without effect.
+    /// Changes nothing. Run on any node: it shows what that node knows, and on Ganeti's master most is known. In front of a
+    /// line: `!` needs attention, `*` is pending, `?` is unknown. Below the nodes: what holds for all of them, such as
+    /// quorum, maintenance, a pause, the breaker, simulated conditions, tags without effect.
     ///
     /// Exit codes: 0 no node needs attention, 1 a change is blocked or a node needs attention, 2 a state is unknown.
     Status(status::Arguments),
@@ -68,85 +68,102 @@ pub enum Command {
     /// Exit codes: 0 nothing to change, 1 changes are pending, 2 failed, or the times do not fit together.
     Setup(setup::Arguments),
     /// Print each action on a node, who requested it, and how it was proven
+    ///
+    /// An action is a power-on, power-off, power cycle or fencing. Changes nothing. Each host keeps the receipts of the
+    /// actions that it ran itself. For a fencing by another host, the entry of Pacemaker's history names that host: run
+    /// the command there.
     History(history::Arguments),
     /// Bring Ganeti's record to what Pacemaker and the receipts prove
     ///
-    /// The agents run it at each monitor of the master; by hand it shows what is blocked, and why. In front of a line: `*` is
-    /// done, `!` is blocked.
+    /// Submits jobs that set Ganeti's flags offline, drained and powered, as after each fencing; --dry-run only prints them. Run
+    /// on Ganeti's master, where the agents run it at each monitor. In front of a line: `*` is done, `!` is blocked, with
+    /// the reason.
     Reconcile(reconcile::Arguments),
     /// Show which instances of a dead host would start elsewhere
     ///
-    /// Shows also the reason for each instance that would not start. Without NODE: the instances of the hosts that are
-    /// recorded offline now. With NODE: those of that host, as if it had just died, was proven off and recorded.
-    /// Permission is Ganeti's: the autorepair tags (harep(1)). Changes nothing; the master starts them by itself if
-    /// recovery is on (gnt-ha setup --recover). Run on the master. In front of a line: `*` would be done, `!` would
-    /// not, `?`: its tags cannot be read.
+    /// Changes nothing. Run on Ganeti's master. Without NODE: the instances of the hosts that are recorded offline now. With
+    /// NODE: the instances of that host, as if it had just died, was proven off and recorded offline. For each instance that
+    /// would not start, the reason is shown. An instance needs permission by Ganeti's autorepair tags (harep(1)).
+    ///
+    /// If recovery is on (gnt-ha setup --recover), the master starts the instances by itself.
+    ///
+    /// In front of a line: `*` the instance would start, `!` it would not, `?` its tags cannot be read.
     ///
     /// Exit codes: 0 every instance that is to run would run, 1 some would not, 2 the state is unknown.
     Recover(recover::Arguments),
     /// Predict what a failure of a node would cause, step by step
     ///
-    /// Shows Pacemaker's own simulation, what the node's OOB program could prove, and what the new master would record in
-    /// Ganeti, with the grade of each level's off. Times count from the failure: "about" is when a step usually comes,
-    /// "within" is when the step behind it stops waiting. Changes nothing. In front of a step: `!` is blocked, or would not
-    /// happen. Run on a master candidate.
+    /// Changes nothing. Run on a master candidate. Shows Pacemaker's own simulation, what the node's OOB program could prove
+    /// at each level and with which grade, and what the new master would record in Ganeti.
+    ///
+    /// Times count from the failure: "about" is when a step usually comes, "within" is when the next step stops waiting
+    /// for it. In front of a step: `!` it is blocked, or would not happen.
     ///
     /// Exit codes: 0 no step is blocked, 1 a step is blocked, 2 the failure cannot be rehearsed.
     Rehearse(rehearse::Arguments),
     /// Fence a node for practice and compare with the rehearsal
     ///
-    /// The node loses its power (stonith_admin --reboot), and its instances stop. Fails if the rehearsal finds a blocked step,
-    /// if another node is not online, and for this host. Asks twice. Run on a master candidate.
+    /// The node loses its power (stonith_admin --reboot), and its instances stop. The command asks twice before that. Nothing
+    /// is fenced if the rehearsal finds a blocked step, if another node is not online, or if the node is this host. Run on a
+    /// master candidate.
     ///
     /// Exit codes: 0 as rehearsed, 1 not as rehearsed, 2 not fenced.
     Drill(drill::Arguments),
     /// Export the status for Ganeti's monitoring daemon or Prometheus
     ///
-    /// The same content as gnt-ha status, as a file, on stdout, or as the answer to an HTTP request. Changes nothing.
+    /// Changes nothing. Writes what gnt-ha status shows to stdout, to a file, or as the answer to an HTTP request.
     Report(report::Arguments),
     /// Stop reconciliation in the whole cluster, for a reason
     ///
-    /// No node is recorded offline or drained, whichever host is or becomes Ganeti's master. Fencing and the master role go
-    /// on. The pause is kept in Pacemaker's configuration (property gnt-ha-pause). Run on a host where Pacemaker runs: on
-    /// another host the command pauses that host alone, and fails.
+    /// Until gnt-ha resume, no node is recorded offline or drained, whichever host is or becomes Ganeti's master. Fencing and
+    /// the master role go on. The pause is kept in Pacemaker's configuration (property gnt-ha-pause) and has no end of its
+    /// own. Run on a host where Pacemaker runs: on another host the command pauses that host alone, and fails.
     Pause(pause::Arguments),
     /// Resume reconciliation in the whole cluster
     ///
-    /// A node that was fenced meanwhile is recorded at the next reconciliation of the master, if it is still proven.
+    /// At the next reconciliation the master records each node that was fenced during the pause, if its proof still counts.
+    /// Run on a host where Pacemaker runs.
     Resume(paths::Paths),
     /// Keep Pacemaker and the shun list in line with Ganeti, from its hooks
     ///
-    /// The scripts in /etc/ganeti/hooks call it, and it reads the event from their environment. On the master: setup's
-    /// changes follow the nodes (config-update, node-add, node-remove, node-modify); a node that is recorded offline by hand
-    /// is shunned over TCP and put on standby in Pacemaker, or as a tag of the cluster sets it (gnt-ha-tags(7)), until it is online
-    /// again; the record is reconciled after the master has moved (master-ip-turnup); gnt-cluster verify shows the errors of
-    /// gnt-ha check. On every node, the watcher applies the shun rules again; and a host with self-fencing starts no instance
-    /// (instance-start, -add, -failover, -migrate, -move, -reboot) for some 10 minutes after a boot, unless it is armed:
-    /// other nodes may still rely on it. If recovery is on, the master stops a start of gnt-ha's whose reason is gone
-    /// (instance-start, -modify). Does nothing if Pacemaker has no configuration of gnt-ha.
+    /// Not for the administrator: the scripts in /etc/ganeti/hooks call it, and it reads the event from their environment. Does
+    /// nothing if Pacemaker has no configuration of gnt-ha.
+    ///
+    /// On the master: Pacemaker's configuration follows Ganeti's nodes (config-update, node-add, node-remove, node-modify). A
+    /// node that is recorded offline by hand is shunned over TCP and put on standby in Pacemaker, until it is online again; a
+    /// tag of the cluster changes that (gnt-ha-tags(7)). After the master has moved, the record is reconciled
+    /// (master-ip-turnup). gnt-cluster verify shows the errors of gnt-ha check.
+    ///
+    /// On every node: the watcher applies the shun rules again. A host with self-fencing starts no instance
+    /// (instance-start, -add, -failover, -migrate, -move, -reboot) for some 10 minutes after a boot, unless it is armed, as
+    /// other nodes may still rely on its self-fencing.
+    ///
+    /// If recovery is on, the master stops a start by gnt-ha whose reason is gone (instance-start, -modify).
     Hook(hook::Arguments),
     /// Readmit a shunned node after it has rebooted
     ///
-    /// Fails unless the node has booted since and runs no instance, or --force is given. Run on a master candidate. Then readd
-    /// the node to Ganeti: gnt-node add --readd NODE.
+    /// Ends the shunning on all nodes. Run on a master candidate. Fails unless the node reports that it has booted since it was
+    /// shunned and runs no instance; --force readmits it all the same.
+    ///
+    /// Then, if the node is recorded offline, run on Ganeti's master: gnt-node add --readd NODE.
     Readmit(readmit::Arguments),
     /// Confirm that a node is off, with your name and a reason
     ///
-    /// For a node that no device can prove off, after you have pulled its plugs. Confirms it to Pacemaker (stonith_admin
-    /// --confirm), and writes a receipt with your name and the reason. Fails for a node that is seen running. If the node
-    /// still runs, two hosts can write to one disk.
+    /// For a node that no device can prove off. Pull its plugs first: IF THE NODE STILL RUNS, TWO HOSTS CAN WRITE TO ONE DISK.
+    /// Confirms the node as off to Pacemaker (stonith_admin --confirm), and writes a receipt with your name and the reason.
+    /// Fails if a sign shows that the node runs.
     ConfirmOff(confirm_off::Arguments),
     /// Control self-fencing: a watchdog resets this node when its lease ends
     ///
-    /// With it, a node that the others shun is proven to have stopped itself after a while (grade bounded); without it, the
-    /// node may still run (isolated).
+    /// With self-fencing, a node that the others shun has reset itself when the wait time is over, and that proves it (grade
+    /// bounded). Without it, the node may still run (grade isolated).
     #[command(subcommand)]
     SelfFence(self_fence::Command),
     /// Shun a node, or manage the shun rules of this host
     ///
-    /// For a node that no other node may reach any more, and whose power no device can read. This proves nothing: the node may
-    /// still run. To prove it off: gnt-ha confirm-off, or stonith_admin --fence. Run on a master candidate; gnt-ha readmit
-    /// NODE ends the shunning.
+    /// With NODE: every other node drops the packets of NODE, for a node whose power no device can read. This proves nothing: the
+    /// node may still run. To prove it off: gnt-ha confirm-off, or stonith_admin --fence. Run on a master candidate. To end
+    /// the shunning: gnt-ha readmit NODE.
     Shun(shun::Arguments),
     /// Reset the breaker that limits how many nodes are recorded offline
     #[command(subcommand)]

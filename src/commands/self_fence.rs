@@ -31,27 +31,28 @@ pub enum Command {
     ///
     /// The unit gnt-ha-self-fence starts it at each boot.
     Run,
-    /// Show whether it is armed, how long the lease holds, and who grants it
+    /// Show if self-fencing is armed, how long its lease holds, who grants it
     ///
     /// Exit code: 0 armed and leased, 1 not armed, 2 the lease is lost or self-fencing does not run though it should.
     Status(StatusArguments),
-    /// Arm the watchdog, from the first lease on, also after each boot
+    /// Arm the watchdog at the next lease, and at the first one of each boot
     ///
     /// First asks all master candidates, and changes nothing unless signed answers of confd (UDP port 1814) and signed echoes of
-    /// gnt-ha-self-fence (UDP port 1817, or `[self_fence] port`) come from a majority of them. So the unit gnt-ha-self-fence has to run
-    /// there before.
+    /// gnt-ha-self-fence (UDP port 1817, or `[self_fence] port`) come from a majority of them. So start the unit
+    /// gnt-ha-self-fence on each master candidate before.
     Arm,
-    /// Close the watchdog, once no other node relies on it any more
+    /// Disarm: close the watchdog when no other node relies on it any more
     ///
     /// Other nodes may rely on self-fencing of this node for 10 minutes after its last report, and for that time it
     /// stays armed. A watchdog that is loaded with nowayout cannot be closed: from then on until the next boot, it gets
     /// its keepalives also without a lease.
     Disarm(DisarmArguments),
-    /// Measure after which time the watchdog resets this host, and show it
+    /// Show the measured time in which the watchdog resets this host
     ///
-    /// Some boards reset a host later than the timeout of their watchdog. `measure start` stops the keepalives and lets this host be reset;
-    /// after the boot `measure` shows when that was. From the next start of the unit gnt-ha-self-fence on, other nodes wait by the
-    /// measured time. Run it again when the board, its firmware, its driver or its time changes.
+    /// Some boards reset a host later than the timeout of their watchdog. `measure start` stops the keepalives, and the watchdog
+    /// resets this host: run it only on a host that may go down. After the boot, `measure` shows the time. From the next start
+    /// of the unit gnt-ha-self-fence on, other nodes wait by that time. Measure again when the board, its firmware, its driver or
+    /// the timeout of the watchdog changes.
     ///
     /// Exit code: 0 measured, 1 not measured, 2 the watchdog did not reset this host, or the notes prove nothing.
     Measure(measure::Arguments),

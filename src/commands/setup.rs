@@ -60,7 +60,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["remove", "update", "primitive", "health", "format", "json"])]
     recover: bool,
 
-    /// Ganeti's master role as one resource with stickiness, not as a promotable clone
+    /// Make Ganeti's master role one resource with stickiness, not a promotable clone
     #[arg(long)]
     primitive: bool,
 

@@ -83,16 +83,18 @@ enum Command {
     Status(ShunStatusArguments),
     /// Stop shunning nodes on this host alone
     ///
-    /// For a host that shuns every master candidate that is left, so that none can reach it. Removes them from this host's list and from its kernel's rules, and notifies no other host. A node that the master
-    /// candidates still shun is shunned here again when they send their lists. Not allowed on a master candidate: there, gnt-ha readmit NODE
-    /// --force --reason TEXT readmits a node everywhere.
+    /// For a host that shuns every master candidate that is left, so that none can reach it. Removes the nodes from this host's
+    /// shun list and from its kernel's rules, and notifies no other host. A node that the master candidates still shun is
+    /// shunned here again when they send their lists.
+    ///
+    /// Not allowed on a master candidate. There, gnt-ha readmit NODE --force --reason TEXT readmits a node on all nodes.
     Release(ReleaseArguments),
 }
 
 /// The command line of `release`.
 #[derive(Debug, Args)]
 struct ReleaseArguments {
-    /// The nodes
+    /// Names of the nodes
     #[arg(value_name = "NODE", required = true)]
     nodes: Vec<NodeName>,
 

@@ -12,7 +12,7 @@ const FOR_THE_SHELL: &str =
 /// Format of the changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum PlanForm {
-    /// A line a part, for people
+    /// One line for each part, to read
     #[default]
     Table,
     /// For cibadmin --modify --allow-create

@@ -117,9 +117,13 @@ pub const TAGS: &[Tag] = &[
         |tags| tags.check_storage = true,
     ),
     tag("ocf:drain-queue:off", "the master stops without waiting for running jobs", |tags| tags.drain_queue = false),
-    tag("ocf:drain-queue:on", "a planned move of the master waits for running jobs, bounded (default)", |tags| {
-        tags.drain_queue = true;
-    }),
+    tag(
+        "ocf:drain-queue:on",
+        "a planned move of the master waits for running jobs, for a limited time (default)",
+        |tags| {
+            tags.drain_queue = true;
+        },
+    ),
     tag("ocf:drain-node:off", "a node that leaves gracefully keeps its flags", |tags| tags.drain_node = false),
     tag("ocf:drain-node:on", "a node that leaves gracefully is drained (default)", |tags| tags.drain_node = true),
     tag(
