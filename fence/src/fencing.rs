@@ -27,7 +27,7 @@ const PROGRAM: &str = "fence_ganeti";
 
 /// The time limit for the second half of a reboot. The node is proven off then, and Pacemaker starts no recovery before
 /// this agent has ended.
-const ON_HALF: Duration = Duration::from_secs(20);
+const ON_HALF_LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs the action on a node whose program was found.
 pub(crate) fn fence(cluster: &Cluster, target: FenceTarget, options: &Options, deadline: Deadline) -> ActionReport {
@@ -148,7 +148,14 @@ fn act(
     } else if requested == Requested::Reboot {
         report = ActionReport::success("Success: Rebooted");
         was_switched_on = true;
-        match power::change_power(target, Power::On, Some(Power::Off), options, deadline.at_most(ON_HALF), recorded) {
+        match power::change_power(
+            target,
+            Power::On,
+            Some(Power::Off),
+            options,
+            deadline.at_most(ON_HALF_LIMIT),
+            recorded,
+        ) {
             Ok(_) => {
                 state = Power::On;
                 finish.outcome = Outcome::Done;

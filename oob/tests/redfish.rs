@@ -86,9 +86,9 @@ fn a_host_is_switched_and_read() {
     assert_eq!(types, ["off", "on", "off", "on"]);
 }
 
-/// V37: a power-on of another program that is pending beats an accepted power-off and two quick readings of "Off".
+/// A power-on of another program that is pending beats an accepted power-off and two quick readings of "Off".
 #[test]
-fn v37_a_pending_power_on_is_seen() {
+fn a_pending_power_on_is_seen() {
     let pending = Some((true, Instant::now() + Duration::from_secs(4)));
     let host = Arc::new(Mutex::new(Host { pending, ..Host::default() }));
     let server = bmc(&host, Duration::from_millis(300));
@@ -109,10 +109,10 @@ fn what_is_not_read_back_is_a_failure() {
     }
 }
 
-/// V1: iDRAC answers 409 to the power-off of a host that is off. The command switched nothing, and the receipt says so.
+/// IDRAC answers 409 to the power-off of a host that is off. The command switched nothing, and the receipt says so.
 /// "Busy" has the same status, so the command is sent once more 10 s later.
 #[test]
-fn v1_a_refusal_that_is_repeated_is_in_the_receipt() {
+fn a_refusal_that_is_repeated_is_in_the_receipt() {
     let server = Server::start(|request| match healthy(request, "Off") {
         Reply::Json(_, _) if request.line.starts_with("POST") => Reply::Json(409, json!({})),
         other => other,
@@ -127,9 +127,9 @@ fn v1_a_refusal_that_is_repeated_is_in_the_receipt() {
     );
 }
 
-/// V12: with a refused command and a chassis that does not answer, the system's "Off" may be an old state.
+/// With a refused command and a chassis that does not answer, the system's "Off" may be an old state.
 #[test]
-fn v1_a_refusal_and_a_silent_chassis_prove_nothing() {
+fn a_refusal_and_a_silent_chassis_prove_nothing() {
     let server = Server::start(|request| match healthy(request, "Off") {
         Reply::Json(_, _) if request.line.starts_with("POST") => Reply::Json(409, json!({})),
         Reply::Json(status, mut body) if request.line == format!("GET {SYSTEM}") => {
@@ -163,9 +163,9 @@ fn an_off_without_time_to_prove_it_is_not_handed_on() {
     assert_eq!(site.calls("pdu"), [] as [&str; 0]);
 }
 
-/// V29: a refused login is tried once in a minute, also by the next program.
+/// A refused login is tried once in a minute, also by the next program.
 #[test]
-fn v29_a_refused_login_is_remembered() {
+fn a_refused_login_is_remembered() {
     let server = Server::start(|_| Reply::Json(401, json!({})));
     let site = site_of(&server, "");
     site.oob("power-status").failed_for(NODE, &["login of user \"fencing\"", "HTTP 401"]);

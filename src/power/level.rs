@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::core::budget::redfish::{LAG, POWER_CHANGE};
+use crate::core::budget::redfish::{LONGEST_LAG, POWER_CHANGE_TIME};
 use crate::core::budget::share;
 use crate::core::grade::Grade;
 use crate::core::power::reading::Observation;
@@ -86,7 +86,7 @@ pub fn read_all(
 /// Returns `None` if there is no time for it.
 pub(super) fn confirm_off(named: &mut Named, until: Deadline) -> Option<Observation> {
     let lags = named.device.lag().filter(|lag| *lag > SHORT_LAG);
-    let lags = lags.or_else(|| named.device.must_be_commanded().then_some(LAG));
+    let lags = lags.or_else(|| named.device.must_be_commanded().then_some(LONGEST_LAG));
     let is_unsure = |named: &Named| lags.is_some() && !named.device.cautions().is_empty();
     if is_unsure(named) {
         return None;
@@ -187,7 +187,7 @@ pub fn change_power_all(
             let Some((named, rest)) = devices.get_mut(index..).and_then(<[Named]>::split_first_mut) else { break };
             // An off that may lag takes its time, whatever else is in the level.
             let lags = want == Power::Off && named.device.lag() > Some(SHORT_LAG);
-            let least_time = if lags { POWER_CHANGE } else { Duration::ZERO };
+            let least_time = if lags { POWER_CHANGE_TIME } else { Duration::ZERO };
             let time = share(until.left(), count - index).max(least_time);
             let done = change_power(named, want, least, until.at_most(time), action, watch);
             let done = done.inspect_err(|_| {

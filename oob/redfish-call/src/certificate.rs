@@ -12,10 +12,10 @@ use openssl::x509::{X509, X509NameRef};
 use redfish::{Call, Tls};
 
 /// The most that reading the certificate may take.
-const LIMIT: Duration = Duration::from_secs(3);
+const READ_LIMIT: Duration = Duration::from_secs(3);
 
 /// The most characters of a name in a certificate that are shown.
-const NAME: usize = 60;
+const LONGEST_NAME: usize = 60;
 
 /// A certificate that a BMC has shown.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl fmt::Display for Shown {
 
 /// Returns the certificate that the BMC shows; `None` if it shows none in time.
 pub(crate) fn shown(call: &Call, deadline: Instant) -> Option<Shown> {
-    let limit = LIMIT.min(deadline.saturating_duration_since(Instant::now()));
+    let limit = READ_LIMIT.min(deadline.saturating_duration_since(Instant::now()));
     let (address, addresses, port, tls) = (call.address.clone(), call.addresses.clone(), call.port, call.tls);
     let (sender, receiver) = mpsc::channel();
     // A BMC that sends one byte after another must not hold this program: the thread ends with it.
@@ -80,5 +80,5 @@ fn describe(certificate: &X509) -> Option<Shown> {
 fn name(name: &X509NameRef) -> String {
     let parts = name.entries().filter_map(|entry| entry.data().to_string().ok());
     let text = parts.collect::<Vec<_>>().join(", ");
-    text.chars().filter(|letter| letter.is_ascii_graphic() || *letter == ' ').take(NAME).collect()
+    text.chars().filter(|letter| letter.is_ascii_graphic() || *letter == ' ').take(LONGEST_NAME).collect()
 }

@@ -17,15 +17,15 @@ use std::time::{Duration, Instant};
 use gnt_ha::sys::output::{self, Text};
 use gnt_ha::sys::startup::harden_process;
 use openssl::base64::encode_block;
-use redfish::{Call, CallAnswer, CallFailure, CallOperation, CallOutcome, Client, HttpSecret, Shows, Trust};
+use redfish::{Call, CallAnswer, CallFailure, CallOperation, CallOutcome, Client, FailureKind, HttpSecret, Trust};
 use transport::Curl;
 use zeroize::Zeroizing;
 
 /// The maximum length of a call, in bytes.
-const LIMIT: u64 = 64 * 1024;
+const CALL_LIMIT: u64 = 64 * 1024;
 
 /// The most that an operation may last, whatever the call says: Ganeti has given up by then.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST_OPERATION: Duration = Duration::from_secs(60);
 
 /// The reason why there is no outcome.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +66,8 @@ fn main() -> ExitCode {
 fn run() -> Result<(), ProgramError> {
     without_environment()?;
     // The buffer does not grow: a smaller one would stay behind, with the password.
-    let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(LIMIT).unwrap_or_default()));
-    stdin().lock().take(LIMIT).read_to_end(&mut text).map_err(ProgramError::Stdin)?;
+    let mut text = Zeroizing::new(Vec::with_capacity(usize::try_from(CALL_LIMIT).unwrap_or_default()));
+    stdin().lock().take(CALL_LIMIT).read_to_end(&mut text).map_err(ProgramError::Stdin)?;
     let call: Call = serde_json::from_slice(&text)
         .map_err(|error| ProgramError::Call { line: error.line(), column: error.column() })?;
     let outcome = CallOutcome::from(carry_out(&call));
@@ -77,14 +77,14 @@ fn run() -> Result<(), ProgramError> {
 }
 
 fn carry_out(call: &Call) -> Result<CallAnswer, CallFailure> {
-    let deadline = Instant::now() + Duration::from_millis(call.timeout_ms).min(LONGEST);
+    let deadline = Instant::now() + Duration::from_millis(call.timeout_ms).min(LONGEST_OPERATION);
     let credentials = Zeroizing::new(format!("{}:{}", call.username, call.password.expose()));
     let credentials = HttpSecret::new(encode_block(credentials.as_bytes()));
     let mut transport = Curl::new(call, deadline);
     let result = Client::new(&mut transport, call, vec![credentials]).run();
     // A power change does not wait for advice.
     result.map_err(|failure| match (call.operation, failure.shows) {
-        (CallOperation::Read | CallOperation::Rehearse | CallOperation::Health, Shows::Never)
+        (CallOperation::Read | CallOperation::Rehearse | CallOperation::Health, FailureKind::Never)
             if transport.is_untrusted() =>
         {
             advised(call, failure, deadline)

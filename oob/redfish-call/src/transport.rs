@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use curl::easy::{Auth, Easy2, Handler, HttpVersion, InfoType, List, SslVersion, WriteError};
 use redfish::{
-    Authentication, Call, HttpRequest, HttpResponse, Method, Origin, SILENCE, Tls, Transport, TransportError,
+    Authentication, Call, HttpRequest, HttpResponse, LEAST_SILENCE, Method, Origin, Tls, Transport, TransportError,
     TransportFault, Trust,
 };
 
 /// The most that is read of a body, in bytes, after it is decoded.
-const BODY: usize = 1024 * 1024;
+const BODY_LIMIT: usize = 1024 * 1024;
 
 /// The most that is read of all headers of an answer, in bytes.
-const HEADERS: usize = 64 * 1024;
+const HEADERS_LIMIT: usize = 64 * 1024;
 
 /// A path that can have no entries. libcurl searches the system's directory of trusted certificates if it has no other
 /// directory (`CURLOPT_CAPATH`).
@@ -58,14 +58,14 @@ fn handshake_advice(text: &str, tls: Tls, port: u16) -> Option<String> {
 /// Whether a connection that did not come about in `limit`, of which the name service took `lookup`, shows a silent BMC.
 /// A name service that hangs shows nothing of the BMC.
 fn is_silent(limit: Duration, lookup: Option<Duration>) -> bool {
-    lookup.is_some_and(|lookup| !lookup.is_zero() && limit.saturating_sub(lookup) >= SILENCE)
+    lookup.is_some_and(|lookup| !lookup.is_zero() && limit.saturating_sub(lookup) >= LEAST_SILENCE)
 }
 
 /// Whether "no host" (`EHOSTUNREACH`) for `whole` shows a silent BMC. The kernel, or a router, asks a network for a host for
 /// seconds before it gives up. A rule of this host's firewall and an `unreachable` route reject at once, each time: they
 /// show nothing of the BMC.
 fn is_absent(whole: Duration, longest_attempt: Duration, lookup: Option<Duration>) -> bool {
-    longest_attempt >= SEARCH && is_silent(whole, lookup)
+    longest_attempt >= LEAST_SEARCH && is_silent(whole, lookup)
 }
 
 /// The answer of one exchange, as it is received.
@@ -82,7 +82,7 @@ struct Received {
 impl Handler for Received {
     fn header(&mut self, data: &[u8]) -> bool {
         self.header_bytes += data.len();
-        if self.header_bytes > HEADERS {
+        if self.header_bytes > HEADERS_LIMIT {
             self.is_too_large = true;
             return false;
         }
@@ -104,7 +104,7 @@ impl Handler for Received {
     }
 
     fn write(&mut self, data: &[u8]) -> Result<usize, WriteError> {
-        if self.body.len() + data.len() > BODY {
+        if self.body.len() + data.len() > BODY_LIMIT {
             self.is_too_large = true;
             // A smaller number than was given makes libcurl abort.
             return Ok(0);
@@ -240,18 +240,18 @@ impl<'a> Curl<'a> {
                 }
             }
             () if error.is_couldnt_resolve_host() => (TransportFault::Unreachable, format!("name service: {text}")),
-            () if error.is_couldnt_connect() && errno == REFUSED => {
+            () if error.is_couldnt_connect() && errno == ECONNREFUSED => {
                 let port = self.call.port;
                 (TransportFault::Closed, format!("refuses connections to port {port}; switch Redfish (HTTPS) on there"))
             }
-            () if error.is_couldnt_connect() && errno == NO_HOST => {
+            () if error.is_couldnt_connect() && errno == EHOSTUNREACH => {
                 // A BMC without power: nothing on its network answers for its address.
                 let whole = begun.elapsed();
                 let seconds = whole.as_secs_f64();
                 let lookup = self.easy.namelookup_time().ok();
                 if is_absent(whole, longest_attempt, lookup) {
                     (TransportFault::NoSign, format!("no host answers for its address, for {seconds:.1} s ({text})"))
-                } else if longest_attempt < SEARCH {
+                } else if longest_attempt < LEAST_SEARCH {
                     let why = format!(
                         "its address is rejected at once, by a rule or route of this host or by a router, which shows nothing of \
                          the BMC ({text}); see: ip route get ADDRESS; nft list ruleset"
@@ -284,18 +284,18 @@ impl<'a> Curl<'a> {
     }
 }
 
-/// `ECONNREFUSED`.
-const REFUSED: i32 = 111;
+/// The error of a closed port (errno(3)).
+const ECONNREFUSED: i32 = 111;
 
 /// `EHOSTUNREACH`: the kernel, or a router, has found no host of that address on its network.
-const NO_HOST: i32 = 113;
+const EHOSTUNREACH: i32 = 113;
 
 /// The least time for which a network is searched for a host before it is given up. Linux sends three requests, 1 s apart
 /// (`mcast_solicit`, `retrans_time_ms` in arp(7)); a connection may join a search that has begun before.
-const SEARCH: Duration = Duration::from_secs(1);
+const LEAST_SEARCH: Duration = Duration::from_secs(1);
 
 /// The pause before a host that was not found is asked for again.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+const ASK_AGAIN_PAUSE: Duration = Duration::from_millis(500);
 
 impl Transport for Curl<'_> {
     fn exchange(&mut self, request: &HttpRequest<'_>, limit: Duration) -> Result<HttpResponse, TransportError> {
@@ -312,13 +312,13 @@ impl Transport for Curl<'_> {
         while let Err(error) = self.easy.perform() {
             longest_attempt = longest_attempt.max(attempt.elapsed());
             // The kernel gives a host up after 3 s, sooner than a silence counts. Nothing was sent yet.
-            let is_absent = error.is_couldnt_connect() && self.easy.os_errno().unwrap_or_default() == NO_HOST;
+            let is_absent = error.is_couldnt_connect() && self.easy.os_errno().unwrap_or_default() == EHOSTUNREACH;
             let left = limit.saturating_sub(begun.elapsed());
-            if !is_absent || begun.elapsed() >= SILENCE || left <= ASK_AGAIN {
+            if !is_absent || begun.elapsed() >= LEAST_SILENCE || left <= ASK_AGAIN_PAUSE {
                 return Err(self.error(&error, limit, begun, longest_attempt));
             }
-            std::thread::sleep(ASK_AGAIN);
-            if let Err(error) = self.prepare(request, left.saturating_sub(ASK_AGAIN)) {
+            std::thread::sleep(ASK_AGAIN_PAUSE);
+            if let Err(error) = self.prepare(request, left.saturating_sub(ASK_AGAIN_PAUSE)) {
                 return Err(TransportError { fault: TransportFault::Local, why: format!("libcurl: {error}") });
             }
             attempt = Instant::now();
@@ -365,7 +365,7 @@ mod tests {
     /// A rule of this host's own rejects within a millisecond, however often it is asked.
     #[test]
     fn a_rejection_by_this_host_is_no_silence() {
-        let (whole, lookup) = (SILENCE + Duration::from_millis(200), Some(Duration::from_micros(20)));
+        let (whole, lookup) = (LEAST_SILENCE + Duration::from_millis(200), Some(Duration::from_micros(20)));
         assert!(is_absent(whole, Duration::from_millis(3_060), lookup));
         for longest in [Duration::from_micros(80), Duration::from_millis(40)] {
             assert!(!is_absent(whole, longest, lookup), "{longest:?}");
@@ -381,6 +381,6 @@ mod tests {
         for lookup in [None, Some(Duration::ZERO), Some(Duration::from_secs(5))] {
             assert!(!is_silent(limit, lookup), "{lookup:?}");
         }
-        assert!(!is_silent(SILENCE, Some(Duration::from_millis(1))));
+        assert!(!is_silent(LEAST_SILENCE, Some(Duration::from_millis(1))));
     }
 }

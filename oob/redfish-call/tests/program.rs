@@ -140,7 +140,7 @@ fn an_answer_that_was_cut_off_is_unknown() {
 
 /// V32: `fence_redfish` hangs for ever; a drip of bytes resets the timeout of Python's requests.
 #[test]
-fn v32_a_call_ends_in_time_whatever_the_server_does() {
+fn a_call_ends_in_time_whatever_the_server_does() {
     let ok = || b"HTTP/1.1 200 OK\r\n".to_vec();
     let open = || b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n".to_vec();
     let servers = [
@@ -213,9 +213,9 @@ fn a_certificate_of_the_file_is_trusted_for_its_own_name_only() {
     fails(&call, "local", "");
 }
 
-/// V41: BMCs of before 2018 speak TLS 1.0 only.
+/// BMCs of before 2018 speak TLS 1.0 only.
 #[test]
-fn v41_old_tls_is_spoken_only_where_it_is_asked_for() {
+fn old_tls_is_spoken_only_where_it_is_asked_for() {
     let server = Server::speaking(Speaks::OldTls, |request| healthy(request, "Off"));
     let mut call = call(&server, "read");
     fails(&call, "never", "tls = \"1.0\"");

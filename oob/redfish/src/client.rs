@@ -9,33 +9,33 @@ use crate::document;
 use crate::extended_info::{self, quoted};
 use crate::health;
 use crate::http::{Authentication, HttpRequest, HttpResponse, Method, Transport, TransportError, TransportFault};
-use crate::message::{Call, CallAnswer, CallFailure, CallOperation, Item, Known, PowerSeen, Shows};
+use crate::message::{Call, CallAnswer, CallFailure, CallOperation, FailureKind, Item, KnownSystem, PowerSeen};
 use crate::reset::{ResetAction, allowed_in_info};
 use crate::secret::HttpSecret;
-use crate::status::{Verdict, retry_after};
+use crate::status::{StatusClass, retry_after};
 use crate::system::{Agreement, Chassis, System};
 use crate::uri::{self, Origin};
 
 /// The most that one request may take.
-pub(crate) const REQUEST: Duration = Duration::from_secs(10);
+pub(crate) const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// The time that is kept for closing a session.
-const LOGOUT: Duration = Duration::from_millis(1500);
+const LOGOUT_TIME: Duration = Duration::from_millis(1500);
 
 /// The most that reading a chassis may take: on some BMCs it takes half a minute.
-const CHASSIS: Duration = Duration::from_secs(5);
+const CHASSIS_LIMIT: Duration = Duration::from_secs(5);
 
 /// The most chassis that are read.
-pub(crate) const CHASSIS_MOST: usize = 4;
+pub(crate) const MOST_CHASSIS: usize = 4;
 
 /// How often a BMC that is busy is asked again.
-const BUSY_MOST: u32 = 5;
+const MOST_BUSY_ANSWERS: u32 = 5;
 
 /// The pause before a command that the BMC did not take is sent again: many are busy for some seconds after a power change.
-const AGAIN: Duration = Duration::from_secs(3);
+const RESEND_PAUSE: Duration = Duration::from_secs(3);
 
 /// The time that a further command needs at least, with the readings around it.
-const COMMAND: Duration = Duration::from_secs(3);
+const LEAST_COMMAND_TIME: Duration = Duration::from_secs(3);
 
 /// Why a session was wanted and none is used.
 pub(crate) struct WithoutSession(pub(crate) String);
@@ -121,9 +121,9 @@ impl<'a, T: Transport> Client<'a, T> {
     }
 
     /// Returns the identity of a system, with the chassis that have agreed in an earlier call.
-    fn known(&self, system: &System, path: &str) -> Known {
+    fn known(&self, system: &System, path: &str) -> KnownSystem {
         let chassis = self.call.known.as_ref().map(|known| known.chassis.clone()).unwrap_or_default();
-        Known { chassis, ..system.known(path) }
+        KnownSystem { chassis, ..system.known(path) }
     }
 
     /// Asks the chassis of a system that reports "Off". On OpenBMC the system shows the state of the host's software, and
@@ -135,10 +135,10 @@ impl<'a, T: Transport> Client<'a, T> {
             cautions.push(why.0);
             Vec::new()
         });
-        if paths.len() > CHASSIS_MOST {
-            cautions.push(format!("only {CHASSIS_MOST} of its {} chassis were asked", paths.len()));
+        if paths.len() > MOST_CHASSIS {
+            cautions.push(format!("only {MOST_CHASSIS} of its {} chassis were asked", paths.len()));
         }
-        for path in paths.into_iter().take(CHASSIS_MOST) {
+        for path in paths.into_iter().take(MOST_CHASSIS) {
             match self.chassis_again(&path) {
                 Ok((other, _)) if !uri::is_same(&path, &other) => {
                     cautions.push(format!("chassis {path} redirects to {other}"));
@@ -172,9 +172,9 @@ impl<'a, T: Transport> Client<'a, T> {
     }
 
     fn chassis(&mut self, path: &str) -> Result<(String, Chassis), Silence> {
-        let limit = CHASSIS.min(self.left() / 3);
+        let limit = CHASSIS_LIMIT.min(self.left() / 3);
         let (path, response) = self.fetch(path, limit).map_err(|why| {
-            let is_final = self.is_refused || why.shows != Shows::Later;
+            let is_final = self.is_refused || why.shows != FailureKind::Later;
             Silence { is_final, why }
         })?;
         if response.status != 200 {
@@ -188,7 +188,7 @@ impl<'a, T: Transport> Client<'a, T> {
     fn health(&mut self) -> Result<CallAnswer, CallFailure> {
         let (path, system) = self.system()?;
         let mut items = health::items(&system);
-        for path in system.chassis().unwrap_or_default().into_iter().take(CHASSIS_MOST) {
+        for path in system.chassis().unwrap_or_default().into_iter().take(MOST_CHASSIS) {
             let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
             let name = format!("chassis {}", quoted(name, &self.secrets));
             let chassis = self.chassis(&path).ok();
@@ -208,30 +208,34 @@ impl<'a, T: Transport> Client<'a, T> {
         let (path, mut system) = self.system()?;
         loop {
             let action = self.reset_action(&path, &system)?;
-            let reset_type =
-                action.reset_type(to).map_err(|why| CallFailure::new(Shows::Never, quoted(&why.0, &self.secrets)))?;
+            let reset_type = action
+                .reset_type(to)
+                .map_err(|why| CallFailure::new(FailureKind::Never, quoted(&why.0, &self.secrets)))?;
             let body = json!({"ResetType": reset_type}).to_string();
             let response = self.post(&action.target, &body)?;
             let what = format!("ResetType {reset_type}");
-            let verdict = Verdict::of(response.status);
-            let refused = match verdict {
-                Verdict::Resource | Verdict::Accepted => {
+            let class = StatusClass::of(response.status);
+            let refused = match class {
+                StatusClass::Resource | StatusClass::Accepted => {
                     return Ok(CallAnswer::Accepted { refused: None, known: self.known(&system, &path) });
                 }
-                Verdict::Login => return Err(self.refused_login(&response)),
-                Verdict::Forbidden => return Err(self.forbidden(&response)),
-                Verdict::Redirect => {
-                    return Err(CallFailure::new(Shows::Never, format!("redirects {what}, which is not followed")));
+                StatusClass::Login => return Err(self.refused_login(&response)),
+                StatusClass::Forbidden => return Err(self.forbidden(&response)),
+                StatusClass::Redirect => {
+                    return Err(CallFailure::new(
+                        FailureKind::Never,
+                        format!("redirects {what}, which is not followed"),
+                    ));
                 }
                 _ => self.unexpected(&what, &response),
             };
-            let ends = |system: &System| system.power() == Ok(to) && !verdict.is_unconsidered();
+            let ends = |system: &System| system.power() == Ok(to) && !class.is_unconsidered();
             system = self.system_at(&path)?;
             if ends(&system) {
                 return Ok(CallAnswer::Accepted { refused: Some(refused.why), known: self.known(&system, &path) });
             }
-            let wait = AGAIN.max(retry_after(&response));
-            if self.left() < wait + COMMAND {
+            let wait = RESEND_PAUSE.max(retry_after(&response));
+            if self.left() < wait + LEAST_COMMAND_TIME {
                 return Err(refused);
             }
             self.transport.sleep(wait);
@@ -246,7 +250,7 @@ impl<'a, T: Transport> Client<'a, T> {
         loop {
             let response = self.exchange(Method::Post, path, Some(HttpSecret::new(body)));
             let response = response.map_err(|error| self.transport_failure(&error))?;
-            if Verdict::of(response.status) == Verdict::Headers && self.identity {
+            if StatusClass::of(response.status) == StatusClass::Headers && self.identity {
                 self.identity = false;
                 continue;
             }
@@ -256,10 +260,10 @@ impl<'a, T: Transport> Client<'a, T> {
 
     pub(crate) fn reset_action(&mut self, path: &str, system: &System) -> Result<ResetAction, CallFailure> {
         let mut action =
-            ResetAction::of(system.actions.as_ref(), path).map_err(|why| CallFailure::new(Shows::Never, why))?;
+            ResetAction::of(system.actions.as_ref(), path).map_err(|why| CallFailure::new(FailureKind::Never, why))?;
         if let (None, Some(info)) = (&action.allowed, action.info.clone()) {
             // Without the list the command is tried: the BMC refuses what it does not know.
-            let limit = REQUEST.min(self.left() / 3);
+            let limit = REQUEST_LIMIT.min(self.left() / 3);
             let info = self.fetch(&info, limit).ok().filter(|(_, response)| response.status == 200);
             let info = info.and_then(|(_, response)| serde_json::from_slice::<Value>(&response.body).ok());
             action.allowed = info.as_ref().and_then(allowed_in_info);
@@ -281,22 +285,24 @@ impl<'a, T: Transport> Client<'a, T> {
                 }
                 Err(error) => return Err(self.transport_failure(&error)),
             };
-            match Verdict::of(response.status) {
-                Verdict::Resource | Verdict::Missing => return Ok((path, response)),
-                Verdict::Redirect => {
+            match StatusClass::of(response.status) {
+                StatusClass::Resource | StatusClass::Missing => return Ok((path, response)),
+                StatusClass::Redirect => {
                     let location = response.header("location").unwrap_or_default();
                     let Some(own) = self.origin.path_of(location).filter(|_| !is_redirected) else {
                         let location = quoted(location, &self.secrets);
                         let why = format!("redirects GET {path} to {location:?}, which is not followed");
-                        return Err(CallFailure::new(Shows::Never, why));
+                        return Err(CallFailure::new(FailureKind::Never, why));
                     };
                     is_redirected = true;
                     path = own;
                 }
-                Verdict::Login => return Err(self.refused_login(&response)),
-                Verdict::Forbidden => return Err(self.forbidden(&response)),
-                Verdict::Headers if self.identity => self.identity = false,
-                Verdict::Busy if busy < BUSY_MOST && self.left() > retry_after(&response) + COMMAND => {
+                StatusClass::Login => return Err(self.refused_login(&response)),
+                StatusClass::Forbidden => return Err(self.forbidden(&response)),
+                StatusClass::Headers if self.identity => self.identity = false,
+                StatusClass::Busy
+                    if busy < MOST_BUSY_ANSWERS && self.left() > retry_after(&response) + LEAST_COMMAND_TIME =>
+                {
                     busy += 1;
                     self.transport.sleep(retry_after(&response));
                 }
@@ -311,7 +317,7 @@ impl<'a, T: Transport> Client<'a, T> {
         path: &str,
         body: Option<HttpSecret>,
     ) -> Result<HttpResponse, TransportError> {
-        self.exchange_within(method, path, body, REQUEST)
+        self.exchange_within(method, path, body, REQUEST_LIMIT)
     }
 
     pub(crate) fn exchange_within(
@@ -332,21 +338,21 @@ impl<'a, T: Transport> Client<'a, T> {
     }
 
     fn left(&self) -> Duration {
-        let kept = if self.session.is_some() { LOGOUT } else { Duration::ZERO };
+        let kept = if self.session.is_some() { LOGOUT_TIME } else { Duration::ZERO };
         self.transport.left().saturating_sub(kept)
     }
 
     pub(crate) fn checked(&self, uri: &str) -> Result<String, CallFailure> {
-        uri::path(uri).ok_or_else(|| CallFailure::new(Shows::Local, format!("{uri:?} is not a path of a system")))
+        uri::path(uri).ok_or_else(|| CallFailure::new(FailureKind::Local, format!("{uri:?} is not a path of a system")))
     }
 
     pub(crate) fn unknown(&self, why: impl Into<String>) -> CallFailure {
-        CallFailure::new(Shows::Later, quoted(&why.into(), &self.secrets))
+        CallFailure::new(FailureKind::Later, quoted(&why.into(), &self.secrets))
     }
 
     pub(crate) fn transport_failure(&self, error: &TransportError) -> CallFailure {
         let shows = match error.shows() {
-            Shows::NoSign if self.is_answered => Shows::Later,
+            FailureKind::NoSign if self.is_answered => FailureKind::Later,
             shows => shows,
         };
         CallFailure::new(shows, quoted(&error.why, &self.secrets))
@@ -355,27 +361,27 @@ impl<'a, T: Transport> Client<'a, T> {
     pub(crate) fn unexpected(&self, what: &str, response: &HttpResponse) -> CallFailure {
         let text = extended_info::text(&response.body, &self.secrets);
         let text = if text.is_empty() { text } else { format!(" ({text})") };
-        CallFailure::new(Shows::Later, format!("answered {what} with HTTP {}{text}", response.status))
+        CallFailure::new(FailureKind::Later, format!("answered {what} with HTTP {}{text}", response.status))
     }
 
     pub(crate) fn refused_login(&mut self, response: &HttpResponse) -> CallFailure {
         self.is_refused = true;
         if matches!(self.authentication, Authentication::Token(_)) {
-            return CallFailure::new(Shows::Later, "has ended the session");
+            return CallFailure::new(FailureKind::Later, "has ended the session");
         }
         let CallFailure { why, .. } = self.unexpected(&format!("the login of user {:?}", self.call.username), response);
         if let Some(WithoutSession(reason)) = &self.without {
             // It may take passwords for sessions only.
-            return CallFailure::new(Shows::Later, format!("{why}, after it gave no session: {reason}"));
+            return CallFailure::new(FailureKind::Later, format!("{why}, after it gave no session: {reason}"));
         }
         if self.is_accepted {
-            return CallFailure::new(Shows::Later, format!("{why}, and took the same login before"));
+            return CallFailure::new(FailureKind::Later, format!("{why}, and took the same login before"));
         }
         let hint = match self.authentication {
             Authentication::Basic => "; if it takes passwords for sessions only: login = \"session\"",
             _ => "",
         };
-        CallFailure::new(Shows::Login, format!("{why}; check username and password_file{hint}"))
+        CallFailure::new(FailureKind::Login, format!("{why}; check username and password_file{hint}"))
     }
 
     pub(crate) fn forbidden(&self, response: &HttpResponse) -> CallFailure {
@@ -383,11 +389,11 @@ impl<'a, T: Transport> Client<'a, T> {
             return self.password_change();
         }
         let CallFailure { why, .. } = self.unexpected(&format!("a request of user {:?}", self.call.username), response);
-        CallFailure::new(Shows::Never, format!("{why}; give the user the role Operator or Administrator"))
+        CallFailure::new(FailureKind::Never, format!("{why}; give the user the role Operator or Administrator"))
     }
 
     pub(crate) fn password_change(&self) -> CallFailure {
         let user = &self.call.username;
-        CallFailure::new(Shows::Never, format!("the password of user {user:?} must be changed at the BMC first"))
+        CallFailure::new(FailureKind::Never, format!("the password of user {user:?} must be changed at the BMC first"))
     }
 }

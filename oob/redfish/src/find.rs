@@ -1,19 +1,19 @@
 //! Finds the one system, and checks that each document is that of the right one.
 
-use crate::client::{Client, REQUEST};
+use crate::client::{Client, REQUEST_LIMIT};
 use crate::collection::{Collection, ROOT, Root};
 use crate::document;
 use crate::extended_info::quoted;
 use crate::http::{HttpResponse, Transport};
-use crate::message::{CallFailure, Shows};
+use crate::message::{CallFailure, FailureKind};
 use crate::system::System;
 use crate::uri;
 
 /// The most systems that are read to find one by its serial number or UUID.
-const SYSTEMS_MOST: usize = 64;
+const MOST_SYSTEMS: usize = 64;
 
 /// The usual path of the list of systems.
-const SYSTEMS: &str = "/redfish/v1/Systems";
+const SYSTEMS_PATH: &str = "/redfish/v1/Systems";
 
 impl<T: Transport> Client<'_, T> {
     /// Finds and reads the one system.
@@ -21,7 +21,9 @@ impl<T: Transport> Client<'_, T> {
         if let Some(known) = &self.call.known {
             let uri = self.checked(&known.uri)?;
             let system = self.system_at(&uri)?;
-            system.check_known(known).map_err(|why| CallFailure::new(Shows::Never, quoted(&why.0, &self.secrets)))?;
+            system
+                .check_known(known)
+                .map_err(|why| CallFailure::new(FailureKind::Never, quoted(&why.0, &self.secrets)))?;
             return Ok((uri, system));
         }
         if let Some(uri) = &self.call.choice.uri {
@@ -34,7 +36,7 @@ impl<T: Transport> Client<'_, T> {
             let [only] = systems.as_slice() else {
                 let found = quoted(&systems.join(", "), &self.secrets);
                 let why = format!("it has several systems: {found}; name one (system, serial_number or uuid)");
-                return Err(CallFailure::new(Shows::Never, why));
+                return Err(CallFailure::new(FailureKind::Never, why));
             };
             return self.read_system(only);
         }
@@ -44,7 +46,7 @@ impl<T: Transport> Client<'_, T> {
     fn system_by_identity(&mut self, systems: &[String]) -> Result<(String, System), CallFailure> {
         let mut found: Vec<(String, System)> = Vec::new();
         let mut unread = None;
-        for path in systems.iter().take(SYSTEMS_MOST) {
+        for path in systems.iter().take(MOST_SYSTEMS) {
             match self.read_any(path) {
                 Ok((path, system)) if system.is(&self.call.choice) && system.check_kind(&path).is_ok() => {
                     found.push((path, system));
@@ -58,20 +60,20 @@ impl<T: Transport> Client<'_, T> {
         // Only a UUID is unique by its meaning: makers give several boards one serial number.
         let is_unique = self.call.choice.uuid.is_some();
         match (found.len(), unread) {
-            (0 | 1, _) if !is_unique && systems.len() > SYSTEMS_MOST => {
-                let why = format!("it has more than {SYSTEMS_MOST} systems: name one by its path (system)");
-                Err(CallFailure::new(Shows::Never, why))
+            (0 | 1, _) if !is_unique && systems.len() > MOST_SYSTEMS => {
+                let why = format!("it has more than {MOST_SYSTEMS} systems: name one by its path (system)");
+                Err(CallFailure::new(FailureKind::Never, why))
             }
             (1, Some(failure)) if !is_unique => {
                 let why = format!("another system could have the configured serial number, too: {}", failure.why);
-                Err(CallFailure::new(Shows::Later, why))
+                Err(CallFailure::new(FailureKind::Later, why))
             }
-            (1, _) => found.pop().ok_or_else(|| CallFailure::new(Shows::Later, "no system")),
+            (1, _) => found.pop().ok_or_else(|| CallFailure::new(FailureKind::Later, "no system")),
             (0, Some(failure)) => Err(failure),
             (0, None) => {
                 let all = quoted(&systems.join(", "), &self.secrets);
                 Err(CallFailure::new(
-                    Shows::Never,
+                    FailureKind::Never,
                     format!("no system has the configured serial number or UUID: it has {all}"),
                 ))
             }
@@ -79,7 +81,7 @@ impl<T: Transport> Client<'_, T> {
                 let all: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
                 let all = quoted(&all.join(", "), &self.secrets);
                 Err(CallFailure::new(
-                    Shows::Never,
+                    FailureKind::Never,
                     format!("several systems have the configured identity: {all}; use system"),
                 ))
             }
@@ -89,12 +91,12 @@ impl<T: Transport> Client<'_, T> {
     /// Reads the system at the configured path. Makers differ in the slash at the end. Where the path is wrong, the failure
     /// lists the right ones.
     fn configured_system(&mut self, uri: &str) -> Result<(String, System), CallFailure> {
-        let (path, response) = self.fetch(uri, REQUEST)?;
+        let (path, response) = self.fetch(uri, REQUEST_LIMIT)?;
         if response.status == 200 {
             return self.parse_system(path, &response);
         }
         let other = uri.strip_suffix('/').map_or_else(|| format!("{uri}/"), str::to_owned);
-        let (path, response) = self.fetch(&other, REQUEST)?;
+        let (path, response) = self.fetch(&other, REQUEST_LIMIT)?;
         if response.status == 200 {
             return self.parse_system(path, &response);
         }
@@ -104,26 +106,26 @@ impl<T: Transport> Client<'_, T> {
             }
             systems => {
                 let all = quoted(&systems.join(", "), &self.secrets);
-                Err(CallFailure::new(Shows::Never, format!("it has no system {uri}: it has {all}")))
+                Err(CallFailure::new(FailureKind::Never, format!("it has no system {uri}: it has {all}")))
             }
         }
     }
 
     /// Reads the list of systems, at its usual path or where the root says.
     fn systems(&mut self) -> Result<Vec<String>, CallFailure> {
-        let (_, mut response) = self.fetch(SYSTEMS, REQUEST)?;
+        let (_, mut response) = self.fetch(SYSTEMS_PATH, REQUEST_LIMIT)?;
         if response.status != 200 {
-            let (_, root) = self.fetch(ROOT, REQUEST)?;
+            let (_, root) = self.fetch(ROOT, REQUEST_LIMIT)?;
             if root.status != 200 {
                 let why =
                     "has no Redfish service (404): switch it on in the BMC's settings, or correct address and port";
-                return Err(CallFailure::new(Shows::Never, why));
+                return Err(CallFailure::new(FailureKind::Never, why));
             }
             let root: Root = document::parse(&root.body).map_err(|why| self.unknown(why))?;
             let path = root
                 .systems()
                 .ok_or_else(|| self.unknown("its service names no systems; if that lasts, reset the BMC itself"))?;
-            (_, response) = self.fetch(&path, REQUEST)?;
+            (_, response) = self.fetch(&path, REQUEST_LIMIT)?;
             if response.status != 200 {
                 return Err(self.unexpected(&format!("GET {path}"), &response));
             }
@@ -143,7 +145,7 @@ impl<T: Transport> Client<'_, T> {
 
     /// Reads a path that the BMC has named itself. One that redirects to another system would give that one's state.
     fn fetch_same(&mut self, asked: &str) -> Result<(String, HttpResponse), CallFailure> {
-        let (path, response) = self.fetch(asked, REQUEST)?;
+        let (path, response) = self.fetch(asked, REQUEST_LIMIT)?;
         if response.status != 200 {
             return Err(self.unexpected(&format!("GET {path}"), &response));
         }
@@ -157,9 +159,9 @@ impl<T: Transport> Client<'_, T> {
         let (path, system) = self.parse_any(path, response)?;
         if !system.is(&self.call.choice) {
             let why = format!("{path} has not the configured serial number or UUID");
-            return Err(CallFailure::new(Shows::Never, why));
+            return Err(CallFailure::new(FailureKind::Never, why));
         }
-        system.check_kind(&path).map_err(|why| CallFailure::new(Shows::Never, why))?;
+        system.check_kind(&path).map_err(|why| CallFailure::new(FailureKind::Never, why))?;
         Ok((path, system))
     }
 

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::message::Shows;
+use crate::message::FailureKind;
 use crate::secret::HttpSecret;
 
 /// The time after which a silent BMC may have lost its power. A working one accepts a connection within 1 s, and the kernel
 /// repeats the first packet meanwhile.
-pub const SILENCE: Duration = Duration::from_secs(5);
+pub const LEAST_SILENCE: Duration = Duration::from_secs(5);
 
-/// The time that a call needs at least to show that a BMC gives no sign of life: [`SILENCE`], and the name service.
+/// The time that a call needs at least to show that a BMC gives no sign of life: [`LEAST_SILENCE`], and the name service.
 pub const SHORTEST_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// The method of a request.
@@ -77,7 +77,7 @@ pub enum TransportFault {
     Local,
     /// The name has no address, or there is no route to it.
     Unreachable,
-    /// No packet came back, although there was [`SILENCE`] for it without the time of the name service.
+    /// No packet came back, although there was [`LEAST_SILENCE`] for it without the time of the name service.
     NoSign,
     /// The connection was refused.
     Closed,
@@ -101,14 +101,14 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    pub(crate) const fn shows(&self) -> Shows {
+    pub(crate) const fn shows(&self) -> FailureKind {
         match self.fault {
-            TransportFault::Local => Shows::Local,
-            TransportFault::Unreachable => Shows::Unheard,
-            TransportFault::NoSign => Shows::NoSign,
-            TransportFault::Closed => Shows::Closed,
-            TransportFault::Hung | TransportFault::Broken | TransportFault::TooLarge => Shows::Later,
-            TransportFault::Tls => Shows::Never,
+            TransportFault::Local => FailureKind::Local,
+            TransportFault::Unreachable => FailureKind::Unheard,
+            TransportFault::NoSign => FailureKind::NoSign,
+            TransportFault::Closed => FailureKind::Closed,
+            TransportFault::Hung | TransportFault::Broken | TransportFault::TooLarge => FailureKind::Later,
+            TransportFault::Tls => FailureKind::Never,
         }
     }
 }

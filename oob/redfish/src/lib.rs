@@ -24,12 +24,12 @@
 //!
 //! **Silence.** Resolve the name before the call ([`Call`]'s `addresses`): libcurl waits for a name service that hangs beyond
 //! its timeout. Refuse a timeout below [`SHORTEST_TIMEOUT`]: a shorter call can never show that a BMC is silent. After
-//! [`Shows::Login`] silence proves nothing until the BMC has ended its block.
+//! [`FailureKind::Login`] silence proves nothing until the BMC has ended its block.
 //!
-//! **Identity.** [`Known`] lives as long as the driver keeps it, and ties one action's calls together. `Known::chassis` must go
-//! from each reading into the next call, or the silence of a chassis counts as a caution only. Nothing ties a BMC to its node
-//! without a configured UUID or serial number: an address can move to another host, and many makers ship one key for all
-//! boards: `gnt-ha check` reports two nodes with one fingerprint.
+//! **Identity.** [`KnownSystem`] lives as long as the driver keeps it, and ties one action's calls together.
+//! `KnownSystem::chassis` must go from each reading into the next call, or the silence of a chassis counts as a caution only.
+//! Nothing ties a BMC to its node without a configured UUID or serial number: an address can move to another host, and many
+//! makers ship one key for all boards: `gnt-ha check` reports two nodes with one fingerprint.
 
 mod client;
 mod collection;
@@ -49,12 +49,12 @@ mod uri;
 
 pub use client::Client;
 pub use http::{
-    Authentication, HttpRequest, HttpResponse, Method, SHORTEST_TIMEOUT, SILENCE, Transport, TransportError,
+    Authentication, HttpRequest, HttpResponse, LEAST_SILENCE, Method, SHORTEST_TIMEOUT, Transport, TransportError,
     TransportFault,
 };
 pub use message::{
-    Call, CallAnswer, CallFailure, CallOperation, CallOutcome, Choice, HealthState, Item, Known, Login, PowerSeen,
-    Shows, Tls, Trust,
+    Call, CallAnswer, CallFailure, CallOperation, CallOutcome, Choice, FailureKind, HealthState, Item, KnownSystem,
+    Login, PowerSeen, Tls, Trust,
 };
 pub use secret::HttpSecret;
 pub use uri::Origin;

@@ -7,9 +7,9 @@ use crate::collection::{ROOT, Root};
 use crate::document;
 use crate::extended_info;
 use crate::http::{Authentication, HttpResponse, Method, SHORTEST_TIMEOUT, Transport, TransportFault};
-use crate::message::{CallFailure, Login, Shows};
+use crate::message::{CallFailure, FailureKind, Login};
 use crate::secret::HttpSecret;
-use crate::status::Verdict;
+use crate::status::StatusClass;
 use crate::uri;
 
 /// The path of the sessions where the root does not name one.
@@ -36,13 +36,15 @@ impl<T: Transport> Client<'_, T> {
         let response = self.exchange(Method::Post, &path, Some(HttpSecret::new(body.to_string())));
         let response = response.map_err(|error| self.transport_failure(&error))?;
         let is_full = extended_info::has(&response.body, "SessionLimitExceeded");
-        match Verdict::of(response.status) {
-            Verdict::Resource | Verdict::Accepted => self.take_session(&response),
-            Verdict::Login => Err(self.refused_login(&response)),
-            Verdict::Busy | Verdict::Missing => self.without_session(&response),
+        match StatusClass::of(response.status) {
+            StatusClass::Resource | StatusClass::Accepted => self.take_session(&response),
+            StatusClass::Login => Err(self.refused_login(&response)),
+            StatusClass::Busy | StatusClass::Missing => self.without_session(&response),
             _ if is_full => self.without_session(&response),
-            Verdict::Forbidden => Err(self.forbidden(&response)),
-            Verdict::Redirect => Err(CallFailure::new(Shows::Never, "redirects the login, which is not followed")),
+            StatusClass::Forbidden => Err(self.forbidden(&response)),
+            StatusClass::Redirect => {
+                Err(CallFailure::new(FailureKind::Never, "redirects the login, which is not followed"))
+            }
             _ => Err(self.unexpected("the login", &response)),
         }
     }
@@ -61,7 +63,7 @@ impl<T: Transport> Client<'_, T> {
         };
         self.session = response.header("location").and_then(uri::session_path).or_else(from_body);
         let Some(token) = response.header("x-auth-token").filter(|token| is_token(token)) else {
-            return Err(CallFailure::new(Shows::Later, "accepted the login without a usable X-Auth-Token"));
+            return Err(CallFailure::new(FailureKind::Later, "accepted the login without a usable X-Auth-Token"));
         };
         let token = HttpSecret::new(token);
         self.secrets.push(token.clone());

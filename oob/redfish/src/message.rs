@@ -30,7 +30,7 @@ pub struct Call {
     /// The rule that finds the host among the BMC's systems.
     pub choice: Choice,
     /// The system that an earlier call has found by that rule.
-    pub known: Option<Known>,
+    pub known: Option<KnownSystem>,
     /// Whether an "Off" needs the agreement of the system's chassis.
     pub chassis: bool,
     /// What is read or switched.
@@ -88,7 +88,7 @@ pub struct Choice {
 /// The system that an earlier call has found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Known {
+pub struct KnownSystem {
     /// The path of the system.
     pub uri: String,
     /// The `UUID` that was read; later calls refuse another one.
@@ -162,28 +162,28 @@ pub enum CallAnswer {
         /// What could not be made sure of; a proof that rests on this reading must state each. Empty is the usual case.
         cautions: Vec<String>,
         /// The system that was read.
-        known: Known,
+        known: KnownSystem,
     },
     /// The BMC has taken the command, or has refused it while it reported the wanted state.
     Accepted {
         /// Why the BMC did not take the command: nothing was switched, and the reported state may be an old one.
         refused: Option<String>,
         /// The system that was switched.
-        known: Known,
+        known: KnownSystem,
     },
     /// The health was read.
     Health {
         /// The parts of the health.
         items: Vec<Item>,
         /// The system that was read.
-        known: Known,
+        known: KnownSystem,
     },
 }
 
 /// What a failure shows of the BMC, and whether another attempt may help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Shows {
+pub enum FailureKind {
     /// Nothing: this host could not send.
     Local,
     /// Nothing: no answer, and perhaps not enough time for one.
@@ -205,13 +205,13 @@ pub enum Shows {
 #[error("{why}")]
 pub struct CallFailure {
     /// Decides whether the caller tries again, and what silence proves.
-    pub shows: Shows,
+    pub shows: FailureKind,
     /// What was tried, what came back, and what to do.
     pub why: String,
 }
 
 impl CallFailure {
-    pub(crate) fn new(shows: Shows, why: impl Into<String>) -> Self {
+    pub(crate) fn new(shows: FailureKind, why: impl Into<String>) -> Self {
         Self { shows, why: why.into() }
     }
 }

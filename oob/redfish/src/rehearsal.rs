@@ -1,10 +1,10 @@
 //! Reads the power of a host that runs, and finds what would only be found when it is fenced: an action that the BMC does not
 //! allow, and a chassis that never confirms an off. Changes nothing.
 
-use crate::client::{CHASSIS_MOST, Client};
+use crate::client::{Client, MOST_CHASSIS};
 use crate::extended_info::quoted;
 use crate::http::Transport;
-use crate::message::{CallAnswer, CallFailure, PowerSeen, Shows};
+use crate::message::{CallAnswer, CallFailure, FailureKind, PowerSeen};
 
 impl<T: Transport> Client<'_, T> {
     /// Reads the power as a reading does.
@@ -17,7 +17,7 @@ impl<T: Transport> Client<'_, T> {
         action.reset_type(PowerSeen::Off).map_err(|why| self.prevents(&why.0))?;
         let mut unread = Vec::new();
         let chassis = if self.call.chassis { system.chassis().unwrap_or_default() } else { Vec::new() };
-        for path in chassis.into_iter().take(CHASSIS_MOST) {
+        for path in chassis.into_iter().take(MOST_CHASSIS) {
             match self.chassis_again(&path) {
                 Ok((path, chassis)) => chassis.check_power(&path).map_err(|why| self.prevents(&why.0))?,
                 Err(failure) if self.is_refused => return Err(failure),
@@ -35,6 +35,6 @@ impl<T: Transport> Client<'_, T> {
     }
 
     fn prevents(&self, why: &str) -> CallFailure {
-        CallFailure::new(Shows::Never, quoted(why, &self.secrets))
+        CallFailure::new(FailureKind::Never, quoted(why, &self.secrets))
     }
 }

@@ -12,7 +12,7 @@ const USUAL_WAIT: Duration = Duration::from_secs(2);
 
 /// What a status code means for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum StatusClass {
     /// 200: the body is the resource.
     Resource,
     /// 201, 202, 204: accepted; not a resource.
@@ -35,7 +35,7 @@ pub(crate) enum Verdict {
     Refused,
 }
 
-impl Verdict {
+impl StatusClass {
     pub(crate) const fn of(status: u16) -> Self {
         match status {
             200 => Self::Resource,

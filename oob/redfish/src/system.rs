@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::document::{DocumentError, is_null, links, text};
-use crate::message::{Choice, Known, PowerSeen};
+use crate::message::{Choice, KnownSystem, PowerSeen};
 use crate::uri;
 
 /// The keys of a `ComputerSystem` that are read.
@@ -33,11 +33,11 @@ pub(crate) struct System {
 }
 
 /// The most characters of an identity; a longer one does not count.
-const IDENTITY: usize = 128;
+const LONGEST_IDENTITY: usize = 128;
 
 /// The types of system that are not a host (`SystemType` in the schema): an operating system or hypervisor that the BMC lists
 /// beside its host, and a network card with a computer of its own. Each has a power state of its own.
-const NO_HOST: [&str; 2] = ["OS", "DPU"];
+const OTHER_SYSTEM_TYPES: [&str; 2] = ["OS", "DPU"];
 
 /// Returns the power of a `PowerState`, or why it is unknown. Only the text `Off` is off. Between both states the host still
 /// has power, or has it already.
@@ -65,12 +65,12 @@ impl System {
     }
 
     /// Returns the identity of the system that was read from `path`.
-    pub(crate) fn known(&self, path: &str) -> Known {
+    pub(crate) fn known(&self, path: &str) -> KnownSystem {
         let owned = |value: &Option<Value>, is_set: fn(&str) -> bool| {
-            text(value.as_ref()).filter(|text| text.len() <= IDENTITY && is_set(text)).map(str::to_owned)
+            text(value.as_ref()).filter(|text| text.len() <= LONGEST_IDENTITY && is_set(text)).map(str::to_owned)
         };
         let serial_number = owned(&self.serial_number, |text| !text.trim().is_empty());
-        Known { uri: path.to_owned(), uuid: owned(&self.uuid, is_set), serial_number, chassis: Vec::new() }
+        KnownSystem { uri: path.to_owned(), uuid: owned(&self.uuid, is_set), serial_number, chassis: Vec::new() }
     }
 
     /// Checks that the document from `path` is the document of that system: some BMCs answer with another one.
@@ -84,7 +84,7 @@ impl System {
 
     /// Checks that the system is a host.
     pub(crate) fn check_kind(&self, path: &str) -> Result<(), DocumentError> {
-        match text(self.kind.as_ref()).filter(|kind| NO_HOST.contains(kind)) {
+        match text(self.kind.as_ref()).filter(|kind| OTHER_SYSTEM_TYPES.contains(kind)) {
             Some(kind) => Err(DocumentError(format!("{path} is not a host: its SystemType is {kind:?}"))),
             None => Ok(()),
         }
@@ -100,7 +100,7 @@ impl System {
 
     /// Checks that the system has no other identity than an earlier call has read. Some BMCs show it only while the host runs:
     /// one that is missing contradicts nothing.
-    pub(crate) fn check_known(&self, known: &Known) -> Result<(), DocumentError> {
+    pub(crate) fn check_known(&self, known: &KnownSystem) -> Result<(), DocumentError> {
         let now = self.known(&known.uri);
         for (what, before, now, is_same) in [
             ("UUID", &known.uuid, &now.uuid, is_same_uuid as fn(&str, &str) -> bool),
@@ -161,7 +161,7 @@ pub(crate) struct Chassis {
 }
 
 /// The types of chassis that hold several hosts (`ChassisType` in the schema): each has power while its hosts are off.
-const SHARED: [&str; 10] = [
+const SHARED_CHASSIS_TYPES: [&str; 10] = [
     "Rack",
     "Enclosure",
     "Row",
@@ -188,7 +188,7 @@ pub(crate) enum Agreement {
 impl Chassis {
     /// Whether it is also that of other hosts.
     fn is_shared(&self) -> bool {
-        let is_shared = text(self.kind.as_ref()).is_some_and(|kind| SHARED.contains(&kind));
+        let is_shared = text(self.kind.as_ref()).is_some_and(|kind| SHARED_CHASSIS_TYPES.contains(&kind));
         let hosts = self.links.as_ref().and_then(|links_of| links(links_of.get("ComputerSystems")));
         is_shared || hosts.is_some_and(|hosts| hosts.len() > 1)
     }

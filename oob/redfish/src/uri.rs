@@ -1,7 +1,7 @@
 //! Paths that a BMC names: none may lead to another host, or out of the service.
 
 /// The longest path that is accepted, in bytes.
-const LONGEST: usize = 1024;
+const LONGEST_PATH: usize = 1024;
 
 /// The host and port to which all requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Origin {
 pub(crate) fn path(text: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#\\\"<>^`{|}".contains(&byte);
     let lower = text.to_ascii_lowercase();
-    let is_valid = text.len() <= LONGEST
+    let is_valid = text.len() <= LONGEST_PATH
         && text.starts_with('/')
         && !text.contains("//")
         && !lower.contains("..")
@@ -104,7 +104,7 @@ mod tests {
         {
             assert_eq!(path(bad), None, "{bad:?}");
         }
-        assert_eq!(path(&format!("/{}", "x".repeat(LONGEST))), None);
+        assert_eq!(path(&format!("/{}", "x".repeat(LONGEST_PATH))), None);
     }
 
     /// V22: `Location` of a session is absolute, or has another host's name.

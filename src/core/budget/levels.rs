@@ -20,7 +20,7 @@ use crate::core::shun::lease_times::LeaseTimes;
 pub const NODED_ANSWERS: Duration = Duration::from_secs(5);
 
 /// The time for a command and two readings: a healthy device needs far less.
-const SWITCH: Duration = Duration::from_secs(5);
+const SWITCH_TIME: Duration = Duration::from_secs(5);
 
 /// The part of the time budget of `fence_ganeti` that one level gets in the worst case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,9 +92,9 @@ pub fn level_share(left: Duration, levels: &[Level], task: Task) -> Duration {
 /// Returns the time below which no BMC over Redfish of this level can prove anything; 0 if it has none.
 fn least(level: &Level, task: Task) -> Duration {
     let each = match task {
-        Task::Off => redfish::POWER_CHANGE,
+        Task::Off => redfish::POWER_CHANGE_TIME,
         // A power-on waits for no lag: a reading, the command and a reading take as long as two readings.
-        Task::Read | Task::On => redfish::READING,
+        Task::Read | Task::On => redfish::READING_TIME,
     };
     each * by_redfish(level)
 }
@@ -116,7 +116,7 @@ fn silence(before: &[Level], levels: usize, time: Duration, commanded: bool, sil
         let limit = |driver: &Driver| match driver {
             Driver::Redfish(_) if silent == SilentLevels::Stuck => match commanded {
                 true => share,
-                false => redfish::OPERATION,
+                false => redfish::OPERATION_TIME,
             },
             Driver::Ipmi(IpmiDevice { login_timeout: time, .. })
             | Driver::Redfish(RedfishDevice { timeout: time, .. }) => {
@@ -174,12 +174,13 @@ fn needed(level: &Level, config: &Config, nodes: &[&NodeName], advertised: &Adve
         // The devices of a level are switched one after the other.
         let others = u32::try_from(level.len()).unwrap_or(u32::MAX).saturating_sub(bmcs);
         let each = if others > 1 { format!(", for each of {others} devices") } else { String::new() };
-        let others = (others > 0).then(|| Term::plus(SWITCH * others, format!("a command and two readings{each}")));
+        let others =
+            (others > 0).then(|| Term::plus(SWITCH_TIME * others, format!("a command and two readings{each}")));
         let redfish = [
-            Term::plus(redfish::LAG * bmcs, "until a power-on that is pending would be seen (Redfish)"),
+            Term::plus(redfish::LONGEST_LAG * bmcs, "until a power-on that is pending would be seen (Redfish)"),
             Term::plus(redfish::CONFIRM_PAUSE * bmcs, "between two readings"),
-            Term::plus(redfish::OPERATION * 4 * bmcs, "for a command and three readings"),
-            Term::plus(redfish::SWITCH_OFF * bmcs, "until the host is off"),
+            Term::plus(redfish::OPERATION_TIME * 4 * bmcs, "for a command and three readings"),
+            Term::plus(redfish::SWITCH_OFF_TIME * bmcs, "until the host is off"),
         ];
         return redfish.into_iter().filter(|_| bmcs > 0).chain(others).collect();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// program may act only then, and reports "Off" until it does, also after it has accepted the power-off.
 ///
 /// The emulator of sushy-tools acts 1 s to 11 s later. With the second reading this covers it.
-pub const LAG: Duration = Duration::from_secs(10);
+pub const LONGEST_LAG: Duration = Duration::from_secs(10);
 
 /// The pause between two readings that must agree. States that are stale or change for a moment last about as long.
 pub const CONFIRM_PAUSE: Duration = Duration::from_secs(2);
@@ -20,14 +20,15 @@ pub const POLL_PAUSE: Duration = Duration::from_secs(2);
 pub const SOONEST_OFF: Duration = Duration::from_secs(4);
 
 /// The time of one operation at a usual BMC: the process, TLS, the list, the system and its chassis.
-pub const OPERATION: Duration = Duration::from_secs(2);
+pub const OPERATION_TIME: Duration = Duration::from_secs(2);
 
 /// The time until a host is off after the command.
-pub const SWITCH_OFF: Duration = Duration::from_secs(5);
+pub const SWITCH_OFF_TIME: Duration = Duration::from_secs(5);
 
 /// The time for a power change and its proof: a reading, the command, and two readings after a lag.
-pub const POWER_CHANGE: Duration =
-    Duration::from_secs(LAG.as_secs() + CONFIRM_PAUSE.as_secs() + 4 * OPERATION.as_secs() + SWITCH_OFF.as_secs());
+pub const POWER_CHANGE_TIME: Duration = Duration::from_secs(
+    LONGEST_LAG.as_secs() + CONFIRM_PAUSE.as_secs() + 4 * OPERATION_TIME.as_secs() + SWITCH_OFF_TIME.as_secs(),
+);
 
 /// The time for a power state that counts: two readings.
-pub const READING: Duration = Duration::from_secs(CONFIRM_PAUSE.as_secs() + 2 * OPERATION.as_secs());
+pub const READING_TIME: Duration = Duration::from_secs(CONFIRM_PAUSE.as_secs() + 2 * OPERATION_TIME.as_secs());

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use redfish::{
-    Call, CallAnswer, CallFailure, CallOperation, CallOutcome, Choice, HealthState, HttpSecret, Known, Login,
-    PowerSeen, Shows, Tls, Trust,
+    Call, CallAnswer, CallFailure, CallOperation, CallOutcome, Choice, FailureKind, HealthState, HttpSecret,
+    KnownSystem, Login, PowerSeen, Tls, Trust,
 };
 use zeroize::Zeroizing;
 
-use crate::core::budget::redfish::{CONFIRM_PAUSE, LAG, POLL_PAUSE, SOONEST_OFF};
+use crate::core::budget::redfish::{CONFIRM_PAUSE, LONGEST_LAG, POLL_PAUSE, SOONEST_OFF};
 use crate::core::config::{Config, OldestTls, RedfishDevice, RedfishLogin, is_host_local};
 use crate::core::ganeti::oob::{self, HealthItem, OobHealth};
 use crate::core::grade::Grade;
@@ -27,23 +27,23 @@ use super::login_backoff::LoginBackoff;
 use super::{Acknowledgement, DeviceError, PowerDevice, Reading, Retry, take_lock};
 
 /// The most that the name service may take. Its own wait has no limit that libcurl would keep.
-const LOOKUP: Duration = Duration::from_secs(5);
+const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
 
 /// The time that the program has to end and print after its own deadline.
-const END: Duration = Duration::from_millis(300);
+const EXIT_MARGIN: Duration = Duration::from_millis(300);
 
 /// The most that is read of the program's output, in bytes.
-const OUTPUT: usize = 256 * 1024;
+const OUTPUT_LIMIT: usize = 256 * 1024;
 
 /// The room for a call: the buffer does not grow, as a smaller one would stay behind with the password.
-const CALL: usize = 32 * 1024;
+const CALL_CAPACITY: usize = 32 * 1024;
 
 pub(super) struct Bmc {
     program: PathBuf,
     settings: RedfishDevice,
     password: Secret,
     /// The system that was found: each further operation is at that one, and fails if it has another identity.
-    known: Option<Known>,
+    known: Option<KnownSystem>,
     /// The addresses of the BMC's name; none for an address. They stay the same for the whole action.
     addresses: Option<Vec<IpAddr>>,
     /// What the last reading could not make sure of.
@@ -86,7 +86,7 @@ impl Bmc {
             CallOutcome::Ok(answer) if ended.end == End::Exited(0) => answer,
             CallOutcome::Ok(_) => return Err(self.failed(&ended)),
             CallOutcome::Error(failure) => {
-                if failure.shows == Shows::Login {
+                if failure.shows == FailureKind::Login {
                     // The certificate was checked before: it was the BMC that has refused.
                     self.backoff.note(&failure.why, true);
                 }
@@ -100,7 +100,7 @@ impl Bmc {
     }
 
     /// Keeps the identity that was read first, and the chassis that have agreed: their later silence counts.
-    fn keep(&mut self, seen: &Known) {
+    fn keep(&mut self, seen: &KnownSystem) {
         let known = self.known.get_or_insert_with(|| seen.clone());
         known.uuid = known.uuid.take().or_else(|| seen.uuid.clone());
         known.serial_number = known.serial_number.take().or_else(|| seen.serial_number.clone());
@@ -113,7 +113,7 @@ impl Bmc {
             return Ok(addresses.clone());
         }
         let name = self.settings.address.clone();
-        let found = resolve::addresses(&[name.clone()].into(), deadline.at_most(LOOKUP));
+        let found = resolve::addresses(&[name.clone()].into(), deadline.at_most(LOOKUP_LIMIT));
         let addresses: Vec<IpAddr> = found.into_values().flatten().collect();
         if addresses.is_empty() {
             let why = format!("BMC {name}: the name service has no address for it, or does not answer");
@@ -134,8 +134,8 @@ impl Bmc {
         addresses: Vec<IpAddr>,
         deadline: Deadline,
     ) -> Result<ProgramResult, DeviceError> {
-        let call = self.message(operation, addresses, millis(deadline.left().saturating_sub(END)));
-        let mut stdin = Zeroizing::new(Vec::with_capacity(CALL));
+        let call = self.message(operation, addresses, millis(deadline.left().saturating_sub(EXIT_MARGIN)));
+        let mut stdin = Zeroizing::new(Vec::with_capacity(CALL_CAPACITY));
         serde_json::to_writer(&mut *stdin, &call).map_err(DeviceError::permanent)?;
         let inherited = inherited();
         let inherited: Vec<&str> = inherited.iter().map(String::as_str).collect();
@@ -148,7 +148,7 @@ impl Bmc {
             guarded: matches!(operation, CallOperation::SwitchOn | CallOperation::SwitchOff),
             deadline,
             linger: Duration::from_millis(100),
-            output_limit: OUTPUT,
+            output_limit: OUTPUT_LIMIT,
         }
         .run()
         .map_err(|error| {
@@ -220,13 +220,13 @@ fn fault(ended: &ProgramResult) -> String {
 fn device_error(failure: CallFailure) -> DeviceError {
     let CallFailure { shows, why } = failure;
     match shows {
-        Shows::Local => DeviceError::permanent(why),
-        Shows::Unheard => DeviceError::unheard(why),
-        Shows::NoSign => DeviceError::no_sign(why),
+        FailureKind::Local => DeviceError::permanent(why),
+        FailureKind::Unheard => DeviceError::unheard(why),
+        FailureKind::NoSign => DeviceError::no_sign(why),
         // A host that reports a closed port has that address, and power.
-        Shows::Closed => DeviceError::alive(why, Retry::AfterPowerChange),
-        Shows::Later => DeviceError::alive(why, Retry::Later),
-        Shows::Never | Shows::Login => DeviceError::alive(why, Retry::Never),
+        FailureKind::Closed => DeviceError::alive(why, Retry::AfterPowerChange),
+        FailureKind::Later => DeviceError::alive(why, Retry::Later),
+        FailureKind::Never | FailureKind::Login => DeviceError::alive(why, Retry::Never),
     }
 }
 
@@ -288,7 +288,7 @@ impl PowerDevice for Bmc {
     }
 
     fn lag(&self) -> Option<Duration> {
-        Some(LAG)
+        Some(LONGEST_LAG)
     }
 
     fn soonest_off(&self) -> Duration {

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use redfish::{
-    Authentication, Call, CallAnswer, CallFailure, CallOperation, Choice, Client, HttpRequest, HttpResponse,
-    HttpSecret, Known, Login, Method, PowerSeen, Shows, Tls, Transport, TransportError, TransportFault, Trust,
+    Authentication, Call, CallAnswer, CallFailure, CallOperation, Choice, Client, FailureKind, HttpRequest,
+    HttpResponse, HttpSecret, KnownSystem, Login, Method, PowerSeen, Tls, Transport, TransportError, TransportFault,
+    Trust,
 };
 use serde_json::{Value, json};
 
@@ -128,11 +129,11 @@ impl Bmc {
 
     #[track_caller]
     pub(crate) fn is_unknown(&mut self, words: &str) {
-        self.fails_with(&call(CallOperation::Read), Shows::Later, words);
+        self.fails_with(&call(CallOperation::Read), FailureKind::Later, words);
     }
 
     #[track_caller]
-    pub(crate) fn fails_with(&mut self, call: &Call, shows: Shows, words: &str) {
+    pub(crate) fn fails_with(&mut self, call: &Call, shows: FailureKind, words: &str) {
         let failure = self.run(call).unwrap_err();
         assert_eq!(failure.shows, shows, "{failure}");
         assert!(failure.why.contains(words) && failure.why.starts_with("BMC bmc.lab: "), "{failure}");
@@ -175,13 +176,13 @@ pub(crate) fn call(operation: CallOperation) -> Call {
     }
 }
 
-pub(crate) fn known() -> Known {
+pub(crate) fn known() -> KnownSystem {
     let uuid = Some("27946b59-9e44-4fa7-8e91-f3527a1ef094".to_owned());
     known_as(json!({"uri": SYSTEM, "uuid": uuid, "serial_number": "S1"}))
 }
 
 /// The system of an earlier call, as a driver passes it on.
-pub(crate) fn known_as(known: Value) -> Known {
+pub(crate) fn known_as(known: Value) -> KnownSystem {
     serde_json::from_value(known).unwrap()
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redfish::{Call, CallOperation, HttpResponse, HttpSecret, Login, PowerSeen, Shows, TransportFault};
+use redfish::{Call, CallOperation, FailureKind, HttpResponse, HttpSecret, Login, PowerSeen, TransportFault};
 use serde_json::json;
 
 use crate::bmc::{
@@ -25,15 +25,15 @@ fn bmc(login: HttpResponse) -> Bmc {
     Bmc::with(&["Off"]).post(SESSIONS, [login]).on(&format!("DELETE {OWN}"), [raw(204, "")])
 }
 
-/// V29: iDRAC blocks an address after some refused logins: one attempt, and no other user or password.
+/// IDRAC blocks an address after some refused logins: one attempt, and no other user or password.
 #[test]
-fn v29_a_refused_login_is_not_repeated() {
+fn a_refused_login_is_not_repeated() {
     let refused = || error(401, "NoValidSession", &format!("{PASSWORD} is wrong"));
     let mut basic = Bmc::new().get(SYSTEMS, [refused()]);
-    basic.fails_with(&call(CallOperation::Read), Shows::Login, "user \"fencing\"");
+    basic.fails_with(&call(CallOperation::Read), FailureKind::Login, "user \"fencing\"");
     assert_eq!(basic.log.len(), 1);
     let mut session = Bmc::new().post(SESSIONS, [refused()]);
-    session.fails_with(&by_session(), Shows::Login, "check username and password_file");
+    session.fails_with(&by_session(), FailureKind::Login, "check username and password_file");
     assert_eq!(session.count("POST"), 1);
 }
 
@@ -47,13 +47,13 @@ fn a_session_is_deleted_at_the_end() {
     assert_eq!(bmc.log.last().unwrap(), &format!("DELETE {OWN} token"));
     assert_eq!(bmc.bodies, [format!("{{\"Password\":\"{PASSWORD}\",\"UserName\":\"fencing\"}}")]);
     let mut failing = self::bmc(opened(OWN)).get(SYSTEMS, [error(500, "x", TOKEN)]);
-    failing.fails_with(&by_session(), Shows::Later, "HTTP 500 (x: ***)");
+    failing.fails_with(&by_session(), FailureKind::Later, "HTTP 500 (x: ***)");
     assert_eq!(failing.log.last().unwrap(), &format!("DELETE {OWN} token"));
 }
 
 /// V22: `Location` of a session is absolute, with another host's name, or missing (sushy; DMTF's library).
 #[test]
-fn v22_a_session_is_deleted_whatever_its_location_is() {
+fn a_session_is_deleted_whatever_its_location_is() {
     let mut other = bmc(opened(&format!("https://idrac-ABC{OWN}")));
     assert!(other.run(&by_session()).is_ok());
     assert_eq!(other.count(&format!("DELETE {OWN}")), 1);
@@ -66,10 +66,10 @@ fn v22_a_session_is_deleted_whatever_its_location_is() {
     assert_eq!(none.count("DELETE"), 0);
 }
 
-/// V27: iDRAC answers 503 RAC0218 where all sessions are taken (check_redfish#89, stmcginnis/gofish#75). A fencing does not
+/// IDRAC answers 503 RAC0218 where all sessions are taken (check_redfish#89, stmcginnis/gofish#75). A fencing does not
 /// wait for another program's session, and deletes none.
 #[test]
-fn v27_without_a_free_session_the_password_goes_with_each_request() {
+fn without_a_free_session_the_password_goes_with_each_request() {
     let full = [
         error(503, "RAC0218", "The maximum number of user sessions is reached"),
         error(400, "SessionLimitExceeded", "full"),
@@ -89,32 +89,32 @@ fn v27_without_a_free_session_the_password_goes_with_each_request() {
     }
 }
 
-/// V28: a new BMC takes the login and nothing else until its password is changed (openbmc/bmcweb#103,
+/// A new BMC takes the login and nothing else until its password is changed (openbmc/bmcweb#103,
 /// xcat2/xcat-core#6511).
 #[test]
-fn v28_a_password_that_must_be_changed_is_named() {
+fn a_password_that_must_be_changed_is_named() {
     let info = json!({"@Message.ExtendedInfo": [{"MessageId": "Base.1.8.PasswordChangeRequired"}]});
     let mut login = opened(OWN);
     login.body = info.to_string().into_bytes();
     let mut session = bmc(login);
-    session.fails_with(&by_session(), Shows::Never, "must be changed");
+    session.fails_with(&by_session(), FailureKind::Never, "must be changed");
     assert_eq!(session.count("DELETE"), 1);
     let mut basic = Bmc::new().get(SYSTEMS, [error(403, "PasswordChangeRequired", "x")]);
-    basic.fails_with(&call(CallOperation::Read), Shows::Never, "must be changed");
+    basic.fails_with(&call(CallOperation::Read), FailureKind::Never, "must be changed");
 }
 
-/// V23: the session is gone in the middle. The login was not refused: the next call opens another one.
+/// The session is gone in the middle. The login was not refused: the next call opens another one.
 #[test]
-fn v23_a_session_that_ended_is_not_a_refused_login() {
+fn a_session_that_ended_is_not_a_refused_login() {
     let mut bmc = bmc(opened(OWN)).get(SYSTEMS, [error(401, "NoValidSession", "x")]);
-    bmc.fails_with(&by_session(), Shows::Later, "has ended the session");
+    bmc.fails_with(&by_session(), FailureKind::Later, "has ended the session");
 }
 
 /// A redirect of the login would carry the password to another host.
 #[test]
 fn a_redirected_login_is_not_followed() {
     let mut bmc = bmc(with_header(raw(307, ""), "location", "https://evil.lab/"));
-    bmc.fails_with(&by_session(), Shows::Never, "not followed");
+    bmc.fails_with(&by_session(), FailureKind::Never, "not followed");
     assert_eq!(bmc.count("POST"), 1);
 }
 
@@ -138,7 +138,7 @@ fn sessions_are_opened_where_the_root_says() {
 fn a_token_that_is_not_one_word_is_not_used() {
     for token in ["", "a b", "a\r\nX: y"] {
         let mut bmc = bmc(with_header(with_header(raw(201, "{}"), "x-auth-token", token), "location", OWN));
-        bmc.fails_with(&by_session(), Shows::Later, "X-Auth-Token");
+        bmc.fails_with(&by_session(), FailureKind::Later, "X-Auth-Token");
     }
 }
 
@@ -151,7 +151,7 @@ fn a_root_that_hangs_leaves_the_usual_path() {
     assert_eq!(bmc.log[1], format!("POST {SESSIONS}"));
     assert!(bmc.limits[0] > Duration::from_secs(5), "{:?}", bmc.limits);
     let mut silent = self::bmc(opened(OWN)).fails("GET /redfish/v1/", TransportFault::NoSign);
-    silent.fails_with(&by_session(), Shows::NoSign, "it failed");
+    silent.fails_with(&by_session(), FailureKind::NoSign, "it failed");
     assert_eq!(silent.count("POST"), 0);
 }
 
@@ -161,7 +161,7 @@ fn a_root_that_hangs_leaves_the_usual_path() {
 fn a_refusal_after_a_full_session_table_is_not_a_refused_login() {
     let full = error(503, "RAC0218", "The maximum number of user sessions is reached");
     let mut bmc = bmc(full).get(SYSTEMS, [error(401, "NoValidSession", "x")]);
-    bmc.fails_with(&by_session(), Shows::Later, "gave no session");
+    bmc.fails_with(&by_session(), FailureKind::Later, "gave no session");
     let failure = bmc.run(&by_session()).unwrap_err();
     assert!(failure.why.contains("RAC0218") && failure.why.contains("HTTP 401"), "{failure}");
 }
@@ -171,11 +171,11 @@ fn a_refusal_after_a_full_session_table_is_not_a_refused_login() {
 fn a_refusal_after_an_accepted_request_is_not_a_refused_login() {
     let refused = || error(401, "NoValidSession", "x");
     let mut bmc = Bmc::new().get(SYSTEMS, [list(&[SYSTEM])]).get(SYSTEM, [refused()]);
-    bmc.fails_with(&call(CallOperation::Read), Shows::Later, "took the same login before");
+    bmc.fails_with(&call(CallOperation::Read), FailureKind::Later, "took the same login before");
     // The root is open to all, and shows nothing of the user.
     let root = answer(200, &json!({"Systems": {"@odata.id": "/redfish/v1/Hosts"}}));
     let mut first = Bmc::new().get("/redfish/v1/", [root]).get("/redfish/v1/Hosts", [refused()]);
-    first.fails_with(&call(CallOperation::Read), Shows::Login, "login = \"session\"");
+    first.fails_with(&call(CallOperation::Read), FailureKind::Login, "login = \"session\"");
 }
 
 /// A session whose token did not come would stay, and each poll would take another one.
@@ -183,7 +183,7 @@ fn a_refusal_after_an_accepted_request_is_not_a_refused_login() {
 fn a_session_without_a_token_is_deleted_too() {
     for token in ["", "a b"] {
         let mut bmc = bmc(with_header(with_header(raw(201, "{}"), "x-auth-token", token), "location", OWN));
-        bmc.fails_with(&by_session(), Shows::Later, "X-Auth-Token");
+        bmc.fails_with(&by_session(), FailureKind::Later, "X-Auth-Token");
         assert_eq!(bmc.log.last().unwrap(), &format!("DELETE {OWN} basic"));
     }
 }
@@ -199,7 +199,7 @@ fn a_password_in_its_json_form_is_not_quoted() {
     assert!(failure.why.contains("***") && !failure.why.contains("ret"), "{failure}");
 }
 
-/// V29: no loop over systems or chassis sends a refused login again.
+/// No loop over systems or chassis sends a refused login again.
 #[test]
 fn a_refused_login_ends_a_search() {
     let second = "/redfish/v1/Systems/2";
@@ -207,7 +207,7 @@ fn a_refused_login_ends_a_search() {
     let mut by_serial = call(CallOperation::Read);
     by_serial.choice.serial_number = Some("S1".to_owned());
     let mut bmc = Bmc::new().get(SYSTEMS, [list(&[SYSTEM, second])]).get(SYSTEM, [refused()]).get(second, [refused()]);
-    bmc.fails_with(&by_serial, Shows::Later, "took the same login before");
+    bmc.fails_with(&by_serial, FailureKind::Later, "took the same login before");
     assert_eq!(bmc.count("GET"), 2);
     let links = json!({"Chassis": [{"@odata.id": "/redfish/v1/Chassis/1"}, {"@odata.id": "/redfish/v1/Chassis/2"}]});
     for operation in [CallOperation::Read, CallOperation::Health] {

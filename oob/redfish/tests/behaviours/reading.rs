@@ -1,6 +1,6 @@
 //! What counts as a reading, and what does not. Only `Off` of the right system in a complete answer is off.
 
-use redfish::{CallAnswer, CallOperation, HealthState, HttpResponse, PowerSeen, Shows, TransportFault};
+use redfish::{CallAnswer, CallOperation, FailureKind, HealthState, HttpResponse, PowerSeen, TransportFault};
 use serde_json::{Value, json};
 
 use crate::bmc::{
@@ -23,9 +23,9 @@ fn only_the_text_off_is_off() {
     }
 }
 
-/// V11: HPE Gen11 reports `Reset`, `Unknown` or null (MAAS, `redfish.py`).
+/// HPE Gen11 reports `Reset`, `Unknown` or null (MAAS, `redfish.py`).
 #[test]
-fn v11_a_state_in_transition_is_unknown() {
+fn a_state_in_transition_is_unknown() {
     for state in ["Reset", "Unknown"] {
         Bmc::with(&[state]).is_unknown(state);
     }
@@ -35,17 +35,17 @@ fn v11_a_state_in_transition_is_unknown() {
         .is_unknown("null");
 }
 
-/// V13: bmcweb leaves `PowerState` out while its state service is down.
+/// Bmcweb leaves `PowerState` out while its state service is down.
 #[test]
-fn v13_a_missing_state_is_unknown() {
+fn a_missing_state_is_unknown() {
     let mut document = system_at(SYSTEM, "Off");
     document.as_object_mut().unwrap().remove("PowerState");
     Bmc::new().get(SYSTEMS, [list(&[SYSTEM])]).get(SYSTEM, [answer(200, &document)]).is_unknown("missing");
 }
 
-/// V34: values have other types than the schema says (gofish, `resource.go`).
+/// Values have other types than the schema says (gofish, `resource.go`).
 #[test]
-fn v34_a_state_of_another_type_is_unknown() {
+fn a_state_of_another_type_is_unknown() {
     for value in [json!(0), json!(false), json!(["Off"]), json!({"Off": "Off"})] {
         Bmc::new()
             .get(SYSTEMS, [list(&[SYSTEM])])
@@ -57,9 +57,9 @@ fn v34_a_state_of_another_type_is_unknown() {
     assert_eq!(Bmc::new().get(SYSTEMS, [list(&[SYSTEM])]).get(SYSTEM, [odd]).read(), Ok(PowerSeen::On));
 }
 
-/// V17: 200 with an empty body after a power change (device-management-toolkit/console#1051).
+/// 200 with an empty body after a power change (device-management-toolkit/console#1051).
 #[test]
-fn v17_an_empty_or_foreign_body_is_unknown() {
+fn an_empty_or_foreign_body_is_unknown() {
     for (body, words) in [
         ("", "empty"),
         ("  \n", "empty"),
@@ -105,16 +105,16 @@ fn a_state_counts_only_with_status_200() {
     }
 }
 
-/// V5: iDRAC that is not ready answers 400 SWC0700 (quadsproject/badfish#129).
+/// IDRAC that is not ready answers 400 SWC0700 (quadsproject/badfish#129).
 #[test]
-fn v5_a_bmc_that_is_not_ready_is_unknown() {
+fn a_bmc_that_is_not_ready_is_unknown() {
     let not_ready = error(400, "SWC0700", "iDRAC is not ready");
     Bmc::new().get(SYSTEMS, [not_ready]).is_unknown("HTTP 400 (SWC0700: iDRAC is not ready)");
 }
 
-/// V19: 404 for a moment, by a race inside the BMC (sushy, `fix-dell-bmc-404`).
+/// 404 for a moment, by a race inside the BMC (sushy, `fix-dell-bmc-404`).
 #[test]
-fn v19_a_404_is_never_off() {
+fn a_404_is_never_off() {
     let missing = error(404, "ResourceMissingAtURI", "gone");
     Bmc::new().get(SYSTEMS, [list(&[SYSTEM])]).get(SYSTEM, [missing]).is_unknown("HTTP 404");
 }
@@ -132,9 +132,9 @@ fn a_busy_bmc_is_asked_again_within_the_time() {
     assert!(bmc.slept.as_secs() <= 18);
 }
 
-/// V25: some iDRAC and HPE answer 406 to `Accept-Encoding: identity` (sushy, `connector.py`).
+/// Some iDRAC and HPE answer 406 to `Accept-Encoding: identity` (sushy, `connector.py`).
 #[test]
-fn v25_a_406_is_followed_by_a_request_without_the_encoding() {
+fn a_406_is_followed_by_a_request_without_the_encoding() {
     let not_acceptable = error(406, "NotAcceptable", "no");
     let mut bmc = Bmc::new().get(SYSTEMS, [not_acceptable.clone(), list(&[SYSTEM])]).get(SYSTEM, [system("On")]);
     assert_eq!(bmc.read(), Ok(PowerSeen::On));
@@ -144,9 +144,9 @@ fn v25_a_406_is_followed_by_a_request_without_the_encoding() {
     assert_eq!(never.log.len(), 2);
 }
 
-/// V33: HPE resets connections that are used again (NVIDIA/libredfish, `network.rs`). A reading is repeated once.
+/// HPE resets connections that are used again (NVIDIA/libredfish, `network.rs`). A reading is repeated once.
 #[test]
-fn v33_a_reading_on_a_broken_connection_is_repeated_once() {
+fn a_reading_on_a_broken_connection_is_repeated_once() {
     let get = format!("GET {SYSTEM}");
     let mut bmc = Bmc::with(&["On"]).fails(&get, TransportFault::Broken);
     assert_eq!(bmc.read(), Ok(PowerSeen::On));
@@ -154,17 +154,17 @@ fn v33_a_reading_on_a_broken_connection_is_repeated_once() {
     twice.is_unknown("it failed: ***");
 }
 
-/// V32: TCP answers, and HTTP never does; and the other ends of a connection.
+/// TCP answers, and HTTP never does; and the other ends of a connection.
 #[test]
-fn v32_a_failed_exchange_says_what_it_shows() {
+fn a_failed_exchange_says_what_it_shows() {
     for (fault, shows) in [
-        (TransportFault::Hung, Shows::Later),
-        (TransportFault::TooLarge, Shows::Later),
-        (TransportFault::NoSign, Shows::NoSign),
-        (TransportFault::Unreachable, Shows::Unheard),
-        (TransportFault::Closed, Shows::Closed),
-        (TransportFault::Tls, Shows::Never),
-        (TransportFault::Local, Shows::Local),
+        (TransportFault::Hung, FailureKind::Later),
+        (TransportFault::TooLarge, FailureKind::Later),
+        (TransportFault::NoSign, FailureKind::NoSign),
+        (TransportFault::Unreachable, FailureKind::Unheard),
+        (TransportFault::Closed, FailureKind::Closed),
+        (TransportFault::Tls, FailureKind::Never),
+        (TransportFault::Local, FailureKind::Local),
     ] {
         let mut bmc = Bmc::with(&["Off"]).fails(&format!("GET {SYSTEMS}"), fault);
         bmc.fails_with(&call(CallOperation::Read), shows, "it failed");
@@ -183,11 +183,11 @@ fn a_redirect_leads_to_the_same_host_only_and_once() {
     assert!(bmc.run(&call_name).is_ok());
     for other in ["https://evil.lab/redfish/v1/Systems/1", "//evil.lab/x", "http://bmc.lab/redfish/v1/Systems/1", ""] {
         let mut bmc = Bmc::new().get(name, [to(other)]).get(SYSTEM, [system("Off")]);
-        bmc.fails_with(&call_name, Shows::Never, "not followed");
+        bmc.fails_with(&call_name, FailureKind::Never, "not followed");
         assert_eq!(bmc.log.len(), 1);
     }
     let mut circle = Bmc::new().get(name, [to(SYSTEM)]).get(SYSTEM, [to(name)]);
-    circle.fails_with(&call_name, Shows::Never, "not followed");
+    circle.fails_with(&call_name, FailureKind::Never, "not followed");
 }
 
 fn chassis(more: &Value) -> HttpResponse {
@@ -201,9 +201,9 @@ fn with_chassis(state: &str, answers: impl IntoIterator<Item = HttpResponse>) ->
     Bmc::new().get(SYSTEMS, [list(&[SYSTEM])]).get(SYSTEM, [changed(state, "Links", links)]).get(CHASSIS, answers)
 }
 
-/// V12: OpenBMC reports its host "Off" where it does not know, and the chassis is on (openbmc/openbmc#1933, #2211, #2224).
+/// OpenBMC reports its host "Off" where it does not know, and the chassis is on (openbmc/openbmc#1933, #2211, #2224).
 #[test]
-fn v12_a_chassis_that_is_on_contradicts_an_off() {
+fn a_chassis_that_is_on_contradicts_an_off() {
     with_chassis("Off", [chassis(&json!({}))]).is_unknown("/redfish/v1/Chassis/1 has \"On\"");
     assert_eq!(with_chassis("Off", [chassis(&json!({"PowerState": "Off"}))]).read(), Ok(PowerSeen::Off));
     // Only an off needs it: a chassis proves nothing of its own.
@@ -215,9 +215,9 @@ fn v12_a_chassis_that_is_on_contradicts_an_off() {
     assert!(with_chassis("Off", [chassis(&json!({}))]).run(&without).is_ok());
 }
 
-/// V14: the chassis of a blade may be the enclosure, which always has power (openbmc/bmcweb#12, #27).
+/// The chassis of a blade may be the enclosure, which always has power (openbmc/bmcweb#12, #27).
 #[test]
-fn v14_a_chassis_of_several_hosts_contradicts_nothing() {
+fn a_chassis_of_several_hosts_contradicts_nothing() {
     let hosts = json!({"ComputerSystems": [{"@odata.id": SYSTEM}, {"@odata.id": "/redfish/v1/Systems/2"}]});
     for shared in [json!({"ChassisType": "Enclosure"}), json!({"Links": hosts})] {
         let mut bmc = with_chassis("Off", [chassis(&shared)]);
@@ -226,7 +226,7 @@ fn v14_a_chassis_of_several_hosts_contradicts_nothing() {
     }
 }
 
-/// V12, V13: OpenBMC shows the system "Off" where it knows nothing, and its chassis has no state in the same distress.
+/// OpenBMC shows the system "Off" where it knows nothing, and its chassis has no state in the same distress.
 #[test]
 fn a_chassis_that_does_not_know_contradicts_an_off() {
     for state in [json!(null), json!("Reset"), json!("Paused"), json!("PoweringOff"), json!(0), json!({"x": "Off"})] {
@@ -283,9 +283,9 @@ fn a_chassis_that_agreed_before_must_agree_again() {
     later.known = serde_json::from_value(known.clone()).ok();
     assert!(later.known.is_some(), "a later call gets {known}");
     assert_eq!(power(with_chassis("Off", [off()]).run(&later)), Ok(PowerSeen::Off));
-    with_chassis("Off", [error(500, "x", "x")]).fails_with(&later, Shows::Later, "has agreed with an off before");
+    with_chassis("Off", [error(500, "x", "x")]).fails_with(&later, FailureKind::Later, "has agreed with an off before");
     let mut gone = Bmc::with(&["Off"]);
-    gone.fails_with(&later, Shows::Later, "has agreed with an off before");
+    gone.fails_with(&later, FailureKind::Later, "has agreed with an off before");
     // A command between both readings passes it on.
     later.operation = CallOperation::SwitchOff;
     let mut switched = Bmc::with(&["On"]).post(RESET, [raw(204, "")]);
@@ -299,9 +299,9 @@ fn silence_after_an_answer_is_no_sign_of_lost_power() {
     bmc.is_unknown("it failed");
 }
 
-/// V30: AMI answers for its chassis after more than 30 s (bb-Ricardo/check_redfish#74). The reading says that it is missing.
+/// AMI answers for its chassis after more than 30 s (bb-Ricardo/check_redfish#74). The reading says that it is missing.
 #[test]
-fn v30_a_chassis_that_does_not_answer_is_named() {
+fn a_chassis_that_does_not_answer_is_named() {
     let mut bmc = with_chassis("Off", [chassis(&json!({}))])
         .fails(&format!("GET {CHASSIS}"), TransportFault::Hung)
         .fails(&format!("GET {CHASSIS}"), TransportFault::Hung);

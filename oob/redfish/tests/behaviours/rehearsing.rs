@@ -1,6 +1,6 @@
 //! What is found while the host runs, before it has to be fenced.
 
-use redfish::{CallAnswer, CallFailure, CallOperation, PowerSeen, Shows};
+use redfish::{CallAnswer, CallFailure, CallOperation, FailureKind, PowerSeen};
 use serde_json::{Value, json};
 
 use crate::bmc::{Bmc, SYSTEM, SYSTEMS, answer, call, changed, list, system_at};
@@ -26,7 +26,7 @@ fn what_would_prevent_the_proof_of_an_off_is_found_while_the_host_runs() {
         let result = bmc(json!({"@odata.id": CHASSIS, "PowerState": state, "ChassisType": kind})).run(&call);
         match result {
             Ok(CallAnswer::Power { power: PowerSeen::On, .. }) => assert!(is_right, "{state} {kind}"),
-            Err(CallFailure { shows: Shows::Never, why }) => {
+            Err(CallFailure { shows: FailureKind::Never, why }) => {
                 assert!(
                     !is_right && why.contains("no off of this host would be believed") && why.contains(CHASSIS),
                     "{why}"

@@ -1,6 +1,6 @@
 //! Power commands: never repeated without a reading, and never believed.
 
-use redfish::{CallAnswer, CallOperation, PowerSeen, Shows, TransportFault};
+use redfish::{CallAnswer, CallOperation, FailureKind, PowerSeen, TransportFault};
 use serde_json::json;
 
 use crate::bmc::{
@@ -26,9 +26,9 @@ fn an_accepted_command_is_sent_once() {
     assert_eq!(bmc.bodies, ["{\"ResetType\":\"On\"}"]);
 }
 
-/// V1: iDRAC answers 409 to an off of a host that is off (openstack-k8s-operators/infra-operator#434).
+/// IDRAC answers 409 to an off of a host that is off (openstack-k8s-operators/infra-operator#434).
 #[test]
-fn v1_a_refusal_with_the_wanted_state_is_accepted() {
+fn a_refusal_with_the_wanted_state_is_accepted() {
     let refused = error(409, "PSU501", "already powered OFF");
     let mut bmc = Bmc::with(&["Off"]).post(RESET, [refused]);
     let result = bmc.run(&off());
@@ -40,34 +40,34 @@ fn v1_a_refusal_with_the_wanted_state_is_accepted() {
     );
 }
 
-/// V2, V3: iLO answers 400 `InvalidOperationForSystemState` to "already off", and also while it is busy after a power
+/// ILO answers 400 `InvalidOperationForSystemState` to "already off", and also while it is busy after a power
 /// change (apache/cloudstack#12921; sushy, `retry-ilo-not-ready`). The text decides nothing: the state does.
 #[test]
-fn v3_a_refusal_with_another_state_is_repeated_after_a_reading() {
+fn a_refusal_with_another_state_is_repeated_after_a_reading() {
     let busy = || error(400, "InvalidOperationForSystemState", "Power is off");
     let mut bmc = Bmc::with(&["On"]).post(RESET, [busy(), busy(), raw(204, "")]);
     assert!(bmc.run(&off()).is_ok());
     let sent: Vec<&str> = bmc.log.iter().filter(|name| !name.contains("/Systems ")).map(|name| &name[..4]).collect();
     assert_eq!(sent, ["GET ", "POST", "GET ", "GET ", "POST", "GET ", "GET ", "POST"]);
     let mut never = Bmc::with(&["On"]).post(RESET, [busy()]);
-    never.fails_with(&off(), Shows::Later, "HTTP 400 (InvalidOperationForSystemState: Power is off)");
+    never.fails_with(&off(), FailureKind::Later, "HTTP 400 (InvalidOperationForSystemState: Power is off)");
     assert!(never.count("POST") <= 6, "{:?}", never.log);
 }
 
-/// V4: iDRAC10 answers 409 to On for up to 60 s after an off (ironic, `conf/redfish.py`).
+/// IDRAC10 answers 409 to On for up to 60 s after an off (ironic, `conf/redfish.py`).
 #[test]
-fn v4_on_is_repeated_while_it_conflicts() {
+fn on_is_repeated_while_it_conflicts() {
     let conflict = || error(409, "ActionParameterValueConflict", "conflict");
     let mut bmc = Bmc::with(&["Off"]).post(RESET, [conflict(), conflict(), raw(204, "")]);
     assert!(bmc.run(&call(CallOperation::SwitchOn)).is_ok());
 }
 
-/// V39: sushy's own retry sends a POST twice where its answer was lost.
+/// Sushy's own retry sends a POST twice where its answer was lost.
 #[test]
-fn v39_a_command_whose_answer_was_lost_is_not_repeated() {
+fn a_command_whose_answer_was_lost_is_not_repeated() {
     for fault in [TransportFault::Broken, TransportFault::Hung] {
         let mut bmc = Bmc::with(&["On"]).post(RESET, [raw(204, "")]).fails(&format!("POST {RESET}"), fault);
-        bmc.fails_with(&off(), Shows::Later, "it failed");
+        bmc.fails_with(&off(), FailureKind::Later, "it failed");
         assert_eq!(bmc.count("POST"), 1);
     }
 }
@@ -84,14 +84,14 @@ fn a_busy_bmc_gets_the_command_again_after_a_reading() {
 /// V6, V35: `GracefulShutdown` is ignored by a system that hangs, and `PushPowerButton` may switch on
 /// (apache/cloudstack#13376, ironcore-dev/metal-operator#129): neither takes the place of `ForceOff`.
 #[test]
-fn v6_a_bmc_without_force_off_is_refused_with_its_list() {
+fn a_bmc_without_force_off_is_refused_with_its_list() {
     let action = |values: serde_json::Value| json!({"#ComputerSystem.Reset": {"target": RESET, "ResetType@Redfish.AllowableValues": values}});
     let with = |values| {
         let actions = changed("On", "Actions", action(values));
         Bmc::new().get(SYSTEMS, [list(&[SYSTEM])]).get(SYSTEM, [actions]).post(RESET, [raw(204, "")])
     };
     let mut bmc = with(json!(["On", "GracefulShutdown", "PushPowerButton"]));
-    bmc.fails_with(&off(), Shows::Never, "does not allow ForceOff: only On, GracefulShutdown, PushPowerButton");
+    bmc.fails_with(&off(), FailureKind::Never, "does not allow ForceOff: only On, GracefulShutdown, PushPowerButton");
     assert_eq!(bmc.count("POST"), 0);
     let mut force_on = with(json!(["ForceOn", "ForceOff"]));
     assert!(force_on.run(&call(CallOperation::SwitchOn)).is_ok());
@@ -115,7 +115,7 @@ fn allowed_values_are_read_from_the_action_info() {
             .post(RESET, [raw(204, "")])
     };
     assert!(with(&["On", "ForceOff"]).run(&off()).is_ok());
-    with(&["On"]).fails_with(&off(), Shows::Never, "does not allow ForceOff: only On");
+    with(&["On"]).fails_with(&off(), FailureKind::Never, "does not allow ForceOff: only On");
 }
 
 /// A target outside of the system would switch another host, or send the command elsewhere.
@@ -130,27 +130,27 @@ fn a_target_outside_of_the_system_gets_no_command() {
     ] {
         let actions = json!({"#ComputerSystem.Reset": {"target": target}});
         let mut bmc = Bmc::new().get(SYSTEMS, [list(&[SYSTEM])]).get(SYSTEM, [changed("On", "Actions", actions)]);
-        bmc.fails_with(&off(), Shows::Never, "leads to another system");
+        bmc.fails_with(&off(), FailureKind::Never, "leads to another system");
         assert_eq!(bmc.count("POST"), 0, "{target}");
     }
     let mut none = Bmc::new().get(SYSTEMS, [list(&[SYSTEM])]).get(SYSTEM, [changed("On", "Actions", json!({}))]);
-    none.fails_with(&off(), Shows::Never, "no action ComputerSystem.Reset");
+    none.fails_with(&off(), FailureKind::Never, "no action ComputerSystem.Reset");
 }
 
-/// V20: a POST that is redirected becomes a GET (HewlettPackard/oneview-redfish-toolkit#373).
+/// A POST that is redirected becomes a GET (HewlettPackard/oneview-redfish-toolkit#373).
 #[test]
-fn v20_a_redirected_command_is_not_followed() {
+fn a_redirected_command_is_not_followed() {
     let redirect = with_header(raw(308, ""), "location", &format!("{RESET}/"));
     let mut bmc = Bmc::with(&["On"]).post(RESET, [redirect]);
-    bmc.fails_with(&off(), Shows::Never, "not followed");
+    bmc.fails_with(&off(), FailureKind::Never, "not followed");
     assert_eq!(bmc.count("POST"), 1);
 }
 
-/// V10: a BMC that refuses for ever, as where the off is wired to nothing (sonic-net/sonic-mgmt#27237): its text is shown.
+/// A BMC that refuses for ever, as where the off is wired to nothing (sonic-net/sonic-mgmt#27237): its text is shown.
 #[test]
-fn v10_a_refusal_is_shown() {
+fn a_refusal_is_shown() {
     let refused = error(500, "InternalError", "cannot write Chassis.RequestedPowerTransition");
-    Bmc::with(&["On"]).post(RESET, [refused]).fails_with(&off(), Shows::Later, "InternalError: cannot write");
+    Bmc::with(&["On"]).post(RESET, [refused]).fails_with(&off(), FailureKind::Later, "InternalError: cannot write");
 }
 
 /// A user who may only read.
@@ -158,7 +158,7 @@ fn v10_a_refusal_is_shown() {
 fn a_missing_privilege_is_final() {
     let forbidden = error(403, "InsufficientPrivilege", "no");
     let mut bmc = Bmc::with(&["On"]).post(RESET, [forbidden]);
-    bmc.fails_with(&off(), Shows::Never, "give the user the role Operator");
+    bmc.fails_with(&off(), FailureKind::Never, "give the user the role Operator");
     assert_eq!(bmc.count("POST"), 1);
 }
 
@@ -176,7 +176,7 @@ fn a_state_that_arrives_late_ends_the_command() {
     assert_eq!(Bmc::with(&["PoweringOff"]).read(), Ok(PowerSeen::On));
 }
 
-/// V3, V5, V7: the state is an old "Off", or the host's power-on is under way, and the BMC did not even take the command.
+/// The state is an old "Off", or the host's power-on is under way, and the BMC did not even take the command.
 /// "Off" after that is not the command's.
 #[test]
 fn a_command_that_was_not_taken_is_sent_again_whatever_the_state_is() {
@@ -187,7 +187,7 @@ fn a_command_that_was_not_taken_is_sent_again_whatever_the_state_is() {
         assert_eq!(printed(result, "/accepted/refused"), json!(null), "{status}");
         assert_eq!(bmc.count("POST"), 3, "{status}");
         let mut never = Bmc::with(&["Off"]).post(RESET, [refused()]);
-        never.fails_with(&off(), Shows::Later, &format!("answered ResetType ForceOff with HTTP {status}"));
+        never.fails_with(&off(), FailureKind::Later, &format!("answered ResetType ForceOff with HTTP {status}"));
         assert!(never.count("POST") > 1, "{status}");
     }
 }
