@@ -107,13 +107,18 @@ impl<'a, T: Transport> Client<'a, T> {
         result.map_err(|failure| CallFailure { why: format!("BMC {address}: {}", failure.why), ..failure })
     }
 
-    pub(crate) fn read(&mut self) -> Result<CallAnswer, CallFailure> {
+    fn read(&mut self) -> Result<CallAnswer, CallFailure> {
         let (path, system) = self.system()?;
+        self.power_of(&path, &system)
+    }
+
+    /// Returns the power of a system that was read from `path`.
+    pub(crate) fn power_of(&mut self, path: &str, system: &System) -> Result<CallAnswer, CallFailure> {
         let power = system.power().map_err(|why| self.unknown(why))?;
-        let mut known = self.known(&system, &path);
+        let mut known = self.known(system, path);
         let mut cautions = Vec::new();
         if power == PowerSeen::Off && self.call.chassis {
-            (known.chassis, cautions) = self.ask_chassis(&system)?;
+            (known.chassis, cautions) = self.ask_chassis(system)?;
         }
         let without = self.without.as_ref().map(|why| format!("; no session: {}", why.0)).unwrap_or_default();
         let detail = format!("PowerState {}, {path}{without}", system.power_state());

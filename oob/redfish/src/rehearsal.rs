@@ -16,20 +16,23 @@ impl<T: Transport> Client<'_, T> {
         let action = self.reset_action(&path, &system)?;
         action.reset_type(PowerSeen::Off).map_err(|why| self.prevents(&why.0))?;
         let mut unread = Vec::new();
-        let chassis = if self.call.chassis { system.chassis().unwrap_or_default() } else { Vec::new() };
+        // A reading of "Off" asks the chassis itself.
+        let asks_chassis = self.call.chassis && system.power() != Ok(PowerSeen::Off);
+        let chassis = if asks_chassis { system.chassis() } else { Ok(Vec::new()) };
+        let chassis = chassis.unwrap_or_else(|why| {
+            unread.push(why.0);
+            Vec::new()
+        });
         for path in chassis.into_iter().take(MOST_CHASSIS) {
             match self.chassis_again(&path) {
                 Ok((path, chassis)) => chassis.check_power(&path).map_err(|why| self.prevents(&why.0))?,
                 Err(failure) if self.is_refused => return Err(failure),
-                Err(failure) => {
-                    unread.push(quoted(&format!("chassis {path} did not answer: {}", failure.why), &self.secrets))
-                }
+                Err(failure) => unread.push(format!("chassis {path} did not answer: {}", failure.why)),
             }
         }
-        let mut answer = self.read()?;
+        let mut answer = self.power_of(&path, &system)?;
         if let CallAnswer::Power { cautions, .. } = &mut answer {
-            unread.retain(|caution| !cautions.contains(caution));
-            cautions.extend(unread);
+            cautions.extend(unread.iter().map(|caution| quoted(caution, &self.secrets)));
         }
         Ok(answer)
     }
