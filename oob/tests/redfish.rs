@@ -176,6 +176,25 @@ fn a_refused_login_is_remembered() {
     assert_eq!(server.requests().len(), 2);
 }
 
+/// A chassis without a `PowerState` lets no off be believed. A reading of a host that is on does not ask for it, and `check` does.
+#[test]
+fn check_finds_a_chassis_that_would_confirm_no_off() {
+    let server = Server::start(|request| match healthy(request, "On") {
+        Reply::Json(status, mut body) if request.line == format!("GET {SYSTEM}") => {
+            body["Links"] = json!({"Chassis": [{"@odata.id": "/redfish/v1/Chassis/1"}]});
+            Reply::Json(status, body)
+        }
+        _ if request.line.contains("/Chassis/") => Reply::Json(200, json!({"@odata.id": "/redfish/v1/Chassis/1"})),
+        other => other,
+    });
+    let site = site_of(&server, "");
+    assert_eq!(site.oob("power-status").answered()["powered"], true);
+    let ran = site.run(&["check", NODE], &[]);
+    assert!(ran.code == Some(1) && ran.stdout.starts_with("ERROR"), "{ran:?}");
+    assert!(ran.stdout.contains("no off of this host would be believed: /redfish/v1/Chassis/1"), "{ran:?}");
+    assert!(server.requests().iter().all(|request| request.line.starts_with("GET")));
+}
+
 /// A certificate that is not trusted: `check` prints the fingerprint, and fencing never trusts it.
 #[test]
 fn check_prints_the_fingerprint_to_pin() {
