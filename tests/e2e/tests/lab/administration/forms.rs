@@ -64,7 +64,8 @@ pub(crate) fn take_away(scene: &Scene, host: &Host) {
     host.check(&[GNT_HA, "setup", "--remove", "--apply"]).unwrap();
     // `setup --remove` keeps the properties of Pacemaker, and Ganeti's OOB program: without them each form has to set
     // them. Pacemaker 3.0.2 and later have the second names.
-    for name in ["stonith-enabled", "stonith-timeout", "fencing-enabled", "fencing-timeout"] {
+    let both = ["stonith-enabled", "stonith-timeout", "fencing-enabled", "fencing-timeout"];
+    for name in both.into_iter().chain(["concurrent-fencing", "priority-fencing-delay"]) {
         host.run(&["crm_attribute", "--name", name, "--delete"]).unwrap();
     }
     host.check(&["gnt-cluster", "modify", "--node-parameters", "oob_program="]).unwrap();
