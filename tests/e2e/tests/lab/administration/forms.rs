@@ -14,8 +14,8 @@ const FORMS: [(&str, &str); 3] = [
     // In crmsh's form other commands are comments, which are for the shell.
     (
         "crm",
-        "sed -n 's/^# \\(gnt-cluster .*\\)/\\1/p' FILE | sh -e; crm configure <FILE; \
-         sed -n 's/^# \\(crm_attribute .*\\)/\\1/p' FILE | sh -e",
+        "sed -n 's/^# \\(gnt-[a-z]* .*\\)/\\1/p' FILE | sh -e; crm configure <FILE; \
+         sed -n 's/^# \\(crm_[a-z]* .*\\)/\\1/p' FILE | sh -e",
     ),
     ("pcs", "sh -e FILE"),
     // What is not in Pacemaker's configuration is named on stderr.
@@ -37,14 +37,7 @@ pub(crate) fn each_is_so(scene: &Scene, host: &Host, roles: Roles) {
     for (form, typed) in FORMS {
         let begun = Instant::now();
         take_away(scene, host);
-        let (file, words) = (format!("/root/setup.{form}"), options.join(" "));
-        shell(host, &format!("{GNT_HA} setup {words} --format {form} >{file} 2>{file}.err || [ $? = 1 ]"));
-        let typed = format!("set -e; {}", typed.replace("FILE", &file));
-        let output = host.run_within(&["sh", "-c", &typed], TYPED_WITHIN).unwrap();
-        println!("{}{}", host.read_file(&file).unwrap(), output.text());
-        assert!(output.success(), "{form}: {}", output.text());
-        let is_so = host.run(&[&[GNT_HA, "setup"], options].concat()).unwrap();
-        assert!(is_so.success(), "what was typed by {form} is not what is wanted: {}", is_so.text());
+        is_so_when_typed(host, form, typed, options);
         let is_it = |found: &lab::Resource| {
             found.id == "gnt-ha-master"
                 && found.role == roles.active()
@@ -53,8 +46,38 @@ pub(crate) fn each_is_so(scene: &Scene, host: &Host, roles: Roles) {
         scene.wait(&format!("the role is on {}", host.name()), 60, || {
             Ok(scene.lab.crm_mon()?.resources.iter().any(is_it))
         });
-        println!("setup {words} by {form}: {:.1} s", begun.elapsed().as_secs_f64());
+        println!("setup {} by {form}: {:.1} s", options.join(" "), begun.elapsed().as_secs_f64());
     }
+}
+
+/// Types the changes in the given form, as printed: there are no others.
+pub(crate) fn type_one(host: &Host, wanted: &str) {
+    let (form, typed) = FORMS.into_iter().find(|(form, _)| *form == wanted).unwrap();
+    is_so_when_typed(host, form, typed, &[]);
+}
+
+/// Types the deletions of what two nodes had before they got a quorum device: with each form they are gone.
+pub(crate) fn each_deletes_the_preference(host: &Host) {
+    let delay = "priority-fencing-delay";
+    for (form, typed) in FORMS {
+        let priority = ["crm_resource", "--resource", "gnt-ha-master-clone", "--meta", "--set-parameter", "priority"];
+        host.check(&[&priority[..], &["--parameter-value", "10"]].concat()).unwrap();
+        host.check(&["crm_attribute", "--name", delay, "--update", "30s", "--set-name=gnt-ha-options"]).unwrap();
+        is_so_when_typed(host, form, typed, &[]);
+        let cib = host.check(&["cibadmin", "--query", "--scope", "configuration"]).unwrap().stdout;
+        assert!(!cib.contains(delay) && !cib.contains("name=\"priority\""), "{form}: {cib}");
+    }
+}
+
+fn is_so_when_typed(host: &Host, form: &str, typed: &str, options: &[&str]) {
+    let (file, words) = (format!("/root/setup.{form}"), options.join(" "));
+    shell(host, &format!("{GNT_HA} setup {words} --format {form} >{file} 2>{file}.err || [ $? = 1 ]"));
+    let typed = format!("set -e; {}", typed.replace("FILE", &file));
+    let output = host.run_within(&["sh", "-c", &typed], TYPED_WITHIN).unwrap();
+    println!("{}{}", host.read_file(&file).unwrap(), output.text());
+    assert!(output.success(), "{form}: {}", output.text());
+    let is_so = host.run(&[&[GNT_HA, "setup"], options].concat()).unwrap();
+    assert!(is_so.success(), "what was typed by {form} is not what is wanted: {}", is_so.text());
 }
 
 /// Removes the configuration of `setup`, and the properties that `setup --remove` keeps.

@@ -50,6 +50,7 @@ fn of_two_nodes_and_qnetd_exactly_one_goes_on() {
     assert!(gnt_ha(&n1, &["status"]).stdout.contains("the quorum device on 192.0.2.200 gives its vote"));
     forms::each_is_so(&scene, &n1, Roles::Primitive);
     forms::each_is_so(&scene, &n1, Roles::Promotable);
+    forms::each_deletes_the_preference(&n1);
     n1.check(&["crm_attribute", "--name", "stonith-action", "--update", "off"]).unwrap();
     is_green(&scene, &n1);
     scene.wait("no step is blocked", 60, || Ok(n1.run(&[GNT_HA, "rehearse", "n1"])?.success()));
