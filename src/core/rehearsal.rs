@@ -246,6 +246,22 @@ pub fn instance_steps(coverage: &Coverage, died: &NodeName) -> Vec<RehearsalStep
 ///
 /// # Errors
 /// All answers in one line, if no level could prove it.
+///
+/// # Examples
+/// ```
+/// use gnt_ha::core::rehearsal::{ProofAnswer, provable};
+///
+/// let answer = |level, is_ok, text: &str| ProofAnswer { level: Some(level), is_ok, text: text.to_owned() };
+/// let bmc = answer(1, false, "bmc at level 1: no answer");
+/// let pdus = [answer(2, true, "pdu-a at level 2: on"), answer(2, false, "pdu-b at level 2: no answer")];
+///
+/// // Level 2 proves the death only with both PDUs.
+/// let answers = [vec![bmc], pdus.to_vec()].concat();
+/// assert_eq!(
+///     provable(answers),
+///     Err("bmc at level 1: no answer; pdu-a at level 2: on; pdu-b at level 2: no answer".to_owned()),
+/// );
+/// ```
 // The error is text, because the answers of devices are, and the step prints it.
 pub fn provable(answers: Vec<ProofAnswer>) -> Result<Vec<ProofAnswer>, String> {
     if one_proves(&answers, |answer| answer.is_ok && answer.level.is_some()) {

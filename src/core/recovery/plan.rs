@@ -126,6 +126,81 @@ impl RecoveryPlan {
 ///
 /// Without an answer of the allocator, starts that need one have [`StartNode::AskAllocator`]. The caller then runs it for
 /// [`RecoveryPlan::to_allocate`] and calls this function again with the answer in `input.allocator`.
+///
+/// # Examples
+/// ```
+/// use std::collections::{BTreeMap, BTreeSet};
+///
+/// use gnt_ha::core::grade::Grade;
+/// use gnt_ha::core::node::NodeName;
+/// use gnt_ha::core::recovery::allocator::AllocatorState;
+/// use gnt_ha::core::recovery::instance::{AdminState, Instance, InstanceName};
+/// use gnt_ha::core::recovery::instance_breaker::InstanceBreaker;
+/// use gnt_ha::core::recovery::plan::plan;
+/// use gnt_ha::core::recovery::report::RunningReport;
+/// use gnt_ha::core::recovery::start_node::StartNode;
+/// use gnt_ha::core::recovery::state::{DeathProof, NodeRecord, RecoveryInput, RecoveryNode, RecoverySettings};
+/// use gnt_ha::core::recovery::template::DiskTemplate;
+///
+/// const NOW: u64 = 1_700_000_000_000;
+/// let (n1, n3) = (NodeName::new("n1.lab")?, NodeName::new("n3.lab")?);
+/// let alive = RecoveryNode {
+///     name: n1,
+///     group: "default".to_owned(),
+///     record: NodeRecord::Online,
+///     recorded_ms: None,
+///     version: None,
+///     drained: false,
+///     vm_capable: true,
+///     proof: None,
+///     runs_again: false,
+///     suspicion: None,
+///     running: BTreeSet::new().into(),
+/// };
+/// let proof = DeathProof { grade: Grade::Off, at_ms: NOW - 5_000, lost_ms: Some(NOW - 9_000), is_of_record: true };
+/// let dead = RecoveryNode {
+///     name: n3.clone(),
+///     record: NodeRecord::Offline,
+///     proof: Some(proof),
+///     running: RunningReport::default(),
+///     ..alive.clone()
+/// };
+/// let web = Instance {
+///     name: InstanceName::new("web")?,
+///     admin_state: AdminState::Up,
+///     primary: n3,
+///     secondaries: Vec::new(),
+///     template: DiskTemplate::parse("rbd"),
+///     tags: Vec::new(),
+/// };
+/// let mut input = RecoveryInput {
+///     now_ms: NOW,
+///     stack_started_ms: NOW - 10_000_000,
+///     is_master: true,
+///     quorum: true,
+///     maintenance: false,
+///     pause: None,
+///     node_breaker: None,
+///     instance_breaker: InstanceBreaker::default(),
+///     is_on: true,
+///     cluster_tags: vec!["ganeti:watcher:autorepair:failover".to_owned()],
+///     group_tags: BTreeMap::new(),
+///     nodes: vec![alive, dead],
+///     instances: vec![web],
+///     unreadable: Vec::new(),
+///     jobs: Vec::new(),
+///     unconfirmed: BTreeSet::new(),
+///     drbd: BTreeMap::new(),
+///     allocator: AllocatorState::NotAsked,
+/// };
+/// let settings = RecoverySettings::default();
+/// assert_eq!(plan(&input, &settings).starts[0].on, StartNode::AskAllocator);
+///
+/// // Without a proof that the host is dead, its instance stays down.
+/// input.nodes[1].proof = None;
+/// assert!(plan(&input, &settings).starts.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub fn plan(input: &RecoveryInput, settings: &RecoverySettings) -> RecoveryPlan {
     let judge = InstanceJudge::new(input, settings);

@@ -113,6 +113,30 @@ pub enum ProofResult {
 /// # Errors
 /// The peers whose confirmation is missing, and the node itself if it is readmitted or no peer is left that could shun
 /// it.
+///
+/// # Examples
+/// ```
+/// use std::collections::BTreeSet;
+/// use std::time::Duration;
+///
+/// use gnt_ha::core::node::NodeName;
+/// use gnt_ha::core::shun::evaluation::{Peer, PeerState, evaluate_round};
+/// use gnt_ha::core::shun::list::{Epoch, ShunScope};
+///
+/// let (n3, epoch, second) = (NodeName::new("n3.lab")?, Epoch(1), Duration::from_secs(1));
+/// let peer = |node, address: u8, state| {
+///     let address = [192, 0, 2, address].into();
+///     Peer { node, address, state, shunned_by: BTreeSet::new() }
+/// };
+/// let shuns = PeerState::Shuns { epoch, ruleset_id: "7".into(), scope: ShunScope::All };
+/// let silent = PeerState::Unconfirmed("does not answer".into());
+/// let peers = [peer(NodeName::new("n1.lab")?, 1, shuns), peer(NodeName::new("n2.lab")?, 2, silent)];
+///
+/// // A quorum is not enough: n2 may still serve n3.
+/// let missing = evaluate_round(&n3, (epoch, ShunScope::All), &peers, second, second, "boot").unwrap_err();
+/// assert_eq!(missing[0].to_string(), "n2.lab does not answer");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn evaluate_round(
     target: &NodeName,
     (epoch, scope): (Epoch, ShunScope),
