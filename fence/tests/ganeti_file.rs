@@ -146,6 +146,9 @@ fn by_option_the_node_list_is_enough() {
     cluster.pacemaker(&format!("action=list\n{option}")).succeeded().printed("n1.lab,n1\nn2.lab,n2\nn3.lab,n3\n");
     cluster.pacemaker(&format!("action=off\nplug=n2\n{option}")).succeeded();
     assert_eq!(cluster.power("n2.lab"), "off");
+    // A name that the list does not have is another machine's: the program might read it as that of a node.
+    cluster.pacemaker(&format!("action=off\nplug=n3.other\n{option}")).failed(&["n3.other"]);
+    assert_eq!(cluster.power("n3.lab"), "on");
 }
 
 /// A configuration that exists and cannot be read may contradict the copy.
