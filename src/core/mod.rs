@@ -14,6 +14,7 @@ pub mod ganeti;
 pub mod grade;
 pub mod history;
 pub mod hook;
+pub mod host_identity;
 pub mod node;
 pub mod pacemaker;
 pub mod paths;

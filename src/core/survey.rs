@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::host_identity::HostIdentity;
 use super::node::NodeName;
 use super::power::{Power, combined};
 use super::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport};
@@ -40,6 +41,14 @@ pub enum NodeSurvey {
 }
 
 impl Survey {
+    /// Returns the program of each other node that answered and reports it.
+    pub fn programs(&self) -> impl Iterator<Item = (&NodeName, &Program)> {
+        self.nodes.iter().filter_map(|(node, found)| match found {
+            NodeSurvey::Answered { program, .. } => Some((node, program.as_ref()?)),
+            NodeSurvey::NoAnswer(_) => None,
+        })
+    }
+
     /// Returns what a node reports of its key for Pacemaker remote nodes ([`Program::remote_key`]). `here`: this host.
     ///
     /// # Errors
@@ -69,6 +78,10 @@ pub struct DeviceAnswer {
     /// What the device has shown that its configuration could be stricter in; `None` from an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
+    /// The identity of the host behind a BMC, without a value if the BMC reports none; `None` if the device did not answer,
+    /// or cannot have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<HostIdentity>,
 }
 
 /// Returns the devices of each level, in the order of the levels.
@@ -120,7 +133,14 @@ mod tests {
     use super::*;
 
     fn asked(level: usize, power: Option<Power>) -> DeviceAnswer {
-        DeviceAnswer { level, device: format!("d{level}"), power, text: "no answer".into(), advice: None }
+        DeviceAnswer {
+            level,
+            device: format!("d{level}"),
+            power,
+            text: "no answer".into(),
+            advice: None,
+            identity: None,
+        }
     }
 
     /// As in fencing, a level counts if all of its devices have answered, and the next level is asked if one has not.

@@ -59,8 +59,10 @@ pub fn devices(
             left = left.saturating_sub(1);
             let power = reading.as_ref().ok().map(|reading| reading.power);
             let advice = power.and_then(|_| named.device.advice().map(str::to_owned));
+            let identity = power.and_then(|_| named.device.identity(deadline));
             let text = reading.map_or_else(|error| error.why, |reading| reading.detail);
-            asked.push(DeviceAnswer { level: index + 1, device: configured.name.clone(), power, text, advice });
+            let (level, device) = (index + 1, configured.name.clone());
+            asked.push(DeviceAnswer { level, device, power, text, advice, identity });
         }
     }
     Ok(asked)

@@ -1,5 +1,6 @@
 //! The identity of this host, its boot, its programs and their callers. Only reads.
 
+use std::io::Read;
 use std::path::Path;
 
 use hmac::digest::Digest;
@@ -8,10 +9,17 @@ use sha1::Sha1;
 
 use crate::core::config::Config;
 use crate::core::ganeti::oob::REQUEST_VARIABLE;
+use crate::core::host_identity::HostIdentity;
 use crate::core::node::NodeName;
 use crate::core::receipt::Caller;
 use crate::core::shun::messages::Program;
 use crate::sys::clock::now;
+
+/// The kernel's directory with the identity of the host by its firmware.
+const DMI: &str = "/sys/class/dmi/id";
+
+/// The most that is read of a file there, in bytes.
+const IDENTITY_MOST: u64 = 1_024;
 
 /// Returns this host's name from the kernel; `"unknown"` if it has none.
 #[must_use]
@@ -70,7 +78,20 @@ pub fn program(config: &Path) -> Program {
         digest: bytes.as_ref().and_then(decides).map(|digest| digest.to_string()),
         wall_ms: now().wall_ms,
         remote_key: super::remote_key::fingerprint(),
+        host: Some(host_identity(Path::new(DMI))),
     }
+}
+
+/// Returns the identity of this host as its firmware has it, from the kernel's directory (`sysfs-firmware-dmi-tables`). Both
+/// files are readable by root only. A host without SMBIOS has neither.
+fn host_identity(dmi: &Path) -> HostIdentity {
+    let read = |name: &str| {
+        let file = std::fs::File::open(dmi.join(name)).ok()?;
+        let mut text = Vec::new();
+        file.take(IDENTITY_MOST).read_to_end(&mut text).ok()?;
+        String::from_utf8(text).ok()
+    };
+    HostIdentity { uuid: read("product_uuid"), serial_number: read("product_serial") }.bounded()
 }
 
 /// Returns the caller of this program: the parent process and the user.
@@ -167,6 +188,17 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let Program { config, digest, .. } = program(&path);
         assert_eq!((config, digest), (None, None));
+    }
+
+    #[test]
+    fn the_firmware_of_a_host_has_its_identity() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(host_identity(dir.path()), HostIdentity::default());
+        std::fs::write(dir.path().join("product_uuid"), "4c4c4544-0042-3310-8052-b7c04f4d4b32\n").unwrap();
+        std::fs::write(dir.path().join("product_serial"), "2B3CMK2\n").unwrap();
+        let HostIdentity { uuid, serial_number } = host_identity(dir.path());
+        assert_eq!(uuid.as_deref(), Some("4c4c4544-0042-3310-8052-b7c04f4d4b32"));
+        assert_eq!(serial_number.as_deref(), Some("2B3CMK2"));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use ipmi_rs::connection::{Address, Channel, IpmiCommand, LogicalUnit, Message, R
 use ipmi_rs::storage::sel::{GetSelInfo, SelInfo};
 
 use crate::command::{
-    ChassisStatus, CloseSession, GetChassisStatus, GetSelfTestResults, SelfTest, SetSessionPrivilegeLevel,
-    completion_text, is_retryable, name,
+    ChassisStatus, CloseSession, GetChassisStatus, GetSelfTestResults, GetSystemGuid, GuidBytes, SelfTest,
+    SetSessionPrivilegeLevel, completion_text, is_retryable, name,
 };
 use crate::handshake::Established;
 use crate::ignored::IgnoredTally;
@@ -156,6 +156,14 @@ impl Session {
     /// See [`Error`].
     pub fn device_id(&mut self) -> Result<DeviceId, Error> {
         self.run(GetDeviceId)
+    }
+
+    /// Reads the identity of the host behind the BMC (Get System GUID), in the order in which the bytes came.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the BMC does not have the command, else see [`Error`].
+    pub fn system_guid(&mut self) -> Result<GuidBytes, Error> {
+        self.run(GetSystemGuid)
     }
 
     /// Reads the fill level of the event log (Get SEL Info).

@@ -38,6 +38,21 @@ fn an_acknowledgement_is_no_proof() {
     assert!(session.chassis_status().unwrap().power_on);
 }
 
+/// The bytes are those of the BMC: their order differs between makers.
+#[test]
+fn the_identity_of_the_host_is_read_as_it_comes() {
+    let guid = *b"0123456789abcdef";
+    let bmc = start(Behaviour { system_guid: Some(guid), ..Behaviour::default() });
+    let mut session = open(&bmc);
+    assert_eq!(session.system_guid().unwrap(), guid);
+    assert!(session.chassis_status().unwrap().power_on);
+    let bmc = start(Behaviour::default());
+    assert!(matches!(open(&bmc).system_guid().unwrap_err(), Error::Unsupported { .. }));
+    let bmc = start(Behaviour { system_guid: Some(guid), cut: 1, ..Behaviour::default() });
+    let short = Session::open(&target(&bmc), soon()).and_then(|mut session| session.system_guid());
+    assert!(matches!(short.unwrap_err(), Error::MalformedReply { .. }));
+}
+
 /// A BMC that acts late is read as off only when it is.
 #[test]
 fn late_power_off_is_seen_late() {

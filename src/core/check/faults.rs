@@ -8,6 +8,7 @@ use super::scene::{DIGEST, PROGRAM, Scene, device, name, other, program};
 use crate::core::breaker::OpenState;
 use crate::core::config::DIGEST_PROPERTY;
 use crate::core::ganeti::tags::RECOVER;
+use crate::core::host_identity::HostIdentity;
 use crate::core::pacemaker::names::PacemakerName;
 use crate::core::power::Power;
 use crate::core::reconcile::Pause;
@@ -273,6 +274,24 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
             ));
             s.view.devices.insert(name(&format!("{node}.lab")), vec![device(1, node)]);
         }
+    }),
+    ("bmc-of-another-node", "n2.lab", |s| {
+        s.identities("n2.lab", "27946b59-9e44-4fa7-8e91-f3527a1ef094", "4c4c4544-0042-3310-8052-b7c04f4d4b32");
+        let serial = Some("27946b59-9e44-4fa7-8e91-f3527a1ef094".into());
+        let host = Some(HostIdentity { uuid: serial, serial_number: None });
+        let owner = Program { host, ..program() };
+        s.answered("n3.lab", NodeSurvey::Answered { program: Some(owner), skew_ms: 0, self_fence: None });
+    }),
+    ("bmc-shared", "n3.lab", |s| {
+        let of = |uuid: &str| Some(HostIdentity { uuid: Some(uuid.into()), serial_number: None });
+        for (node, bytes) in
+            [("n2.lab", "4c4c4544-0042-3310-8052-b7c04f4d4b32"), ("n3.lab", "44454c4c-4200-1033-8052-b7c04f4d4b32")]
+        {
+            s.view.devices.get_mut(&name(node)).unwrap()[0].identity = of(bytes);
+        }
+    }),
+    ("bmc-identity-differs", "n4.lab", |s| {
+        s.identities("n4.lab", "27946b59-9e44-4fa7-8e91-f3527a1ef094", "4c4c4544-0042-3310-8052-b7c04f4d4b32");
     }),
     ("grade-too-weak", "n3.lab", |s| {
         // The other nodes have a BMC. Shunning is the only level of n3, and it has no self-fencing.

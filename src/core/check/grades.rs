@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::bmc_identity::unproven;
 use super::pacemaker::{has_other_device, least_grade};
 use super::peers::same_by_other_files;
 use super::{CheckInput, Findings};
@@ -27,7 +28,7 @@ use crate::core::survey::{DeviceAnswer, NodeSurvey, level_power, levels};
 /// Information that is not a problem, and good to know before a host dies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CheckNote {
-    /// `reachable-grade`, `shared-power`, `stricter-device` or `configuration-file`.
+    /// `reachable-grade`, `shared-power`, `stricter-device`, `configuration-file` or `unproven-bmc`.
     pub name: &'static str,
     /// The nodes that the note is about.
     pub nodes: Vec<NodeName>,
@@ -95,6 +96,7 @@ pub fn notes(view: &CheckInput) -> Vec<CheckNote> {
     }
     found.extend(stricter(view));
     found.extend(same_by_other_files(view));
+    found.extend(unproven(view));
     found
 }
 

@@ -8,6 +8,7 @@
 //! assert_eq!(rule.fix, "when the work is done: crm_attribute --name maintenance-mode --delete");
 //! ```
 
+mod bmc_identity;
 mod budget;
 #[cfg(test)]
 mod faults;
@@ -88,6 +89,7 @@ pub fn check(view: &CheckInput) -> Vec<Finding> {
     host::check(view, &mut findings);
     peers::check(view, &mut findings);
     grades::check(view, &mut findings);
+    bmc_identity::check(view, &mut findings);
     if is_well {
         setup::check(view, &mut findings);
     }

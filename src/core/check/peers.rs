@@ -56,7 +56,7 @@ fn check_keys(view: &CheckInput, survey: &Survey, findings: &mut Findings) {
     let says = |program: &Program| program.remote_key.is_some() || program.version == survey.own.version;
     let own = view.host.node.iter().map(|here| (here, &survey.own));
     let reported: Vec<(&NodeName, Option<&String>)> = own
-        .chain(programs(survey))
+        .chain(survey.programs())
         .filter(|(node, program)| is_member(node) && says(program))
         .map(|(node, program)| (node, program.remote_key.as_ref()))
         .collect();
@@ -87,7 +87,7 @@ fn check_configurations(
     let kept = view.resources.as_ref().ok().and_then(|resources| resources.property(&[DIGEST_PROPERTY]));
     let kept = kept.filter(|text| text.parse::<Digest>().is_ok());
     let reported: Vec<(&NodeName, &Program)> =
-        view.host.node.iter().map(|here| (here, own)).chain(programs(survey)).collect();
+        view.host.node.iter().map(|here| (here, own)).chain(survey.programs()).collect();
     let known: BTreeSet<&str> = reported.iter().filter_map(|(_, program)| decided(program, own)).collect();
     let right = kept.or(own.digest.as_deref());
     if let Some(kept) = kept
@@ -134,13 +134,6 @@ fn decided<'a>(program: &'a Program, own: &'a Program) -> Option<&'a str> {
     program.digest.as_deref().or_else(|| own.digest.as_deref().filter(|_| is_same))
 }
 
-fn programs(survey: &Survey) -> impl Iterator<Item = (&NodeName, &Program)> {
-    survey.nodes.iter().filter_map(|(node, found)| match found {
-        NodeSurvey::Answered { program, .. } => Some((node, program.as_ref()?)),
-        NodeSurvey::NoAnswer(_) => None,
-    })
-}
-
 /// Returns a note about files that differ and decide the same, which is not a problem.
 pub(super) fn same_by_other_files(view: &CheckInput) -> Option<CheckNote> {
     let survey = view.survey.as_ref()?.as_ref().ok()?;
@@ -148,7 +141,7 @@ pub(super) fn same_by_other_files(view: &CheckInput) -> Option<CheckNote> {
     let is_other =
         |program: &Program| program.config != own.config && own.digest.is_some() && program.digest == own.digest;
     let nodes: Vec<NodeName> =
-        programs(survey).filter(|(_, program)| is_other(program)).map(|(node, _)| node.clone()).collect();
+        survey.programs().filter(|(_, program)| is_other(program)).map(|(node, _)| node.clone()).collect();
     let what = "config.toml is another file than on this host, and decides the same about fencing: only comments, times or a host's own \
                 settings differ";
     (!nodes.is_empty()).then(|| CheckNote {

@@ -8,6 +8,7 @@ use super::{CheckInput, check};
 use crate::core::config::Config;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::grade::Grade;
+use crate::core::host_identity::HostIdentity;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::crm_mon::CrmMon;
 use crate::core::pacemaker::resources::Resources;
@@ -213,7 +214,7 @@ impl Scene {
 
 /// Returns a device that has answered, with the host on.
 pub(super) fn device(level: usize, name: &str) -> DeviceAnswer {
-    DeviceAnswer { level, device: name.into(), power: Some(Power::On), text: "on".into(), advice: None }
+    DeviceAnswer { level, device: name.into(), power: Some(Power::On), text: "on".into(), advice: None, identity: None }
 }
 
 /// The second level of [`Scene::with_pdu`].
@@ -227,6 +228,7 @@ pub(super) fn program() -> Program {
         digest: Some(DIGEST.into()),
         wall_ms: 1,
         remote_key: Some("k".into()),
+        host: None,
     }
 }
 
@@ -257,6 +259,17 @@ impl Scene {
         all.for_each(|one| (one.power, one.text) = (power, text.into()));
         let read = crate::core::survey::power_of(asked).map(|power| (power, Grade::Unknown));
         self.view.power.insert(name(node), read.map_err(|error| error.to_string()));
+    }
+
+    /// Sets the UUIDs that the BMC of a node and the node itself report.
+    pub(super) fn identities(&mut self, node: &str, bmc: &str, own: &str) {
+        let of = |uuid: &str| HostIdentity { uuid: Some(uuid.to_owned()), serial_number: None }.bounded();
+        self.view.devices.get_mut(&name(node)).unwrap()[0].identity = Some(of(bmc));
+        let survey = self.view.survey.as_mut().unwrap().as_mut().unwrap();
+        match survey.nodes.get_mut(&name(node)) {
+            Some(NodeSurvey::Answered { program: Some(program), .. }) => program.host = Some(of(own)),
+            _ => survey.own.host = Some(of(own)),
+        }
     }
 
     /// Makes shunning the only level of every node.

@@ -92,6 +92,9 @@ pub struct IpmiDevice {
     /// Whether the BMC loses its power with its host.
     #[serde(default = "yes")]
     pub shares_power: bool,
+    /// Whether the host that the BMC reports is compared with the node; not if the BMC reports an identity of its own.
+    #[serde(default = "yes")]
+    pub compare_identity: bool,
 }
 
 /// The settings of another OOB program, which gets Ganeti's command and the node's name as arguments.

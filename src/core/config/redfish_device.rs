@@ -52,6 +52,9 @@ pub struct RedfishDevice {
     /// Whether the BMC loses its power with its host.
     #[serde(default = "yes")]
     pub shares_power: bool,
+    /// Whether the host that the BMC reports is compared with the node; not if the BMC reports an identity of its own.
+    #[serde(default = "yes")]
+    pub compare_identity: bool,
 }
 
 /// The way to log in to a Redfish service.

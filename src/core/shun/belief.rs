@@ -4,7 +4,7 @@
 //! | source | is trusted about |
 //! |---|---|
 //! | a master candidate | orders to shun and readmit; that a node's lease has ended, which it has seen together with all other nodes, and never that its power is off; what was reported to it of self-fencing; its own receipts of its own fencings, within what the node's devices can prove |
-//! | any node | its own kernel with its DRBD disks, its own boot and its own self-fencing, within limits |
+//! | any node | its own kernel with its DRBD disks, its own boot and its own self-fencing, within limits; the identity of its own host, which can prevent a power command and proves nothing |
 //!
 //! So the answer of a regular node never raises a grade, moves an epoch, names an address or ends a shunning. What a
 //! candidate states is limited, too: a damaged file or a fault of one program must not spread to the whole cluster.
@@ -27,6 +27,7 @@ use super::list::{Epoch, ShunEntry, ShunList, ShunScope, is_boot_id, plain};
 use super::messages::{DatedSelfFenceReport, Denial, PeerReport, SelfFenceReport, VERSION};
 use crate::core::evidence::Evidence;
 use crate::core::grade::Grade;
+use crate::core::host_identity::HostIdentity;
 use crate::core::node::NodeName;
 use crate::core::power_receipt;
 use crate::core::recovery::drbd;
@@ -279,6 +280,7 @@ pub fn answer(report: PeerReport, asked: SentRequest<'_>) -> Result<PeerReport, 
             config: program.config.map(|digest| plain(&digest)),
             digest: program.digest.map(|digest| plain(&digest)),
             remote_key: program.remote_key.map(|key| plain(&key)),
+            host: program.host.map(HostIdentity::bounded),
             ..program
         }),
         ..report

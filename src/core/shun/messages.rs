@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lease_times::LeaseTimes;
 use super::list::{Epoch, ShunList, ShunScope};
+use crate::core::host_identity::HostIdentity;
 use crate::core::node::NodeName;
 use crate::core::power_receipt::PowerReceipt;
 use crate::core::recovery::drbd::DrbdAges;
@@ -184,6 +185,9 @@ pub struct Program {
     /// label, in hexadecimal. `None` without a key, or from an older version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_key: Option<String>,
+    /// The identity of its host by its firmware, without a value if the firmware has none; `None` from an older version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostIdentity>,
 }
 
 /// A node's report of its self-fencing, on which other nodes may rely.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::core::config::{Config, IpmiDevice, Privilege as ConfiguredPrivilege};
 use crate::core::ganeti::oob::{HealthItem, OobHealth};
 use crate::core::grade::Grade;
+use crate::core::host_identity::HostIdentity;
 use crate::core::power::Power;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::Lock;
@@ -18,6 +19,9 @@ use super::{Acknowledgement, DeviceError, PowerDevice, Reading, Retry, sensors, 
 /// The most that reading all sensors may take.
 const SENSORS_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The most that reading the identity may take.
+const IDENTITY_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// How long after a power-off the state of a host that was off is read. Some BMCs act that late, and report the old state
 /// until then.
 const OFF_LAG: Duration = Duration::from_secs(1);
@@ -29,6 +33,7 @@ pub(super) struct Bmc {
     lock: Option<Lock>,
     backoff: LoginBackoff,
     session: Option<Session>,
+    compare_identity: bool,
     /// The last power command that this session has sent.
     commanded: Option<Power>,
 }
@@ -68,6 +73,7 @@ impl Bmc {
             lock: None,
             backoff,
             session: None,
+            compare_identity: bmc.compare_identity,
             commanded: None,
         })
     }
@@ -171,6 +177,13 @@ impl PowerDevice for Bmc {
         });
         items.extend(sensors.unwrap_or_else(|_| vec![HealthItem("sensors".to_owned(), OobHealth::Unknown)]));
         Ok(items)
+    }
+
+    /// Asks in the session that the reading has opened. A BMC that does not answer this costs no session and no login.
+    fn identity(&mut self, deadline: Deadline) -> Option<HostIdentity> {
+        let session = self.session.as_mut().filter(|_| self.compare_identity)?;
+        session.set_deadline(deadline.at_most(IDENTITY_TIMEOUT).instant());
+        Some(session.system_guid().map(HostIdentity::of_bytes).unwrap_or_default())
     }
 
     fn lag(&self) -> Option<Duration> {

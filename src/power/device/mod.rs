@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::core::config::{Config, Device as Configured, Driver};
 use crate::core::ganeti::oob::HealthItem;
 use crate::core::grade::Grade;
+use crate::core::host_identity::HostIdentity;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
 use crate::core::power::reading::{Life, Observation};
@@ -156,6 +157,12 @@ pub trait PowerDevice {
     /// [`DeviceError`] if it would prove too little, or nothing.
     fn rehearse(&mut self, deadline: Deadline) -> Result<OffPrediction, DeviceError> {
         self.check(deadline).map(|Reading { detail, .. }| OffPrediction { text: detail, by_self_fence: false })
+    }
+
+    /// Reads the identity of the host behind the device, after a reading has succeeded. An identity without any value if the
+    /// device reports none or does not answer; `None` for a device that cannot have one.
+    fn identity(&mut self, _deadline: Deadline) -> Option<HostIdentity> {
+        None
     }
 
     /// Returns how long its "off" may lag behind a host that was switched on, where a power-off does nothing to a host

@@ -15,6 +15,7 @@ use crate::core::budget::redfish::{CONFIRM_PAUSE, LONGEST_LAG, POLL_PAUSE, SOONE
 use crate::core::config::{Config, OldestTls, RedfishDevice, RedfishLogin, is_host_local};
 use crate::core::ganeti::oob::{self, HealthItem, OobHealth};
 use crate::core::grade::Grade;
+use crate::core::host_identity::HostIdentity;
 use crate::core::power::Power;
 use crate::sys::clock::{Deadline, millis};
 use crate::sys::command::child::{ChildProcess, End, ProgramResult};
@@ -285,6 +286,12 @@ impl PowerDevice for Bmc {
             HealthState::Unknown => OobHealth::Unknown,
         };
         Ok(items.into_iter().map(|item| HealthItem(item.name, health(item.health))).collect())
+    }
+
+    /// Returns what the reading has read with the power, without a request.
+    fn identity(&mut self, _deadline: Deadline) -> Option<HostIdentity> {
+        let KnownSystem { uuid, serial_number, .. } = self.known.as_ref().filter(|_| self.settings.compare_identity)?;
+        Some(HostIdentity { uuid: uuid.clone(), serial_number: serial_number.clone() }.bounded())
     }
 
     fn lag(&self) -> Option<Duration> {

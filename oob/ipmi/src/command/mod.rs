@@ -6,6 +6,7 @@ mod close_session;
 mod self_test;
 mod sensor_record;
 mod set_privilege;
+mod system_guid;
 
 pub use chassis_control::ChassisControl;
 pub use chassis_status::{ChassisStatus, GetChassisStatus, LastPowerEvent, PowerRestorePolicy};
@@ -13,6 +14,7 @@ pub use close_session::CloseSession;
 pub use self_test::{GetSelfTestResults, SelfTest, SelfTestFailures};
 pub use sensor_record::{GetSensorRecord, GetSensorRecordPart, ReserveSensorRecords, SensorRecord, ThresholdSensor};
 pub use set_privilege::SetSessionPrivilegeLevel;
+pub use system_guid::{GetSystemGuid, GuidBytes};
 
 /// Returns a command's name in the specification, for messages.
 pub fn name(net_fn: u8, command: u8) -> &'static str {
@@ -23,6 +25,7 @@ pub fn name(net_fn: u8, command: u8) -> &'static str {
         (0x04, 0x2D) => "Get Sensor Reading",
         (0x06, 0x01) => "Get Device ID",
         (0x06, 0x04) => "Get Self Test Results",
+        (0x06, 0x37) => "Get System GUID",
         (0x06, 0x38) => "Get Channel Authentication Capabilities",
         (0x06, 0x3B) => "Set Session Privilege Level",
         (0x06, 0x3C) => "Close Session",

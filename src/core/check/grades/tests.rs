@@ -34,8 +34,8 @@ fn self_fence(node: u8) -> DatedSelfFenceReport {
 }
 
 fn says(self_fence: Option<DatedSelfFenceReport>) -> NodeSurvey {
-    let program =
-        Program { version: "0.2.0".into(), config: Some("a".into()), digest: None, wall_ms: 1, remote_key: None };
+    let (version, config) = ("0.2.0".into(), Some("a".into()));
+    let program = Program { version, config, digest: None, wall_ms: 1, remote_key: None, host: None };
     NodeSurvey::Answered { program: Some(program), skew_ms: 0, self_fence }
 }
 

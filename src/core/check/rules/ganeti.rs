@@ -43,6 +43,27 @@ pub(super) const RULES: &[Rule] = &[
          /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
+        "bmc-of-another-node",
+        Error,
+        "fencing this node would switch the other one off, and this node would count as off while it runs",
+        "find out which address is the BMC of {}, and correct /etc/gnt-ha/config.toml or the cables: \
+         /usr/lib/gnt-ha/ganeti-oob check {}",
+    ),
+    rule_of(
+        "bmc-shared",
+        Error,
+        "two nodes have one BMC: fencing one would switch the other off, and the first would count as off while it runs",
+        "find out which address is the BMC of {}, and correct /etc/gnt-ha/config.toml: /usr/lib/gnt-ha/ganeti-oob check {}",
+    ),
+    rule_of(
+        "bmc-identity-differs",
+        Warning,
+        "the BMC may belong to a host outside of the cluster, which would be switched off in place of this node; some BMCs \
+         report an identity of their own, which no node has",
+        "compare the BMC's web page with dmidecode -t system on {}; correct the address if it is another host, and set \
+         compare_identity = false for the device in /etc/gnt-ha/config.toml if not: /usr/lib/gnt-ha/ganeti-oob check {}",
+    ),
+    rule_of(
         "levels-disagree",
         Error,
         "one of the levels switches another machine: another host would lose its power, and this host would count as off \

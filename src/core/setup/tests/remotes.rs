@@ -173,6 +173,7 @@ fn no_connection_is_added_while_a_member_may_have_another_key() {
         digest: None,
         wall_ms: 1,
         remote_key: key.map(str::to_owned),
+        host: None,
     };
     let says = |key| NodeSurvey::Answered { program: Some(program(key)), skew_ms: 0, self_fence: None };
     let survey = |second: Option<NodeSurvey>| {
