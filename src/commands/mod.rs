@@ -49,7 +49,8 @@ pub enum Command {
     /// Check both clusters for problems and print a fix for each
     ///
     /// Checks the configuration and state of Pacemaker and Ganeti, each against the other, this host, and the OOB program of
-    /// every node, which logs in to its device. Changes nothing. Run on a master candidate, which has Ganeti's configuration.
+    /// every node, which logs in to its device. Changes nothing in either cluster. Run on a master candidate, which has Ganeti's
+    /// configuration. On Ganeti's master, the nodes remember which BMCs were proven to be those of their hosts.
     ///
     /// Exit codes: 0 no finding, 1 warnings, 2 errors, or this host could not be checked.
     Check(check::Arguments),

@@ -94,6 +94,9 @@ pub enum Unproven {
     /// Another node reports the same identity.
     #[error("several nodes report the same identity")]
     Shared,
+    /// Both are usable, and no node reports that of the BMC.
+    #[error("no node reports the identity of its BMC")]
+    NoMatch,
     /// One has only a UUID, and the other only a serial number.
     #[error("its BMC and the node report different kinds of identity")]
     NothingInCommon,

@@ -1,6 +1,7 @@
 //! Decision rules and the types that they use. The modules are pure: they take state and return a plan or a value, and
 //! they do no input or output.
 
+pub mod bmc_memory;
 pub mod breaker;
 pub mod budget;
 pub mod check;

@@ -109,7 +109,10 @@ pub fn check(
         for (index, level) in levels.iter().enumerate() {
             for configured in level {
                 let until = deadline.at_most(share(deadline.left(), count));
-                let mut named = device::open_one(configured, &node, config, DevicePurpose::Read, shun);
+                let level_of_one = std::slice::from_ref(configured);
+                let Some(mut named) = device::open(level_of_one, &node, config, DevicePurpose::Read, shun).pop() else {
+                    continue;
+                };
                 let begun = Instant::now();
                 let result = named.device.rehearse(until);
                 let took = begun.elapsed();

@@ -5,6 +5,7 @@
 //! [`health`], [`check`] and [`query_nodes`] are what a program calls. The driver `shun` changes no power and needs the other nodes, so
 //! it is in `service`, and a caller passes it as [`device::OpenShun`].
 
+pub mod bmc_memory;
 pub mod check;
 pub mod commands;
 pub mod device;

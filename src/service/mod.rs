@@ -4,6 +4,7 @@
 //!
 //! It uses `core`, `sys` and `power`; the programs use it.
 
+pub mod bmc_identities;
 pub mod hook;
 pub mod power_action;
 pub mod reconciler;

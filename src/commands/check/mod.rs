@@ -1,4 +1,5 @@
-//! `gnt-ha check`: reports problems of the protection, why they matter, and a fix for each. Changes nothing.
+//! `gnt-ha check`: reports problems of the protection, why they matter, and a fix for each. Changes nothing in either cluster.
+//! On Ganeti's master, the nodes remember which BMCs were proven to be those of their hosts.
 
 mod collect;
 mod host;
@@ -12,7 +13,10 @@ use clap::Args;
 use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
-use crate::core::check::{Finding, Severity, check, notes};
+use crate::core::check::{CheckInput, Finding, Severity, check, learned, notes};
+use crate::service::bmc_identities;
+use crate::sys::clock::{Deadline, now};
+use crate::sys::ganeti::files;
 use crate::sys::output::Text;
 use crate::sys::terminal;
 use report::CheckReport;
@@ -48,7 +52,10 @@ impl Arguments {
     }
 }
 
-/// Collects the state, checks it and prints the findings. Changes nothing.
+/// The most that sending what was learned to the other nodes may take.
+const REMEMBER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Collects the state, checks it and prints the findings. Changes nothing in either cluster.
 ///
 /// # Errors
 /// [`CommandError::NotInCluster`] if this host is a node of neither cluster; [`CommandError::Print`] or
@@ -66,5 +73,20 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, CommandErro
         report.text(terminal::width())
     };
     cli::show(&text)?;
+    remember(&view);
     Ok(level)
+}
+
+/// Has all nodes remember what was learned of the BMCs. Only Ganeti's master sends it: one source is enough.
+fn remember(view: &CheckInput) {
+    let (Ok(ganeti), Some(Ok(config))) = (&view.ganeti, &view.config) else { return };
+    if ganeti.master() != view.host.node.as_ref() || view.host.node.is_none() {
+        return;
+    }
+    let learned = learned(view, now().wall_ms);
+    let sent =
+        bmc_identities::remember(config, Path::new(files::DATA_DIR), &learned, Deadline::after(REMEMBER_TIMEOUT));
+    if let Err(error) = sent {
+        cli::print_error("gnt-ha", &format!("check: the identities of the BMCs are not remembered: {error}"));
+    }
 }

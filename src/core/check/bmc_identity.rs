@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{CheckInput, CheckNote, Findings};
+use crate::core::bmc_memory::{BmcMemory, ProvenBmc};
 use crate::core::grade::Grade;
 use crate::core::host_identity::{BmcOwner, HostIdentity, Unproven, is_same_host, owner};
 use crate::core::node::NodeName;
@@ -33,6 +34,28 @@ fn bmcs<'a>(view: &'a CheckInput, nodes: &BTreeMap<NodeName, HostIdentity>) -> V
     view.devices.iter().flat_map(|(node, asked)| asked.iter().filter_map(move |one| of_device(node, one))).collect()
 }
 
+/// Returns what the input shows of the nodes' identities and of their BMCs, to be remembered at `now_ms`: what each node reports
+/// of itself, and the BMCs that are proven to be those of their nodes.
+#[must_use]
+pub fn learned(view: &CheckInput, now_ms: u64) -> BmcMemory {
+    let nodes = nodes(view);
+    let mut learned = BmcMemory::default();
+    // An identity that several nodes report decides nothing.
+    let is_alone = |(node, host): &(&NodeName, &HostIdentity)| {
+        host.is_usable() && !nodes.iter().any(|(other, its)| other != *node && is_same_host(its, host))
+    };
+    for (node, host) in nodes.iter().filter(is_alone) {
+        learned.0.entry(node.clone()).or_default().host = Some(host.clone());
+    }
+    for Bmc { node, device, identity, owner } in bmcs(view, &nodes) {
+        if matches!(owner, BmcOwner::Own(_)) {
+            let proven = ProvenBmc { identity: identity.clone(), proven_ms: now_ms };
+            learned.0.entry(node.clone()).or_default().bmcs.insert(device.device.clone(), proven);
+        }
+    }
+    learned
+}
+
 /// Reports BMCs of another node, BMCs of no node, and two nodes with one BMC.
 pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let nodes = nodes(view);
@@ -53,8 +76,10 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
         }
     }
     // Of a BMC that is another node's, and of an identity that several nodes report, more is known than that two are equal.
-    let is_open =
-        |bmc: &&Bmc| !matches!(bmc.owner, BmcOwner::Another(_) | BmcOwner::Unproven(Unproven::Bmc | Unproven::Shared));
+    let is_open = |bmc: &&Bmc| {
+        let reported = nodes.values().filter(|node| is_same_host(node, bmc.identity)).count();
+        reported < 2 && !matches!(bmc.owner, BmcOwner::Another(_) | BmcOwner::Unproven(Unproven::Bmc))
+    };
     let mut before: Vec<&Bmc> = Vec::new();
     for bmc in all.iter().filter(is_open) {
         let same = |other: &&&Bmc| other.node != bmc.node && is_same_host(other.identity, bmc.identity);
@@ -90,6 +115,7 @@ pub(super) fn unproven(view: &CheckInput) -> Vec<CheckNote> {
 mod tests {
     use super::super::scene::{Scene, name};
     use super::super::{check, notes};
+    use super::learned;
 
     fn uuid(last: u8) -> String {
         format!("4c4c4544-0042-3310-8052-b7c04f4d4b{last:02x}")
@@ -110,6 +136,18 @@ mod tests {
         let view = scene([1, 2, 3, 4]).read();
         assert_eq!(check(&view), []);
         assert!(notes(&view).iter().all(|note| note.name != "unproven-bmc"));
+        let learned = learned(&view, 7);
+        assert_eq!(learned.0.len(), 4);
+        assert!(learned.0.values().all(|known| known.host.is_some() && known.bmcs["bmc"].proven_ms == 7));
+    }
+
+    /// Only a proven BMC is remembered, so that the swapped one is refused at a fencing.
+    #[test]
+    fn of_swapped_bmcs_only_the_nodes_are_remembered() {
+        let learned = learned(&scene([1, 3, 2, 4]).read(), 7);
+        let bmcs: Vec<usize> = learned.0.values().map(|known| known.bmcs.len()).collect();
+        assert_eq!(bmcs, [1, 0, 0, 1]);
+        assert!(learned.0.values().all(|known| known.host.is_some()));
     }
 
     /// The worst fault of a fence device.
@@ -148,6 +186,7 @@ mod tests {
         scene.identities("n4.lab", &uuid(4), &uuid(4));
         let view = scene.read();
         assert_eq!(check(&view), []);
+        assert_eq!(learned(&view, 7).0.into_keys().collect::<Vec<_>>(), [name("n4.lab")]);
         let found = notes(&view).into_iter().filter(|note| note.name == "unproven-bmc");
         let found: Vec<_> = found.map(|note| (note.nodes, note.text)).collect();
         let text = |why: &str| format!("bmc: that the BMC is the host's own is unproven: {why}");

@@ -30,6 +30,7 @@ mod tests;
 
 use serde::Serialize;
 
+pub use bmc_identity::learned;
 pub use grades::{CheckNote, notes};
 pub use input::CheckInput;
 use rules::{Rule, rule};

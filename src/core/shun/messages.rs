@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::lease_times::LeaseTimes;
 use super::list::{Epoch, ShunList, ShunScope};
+use crate::core::bmc_memory::BmcMemory;
 use crate::core::host_identity::HostIdentity;
 use crate::core::node::NodeName;
 use crate::core::power_receipt::PowerReceipt;
@@ -54,6 +55,15 @@ pub struct PeerRequest {
     /// sent alone.
     #[serde(default, skip_serializing_if = "is_false")]
     pub drbd: bool,
+    /// What was learned of the nodes' identities and of their BMCs, to be remembered. An older version rejects such a
+    /// request, so it is sent alone.
+    #[serde(default, skip_serializing_if = "has_nothing")]
+    pub identities: BmcMemory,
+}
+
+/// Returns whether nothing was learned, and the field is left out.
+fn has_nothing(identities: &BmcMemory) -> bool {
+    identities.0.is_empty()
 }
 
 /// Returns whether a field has its default, and is left out.
@@ -75,6 +85,7 @@ impl PeerRequest {
             gone_master_ip: None,
             receipts: Vec::new(),
             drbd: false,
+            identities: BmcMemory::default(),
         }
     }
 

@@ -5,6 +5,7 @@ mod exec;
 mod ipmi;
 mod login_backoff;
 mod redfish;
+mod right_bmc;
 mod sensors;
 
 use std::path::Path;
@@ -17,6 +18,7 @@ use crate::core::host_identity::HostIdentity;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
 use crate::core::power::reading::{Life, Observation};
+use crate::power::bmc_memory;
 use crate::sys::clock::Deadline;
 use crate::sys::lock::{Lock, LockError};
 
@@ -224,12 +226,14 @@ pub enum DevicePurpose {
 pub type OpenShun = fn(&NodeName, &Config, DevicePurpose) -> Box<dyn PowerDevice>;
 
 /// Makes the devices of a level ready for `node`. Sends nothing yet. A device that cannot be used is in the result and
-/// fails when it is asked: the other devices of its level are asked all the same.
+/// fails when it is asked: the other devices of its level are asked all the same. A BMC that is known to be another host's fails, too.
 pub fn open(level: &[Configured], node: &NodeName, config: &Config, to: DevicePurpose, shun: OpenShun) -> Vec<Named> {
-    level.iter().map(|configured| open_one(configured, node, config, to, shun)).collect()
+    let memory = bmc_memory::read(&config.state);
+    let ready = |configured| open_one(configured, node, config, to, shun);
+    level.iter().map(|configured| right_bmc::guarded(ready(configured), node, &memory, &config.state)).collect()
 }
 
-/// Makes one device ready for `node`, as [`open`] does.
+/// Makes one device ready for `node`, as [`open`] does, and without the comparison of its host.
 pub fn open_one(configured: &Configured, node: &NodeName, config: &Config, to: DevicePurpose, shun: OpenShun) -> Named {
     let device: Result<Box<dyn PowerDevice>, DeviceError> = match &configured.driver {
         Driver::Ipmi(bmc) => ipmi::Bmc::new(bmc, config).map(|device| Box::new(device) as _),

@@ -9,6 +9,7 @@ use crate::core::config::Config;
 use crate::core::node::NodeName;
 use crate::core::shun::belief::Channel;
 use crate::core::shun::messages::{ANSWER_LIMIT, MAX_REQUEST_BYTES, PeerReport, PeerRequest};
+use crate::service::bmc_identities;
 use crate::service::shun::applier::ShunApplier;
 use crate::service::shun::error::ShunError;
 use crate::sys::clock::Deadline;
@@ -75,6 +76,10 @@ pub fn answer(
     let applier = ShunApplier::new(config, data_dir).map_err(PeerRequestError::Host)?;
     let applied = applier.obey(&question, by, deadline);
     let report = applied.map_err(|error| PeerRequestError::Shun { here: applier.own_node().clone(), error })?;
+    // The sender was trusted with its orders.
+    if !question.identities.0.is_empty() {
+        bmc_identities::take(config, data_dir, question.identities.clone(), deadline);
+    }
     let receipts = receipts::of_here(config, data_dir, &question.receipts);
     let drbd = if question.drbd { drbd_seen::ages(&config.state) } else { BTreeMap::new() };
     let report = PeerReport { receipts, drbd, program: Some(identity::program(path)), ..report };

@@ -190,6 +190,14 @@ const FAULTS: &[Fault] = &[
         "cp -p /etc/gnt-ha/config.toml /root/ && sed -i 's/203.0.113.3/203.0.113.2/' /etc/gnt-ha/config.toml",
         Words("mv /root/config.toml /etc/gnt-ha/config.toml"),
     ),
+    // Two BMCs at one place, whatever their addresses are: cables were exchanged.
+    (
+        "bmc-shared",
+        "n1",
+        "nft add table ip cables && nft add chain ip cables out '{ type nat hook output priority -100; }' && \
+         nft add rule ip cables out ip daddr 203.0.113.3 dnat to 203.0.113.2",
+        Words("nft delete table ip cables"),
+    ),
     // The file was changed on the master, and is not on the others yet.
     (
         "configurations-differ",

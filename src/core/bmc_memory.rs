@@ -1,0 +1,181 @@
+//! What is remembered of the nodes' identities and of their BMCs, and what follows for a power command. Pure.
+//!
+//! The memory can prevent a power command, and proves no off: a node that reports a wrong identity of itself can prevent a
+//! fencing by its BMC, and no more.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::host_identity::{BmcOwner, HostIdentity, Unproven, has_changed, is_same_host, owner};
+use crate::core::node::NodeName;
+use crate::core::shun::list::{ENTRIES_MOST, plain};
+
+/// The most devices of one node that are kept.
+const DEVICES_MOST: usize = 32;
+
+/// The time in ms after which a date is written again, if nothing else has changed.
+const DATE_MS: u64 = 24 * 3_600_000;
+
+/// A BMC that was proven to be that of its node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvenBmc {
+    /// The identity that the BMC reported.
+    pub identity: HostIdentity,
+    /// When that was compared with the node last, in ms since 1970.
+    pub proven_ms: u64,
+}
+
+/// What is remembered of one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownHost {
+    /// What the node reported of itself last, if that is usable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostIdentity>,
+    /// Its BMCs, by the names of their devices in the configuration.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bmcs: BTreeMap<String, ProvenBmc>,
+}
+
+/// What is remembered of all nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct BmcMemory(pub BTreeMap<NodeName, KnownHost>);
+
+/// The reason why a BMC is not used for a node.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WrongBmc {
+    /// Another node reports the identity of this BMC as its own.
+    #[error(
+        "the BMC is {owner}'s, not {node}'s: it reports the identity of {owner} ({theirs}), and {node} has {own}; nothing was \
+         switched; correct its address in the configuration or the cables, then on Ganeti's master, while both nodes run: \
+         gnt-ha check"
+    )]
+    Another {
+        /// The node that has the BMC in the configuration.
+        node: NodeName,
+        /// The node to which the BMC belongs.
+        owner: NodeName,
+        /// What the owner has reported of itself.
+        theirs: HostIdentity,
+        /// What the node has reported of itself, without a value if it has not.
+        own: HostIdentity,
+    },
+    /// The BMC reports another identity than when it was proven.
+    #[error(
+        "the BMC reports {now}, and it reported {before} when it was proven to be {node}'s; nothing was switched; if the board \
+         was replaced, on Ganeti's master, while {node} runs: gnt-ha check; if {node} does not run and the BMC is certainly \
+         its own, on this host: rm {file}"
+    )]
+    Changed {
+        /// The node that has the BMC in the configuration.
+        node: NodeName,
+        /// The identity that was remembered.
+        before: HostIdentity,
+        /// The identity that the BMC reports.
+        now: HostIdentity,
+        /// The path of the memory.
+        file: String,
+    },
+}
+
+/// What is known of a BMC before it is used for a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BmcVerdict {
+    /// It is the BMC of the node.
+    Proven,
+    /// It may be, for all that is known.
+    Unproven(Unproven),
+    /// It is not: nothing that it reports counts, and no command is sent.
+    Wrong(Box<WrongBmc>),
+}
+
+impl BmcMemory {
+    /// Returns whether something is known by which a BMC of `node` can be judged.
+    #[must_use]
+    pub fn can_judge(&self, node: &NodeName) -> bool {
+        self.0.iter().any(|(name, known)| known.host.is_some() || name == node && !known.bmcs.is_empty())
+    }
+
+    /// Returns whether the device was proven to be the BMC of `node`.
+    #[must_use]
+    pub fn has(&self, node: &NodeName, device: &str) -> bool {
+        self.0.get(node).is_some_and(|known| known.bmcs.contains_key(device))
+    }
+
+    /// Judges a BMC that reports `now`. What the nodes reported of themselves counts first: boards may have been exchanged
+    /// after the BMC was proven. `file` is the path of the memory, for the error.
+    #[must_use]
+    pub fn judge(&self, node: &NodeName, device: &str, now: &HostIdentity, file: &str) -> BmcVerdict {
+        let nodes: BTreeMap<NodeName, HostIdentity> =
+            self.0.iter().filter_map(|(name, known)| Some((name.clone(), known.host.clone()?))).collect();
+        let why = match owner(now, node, &nodes) {
+            BmcOwner::Own(_) => return BmcVerdict::Proven,
+            BmcOwner::Another(owner) => {
+                let host = |name: &NodeName| nodes.get(name).cloned().unwrap_or_default();
+                let (theirs, own, node) = (host(&owner), host(node), node.clone());
+                return BmcVerdict::Wrong(Box::new(WrongBmc::Another { node, owner, theirs, own }));
+            }
+            // Some BMCs report an identity of their own.
+            BmcOwner::NoNode => Unproven::NoMatch,
+            BmcOwner::Unproven(why) => why,
+        };
+        match self.0.get(node).and_then(|known| known.bmcs.get(device)) {
+            Some(ProvenBmc { identity, .. }) if has_changed(identity, now) => {
+                let (node, before, now) = (node.clone(), identity.clone(), now.clone());
+                BmcVerdict::Wrong(Box::new(WrongBmc::Changed { node, before, now, file: file.to_owned() }))
+            }
+            Some(ProvenBmc { identity, .. }) if is_same_host(identity, now) => BmcVerdict::Proven,
+            _ => BmcVerdict::Unproven(why),
+        }
+    }
+
+    /// Returns the memory after `learned`, without nodes that are not in `members`; `None` if nothing changes that is worth a
+    /// write. Empty `members` are unknown.
+    #[must_use]
+    pub fn after(&self, learned: &Self, members: &[NodeName]) -> Option<Self> {
+        let mut after = self.clone();
+        for (node, known) in &learned.0 {
+            let kept = after.0.entry(node.clone()).or_default();
+            if known.host.is_some() {
+                kept.host.clone_from(&known.host);
+            }
+            for (device, proven) in &known.bmcs {
+                let is_fresh = kept.bmcs.get(device).is_some_and(|before| {
+                    before.identity == proven.identity && proven.proven_ms.abs_diff(before.proven_ms) < DATE_MS
+                });
+                if !is_fresh {
+                    kept.bmcs.insert(device.clone(), proven.clone());
+                }
+            }
+        }
+        after.0.retain(|node, _| members.is_empty() || members.contains(node));
+        (after != *self).then_some(after)
+    }
+
+    /// Returns what is taken of another host's memory: within the limits of number, length and characters.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let bmc = |(device, proven): (String, ProvenBmc)| {
+            (plain(&device), ProvenBmc { identity: proven.identity.bounded(), ..proven })
+        };
+        let node = |(node, known): (NodeName, KnownHost)| {
+            let bmcs = known.bmcs.into_iter().take(DEVICES_MOST).map(bmc).collect();
+            (node, KnownHost { host: known.host.map(HostIdentity::bounded), bmcs })
+        };
+        Self(self.0.into_iter().take(ENTRIES_MOST).map(node).collect())
+    }
+
+    /// Splits the memory into parts of at most `most` nodes, so that each fits into one request.
+    #[must_use]
+    pub fn parts(&self, most: usize) -> Vec<Self> {
+        let all: Vec<_> = self.0.iter().collect();
+        let part = |part: &[(&NodeName, &KnownHost)]| {
+            Self(part.iter().map(|(node, known)| ((*node).clone(), (*known).clone())).collect())
+        };
+        all.chunks(most.max(1)).map(part).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

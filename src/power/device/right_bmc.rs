@@ -1,0 +1,126 @@
+//! A BMC that is used only if it is not known to be that of another host. Asks the BMC for its identity once, in the session
+//! that the first reading has opened.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::core::bmc_memory::{BmcMemory, BmcVerdict};
+use crate::core::ganeti::oob::HealthItem;
+use crate::core::host_identity::{HostIdentity, Unproven};
+use crate::core::node::NodeName;
+use crate::core::power::Power;
+use crate::power::bmc_memory;
+use crate::sys::clock::Deadline;
+
+use super::{Acknowledgement, DeviceError, Named, OffPrediction, PowerDevice, Reading, Retry};
+
+/// The part of the time that asking for the identity may take.
+const SHARE: u32 = 8;
+
+struct RightBmc {
+    device: Box<dyn PowerDevice>,
+    name: String,
+    node: NodeName,
+    memory: BmcMemory,
+    file: String,
+    verdict: Option<BmcVerdict>,
+}
+
+/// Returns the device so that it is used only if it is not known to be that of another host than `node`.
+pub(super) fn guarded(named: Named, node: &NodeName, memory: &BmcMemory, state: &Path) -> Named {
+    if !memory.can_judge(node) {
+        return named;
+    }
+    let Named { name, device } = named;
+    let (node, memory) = (node.clone(), memory.clone());
+    let file = bmc_memory::file(state).display().to_string();
+    Named { name: name.clone(), device: Box::new(RightBmc { device, name, node, memory, file, verdict: None }) }
+}
+
+impl RightBmc {
+    /// Asks the BMC, if that was not done yet. Fails for a BMC of another host.
+    fn judge(&mut self, deadline: Deadline) -> Result<(), DeviceError> {
+        if self.verdict.is_none() {
+            let identity = self.device.identity(deadline.at_most(deadline.left() / SHARE));
+            self.verdict = identity.map(|now| self.memory.judge(&self.node, &self.name, &now, &self.file));
+        }
+        match &self.verdict {
+            Some(BmcVerdict::Wrong(why)) => Err(DeviceError::alive(why, Retry::Never)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds to a reading what is known of the BMC, for the receipt.
+    fn judged(&mut self, reading: Reading, deadline: Deadline) -> Result<Reading, DeviceError> {
+        self.judge(deadline)?;
+        let remark = match &self.verdict {
+            Some(BmcVerdict::Proven) => format!("; its identity is that of {}", self.node),
+            Some(BmcVerdict::Unproven(why)) => format!("; its identity is unproven: {why}"),
+            _ => String::new(),
+        };
+        Ok(Reading { detail: reading.detail + &remark, ..reading })
+    }
+}
+
+impl PowerDevice for RightBmc {
+    fn read(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
+        let reading = self.device.read(deadline)?;
+        self.judged(reading, deadline)
+    }
+
+    fn check(&mut self, deadline: Deadline) -> Result<Reading, DeviceError> {
+        let reading = self.device.check(deadline)?;
+        self.judged(reading, deadline)
+    }
+
+    /// Asks a BMC that was proven before, and has reported nothing, once more.
+    fn switch(&mut self, to: Power, deadline: Deadline) -> Result<Acknowledgement, DeviceError> {
+        if self.verdict == Some(BmcVerdict::Unproven(Unproven::Bmc)) && self.memory.has(&self.node, &self.name) {
+            self.verdict = None;
+        }
+        self.judge(deadline)?;
+        self.device.switch(to, deadline)
+    }
+
+    fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
+        self.device.health(deadline)
+    }
+
+    fn rehearse(&mut self, deadline: Deadline) -> Result<OffPrediction, DeviceError> {
+        let prediction = self.device.rehearse(deadline)?;
+        self.judge(deadline)?;
+        Ok(prediction)
+    }
+
+    fn identity(&mut self, deadline: Deadline) -> Option<HostIdentity> {
+        self.device.identity(deadline)
+    }
+
+    fn lag(&self) -> Option<Duration> {
+        self.device.lag()
+    }
+
+    fn must_be_commanded(&self) -> bool {
+        self.device.must_be_commanded()
+    }
+
+    fn soonest_off(&self) -> Duration {
+        self.device.soonest_off()
+    }
+
+    fn poll_pause(&self) -> Duration {
+        self.device.poll_pause()
+    }
+
+    fn cautions(&self) -> &[String] {
+        self.device.cautions()
+    }
+
+    fn confirm_pause(&self) -> Duration {
+        self.device.confirm_pause()
+    }
+
+    fn advice(&self) -> Option<&'static str> {
+        self.device.advice()
+    }
+}
