@@ -12,7 +12,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use tempfile::TempDir;
@@ -85,7 +85,8 @@ fn a_part_that_has_just_begun_is_ended() {
     let dir = TempDir::new().unwrap();
     let slow = dir.path().join("setsid");
     let pid = dir.path().join("pid");
-    let text = format!("#!/bin/sh\necho $$ >{}\nsleep 0.3\nexec /usr/bin/setsid \"$@\"\n", pid.display());
+    let of_beside = format!("case $* in *' 600'*) echo $$ >{}; sleep 0.3 ;; esac", pid.display());
+    let text = format!("#!/bin/sh\n{of_beside}\nexec /usr/bin/setsid \"$@\"\n");
     fs::write(&slow, text).unwrap();
     fs::set_permissions(&slow, Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", dir.path().display(), env::var("PATH").unwrap());
@@ -103,7 +104,17 @@ fn a_part_that_has_just_begun_is_ended() {
 /// Sends a signal to the foreground's process group, as Ctrl-C does. A shell's background processes ignore it by
 /// themselves.
 #[test]
-fn ctrl_c_ends_the_parts_beside() {
+fn ctrl_c_ends_all_parts() {
+    interrupt(Signal::SIGINT, killpg);
+}
+
+/// A CI ends a job so. The part in the foreground ran on, with its labs.
+#[test]
+fn a_signal_to_the_script_alone_ends_all_parts() {
+    interrupt(Signal::SIGTERM, kill);
+}
+
+fn interrupt(signal: Signal, send: fn(Pid, Signal) -> nix::Result<()>) {
     let dir = TempDir::new().unwrap();
     let [pipe, other] = ["pipe", "other"].map(|name| dir.path().join(name));
     [&pipe, &other].into_iter().for_each(|pipe| mkfifo(pipe, Mode::S_IRWXU).unwrap());
@@ -117,10 +128,11 @@ fn ctrl_c_ends_the_parts_beside() {
     let mut beside = BufReader::new(File::open(pipe).unwrap()).lines();
     assert_eq!(beside.next().unwrap().unwrap(), "begun");
     // A shell that does not yet wait for its part may miss the signal.
-    let part = BufReader::new(File::open(other).unwrap()).lines().next();
-    assert_eq!(part.unwrap().unwrap(), "begun");
-    killpg(Pid::from_raw(i32::try_from(running.id()).unwrap()), Signal::SIGINT).unwrap();
-    assert_eq!(running.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
+    let mut part = BufReader::new(File::open(other).unwrap()).lines();
+    assert_eq!(part.next().unwrap().unwrap(), "begun");
+    send(Pid::from_raw(i32::try_from(running.id()).unwrap()), signal).unwrap();
+    assert_eq!(running.wait().unwrap().signal(), Some(signal as i32));
     // The process keeps the pipe open as long as it runs.
     assert!(beside.next().is_none());
+    assert!(part.next().is_none());
 }
