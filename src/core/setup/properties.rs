@@ -16,6 +16,9 @@ const CONCURRENT: [u32; 3] = [3, 20, 0];
 /// The property that delays the fencing of the node with the higher priority, after two nodes have lost each other.
 const DELAY: &str = "priority-fencing-delay";
 
+/// Its value: after two nodes have lost each other, the one with the master has this time to fence the other.
+const TIME_OF_MASTER: &str = "10s";
+
 /// Returns the wanted properties, and the deletions of gnt-ha's properties that have another name now.
 pub(super) fn properties(resources: &Resources, two: bool, options: SetupOptions) -> Vec<Part> {
     let mut parts = fencing(FencingProperty::Enabled, "true", resources);
@@ -25,8 +28,7 @@ pub(super) fn properties(resources: &Resources, two: bool, options: SetupOptions
         parts.push(property("concurrent-fencing", "true", resources));
     }
     if two {
-        // After two nodes have lost each other, the one with the master has 10 s to fence the other.
-        parts.push(property(DELAY, "10s", resources));
+        parts.push(property(DELAY, TIME_OF_MASTER, resources));
     }
     if options.health {
         // A health that is only a warning (yellow) moves nothing.
@@ -160,13 +162,19 @@ pub fn is_only_kept(part: &Part) -> bool {
 /// Returns the deletion of the delay for the node with the master. It was set while no quorum device decided a tie, and
 /// would delay the fencing at each death of that host.
 pub(super) fn preferred(resources: &Resources) -> Option<Part> {
-    let id = resources.property_ids.get(DELAY).filter(|id| id.starts_with(PREFIX))?;
+    let (id, value) = (resources.property_ids.get(DELAY)?, resources.property(&[DELAY])?);
+    // pcs and crmsh have put setup's own value into their set. Another value there is the administrator's.
+    if !id.starts_with(PREFIX) && !is_same(DELAY, TIME_OF_MASTER, value) {
+        return None;
+    }
+    let set = resources.sets_of_property.get(DELAY)?.first()?;
+    let deletion = deletion_from(DELAY, set);
     Some(Part {
         description: format!("property {DELAY}"),
         section: "crm_config",
         xml: format!("  <nvpair id=\"{id}\"/>"),
-        pcs: vec![deletion(DELAY)],
-        crm: vec![format!("# {}", deletion(DELAY))],
+        crm: vec![format!("# {deletion}")],
+        pcs: vec![deletion],
         state: PartState::Remove(super::part::DECIDED.to_owned()),
     })
 }
@@ -174,7 +182,11 @@ pub(super) fn preferred(resources: &Resources) -> Option<Part> {
 /// Returns the command that deletes a property from gnt-ha's set. pcs deletes properties only from
 /// `cib-bootstrap-options`; for one in another set it fails, and what is typed after it does not run.
 fn deletion(name: &str) -> String {
-    format!("crm_attribute --name {name} --delete --set-name={PREFIX}options")
+    deletion_from(name, &format!("{PREFIX}options"))
+}
+
+fn deletion_from(name: &str, set: &str) -> String {
+    format!("crm_attribute --name {name} --delete --set-name={set}")
 }
 
 fn renamed(from: &str, to: &str) -> Part {

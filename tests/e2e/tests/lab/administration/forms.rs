@@ -56,13 +56,18 @@ pub(crate) fn type_one(host: &Host, wanted: &str) {
     is_so_when_typed(host, form, typed, &[]);
 }
 
-/// Types the deletions of what two nodes had before they got a quorum device: with each form they are gone.
+/// Types the deletions of what two nodes had before they got a quorum device, set by the same form: they are gone. pcs
+/// and crmsh have a set of their own for the properties.
 pub(crate) fn each_deletes_the_preference(host: &Host) {
     let delay = "priority-fencing-delay";
     for (form, typed) in FORMS {
         let priority = ["crm_resource", "--resource", "gnt-ha-master-clone", "--meta", "--set-parameter", "priority"];
         host.check(&[&priority[..], &["--parameter-value", "10"]].concat()).unwrap();
-        host.check(&["crm_attribute", "--name", delay, "--update", "30s", "--set-name=gnt-ha-options"]).unwrap();
+        match form {
+            "crm" => shell(host, &format!("crm configure property {delay}=10s")),
+            "pcs" => shell(host, &format!("pcs property set {delay}=10s")),
+            _ => shell(host, &format!("crm_attribute --name {delay} --update 30s --set-name=gnt-ha-options")),
+        };
         is_so_when_typed(host, form, typed, &[]);
         let cib = host.check(&["cibadmin", "--query", "--scope", "configuration"]).unwrap().stdout;
         assert!(!cib.contains(delay) && !cib.contains("name=\"priority\""), "{form}: {cib}");
@@ -88,7 +93,7 @@ pub(crate) fn take_away(scene: &Scene, host: &Host) {
     // `setup --remove` keeps the properties of Pacemaker, and Ganeti's OOB program: without them each form has to set
     // them. Pacemaker 3.0.2 and later have the second names.
     let both = ["stonith-enabled", "stonith-timeout", "fencing-enabled", "fencing-timeout"];
-    for name in both.into_iter().chain(["concurrent-fencing", "priority-fencing-delay"]) {
+    for name in both.into_iter().chain(["concurrent-fencing", "priority-fencing-delay", "node-health-strategy"]) {
         host.run(&["crm_attribute", "--name", name, "--delete"]).unwrap();
     }
     host.check(&["gnt-cluster", "modify", "--node-parameters", "oob_program="]).unwrap();
