@@ -30,6 +30,9 @@ HOOKS := cluster-verify-post.d config-update-post.d instance-add-pre.d instance-
     instance-modify-pre.d instance-move-pre.d instance-reboot-pre.d instance-start-pre.d master-ip-turnup-post.d node-add-post.d \
     node-modify-pre.d node-modify-post.d node-remove-post.d watcher
 
+# Two targets at once would wait for each other's lock of dpkg or of cargo, or fail; cargo itself works in parallel.
+.NOTPARALLEL:
+
 .PHONY: help requirements build install demo test test-quick test-real labs soak watchdog model mutants lint deny bench fuzz sbom deb deb-check
 
 help:
@@ -55,15 +58,18 @@ build:
 	$(CARGO) build --release --locked
 	$(CARGO) run --release --locked --quiet --package manuals -- $(MANUALS)
 
+# Replaces a program at once: for Pacemaker, an agent that is missing or empty for a moment is a hard error.
+PROGRAM = install -D -m 0755 $(OUT)/$(1) $(2)/$(1).new && mv -f $(2)/$(1).new $(2)/$(1)
+
 install: build
-	install -D -m 0755 $(OUT)/fence_ganeti $(SBIN)/fence_ganeti
-	install -D -m 0755 $(OUT)/gnt-ha $(SBIN)/gnt-ha
-	install -D -m 0755 $(OUT)/ganeti-oob $(LIB)/ganeti-oob
-	install -D -m 0755 $(OUT)/noded-call $(LIB)/noded-call
-	install -D -m 0755 $(OUT)/redfish-call $(LIB)/redfish-call
-	install -D -m 0755 $(OUT)/gnt-ha-alert $(LIB)/gnt-ha-alert
-	install -d -m 0755 $(OCF)
-	install -m 0755 $(OUT)/ganeti-master-role $(OUT)/ganeti-node-role $(OCF)/
+	$(call PROGRAM,fence_ganeti,$(SBIN))
+	$(call PROGRAM,gnt-ha,$(SBIN))
+	$(call PROGRAM,ganeti-oob,$(LIB))
+	$(call PROGRAM,noded-call,$(LIB))
+	$(call PROGRAM,redfish-call,$(LIB))
+	$(call PROGRAM,gnt-ha-alert,$(LIB))
+	$(call PROGRAM,ganeti-master-role,$(OCF))
+	$(call PROGRAM,ganeti-node-role,$(OCF))
 	for section in 5 7 8; do \
 	    install -d -m 0755 $(SHARE)/man/man$$section && \
 	    install -m 0644 $(MANUALS)/man$$section/*.$$section $(SHARE)/man/man$$section/ || exit 1; \
