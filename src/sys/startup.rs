@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::unistd::geteuid;
 
@@ -19,6 +19,20 @@ pub fn harden_process() {
     // SAFETY: SIG_DFL is not a handler.
     #[allow(unsafe_code, reason = "the signature is unsafe because of handlers")]
     let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+}
+
+/// Raises the number of files that this process may have open to `wanted`, or as near as it may without a privilege.
+/// Returns the number that it may have open; never lowers it.
+#[must_use]
+pub fn allow_open_files(wanted: usize) -> usize {
+    let number = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    // It cannot fail for the process itself; with 0 the caller asks for one file at a time.
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return 0 };
+    let raised = u64::try_from(wanted).unwrap_or(u64::MAX).clamp(soft, hard.max(soft));
+    match setrlimit(Resource::RLIMIT_NOFILE, raised, hard) {
+        Ok(()) => number(raised),
+        Err(_) => number(soft),
+    }
 }
 
 /// Returns whether the kernel refuses one of these files or directories to this process, because it is not root's. A file

@@ -17,14 +17,11 @@ use crate::core::ganeti::config::{GanetiConfig, Node};
 use crate::core::ganeti::instances::owners;
 use crate::core::ganeti::network::ClusterNetwork;
 use crate::core::ganeti::oob::is_ours;
-use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::pacemaker::fence_score::lacking;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::tree::BadCib;
-use crate::core::power::Power;
-use crate::core::survey::{DeviceAnswer, power_of};
-use crate::power::query_nodes;
+use crate::power::query_nodes::{self, PowerStates};
 use crate::service::shun::device::open;
 use crate::service::survey::survey;
 use crate::sys::clock::{Deadline, now};
@@ -65,9 +62,9 @@ pub(super) fn collect(paths: &Paths, config: &Path, devices: bool, time: Duratio
     let loaded = ours.as_ref().map(|_| config_file::load(config).map_err(|error| error.to_string()));
     // With a wrong configuration no device answers, and each would be found as well.
     let valid = loaded.as_ref().and_then(|loaded| loaded.as_ref().ok());
-    let (power, devices_of) = match &ganeti {
+    let asked_power = match &ganeti {
         Ok(ganeti) if devices => power(ganeti, valid, deadline),
-        _ => Default::default(),
+        _ => PowerStates::default(),
     };
     let resolved = match (&ganeti, &loaded) {
         (Ok(ganeti), Some(Ok(config))) => {
@@ -105,8 +102,8 @@ pub(super) fn collect(paths: &Paths, config: &Path, devices: bool, time: Duratio
         resolved,
         survey: asked,
         programs,
-        power,
-        devices: devices_of,
+        power: asked_power.nodes,
+        devices: asked_power.devices,
         host: host::collect(paths, node, &self_fence, shuns),
         not_isolated: not_isolated(paths, ganeti.as_ref().ok()),
         ganeti,
@@ -129,35 +126,12 @@ fn not_isolated(paths: &Paths, ganeti: Option<&GanetiConfig>) -> BTreeMap<NodeNa
     ganeti.nodes().iter().filter_map(why).collect()
 }
 
-// The reason of an unknown power state is text, as in `CheckInput`.
-type Powers = (BTreeMap<NodeName, Result<(Power, Grade), String>>, BTreeMap<NodeName, Vec<DeviceAnswer>>);
-
-/// Asks every online node's OOB program for the power. Of a node with `ganeti-oob`, asks each device itself, also those
-/// that a fencing would ask only after a failure of another.
-fn power(ganeti: &GanetiConfig, config: Option<&Config>, deadline: Deadline) -> Powers {
-    let (ours, others): (Vec<_>, Vec<_>) =
-        query_nodes::programs(ganeti, false).into_iter().partition(|(_, program)| is_ours(program.path()));
-    let ours: Vec<NodeName> = ours.into_iter().map(|(node, _)| node).collect();
-    let asked = config.map_or_else(Default::default, |config| {
-        // A device that hangs must leave time for what is asked after the devices: without time nothing is asked, and
-        // each of that would be a finding.
-        let devices_by = deadline.at_most(deadline.left() * 3 / 4);
-        query_nodes::devices(&ours, config, devices_by.at_most(config.deadline), open)
-    });
-    let mut power: BTreeMap<_, _> = query_nodes::power(&others, deadline)
-        .into_iter()
-        .map(|(node, answer)| {
-            (node, answer.map(|status| (status.power, status.proves())).map_err(|error| error.to_string()))
-        })
-        .collect();
-    let mut devices = BTreeMap::new();
-    for (node, asked) in asked {
-        let state = asked.as_ref().map_err(ToString::to_string);
-        let state = state.and_then(|asked| power_of(asked).map_err(|error| error.to_string()));
-        power.insert(node.clone(), state.map(|power| (power, Grade::Unknown)));
-        devices.extend(asked.map(|asked| (node, asked)));
-    }
-    (power, devices)
+/// Asks for the power of every online node.
+fn power(ganeti: &GanetiConfig, config: Option<&Config>, deadline: Deadline) -> PowerStates {
+    // A device that hangs must leave time for what is asked after the devices: without time nothing is asked, and each
+    // of that would be a finding.
+    let by = deadline.at_most(deadline.left() * 3 / 4);
+    query_nodes::power_states(query_nodes::programs(ganeti, false), config, by, open)
 }
 
 fn resources(cib: &Path) -> Result<Resources, ResourcesError> {

@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use super::super::error::NotInCluster;
 use super::super::paths::Paths;
-use crate::core::config::DEFAULT_RUN;
+use crate::core::config::{DEFAULT_PATH, DEFAULT_RUN};
+use crate::core::ganeti::config::GanetiConfig;
+use crate::core::ganeti::oob::is_ours;
 use crate::core::ganeti::tags;
+use crate::core::grade::Grade;
 use crate::core::history::{ActionRecord, join_entries};
 use crate::core::node::{self, NodeName};
 use crate::core::pacemaker::crm_mon::CrmMon;
+use crate::core::power::Power;
 use crate::core::reconcile::{BlockReason, Decision, MasterRoleState as RoleAt};
 use crate::core::shun::list::ShunList;
 use crate::core::status::{
@@ -21,12 +25,13 @@ use crate::core::status::{
 use crate::power::query_nodes::{self, NodeAnswers};
 use crate::service::reconciler::run::ReconcileError;
 use crate::service::reconciler::view::View;
+use crate::service::shun::device::open;
 use crate::service::shun::{applier, peer_reports};
 use crate::sys::clock::{Deadline, now};
+use crate::sys::config_file;
 use crate::sys::corosync::{self, COROSYNC_TIMEOUT};
 use crate::sys::ganeti::files::{self, GanetiFilesError};
 use crate::sys::ganeti::ssconf::{Ssconf, SsconfError};
-use crate::sys::oob_program::OobError;
 use crate::sys::pacemaker;
 use crate::sys::pacemaker::cib;
 use crate::sys::receipt_log::ReceiptLog;
@@ -39,11 +44,11 @@ const COLLECT_TIMEOUT: Duration = Duration::from_secs(20);
 struct Ganeti {
     master: Option<NodeName>,
     nodes: Vec<(NodeName, Flags)>,
-    /// The answers of the nodes' OOB programs, if they were asked for the power.
-    power: NodeAnswers<crate::core::ganeti::oob::OobStatus, OobError>,
+    /// The power of each node, if it was asked for.
+    power: NodeAnswers<(Power, Grade), String>,
 }
 
-/// Collects the status. With `power`, also asks each node's OOB program for the power.
+/// Collects the status. With `power`, also asks each node's devices or OOB program for the power.
 pub(in crate::commands) fn collect(paths: &Paths, power: bool) -> Result<ClusterStatus, NotInCluster> {
     let deadline = Deadline::after(COLLECT_TIMEOUT);
     let view = paths.view();
@@ -117,11 +122,7 @@ fn ganeti(paths: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Status
                 powered: Some(node.powered),
             };
             let nodes = config.nodes().iter().map(|node| (node.name.clone(), flags(node))).collect();
-            let power = if power {
-                query_nodes::power(&query_nodes::programs(&config, true), deadline)
-            } else {
-                NodeAnswers::new()
-            };
+            let power = if power { power_of_all(&config, deadline) } else { NodeAnswers::new() };
             return Ok(Ganeti { master, nodes, power });
         }
         Err(GanetiFilesError::NotCandidate(_)) => {}
@@ -141,6 +142,21 @@ fn ganeti(paths: &Paths, power: bool, deadline: Deadline, notes: &mut Vec<Status
     let text = "this host is not a master candidate: only those show each decision and all flags";
     notes.push(StatusNote::new(StatusLevel::Ok, "ganeti", text));
     Ok(Ganeti { master, nodes, power: NodeAnswers::new() })
+}
+
+/// Asks for the power of every node, also of one that is recorded offline. Where gnt-ha's configuration cannot be used,
+/// each node with `ganeti-oob` has that as its answer.
+fn power_of_all(ganeti: &GanetiConfig, deadline: Deadline) -> NodeAnswers<(Power, Grade), String> {
+    let nodes = query_nodes::programs(ganeti, true);
+    let ours = nodes.iter().filter(|(_, program)| is_ours(program.path())).map(|(node, _)| node.clone());
+    let ours: Vec<NodeName> = ours.collect();
+    let loaded = if ours.is_empty() { None } else { Some(config_file::load(Path::new(DEFAULT_PATH))) };
+    let config = loaded.as_ref().and_then(|loaded| loaded.as_ref().ok());
+    let mut power = query_nodes::power_states(nodes, config, deadline, open).nodes;
+    if let Some(Err(error)) = &loaded {
+        power.extend(ours.into_iter().map(|node| (node, Err(error.to_string()))));
+    }
+    power
 }
 
 /// Returns the decisions that `gnt-ha reconcile --dry-run` shows. Adds a note for a failure only if no other note
@@ -256,7 +272,7 @@ fn protected(
     mut status: ClusterStatus,
     paths: &Paths,
     shun_list: &ShunList,
-    mut power: NodeAnswers<crate::core::ganeti::oob::OobStatus, OobError>,
+    mut power: NodeAnswers<(Power, Grade), String>,
 ) -> ClusterStatus {
     let peers = peer_reports::peers(&paths.state_dir);
     let own = identity::node_among(status.nodes.iter().map(|line| &line.node));
@@ -275,8 +291,8 @@ fn protected(
     for line in lines {
         let entry = node::find(&line.node, shun_list.0.keys()).ok().and_then(|name| shun_list.0.get(name));
         let seen = power.remove(&line.node).map(|answer| match answer {
-            Ok(answer) => PowerReading::Power(answer.power),
-            Err(error) => PowerReading::Unknown(error.to_string()),
+            Ok((power, _)) => PowerReading::Power(power),
+            Err(why) => PowerReading::Unknown(why),
         });
         if let Some(PowerReading::Unknown(why)) = &seen {
             // A host that is recorded offline may have no power supply at all.

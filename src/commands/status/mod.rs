@@ -37,7 +37,7 @@ pub struct Arguments {
     #[arg(long)]
     json: bool,
 
-    /// Ask each node's OOB program for its power, too, all at once
+    /// Ask each node's devices or OOB program for its power, too, all at once
     ///
     /// Without it no device is asked, and the power is shown as Ganeti has it recorded.
     #[arg(long, conflicts_with = "watch")]

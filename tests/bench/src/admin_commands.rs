@@ -1,5 +1,6 @@
 //! Measures the administrator's commands that only read, on a working cluster and on recorded states of a large one.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use e2e::install::GNT_HA;
@@ -7,8 +8,8 @@ use lab::Host;
 
 use crate::Result;
 use crate::bmcs::{self, Bmcs};
-use crate::cases::progress;
-use crate::fixture::Fixture;
+use crate::cases::{progress, ratio};
+use crate::fixture::{Cluster, Fixture, PASSWORD, USER};
 use crate::measure::{Call, median};
 use crate::table::{Goal, Row};
 
@@ -51,11 +52,7 @@ pub(crate) fn large(fixture: &Fixture, runs: usize) -> Result<Vec<Row>> {
         .into_iter()
         .map(|(command, limit, runs)| {
             progress(&format!("gnt-ha {command} of {} hosts", bmcs::COUNT));
-            let dirs =
-                [("--data-dir", fixture.data_dir(true)), ("--state-dir", fixture.state_dir()), ("--cib", cib.clone())];
-            let mut call = Call::new(fixture.program("gnt-ha"), &[command, "--json"], "");
-            call.arguments
-                .extend(dirs.iter().flat_map(|(name, path)| [(*name).to_owned(), path.display().to_string()]));
+            let call = reading_command(fixture, &[command], Cluster::Large, &cib);
             let times: Result<Vec<Duration>> = (0..runs).map(|_| run_and_check(&call, command)).collect();
             let middle = median(times?.into_iter());
             Ok(Row {
@@ -68,6 +65,52 @@ pub(crate) fn large(fixture: &Fixture, runs: usize) -> Result<Vec<Row>> {
             })
         })
         .collect()
+}
+
+/// Measures the power states of a thousand nodes in one call, against `ipmipower`, which asks all BMCs from one process.
+pub(crate) fn thousand(fixture: &Fixture) -> Result<Row> {
+    const RUNS: usize = 5;
+    progress("the power of a thousand nodes, against ipmipower");
+    let _bmcs = Bmcs::start()?;
+    let cib = fixture.dir.join("cib.xml");
+    std::fs::write(&cib, "<cib><configuration/></cib>")?;
+    let ours = reading_command(fixture, &["status", "--power"], Cluster::Thousand, &cib);
+    let addresses: Vec<String> =
+        (1..=bmcs::THOUSAND).map(|number| bmcs::address_of_thousand(number).to_string()).collect();
+    let theirs = Call::new(
+        "ipmipower",
+        &["-D", "LAN_2_0", "-I", "17", "-u", USER, "-p", PASSWORD, "-h", &addresses.join(","), "--stat"],
+        ": on",
+    );
+    let (mut of_ours, mut of_theirs) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        let run = ours.try_run()?;
+        let answer = run.json()?;
+        let on = |node: &&serde_json::Value| node["power_reading"]["power"] == "on";
+        let seen = answer["nodes"].as_array().map_or(0, |nodes| nodes.iter().filter(on).count());
+        let run_of_theirs = theirs.run()?;
+        for (program, seen) in [("gnt-ha", seen), ("ipmipower", run_of_theirs.lines_with(theirs.says))] {
+            if seen != usize::from(bmcs::THOUSAND) {
+                return Err(format!("{program} saw the power of {seen} nodes").into());
+            }
+        }
+        of_ours.push(run);
+        of_theirs.push(run_of_theirs);
+    }
+    let what = format!("{} nodes' power, wall: gnt-ha status --power to ipmipower", bmcs::THOUSAND);
+    let mut row = ratio(&what, &of_ours, &of_theirs, |run| run.wall, 0.5);
+    row.note = "medians; each BMC takes 0.2 s for a login".to_owned();
+    Ok(row)
+}
+
+/// Returns the call of a command that only reads, with JSON as its output, for this cluster's files.
+fn reading_command(fixture: &Fixture, command: &[&str], cluster: Cluster, cib: &Path) -> Call {
+    let state = fixture.state_dir();
+    let dirs = [("--data-dir", fixture.data_dir(cluster)), ("--state-dir", state), ("--cib", cib.to_owned())];
+    let mut call = Call::new(fixture.program("gnt-ha"), command, "");
+    call.arguments.push("--json".to_owned());
+    call.arguments.extend(dirs.iter().flat_map(|(name, path)| [(*name).to_owned(), path.display().to_string()]));
+    call
 }
 
 /// Runs the command and checks its result. Pacemaker is absent, so only the findings about Ganeti and devices count.

@@ -17,6 +17,9 @@ use crate::fixture::{PASSWORD, USER};
 /// The number of BMCs.
 pub(crate) const COUNT: u8 = 200;
 
+/// The number of BMCs that are asked at once beside `ipmipower`.
+pub(crate) const THOUSAND: u16 = 1000;
+
 /// The time that a BMC's processor takes for its part of the login.
 const LOGIN: Duration = Duration::from_millis(200);
 
@@ -28,6 +31,12 @@ const READY: &str = "ready";
 /// Returns the address of the `number`-th BMC.
 pub(crate) const fn address(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, 0, number)
+}
+
+/// Returns the address of the `number`-th of a thousand BMCs.
+pub(crate) fn address_of_thousand(number: u16) -> Ipv4Addr {
+    let [high, low] = number.to_be_bytes();
+    Ipv4Addr::new(127, 4, high, low)
 }
 
 /// Returns the address of a slow BMC: the one with this place in [`SLOW`], for our program or for another one.
@@ -43,7 +52,8 @@ pub(crate) fn serve() -> Result<()> {
         let packet = Duration::from_millis(millis.into());
         [true, false].map(|ours| (slow_address(place, ours), Duration::ZERO, packet))
     });
-    for (seed, (address, rakp2_delay, packet_time)) in (0u64..).zip(many.chain(slow)) {
+    let thousand = (1..=THOUSAND).map(|number| (address_of_thousand(number), LOGIN, Duration::ZERO));
+    for (seed, (address, rakp2_delay, packet_time)) in (0u64..).zip(many.chain(slow).chain(thousand)) {
         let mut behaviour = Behaviour {
             users: vec![User {
                 name: USER.to_owned(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::Result;
 use crate::admin_commands;
 use crate::bmcs::{self, Bmcs};
-use crate::fixture::{self, Fixture, LOSSY, NODE, PASSWORD, USER, lossy_node};
+use crate::fixture::{self, Cluster, Fixture, LOSSY, NODE, PASSWORD, USER, lossy_node};
 use crate::measure::{Call, Run, in_turn, median};
 use crate::sandbox::succeed;
 use crate::simulator::Simulator;
@@ -30,6 +30,7 @@ pub(crate) fn all(fixture: &Fixture, runs: usize) -> Result<Vec<Row>> {
     rows.extend(slow(fixture)?);
     let (row, peak) = many(fixture)?;
     rows.push(row);
+    rows.push(admin_commands::thousand(fixture)?);
     rows.extend(admin_commands::large(fixture, runs)?);
     rows.extend(memory(fixture, peak)?);
     simulator.still_runs()?;
@@ -41,8 +42,8 @@ pub(crate) fn progress(what: &str) {
     eprintln!("bench: {what}");
 }
 
-fn agent(fixture: &Fixture, action: &str, node: Option<&str>, large: bool, says: &'static str) -> Call {
-    let arguments = fixture.agent_arguments(action, node, large);
+fn agent(fixture: &Fixture, action: &str, node: Option<&str>, cluster: Cluster, says: &'static str) -> Call {
+    let arguments = fixture.agent_arguments(action, node, cluster);
     Call { arguments, ..Call::new(fixture.program("fence_ganeti"), &[], says) }
 }
 
@@ -55,7 +56,7 @@ fn ipmitool(fixture: &Fixture, address: IpAddr) -> Call {
 
 fn status(fixture: &Fixture, simulator: &Simulator, runs: usize) -> Result<Vec<Row>> {
     progress("status through the agent and its OOB program, against fence_ipmilan");
-    let ours = agent(fixture, "status", Some(NODE), false, "Status: ON");
+    let ours = agent(fixture, "status", Some(NODE), Cluster::Few, "Status: ON");
     let address = simulator.address();
     let theirs = Call::new(
         "fence_ipmilan",
@@ -105,7 +106,8 @@ fn metadata(fixture: &Fixture, runs: usize) -> Result<Row> {
     Ok(ratio("metadata, wall: fence_ganeti to fence_ipmilan", &ours, &theirs, |run| run.wall, 0.1))
 }
 
-fn ratio(what: &str, ours: &[Run], theirs: &[Run], time: impl Fn(&Run) -> Duration, limit: f64) -> Row {
+/// Returns the row with the ratio of the medians.
+pub(crate) fn ratio(what: &str, ours: &[Run], theirs: &[Run], time: impl Fn(&Run) -> Duration, limit: f64) -> Row {
     let (ours, theirs) = (median(ours.iter().map(&time)), median(theirs.iter().map(&time)));
     Row {
         what: what.to_owned(),
@@ -129,8 +131,9 @@ fn loss(fixture: &Fixture) -> Result<Row> {
     let calls: Vec<Call> = (1..=LOSSY).map(|number| ipmitool(fixture, fixture::lossy_address(number))).collect();
     let theirs = answers(&calls, THEIRS)?;
     progress("status through the agent and its OOB program behind a bad network");
-    let calls: Vec<Call> =
-        (1..=LOSSY).map(|number| agent(fixture, "status", Some(&lossy_node(number)), false, "Status: ON")).collect();
+    let calls: Vec<Call> = (1..=LOSSY)
+        .map(|number| agent(fixture, "status", Some(&lossy_node(number)), Cluster::Few, "Status: ON"))
+        .collect();
     let ours = answers(&calls, OURS)?;
     simulators.iter_mut().try_for_each(Simulator::still_runs)?;
     let (in_time, their_in_time) = (ours.within(TIME_LIMIT), theirs.within(TIME_LIMIT));
@@ -209,10 +212,10 @@ fn many(fixture: &Fixture) -> Result<(Row, u64)> {
     // All nodes are alike: a sample is enough.
     let alone = (1..=bmcs::COUNT)
         .step_by(10)
-        .map(|number| agent(fixture, "status", Some(&fixture::many_node(number)), true, "Status: ON").run())
+        .map(|number| agent(fixture, "status", Some(&fixture::many_node(number)), Cluster::Large, "Status: ON").run())
         .collect::<Result<Vec<_>>>()?;
     let slowest = alone.iter().map(|run| run.wall).max().unwrap_or_default();
-    let call = agent(fixture, "list-status", None, true, ",ON");
+    let call = agent(fixture, "list-status", None, Cluster::Large, ",ON");
     let mut all = Vec::new();
     let mut of_bmcs = bmcs.cpu()?;
     for _ in 0..RUNS {

@@ -32,10 +32,11 @@ const INSTANCES: u32 = 1000;
 const FENCINGS: u64 = 24_000;
 
 /// The required programs, and their packages in Debian.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 8] = [
     ("fence_ipmilan", "fence-agents"),
     ("ip", "iproute2"),
     ("ipmi_sim", "openipmi"),
+    ("ipmipower", "freeipmi-tools"),
     ("ipmitool", "ipmitool"),
     ("nft", "nftables"),
     ("setpriv", "util-linux"),
@@ -74,6 +75,17 @@ pub(crate) fn slow_node(millis: u16) -> String {
     format!("slow{millis}.bench")
 }
 
+/// The clusters whose configuration of Ganeti the benchmark writes.
+#[derive(Clone, Copy)]
+pub(crate) enum Cluster {
+    /// The nodes whose BMCs are simulators, or slow.
+    Few,
+    /// [`bmcs::COUNT`] nodes with many instances.
+    Large,
+    /// [`bmcs::THOUSAND`] nodes with many instances.
+    Thousand,
+}
+
 /// The paths of all files of a benchmark.
 pub(crate) struct Fixture {
     /// The directory of all files that are made here.
@@ -92,8 +104,9 @@ impl Fixture {
                 return Err(format!("{} is not built: make bench builds it", path.display()).into());
             }
         }
-        for dir in [fixture.dir.clone(), fixture.data_dir(false), fixture.data_dir(true)] {
-            fs::create_dir_all(dir)?;
+        fs::create_dir_all(&fixture.dir)?;
+        for cluster in [Cluster::Few, Cluster::Large, Cluster::Thousand] {
+            fs::create_dir_all(fixture.data_dir(cluster))?;
         }
         fs::write(fixture.password_file(), format!("{PASSWORD}\n"))?;
         fs::set_permissions(fixture.password_file(), Permissions::from_mode(0o600))?;
@@ -108,9 +121,13 @@ impl Fixture {
         self.programs.join(name)
     }
 
-    /// Returns Ganeti's data directory: of the cluster with few nodes or of the large one.
-    pub(crate) fn data_dir(&self, large: bool) -> PathBuf {
-        self.dir.join(if large { "large" } else { "small" })
+    /// Returns Ganeti's data directory of this cluster.
+    pub(crate) fn data_dir(&self, cluster: Cluster) -> PathBuf {
+        self.dir.join(match cluster {
+            Cluster::Few => "few",
+            Cluster::Large => "large",
+            Cluster::Thousand => "thousand",
+        })
     }
 
     /// Returns the directory of the receipts.
@@ -124,10 +141,10 @@ impl Fixture {
     }
 
     /// Returns the agent's arguments: the action, the node (all, if none is given), and the cluster.
-    pub(crate) fn agent_arguments(&self, action: &str, node: Option<&str>, large: bool) -> Vec<String> {
+    pub(crate) fn agent_arguments(&self, action: &str, node: Option<&str>, cluster: Cluster) -> Vec<String> {
         let mut arguments = vec!["-o".to_owned(), action.to_owned()];
         arguments.extend(node.into_iter().flat_map(|node| ["-n".to_owned(), node.to_owned()]));
-        arguments.extend(["--data-dir".to_owned(), self.data_dir(large).display().to_string()]);
+        arguments.extend(["--data-dir".to_owned(), self.data_dir(cluster).display().to_string()]);
         arguments.extend(["--state-dir".to_owned(), self.state_dir().display().to_string()]);
         arguments
     }
@@ -167,6 +184,9 @@ impl Fixture {
         for number in 1..=bmcs::COUNT {
             hosts += &format!("{} b{number}-bmc.bench\n", bmcs::address(number));
         }
+        for number in 1..=bmcs::THOUSAND {
+            hosts += &format!("{} m{number}-bmc.bench\n", bmcs::address_of_thousand(number));
+        }
         Ok(fs::write("/etc/hosts", hosts)?)
     }
 
@@ -176,9 +196,12 @@ impl Fixture {
             .chain(bmcs::SLOW.map(slow_node))
             .collect();
         let many: Vec<String> = (1..=bmcs::COUNT).map(many_node).collect();
-        for (large, nodes) in [(false, few), (true, many)] {
-            let text = self.cluster(&nodes, if large { INSTANCES } else { 20 }).to_string();
-            fs::write(self.data_dir(large).join("config.data"), text)?;
+        let thousand: Vec<String> = (1..=bmcs::THOUSAND).map(node_of_thousand).collect();
+        for (cluster, nodes, instances) in
+            [(Cluster::Few, few, 20), (Cluster::Large, many, INSTANCES), (Cluster::Thousand, thousand, INSTANCES)]
+        {
+            let text = self.cluster(&nodes, instances).to_string();
+            fs::write(self.data_dir(cluster).join("config.data"), text)?;
         }
         Ok(())
     }
@@ -275,6 +298,11 @@ impl Fixture {
         }
         Ok(())
     }
+}
+
+/// Returns a node of the cluster with a thousand nodes.
+pub(crate) fn node_of_thousand(number: u16) -> String {
+    format!("m{number}.bench")
 }
 
 /// Returns a node of the large cluster.
