@@ -72,19 +72,30 @@ fn unpack(package: &Path, into: &Path) -> io::Result<()> {
     let tar = opened.stdout.take().ok_or_else(|| io::Error::other("dpkg-deb has no output"))?;
     let mut unpacking = Command::new("tar");
     unpacking.arg("-C").arg(into).args(["-x", "--wildcards", "./boot/vmlinuz-*"]);
-    unpacking.args(MODULES.map(|module| format!("*/drivers/watchdog/{module}")));
+    unpacking.args(MODULES.map(|module| format!("*/drivers/watchdog/{module}*")));
     let done = output_of("tar", unpacking.stdin(tar));
     let status = opened.wait()?;
     done?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("dpkg-deb {}: {status}", package.display()))) }
+    if !status.success() {
+        return Err(io::Error::other(format!("dpkg-deb {}: {status}", package.display())));
+    }
+    // The modules of Debian 13 are compressed; the guest loads them as they are.
+    let compressed = files(&modules_dir(into)?)?.into_iter().filter(|path| is(path, |file| file.ends_with(".ko.xz")));
+    compressed.map(|module| output_of("busybox", Command::new("busybox").arg("unxz").arg(module)).map(drop)).collect()
+}
+
+/// Returns the directory of the watchdog modules: below `/usr/lib` since Debian 13.
+fn modules_dir(unpacked: &Path) -> io::Result<PathBuf> {
+    let releases = ["usr/lib/modules", "lib/modules"].map(|dir| files(&unpacked.join(dir)).unwrap_or_default());
+    let release = releases.into_iter().flatten().next().ok_or_else(|| missing("modules", unpacked))?;
+    Ok(release.join("kernel/drivers/watchdog"))
 }
 
 fn find(unpacked: &Path) -> io::Result<Kernel> {
     let image = files(&unpacked.join("boot"))?.into_iter().find(|path| is(path, |file| file.starts_with("vmlinuz-")));
     let image = image.ok_or_else(|| missing("vmlinuz", unpacked))?;
-    let release = files(&unpacked.join("lib/modules"))?.pop().ok_or_else(|| missing("modules", unpacked))?;
-    let modules: Vec<PathBuf> =
-        MODULES.iter().map(|module| release.join("kernel/drivers/watchdog").join(module)).collect();
+    let dir = modules_dir(unpacked)?;
+    let modules: Vec<PathBuf> = MODULES.iter().map(|module| dir.join(module)).collect();
     match modules.iter().find(|module| !module.is_file()) {
         Some(module) => Err(missing(&module.display().to_string(), unpacked)),
         None => Ok(Kernel { image, modules }),
