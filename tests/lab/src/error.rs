@@ -67,6 +67,16 @@ pub enum Error {
         /// The last output of mmdebstrap.
         why: String,
     },
+    /// The programs of this machine do not start on hosts of the system.
+    #[error(
+        "hosts of {system} cannot run the programs that were built on this machine, as its C library is newer: {why}; build on the older release, or take a system that is as new"
+    )]
+    TooOld {
+        /// The system's name or directory.
+        system: String,
+        /// What the system's loader says of the program `lab`.
+        why: String,
+    },
     /// A lab of this name exists already.
     #[error("lab {0} is there already: see `lab status --name {0}`, end it with `lab down --name {0}`")]
     Exists(String),

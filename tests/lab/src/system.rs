@@ -92,6 +92,23 @@ pub(crate) fn roots(wishes: &[String], hosts: u8, program: &Path, say: &dyn Fn(&
     Ok(roots)
 }
 
+/// Returns an error if `program` needs a newer C library than the root has: a program that was built on Debian 13 does
+/// not start on Debian 12. Each host would only be silent.
+fn starts_in(root: &Path, program: &Path) -> Result<()> {
+    let libraries = root.join("usr/lib/x86_64-linux-gnu");
+    let loader = libraries.join("ld-linux-x86-64.so.2");
+    if !loader.is_file() {
+        return Ok(());
+    }
+    let words = [loader.as_path(), Path::new("--library-path"), &libraries, Path::new("--list"), program];
+    let words = words.map(|word| word.display().to_string());
+    let output = tool("ask for the libraries of a program", &words.each_ref().map(String::as_str), "")?.text();
+    match output.lines().find(|line| line.contains("GLIBC_") && line.contains("not found")) {
+        None => Ok(()),
+        Some(line) => Err(Error::TooOld { system: root.display().to_string(), why: line.trim().to_owned() }),
+    }
+}
+
 /// Says of each tree among these roots when it was made, and which Pacemaker it has.
 pub(crate) fn say_made(roots: &[PathBuf], say: &dyn Fn(&str)) {
     let trees: BTreeSet<&PathBuf> = roots.iter().filter(|root| root.join(RECIPE).exists()).collect();
@@ -115,12 +132,14 @@ pub(crate) fn made(tree: &Path) -> String {
 /// Returns the root of one system, by its name or its directory; made if it is missing.
 pub(crate) fn root(system: &str, program: &Path, say: &dyn Fn(&str)) -> Result<PathBuf> {
     if let Some(tree) = TREES.iter().find(|tree| tree.name == system) {
-        return tree.root(program, say);
+        let made = tree.root(program, say)?;
+        return starts_in(&made, program).map(|()| made);
     }
     let dir = Path::new(system);
     // A misspelt name does not count as a directory.
     if system.contains('/') && dir.join("usr/bin").is_dir() {
-        return fs::canonicalize(dir).map_err(Error::file("find", dir));
+        let found = fs::canonicalize(dir).map_err(Error::file("find", dir))?;
+        return starts_in(&found, program).map(|()| found);
     }
     let known = TREES.map(|tree| tree.name).join(", ");
     Err(Error::NoSystem { system: system.into(), known: format!("{known}, or a directory with a root in it") })

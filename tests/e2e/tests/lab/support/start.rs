@@ -78,11 +78,11 @@ impl Scene {
         lab
     }
 
-    /// Starts a bare lab with hosts of the other release than the machine's, whose names in Pacemaker are not those in
-    /// Ganeti.
+    /// Starts a bare lab with hosts of the other release, if they can run the programs of this machine. Their names in
+    /// Pacemaker are not those in Ganeti.
     pub(crate) fn elsewhere(name: &str, hosts: u8) -> Lab {
         let options = options(name, hosts, Duration::from_secs(3));
-        let lab = Lab::up(Options { systems: vec![other_release()], short_names: true, ..options }).unwrap();
+        let lab = Lab::up(Options { systems: other_release(), short_names: true, ..options }).unwrap();
         install(&lab, &built_programs().unwrap(), &Proof::default()).unwrap();
         install_hooks(&lab).unwrap();
         lab
@@ -122,11 +122,16 @@ fn options(name: &str, hosts: u8, boot_delay: Duration) -> Options {
     }
 }
 
-/// Returns the release that `GNT_HA_LAB_SYSTEM` names; without it the supported release that this machine does not have.
-fn other_release() -> String {
+/// Returns the release that `GNT_HA_LAB_SYSTEM` names; without it the next one on a machine with Debian 12, and on a newer
+/// machine its own: a program that was built there does not start on an older release.
+fn other_release() -> Vec<String> {
     let own = std::fs::read_to_string("/etc/os-release").unwrap();
-    let other = if own.contains("VERSION_ID=\"12\"") { "debian-13" } else { "debian-12" };
-    std::env::var("GNT_HA_LAB_SYSTEM").unwrap_or_else(|_| other.to_owned())
+    let next = own.contains("VERSION_ID=\"12\"").then(|| "debian-13".to_owned());
+    let other = std::env::var("GNT_HA_LAB_SYSTEM").ok().or(next);
+    if other.is_none() {
+        println!("hosts of this machine's own release: those of Debian 12 cannot run what was built here");
+    }
+    other.into_iter().collect()
 }
 
 /// Starts a lab; with `ipmilan` Pacemaker fences with `fence_ipmilan`.
