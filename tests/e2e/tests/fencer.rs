@@ -48,7 +48,7 @@ impl Fencer {
             mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work && cp {} /mnt/upper/fence_ganeti
             mount -t overlay overlay -o lowerdir=/usr/sbin,upperdir=/mnt/upper,workdir=/mnt/work /usr/sbin
             mount -t tmpfs tmpfs /dev/shm && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib/pacemaker
-            mkdir -p /run/crm && chown hacluster:haclient /run/crm /var/lib/pacemaker
+            mkdir -p /run/crm /var/lib/pacemaker/cores && chown hacluster:haclient /run/crm /var/lib/pacemaker
             exec /usr/lib/pacemaker/pacemaker-fenced -s -l /run/fenced.log",
             agent.display()
         );

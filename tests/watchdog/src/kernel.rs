@@ -80,8 +80,8 @@ fn unpack(package: &Path, into: &Path) -> io::Result<()> {
         return Err(io::Error::other(format!("dpkg-deb {}: {status}", package.display())));
     }
     // The modules of Debian 13 are compressed; the guest loads them as they are.
-    let compressed = files(&modules_dir(into)?)?.into_iter().filter(|path| is(path, |file| file.ends_with(".ko.xz")));
-    compressed.map(|module| output_of("busybox", Command::new("busybox").arg("unxz").arg(module)).map(drop)).collect()
+    let mut modules = files(&modules_dir(into)?)?.into_iter().filter(|path| is(path, |file| file.ends_with(".ko.xz")));
+    modules.try_for_each(|module| output_of("busybox", Command::new("busybox").arg("unxz").arg(module)).map(drop))
 }
 
 /// Returns the directory of the watchdog modules: below `/usr/lib` since Debian 13.
