@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// The sources of commands that claim to change nothing.
-const READ_ONLY: [&str; 6] = ["status", "report.rs", "rehearse.rs", "recover.rs", "check", "history"];
+const READ_ONLY: [&str; 6] = ["status", "report.rs", "rehearse.rs", "recover/planned.rs", "check", "history"];
 
 /// Functions that change a rule, a file or Ganeti's record.
 const CHANGES: [&str; 15] = [

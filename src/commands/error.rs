@@ -10,6 +10,7 @@ use crate::core::pacemaker::names::{NoPacemakerName, PacemakerName};
 use crate::core::pacemaker::tree::BadCib;
 use crate::core::pause::BadReason;
 use crate::service::hook::error::HookError;
+use crate::service::reconciler::recover::RecoverError;
 use crate::service::reconciler::run::ReconcileError;
 use crate::service::recovery::RecoveryError;
 use crate::service::self_fence::error::{MeasureError, SelfFenceError};
@@ -95,6 +96,9 @@ pub enum CommandError {
     /// The plan of recovery cannot be made.
     #[error("cannot plan the recovery: {0}")]
     Recovery(#[from] RecoveryError),
+    /// The instances of dead hosts were not started by hand, or it is unknown which were.
+    #[error("recover failed: {0}")]
+    Recover(#[from] RecoverError),
     /// Pacemaker's configuration was not changed by `setup`, or not as planned.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -235,6 +239,11 @@ pub enum IncidentError {
     /// No receipt has this beginning.
     #[error("no receipt {wanted} in {} (gnt-ha history --all lists them)", dir.display())]
     NoReceipt { wanted: String, dir: PathBuf },
+    /// The receipt is on the host that fenced.
+    #[error(
+        "another host fenced and has the receipt: gnt-ha history names that host; run the command there, or here without --html"
+    )]
+    OtherHost,
     /// Several receipts have this beginning.
     #[error("{count} receipts begin with {wanted}: give more characters")]
     Several { wanted: String, count: usize },

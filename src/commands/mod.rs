@@ -80,17 +80,22 @@ pub enum Command {
     /// on Ganeti's master, where the agents run it at each monitor. In front of a line: `*` is done, `!` is blocked, with
     /// the reason.
     Reconcile(reconcile::Arguments),
-    /// Show which instances of a dead host would start elsewhere
+    /// Start the instances of dead hosts elsewhere, or show which would start
     ///
-    /// Changes nothing. Run on Ganeti's master. Without NODE: the instances of the hosts that are recorded offline now. With
-    /// NODE: the instances of that host, as if it had just died, was proven off and recorded offline. For each instance that
-    /// would not start, the reason is shown. An instance needs permission by Ganeti's autorepair tags (harep(1)).
+    /// If recovery is on (gnt-ha setup --recover), the master starts the instances by itself; this command has it done at once,
+    /// with the same guards, and waits until each instance was seen running. Run on Ganeti's master. Fails without a change
+    /// if recovery is off, without quorum, in maintenance mode, while gnt-ha is paused, or while the breaker is open. Nodes whose
+    /// end is proven are recorded offline before, as by gnt-ha reconcile. With NODE, only the instances of that host are
+    /// started; it has to be recorded offline.
     ///
-    /// If recovery is on (gnt-ha setup --recover), the master starts the instances by itself.
+    /// With --dry-run nothing is changed. Without NODE: the instances of the hosts that are recorded offline now. With NODE:
+    /// the instances of that host, as if it had just died, was proven off and recorded offline. For each instance that would
+    /// not start, the reason is shown. An instance needs permission by Ganeti's autorepair tags (harep(1)).
     ///
-    /// In front of a line: `*` the instance would start, `!` it would not, `?` its tags cannot be read.
+    /// In front of a line of the plan: `*` the instance would start, `!` it would not, `?` its tags cannot be read.
     ///
-    /// Exit codes: 0 every instance that is to run would run, 1 some would not, 2 the state is unknown.
+    /// Exit codes: 0 every instance that is to run runs, or would run, 1 some do not, 2 nothing was started, or the state is
+    /// unknown.
     Recover(recover::Arguments),
     /// Predict what a failure of a node would cause, step by step
     ///

@@ -1,5 +1,8 @@
-//! `gnt-ha recover --dry-run`: which instances of a dead host would start where, and which would not. Changes nothing.
+//! `gnt-ha recover`: starts the instances of dead hosts elsewhere now, as the master does by itself; `--dry-run` shows it.
 
+mod planned;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -8,122 +11,108 @@ use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
 use crate::core::node::NodeName;
-use crate::core::recovery::plan::{RecoveryPlan, Start};
-use crate::sys::clock::Deadline;
+use crate::core::recovery::instance::InstanceName;
+use crate::core::recovery::recovery_log::RecoveryLog;
+use crate::service::reconciler::recover::read_recovery_log;
+use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files;
 
-/// The time limit for everything.
-const RECOVER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time limit for a dry run.
+const DRY_RUN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the instances are waited for, until a node reports each as running.
+const RECOVER_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// The time between two recoveries while starts are under way.
+const INTERVAL: Duration = Duration::from_secs(2);
 
 /// The options of `gnt-ha recover`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Name of a node, full or short: show what would happen if it died now
+    /// Name of a node, full or short: only the instances of that host; with --dry-run as if it had just died
     node: Option<NodeName>,
 
-    /// Only show the plan (required in this version)
-    #[arg(long, required = true)]
+    /// Only show the plan, and change nothing
+    #[arg(long)]
     dry_run: bool,
 
     #[command(flatten)]
     paths: Paths,
 }
 
-/// Collects the state of the cluster and prints the plan. Returns whether every instance that is to run would run.
+/// Carries out the plan, or prints it. Returns whether every instance that is to run runs, or would run.
 ///
 /// # Errors
-/// [`CommandError`] if the state cannot be read.
+/// [`CommandError`] if the state cannot be read, or if a guard permits no start.
 pub fn run(arguments: &Arguments) -> Result<bool, CommandError> {
-    let deadline = Deadline::after(RECOVER_TIMEOUT);
     let paths = &arguments.paths;
-    let died = match &arguments.node {
+    let node = match &arguments.node {
         Some(given) => Some(files::read_config(&paths.data_dir)?.find(given)?.name.clone()),
         None => None,
     };
-    let plan = paths.view().recovery(died.as_ref(), deadline)??;
-    cli::print(&shown(&plan))?;
-    if files::read_recovery_config_if_on(&paths.data_dir)?.is_none() {
-        cli::print("recovery is off: gnt-ha setup --recover\n")?;
+    if arguments.dry_run {
+        return planned::show(node.as_ref(), paths, Deadline::after(DRY_RUN_TIMEOUT));
     }
-    Ok(plan.not_recovered.is_empty())
+    recover(node.as_ref(), paths, Deadline::after(RECOVER_TIMEOUT))
 }
 
-/// Returns the plan as text, one line for each instance.
-fn shown(plan: &RecoveryPlan) -> String {
-    let started = plan.starts.iter().map(|start| &start.instance);
-    let names = started
-        .chain(plan.under_way.iter().map(|under_way| &under_way.instance))
-        .chain(plan.not_recovered.iter().map(|(instance, _)| instance))
-        .chain(plan.cancel.iter().map(|cancel| &cancel.instance));
-    let width = names.map(|name| name.to_string().chars().count()).max().unwrap_or_default();
-    let mut text = String::new();
-    for start in &plan.starts {
-        text.push_str(&format!("* {:width$}  {}\n", start.instance, would_start(start)));
+/// Reconciles and recovers, as each monitor of the master does, until no start is under way.
+fn recover(off: Option<&NodeName>, paths: &Paths, deadline: Deadline) -> Result<bool, CommandError> {
+    let reconciler = paths.reconciler();
+    reconciler.check_recovery_by_hand(off, deadline)?;
+    let begun_ms = now().wall_ms;
+    let mut printed = BTreeSet::new();
+    let last = loop {
+        let recovered = reconciler.recover_by_hand(off, deadline)?;
+        for line in &recovered.lines {
+            if printed.insert(line.clone()) {
+                cli::print(&format!("{line}\n"))?;
+            }
+        }
+        if !recovered.is_under_way || deadline.left() <= INTERVAL {
+            break recovered;
+        }
+        std::thread::sleep(INTERVAL);
+    };
+    // A monitor of the agents may have seen an instance first.
+    let arrivals = arrivals(&read_recovery_log(&paths.state_dir)?, begun_ms);
+    for (instance, line) in &arrivals {
+        let begin = format!("{instance}: runs on");
+        if !printed.iter().any(|known| known.starts_with(&begin)) {
+            cli::print(&format!("{line}\n"))?;
+        }
     }
-    for under_way in &plan.under_way {
-        let on = under_way.on.as_ref().map_or_else(String::new, |node| format!(" on {node}"));
-        text.push_str(&format!("  {:width$}  job {} starts it{on}\n", under_way.instance, under_way.job));
-    }
-    for cancel in &plan.cancel {
-        text.push_str(&format!(
-            "* {:width$}  job {} would be cancelled: {}\n",
-            cancel.instance, cancel.job, cancel.why
-        ));
-    }
-    for (instance, reason) in &plan.not_recovered {
-        text.push_str(&format!("! {instance:width$}  {reason}\n"));
-    }
-    for (instance, error) in &plan.bad_priorities {
-        text.push_str(&format!("? {instance:width$}  starts without a priority: {error}\n"));
-    }
-    let (would, not) = (plan.starts.len() + plan.under_way.len(), plan.not_recovered.len());
-    text.push_str(&format!("would run again: {would}; would not: {not}; nothing was changed\n"));
-    text
+    let open = if last.is_under_way { "; starts are under way still: gnt-ha status" } else { "" };
+    cli::print(&format!("run again: {}; not started: {}{open}\n", arrivals.len(), last.not_started))?;
+    Ok(last.not_started == 0 && !last.is_under_way)
 }
 
-fn would_start(start: &Start) -> String {
-    let node = start.on.node().map_or_else(|| "a node of the allocator's choice".to_owned(), ToString::to_string);
-    let after = if start.after_record { " after its record" } else { "" };
-    format!("would start on {node}{after} (off {}, priority {})", start.off, start.priority)
+/// Returns the instances that were seen running since `begun_ms`, in milliseconds since 1970, each with its line.
+fn arrivals(log: &RecoveryLog, begun_ms: u64) -> Vec<(InstanceName, String)> {
+    let seen = log.instances.iter().filter_map(|course| Some((&course.instance, course.runs.as_ref()?)));
+    let is_new = seen.filter(|(_, runs)| runs.at_ms >= begun_ms);
+    is_new.map(|(instance, runs)| (instance.clone(), format!("{instance}: runs on {}", runs.on))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::recovery::instance::InstanceName;
-    use crate::core::recovery::instance_breaker::InstanceBreaker;
-    use crate::core::recovery::not_recovered::NotRecovered;
-    use crate::core::recovery::priority::Priority;
-    use crate::core::recovery::start_node::StartNode;
-    use std::collections::BTreeSet;
 
     #[test]
-    fn each_instance_has_its_line() {
-        let name = |text: &str| InstanceName::new(text).unwrap();
-        let node = |text: &str| NodeName::new(text).unwrap();
-        let start = Start {
-            instance: name("web\u{1b}[31m"),
-            off: node("n3.lab"),
-            on: StartNode::Allocated(node("n2.lab")),
-            priority: Priority::default(),
-            after_record: false,
-            moves_again: false,
-            starts_per_host: 4,
-            failed_on: BTreeSet::new(),
-            off_version: None,
+    fn only_what_was_seen_since_the_command_began_counts() {
+        let course = |name: &str, runs: &str| {
+            format!(
+                r#"{{"instance": "{name}", "off": "n3", "lost_ms": null, "since_ms": 1, "starts": [], "runs": {runs},
+                    "not_started": null, "is_over": true}}"#
+            )
         };
-        let plan = RecoveryPlan {
-            starts: vec![start],
-            under_way: Vec::new(),
-            not_recovered: vec![(name("db"), NotRecovered::NoProof)],
-            cancel: Vec::new(),
-            bad_priorities: Vec::new(),
-            breaker: InstanceBreaker::default(),
-        };
-        let text = shown(&plan);
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "* web\\u001b[31m  would start on n2.lab (off n3.lab, priority 0)");
-        assert!(lines[1].starts_with("! db             its host is recorded offline without a proof"), "{}", lines[1]);
-        assert_eq!(lines[2], "would run again: 1; would not: 1; nothing was changed");
+        let courses = [
+            course("old", r#"{"at_ms": 9, "on": "n2"}"#),
+            course("web", r#"{"at_ms": 10, "on": "n2"}"#),
+            course("db", "null"),
+        ];
+        let log = serde_json::from_str(&format!(r#"{{"instances": [{}]}}"#, courses.join(","))).unwrap();
+        let lines: Vec<String> = arrivals(&log, 10).into_iter().map(|(_, line)| line).collect();
+        assert_eq!(lines, ["web: runs on n2"]);
     }
 }

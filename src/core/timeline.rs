@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::history::ActionRecord;
 use super::node::{self, NodeName};
-use super::receipt::Action;
+use super::receipt::{Action, ActionStep};
 use super::reconcile::{Delegate, Fence, FenceAction};
+use super::recovery::recovery_log::{InstanceCourse, RecoveryLog};
 
 /// How much later than the agent's end Pacemaker may note the end of the fencing, in milliseconds: it notifies its
 /// peers first.
@@ -15,6 +16,9 @@ const LATER_MS: u64 = 5_000;
 
 /// The resolution of Pacemaker's times, in milliseconds: it writes whole seconds.
 const COARSE_MS: u64 = 1_000;
+
+/// How long before its end, as Pacemaker noted it, a fencing by another host may have begun, in milliseconds.
+const FENCING_MS: u64 = 60_000;
 
 /// One event of a node. Serialised: the fields of the action, if there is one, and `pacemaker`, which is null if
 /// Pacemaker has no entry.
@@ -25,6 +29,9 @@ pub struct TimelineEvent {
     pub action: Option<ActionRecord>,
     /// The entry of Pacemaker's fence history, if there is one.
     pub pacemaker: Option<FencedNode>,
+    /// What became of the instances of the node, as far as this host was the master; left out without any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<InstanceCourse>,
 }
 
 /// An entry of Pacemaker's fence history, with its target.
@@ -43,6 +50,48 @@ impl TimelineEvent {
     fn at_ms(&self) -> u64 {
         let fenced = || self.pacemaker.as_ref().map(|fenced| fenced.fence.completed_ms.unwrap_or(u64::MAX));
         self.action.as_ref().map(|action| action.intent.at.wall_ms).or_else(fenced).unwrap_or(u64::MAX)
+    }
+
+    /// Returns what the event concerns.
+    fn node(&self) -> Option<&NodeName> {
+        let fenced = || self.pacemaker.as_ref().map(|fenced| &fenced.node);
+        self.action.as_ref().map(|action| &action.intent.node).or_else(fenced)
+    }
+
+    /// Returns the steps of the instances, in the order of time. They count from when the action began; without an action,
+    /// from when the host was lost.
+    #[must_use]
+    pub fn recovery_steps(&self) -> Vec<ActionStep> {
+        let begun = self.action.as_ref().map(|action| action.intent.at.wall_ms);
+        let lost = || self.instances.iter().map(|course| course.lost_ms.unwrap_or(course.since_ms)).min();
+        let zero_ms = begun.or_else(lost).unwrap_or_default();
+        let mut steps: Vec<ActionStep> = self.instances.iter().flat_map(|course| course.steps(zero_ms)).collect();
+        steps.sort_by_key(|step| step.at_ms);
+        steps
+    }
+}
+
+/// Adds to each fencing of `events`, the oldest first, the instances whose recovery began after it and before the next one.
+pub fn add_instances(events: &mut [TimelineEvent], log: RecoveryLog) {
+    let all: BTreeSet<NodeName> = events
+        .iter()
+        .filter_map(|event| event.node().cloned())
+        .chain(log.instances.iter().map(|course| course.off.clone()))
+        .collect();
+    for course in log.instances {
+        let is_of = |event: &&mut TimelineEvent| {
+            let is_on = event.action.as_ref().is_some_and(|action| action.intent.action == Action::On);
+            let begun_ms = match &event.action {
+                Some(_) => event.at_ms(),
+                None => event.at_ms().saturating_sub(FENCING_MS),
+            };
+            !is_on
+                && begun_ms <= course.since_ms
+                && event.node().is_some_and(|node| node::same(node, &course.off, &all))
+        };
+        if let Some(event) = events.iter_mut().rfind(is_of) {
+            event.instances.push(course);
+        }
     }
 }
 
@@ -69,14 +118,17 @@ pub fn joined(
         .into_iter()
         .map(|action| {
             let same = fenced.iter().position(|fenced| is_same(&action, fenced, &all));
-            TimelineEvent { pacemaker: same.map(|at| fenced.swap_remove(at)), action: Some(action) }
+            TimelineEvent {
+                pacemaker: same.map(|at| fenced.swap_remove(at)),
+                action: Some(action),
+                instances: Vec::new(),
+            }
         })
         .collect();
     let is_recent =
         |fenced: &FencedNode| fenced.fence.completed_ms.is_none_or(|at| since_ms.is_none_or(|since| at >= since));
-    let alone =
-        fenced.into_iter().filter(is_recent).map(|fenced| TimelineEvent { action: None, pacemaker: Some(fenced) });
-    events.extend(alone);
+    let alone = |fenced| TimelineEvent { action: None, pacemaker: Some(fenced), instances: Vec::new() };
+    events.extend(fenced.into_iter().filter(is_recent).map(alone));
     events.sort_by_key(TimelineEvent::at_ms);
     events
 }
@@ -106,6 +158,7 @@ mod tests {
     use super::super::receipt::LogEntry;
     use super::super::receipt::tests::{intent, receipt};
     use super::super::reconcile::FenceStatus;
+    use super::super::recovery::instance::InstanceName;
     use super::*;
 
     fn fence(target: &str, host: &str, completed_ms: u64) -> (NodeName, Fence) {
@@ -168,6 +221,29 @@ mod tests {
             (all(None, None), all(Some("n3"), None), all(None, Some(1_000)), all(Some("n3"), Some(1_000))),
             (3, 2, 2, 1)
         );
+    }
+
+    /// The master started the instances, and perhaps another host fenced.
+    #[test]
+    fn an_instance_belongs_to_the_last_fencing_before() {
+        let course = |off: &str, since_ms| InstanceCourse {
+            instance: InstanceName::new("web").unwrap(),
+            off: NodeName::new(off).unwrap(),
+            lost_ms: Some(100),
+            since_ms,
+            starts: Vec::new(),
+            runs: None,
+            not_started: None,
+            is_over: true,
+        };
+        let log = RecoveryLog {
+            instances: vec![course("n3.lab", 900), course("n3.lab", 1_200), course("n2.lab", 150_000), course("n9", 9)],
+        };
+        let mut events = joined(ours(), vec![fence("n2", "n1.lab", 200_000)], None, None);
+        add_instances(&mut events, log);
+        let since = |event: &TimelineEvent| event.instances.iter().map(|course| course.since_ms).collect::<Vec<_>>();
+        assert_eq!(events.iter().map(since).collect::<Vec<_>>(), [vec![1_200], vec![150_000]]);
+        assert_eq!((events[0].recovery_steps()[0].at_ms, events[1].recovery_steps()[0].at_ms), (200, 149_900));
     }
 
     /// The documentation of `gnt-ha history --json` describes this shape.

@@ -16,7 +16,8 @@ use crate::core::history::{ActionRecord, join_entries};
 use crate::core::node::{self, NodeName};
 use crate::core::receipt::Action;
 use crate::core::reconcile::Fence;
-use crate::core::timeline::{TimelineEvent, joined};
+use crate::core::timeline::{TimelineEvent, add_instances, joined};
+use crate::service::reconciler::recover::read_recovery_log;
 use crate::sys::clock::Deadline;
 use crate::sys::config_file::{self, ConfigFileError};
 use crate::sys::ganeti::files;
@@ -43,7 +44,8 @@ pub struct Arguments {
     ///
     /// Keys of an action of this host: intent, receipt (null if it was interrupted) and parts. Key pacemaker: the entry of
     /// Pacemaker's fence history, with node, action, status, completed_ms and delegate; null without an entry. It is the only
-    /// key of an action of another host, another fence agent or an administrator. Later versions may add keys.
+    /// key of an action of another host, another fence agent or an administrator. With --incident, on the host that was the
+    /// master then, also instances: what became of each instance of the node. Later versions may add keys.
     #[arg(long)]
     json: bool,
 
@@ -52,6 +54,9 @@ pub struct Arguments {
     all: bool,
 
     /// Print only one action: the receipt's id or its beginning, or last for the last fencing
+    ///
+    /// On the host that was the master then, also when each instance of the node was started elsewhere and seen running, or
+    /// why it was not started. There, last may be a fencing by another host.
     #[arg(long, value_name = "RECEIPT")]
     incident: Option<String>,
 
@@ -80,11 +85,15 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), CommandError> {
     let since_ms = if older > 0 { actions.first().map(|action| action.intent.at.wall_ms) } else { None };
     let mut events = joined(actions, fences, arguments.node.as_ref(), since_ms);
     if let Some(wanted) = &arguments.incident {
+        match read_recovery_log(&dir) {
+            Ok(log) => add_instances(&mut events, log),
+            Err(error) => cli::print_error("gnt-ha", &format!("{error}; the instances are left out")),
+        }
         events = vec![the_incident(events, wanted, &dir)?];
     }
     if arguments.html {
         let page = events.iter().find_map(|event| Some(page::page(event.action.as_ref()?, event, &TimeZone::system())));
-        return Ok(cli::print(&page.unwrap_or_default())?);
+        return Ok(cli::print(&page.ok_or(IncidentError::OtherHost)?)?);
     }
     if arguments.json {
         return Ok(cli::print(&json_lines(&events)?)?);
@@ -112,9 +121,12 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<(), CommandError> {
 /// Returns the incident that `wanted` means: a receipt's id, the beginning of one, or `last`.
 fn the_incident(events: Vec<TimelineEvent>, wanted: &str, dir: &Path) -> Result<TimelineEvent, IncidentError> {
     let is_fencing = |action: &ActionRecord| action.intent.action != Action::On;
-    let is_meant = |action: &ActionRecord| if wanted == "last" { is_fencing(action) } else { action.has_id(wanted) };
-    let mut meant: Vec<TimelineEvent> =
-        events.into_iter().filter(|event| event.action.as_ref().is_some_and(is_meant)).collect();
+    let is_meant = |event: &TimelineEvent| match &event.action {
+        Some(action) if wanted == "last" => is_fencing(action),
+        Some(action) => action.has_id(wanted),
+        None => wanted == "last" && !event.instances.is_empty(),
+    };
+    let mut meant: Vec<TimelineEvent> = events.into_iter().filter(is_meant).collect();
     match (meant.len(), wanted) {
         (0, "last") => Err(IncidentError::NoFencing { dir: dir.to_owned() }),
         (0, _) => Err(IncidentError::NoReceipt { wanted: wanted.to_owned(), dir: dir.to_owned() }),

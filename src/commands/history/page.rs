@@ -57,7 +57,9 @@ pub(super) fn page(action: &ActionRecord, event: &TimelineEvent, zone: &TimeZone
         };
         facts.push(("Pacemaker", format!("{}, {status}", verb(fenced.fence.action))));
     }
-    let steps = action.steps();
+    let of_instances = event.recovery_steps();
+    let mut steps = action.steps();
+    steps.extend(of_instances.iter().map(|step| TimedStep { at_ms: step.at_ms, depth: 0, step }));
     let facts: String =
         facts.iter().map(|(name, text)| format!("<dt>{name}</dt><dd>{}</dd>\n", escaped(text))).collect();
     let rows: String = steps.iter().map(row).collect();
@@ -173,12 +175,18 @@ mod tests {
     use crate::core::history::join_entries;
     use crate::core::receipt::tests::{intent, receipt};
     use crate::core::receipt::{LogEntry, Outcome};
-    use crate::core::timeline::joined;
+    use crate::core::recovery::recovery_log::RecoveryLog;
+    use crate::core::timeline::{add_instances, joined};
     use quick_xml::Reader;
     use quick_xml::events::Event as Xml;
 
     fn page_of(entries: Vec<LogEntry>) -> String {
-        let events = joined(join_entries(entries, None), Vec::new(), None, None);
+        page_with(entries, RecoveryLog::default())
+    }
+
+    fn page_with(entries: Vec<LogEntry>, log: RecoveryLog) -> String {
+        let mut events = joined(join_entries(entries, None), Vec::new(), None, None);
+        add_instances(&mut events, log);
         page(events[0].action.as_ref().unwrap(), &events[0], &TimeZone::UTC)
     }
 
@@ -188,6 +196,18 @@ mod tests {
         assert_eq!((page.matches("<circle ").count(), page.matches("<tr><td").count()), (1, 1));
         assert!(page.contains("<strong>done in 0.3 s, proven off by bmc</strong>"), "{page}");
         assert!(!page.contains("http"), "nothing is fetched");
+    }
+
+    /// The instances are on the same time line, and their names come from outside.
+    #[test]
+    fn an_instance_has_its_dots_and_rows() {
+        let log = r#"{"instances": [{"instance": "<web>", "off": "n3.lab", "lost_ms": 900, "since_ms": 1500, "starts":
+            [{"at_ms": 2000, "job": 50, "on": "n2.lab"}], "runs": {"at_ms": 6000, "on": "n2.lab"}, "not_started": null,
+            "is_over": true}]}"#;
+        let entries = vec![LogEntry::Intent(intent("a", "n3.lab")), LogEntry::Receipt(receipt("a", "n3.lab"))];
+        let page = page_with(entries, serde_json::from_str(log).unwrap());
+        assert_eq!((page.matches("<circle ").count(), page.matches("<tr><td").count()), (3, 3));
+        assert!(page.contains("5.000 s: &lt;web&gt;: seen running on n2.lab"), "{page}");
     }
 
     #[test]

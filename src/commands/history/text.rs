@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::cli;
 use crate::core::grade::Grade;
 use crate::core::history::{ActionRecord, TimedStep};
-use crate::core::receipt::{Action, Caller, Outcome, Receipt};
+use crate::core::receipt::{Action, ActionStep, Caller, Outcome, Receipt};
 use crate::core::reconcile::{Delegate, Fence, FenceAction, FenceStatus};
 use crate::core::text::printable;
 use crate::core::timeline::{FencedNode, TimelineEvent};
@@ -31,6 +31,7 @@ impl TextFormat {
             (None, Some(fenced)) => self.push_fencing(fenced, text),
             (None, None) => {}
         }
+        push_steps(&event.recovery_steps(), text);
     }
 
     /// Appends a fencing by another host, or by a program that is not ours.
@@ -73,9 +74,7 @@ impl TextFormat {
             printable(&intent.id),
         ));
         for TimedStep { at_ms, depth, step } in action.steps() {
-            let (indent, [actor, request, response]) =
-                ("  ".repeat(depth), [&step.actor, &step.request, &step.response].map(|word| printable(word)));
-            text.push_str(&format!("    {:8.3} s  {indent}{actor}: {request}: {response}\n", seconds(at_ms)));
+            push_step(at_ms, depth, step, text);
         }
         if let Some(receipt) = &action.receipt {
             for (name, line) in [("remark", &receipt.reason), ("Ganeti", &receipt.record)] {
@@ -84,6 +83,19 @@ impl TextFormat {
                 }
             }
         }
+    }
+}
+
+fn push_step(at_ms: u64, depth: usize, step: &ActionStep, text: &mut Text) {
+    let (indent, [actor, request, response]) =
+        ("  ".repeat(depth), [&step.actor, &step.request, &step.response].map(|word| printable(word)));
+    text.push_str(&format!("    {:8.3} s  {indent}{actor}: {request}: {response}\n", seconds(at_ms)));
+}
+
+/// Appends the steps of the instances, which end long after the fencing.
+fn push_steps(steps: &[ActionStep], text: &mut Text) {
+    for step in steps {
+        push_step(step.at_ms, 0, step, text);
     }
 }
 
@@ -172,7 +184,7 @@ mod tests {
             let fenced = FencedNode { node: NodeName::new("n3.lab").unwrap(), fence };
             let mut text = Text::default();
             TextFormat { zone: TimeZone::UTC }
-                .push_event(&TimelineEvent { action: None, pacemaker: Some(fenced) }, &mut text);
+                .push_event(&TimelineEvent { action: None, pacemaker: Some(fenced), instances: Vec::new() }, &mut text);
             text.plain()
         };
         let n2 = Delegate::Host(NodeName::new("n2.lab").unwrap());

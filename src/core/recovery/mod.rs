@@ -7,6 +7,7 @@
 //! operation is found by the [`guard`], in a hook of Ganeti's. Pure.
 
 pub mod allocator;
+pub mod by_hand;
 pub mod config_data;
 pub mod coverage;
 pub mod death;
@@ -26,6 +27,7 @@ pub mod plan;
 pub mod priority;
 pub mod queue;
 mod record_limit;
+pub mod recovery_log;
 pub mod report;
 pub mod role_job;
 pub mod start_node;

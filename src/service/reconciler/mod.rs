@@ -6,7 +6,7 @@ mod input;
 mod last_run;
 mod noded_check;
 pub mod peer_receipts;
-mod recover;
+pub mod recover;
 pub mod run;
 mod start_guard;
 mod submitted_jobs;

@@ -3,6 +3,7 @@
 //! It begins after the record was submitted and without the reconciler's lock, so that nothing that it waits for delays
 //! a record, of this node or of another. What it cannot read is reported and prevents starts, never a record.
 
+mod by_hand;
 mod submission;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use crate::core::config::{Config, DEFAULT_PATH};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::reconcile::{Decision, Memory, NodeDecision, NodeState, Plan, ReconcileInput};
+use crate::core::recovery::by_hand::ByHandObjection;
 use crate::core::recovery::config_data::DrbdInstance;
 use crate::core::recovery::death::receipts_to_ask;
 use crate::core::recovery::drbd::sightings;
@@ -26,8 +28,9 @@ use crate::core::recovery::instance::InstanceName;
 use crate::core::recovery::memory::RecoveryMemory;
 use crate::core::recovery::opcodes::{StartForm, StartJob, jobs};
 use crate::core::recovery::plan::{RecoveryPlan, Start};
+use crate::core::recovery::recovery_log::RecoveryLog;
 use crate::core::recovery::start_node::StartNode;
-use crate::core::recovery::state::RecoverySettings;
+use crate::core::recovery::state::{RecoveryInput, RecoverySettings};
 use crate::service::recovery::{RecoveryError, Sources, collect};
 use crate::service::shun::drbd_seen;
 use crate::service::shun::own::shunned_addresses_known;
@@ -36,9 +39,13 @@ use crate::sys::config_file;
 use crate::sys::ganeti::files;
 use crate::sys::ganeti::luxi;
 use crate::sys::lock::{Lock, LockError};
+use crate::sys::store::Store;
 
 /// The file of what recovery remembers, in the state directory.
 const FILE: &str = "recovery.json";
+
+/// The file of what became of the instances of the last incidents, in the state directory.
+const LOG_FILE: &str = "recovery-log.json";
 
 /// The most that one recovery may take. The next one goes on.
 const RECOVERY_TIMEOUT: Duration = Duration::from_secs(6);
@@ -57,22 +64,59 @@ const MOVED_MS: u64 = 3_600_000;
 
 /// What a recovery has done, one line for each instance, or why it has done nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct RecoveryResult {
-    /// All lines.
-    pub(super) lines: Vec<String>,
+pub struct RecoveryResult {
+    /// One line for each instance that is started or is not, and for each that was seen running.
+    pub lines: Vec<String>,
     /// The lines that the last recovery did not have.
     pub(super) news: Vec<String>,
+    /// How many instances are not started, for a reason.
+    pub not_started: usize,
+    /// Whether a start has not ended, or its instance was not seen running yet.
+    pub is_under_way: bool,
 }
 
 /// The reason why a recovery has not ended.
 #[derive(Debug, thiserror::Error)]
-enum RecoverError {
+pub enum RecoverError {
+    /// An input of the reconciliation cannot be read, or a state file of recovery cannot be used.
     #[error(transparent)]
     Reconcile(#[from] ReconcileError),
+    /// An input of the recovery cannot be read.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    /// Another process of this host carries out a recovery.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// No instance may be started by hand now.
+    #[error("nothing is started: {0}; nothing was changed")]
+    Objection(#[from] ByHandObjection),
+}
+
+/// Who has a recovery carried out. The guards are the same.
+#[derive(Clone, Copy, Debug)]
+enum Request<'a> {
+    /// The reconciler, where there may be an instance to start.
+    Reconciler,
+    /// An administrator. With a node, only the instances of that host are started, and others wait for the reconciler.
+    ByHand(Option<&'a NodeName>),
+}
+
+impl Request<'_> {
+    const fn is_by_hand(self) -> bool {
+        matches!(self, Self::ByHand(_))
+    }
+
+    /// Returns whether the start is asked for. Another attempt of an instance that a start has moved is in any case.
+    fn includes(self, start: &Start) -> bool {
+        match self {
+            Self::Reconciler | Self::ByHand(None) => true,
+            Self::ByHand(Some(node)) => start.moves_again || start.off == *node,
+        }
+    }
+
+    const fn lock_wait(self) -> Duration {
+        if self.is_by_hand() { RECOVERY_TIMEOUT } else { RECOVERY_LOCK_WAIT }
+    }
 }
 
 impl Reconciler {
@@ -86,7 +130,7 @@ impl Reconciler {
         deadline: Deadline,
     ) -> RecoveryResult {
         let deadline = deadline.at_most(RECOVERY_TIMEOUT);
-        match self.try_recover(state, decided, addresses, deadline) {
+        match self.try_recover(state, decided, addresses, Request::Reconciler, deadline) {
             Ok(recovered) => recovered,
             // Another process does the same at this moment.
             Err(RecoverError::Lock(LockError::Busy { .. })) => RecoveryResult::default(),
@@ -161,6 +205,7 @@ impl Reconciler {
         mut state: ReconcileInput,
         decided: &Plan,
         addresses: &Addresses,
+        request: Request<'_>,
         deadline: Deadline,
     ) -> Result<RecoveryResult, RecoverError> {
         let is_on = self.is_recovery_on();
@@ -180,10 +225,10 @@ impl Reconciler {
         // none is left.
         let queue_of = luxi::started_ms(&self.luxi);
         let is_new = if is_on { queue_of.is_some() && queue_of != before.queue_of } else { before.was_on };
-        if before.is_idle() && !is_new && !self.may_concern(&state, decided)? {
+        if before.is_idle() && !is_new && !request.is_by_hand() && !self.may_concern(&state, decided)? {
             return Ok(RecoveryResult::default());
         }
-        let _lock = self.recovery_lock(deadline.at_most(RECOVERY_LOCK_WAIT))?;
+        let _lock = self.recovery_lock(deadline.at_most(request.lock_wait()))?;
         let mut remembered = self.recovery_memory()?;
         // The administrator may have paused gnt-ha while the record was submitted.
         state.pause = self.pause()?;
@@ -200,19 +245,26 @@ impl Reconciler {
         remembered.breaker = plan.breaker.clone();
         let own = collected.input.nodes.iter().find(|node| node.name == state.here);
         let form = StartForm::of(own.is_some_and(|node| node.running.complete().is_some()), self.guard_can_run());
-        let starts = jobs(&plan.starts, form, &collected.records, wall_nanos());
+        let wanted: Vec<Start> = plan.starts.iter().filter(|start| request.includes(start)).cloned().collect();
+        let starts = jobs(&wanted, form, &collected.records, wall_nanos());
         for job in &starts {
             remembered.hand_over(job.start, at);
         }
         // It is written before any job: a program that forgets its action would repeat it.
         self.write(FILE, &remembered)?;
         let mut lines: Vec<String> = plan.cancel.iter().map(|cancel| self.cancel_start(cancel, deadline)).collect();
-        lines.extend(self.submit_starts(&starts, &mut remembered, deadline));
+        let (submitted, started) = self.submit_starts(&starts, &mut remembered, deadline);
+        lines.extend(started);
+        self.keep_log(&collected.input, &plan, &submitted);
         lines.extend(remembered.arrivals(&collected.input, &plan, now()));
-        lines.extend(reported(&plan, &starts));
+        lines.extend(reported(&plan, &starts, request));
         remembered.note_waits(&plan, now());
         remembered.note_on(is_on);
-        Ok(self.keep_recovered(remembered, lines))
+        let (not_started, is_under_way) = (
+            plan.not_recovered.len(),
+            remembered.has_starts() || plan.starts.iter().any(|start| request.includes(start)),
+        );
+        Ok(RecoveryResult { not_started, is_under_way, ..self.keep_recovered(remembered, lines) })
     }
 
     /// Returns whether the files of this host show that there may be an instance to start. Recovery is on, and a lost node
@@ -240,7 +292,18 @@ impl Reconciler {
         (remembered.at, remembered.lines) = (now(), lines.clone());
         // The starts are submitted: if the rest cannot be kept, it is only reported again.
         let _ = self.write(FILE, &remembered);
-        RecoveryResult { lines, news }
+        RecoveryResult { lines, news, ..RecoveryResult::default() }
+    }
+
+    /// Keeps what became of each instance. Nothing that is decided rests on it, so a file that cannot be used stops
+    /// nothing: a damaged one is written anew.
+    fn keep_log(&self, input: &RecoveryInput, plan: &RecoveryPlan, submitted: &BTreeMap<InstanceName, u64>) {
+        let mut log = read_recovery_log(&self.state_dir).unwrap_or_default();
+        if log.note(input, plan, submitted, now().wall_ms)
+            && let Err(error) = self.write(LOG_FILE, &log)
+        {
+            tracing::warn!(%error, "what became of the instances is not kept");
+        }
     }
 
     fn failed(&self, error: &RecoverError) -> RecoveryResult {
@@ -250,7 +313,7 @@ impl Reconciler {
                 remembered.waits = true;
                 self.keep_recovered(remembered, lines)
             }
-            Err(_) => RecoveryResult { news: lines.clone(), lines },
+            Err(_) => RecoveryResult { news: lines.clone(), lines, ..RecoveryResult::default() },
         }
     }
 
@@ -322,13 +385,23 @@ impl Reconciler {
     }
 }
 
+/// Reads what became of the instances of the last incidents, as far as this host was the master.
+///
+/// # Errors
+/// [`ReconcileError::State`] if the file cannot be read.
+pub fn read_recovery_log(state_dir: &Path) -> Result<RecoveryLog, ReconcileError> {
+    let read = Store::new(state_dir).read(LOG_FILE);
+    Ok(read.map_err(|error| ReconcileError::State { path: state_dir.join(LOG_FILE), error })?.unwrap_or_default())
+}
+
 /// Returns a line for each instance that is being started, or is not, and why. `submitted` starts have their lines
 /// already.
-fn reported(plan: &RecoveryPlan, submitted: &[StartJob<'_>]) -> Vec<String> {
+fn reported(plan: &RecoveryPlan, submitted: &[StartJob<'_>], request: Request<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     let is_left = |start: &&Start| submitted.iter().all(|job| job.start.instance != start.instance);
     for start in plan.starts.iter().filter(is_left) {
         let why = match start.on {
+            _ if !request.includes(start) => "its host was not asked for: the next recovery starts it",
             StartNode::AskAllocator => "waits for an answer of hail",
             _ if start.after_record => "waits for the record of its host",
             _ => "gnt-ha's hook cannot run on this host: ganeti-watcher starts it",

@@ -1,8 +1,10 @@
 //! Submits the starts of instances to luxid, and cancels those that have not begun.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::run::Reconciler;
+use crate::core::recovery::instance::InstanceName;
 use crate::core::recovery::memory::RecoveryMemory;
 use crate::core::recovery::opcodes::StartJob;
 use crate::core::recovery::plan::Cancel;
@@ -38,15 +40,15 @@ impl Reconciler {
         }
     }
 
-    /// Submits the starts in one request. Returns one line for each.
+    /// Submits the starts in one request. Returns the job of each start that was accepted, and one line for each start.
     pub(super) fn submit_starts(
         &self,
         starts: &[StartJob<'_>],
         remembered: &mut RecoveryMemory,
         deadline: Deadline,
-    ) -> Vec<String> {
+    ) -> (BTreeMap<InstanceName, u64>, Vec<String>) {
         if starts.is_empty() {
-            return Vec::new();
+            return (BTreeMap::new(), Vec::new());
         }
         let opcodes: Vec<_> = starts.iter().map(|job| job.opcodes.clone()).collect();
         let connection = Luxi::connect(&self.luxi, deadline.at_most(LUXI_TIMEOUT));
@@ -62,13 +64,14 @@ impl Reconciler {
             }
         };
         let at = now();
-        let mut lines = Vec::new();
+        let (mut submitted, mut lines) = (BTreeMap::new(), Vec::new());
         for (StartJob { start, .. }, answer) in starts.iter().zip(each) {
             let on = start.on.node().map_or_else(String::new, |node| format!(" on {node}"));
             let what = format!("{}: starts{on}, off {}", start.instance, start.off);
             lines.push(match answer {
                 Submission::Accepted(number) => {
                     remembered.accepted(start, at);
+                    submitted.insert(start.instance.clone(), number);
                     format!("{what}: job {number} is submitted")
                 }
                 Submission::Unconfirmed => format!("{what}: a job is submitted, not confirmed"),
@@ -78,6 +81,6 @@ impl Reconciler {
                 }
             });
         }
-        lines
+        (submitted, lines)
     }
 }

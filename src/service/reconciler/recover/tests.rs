@@ -21,6 +21,8 @@ use crate::core::reconcile::{
 use crate::core::recovery::guard::{StartBlock, StartsKnown};
 use crate::core::recovery::queue::REASON_SOURCE;
 
+mod by_hand;
+
 const TAG: &str = "ocf:recover:on";
 
 /// A model of luxid: it keeps the requests, and shows these jobs.

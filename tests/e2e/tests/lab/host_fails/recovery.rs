@@ -45,10 +45,20 @@ fn nothing_starts_before_recovery_is_on(scene: &Scene) {
     assert!(shown.contains("* w1.lab") && shown.contains("recovery is off"), "{shown}");
     assert!(!shown.contains("stopped.lab"), "{shown}");
 
+    let refused = master.run(&[GNT_HA, "recover"]).unwrap();
+    assert!(!refused.success() && refused.text().contains("nothing is started: recovery is off"), "{}", refused.text());
     println!("{}", master.check(&[GNT_HA, "setup", "--recover", "--apply"]).unwrap().stdout);
+    let elsewhere = scene.host("n2").run(&[GNT_HA, "recover"]).unwrap();
+    assert!(!elsewhere.success() && elsewhere.text().contains("this host is not the master"), "{}", elsewhere.text());
     let begun = Instant::now();
-    println!("{}", master.check(&[GNT_HA, "reconcile"]).unwrap().stdout);
+    println!("{}", master.run(&[GNT_HA, "recover", "n4"]).unwrap().text());
     scene.wait_instances(&["w1", "w2", "w3"], begun);
+    let course = || Ok(master.run(&[GNT_HA, "history", "n4", "--incident", "last"])?.text());
+    scene.wait("the history has each instance", 60, || {
+        let text = course()?;
+        Ok(["w1", "w2", "w3"].iter().all(|name| text.contains(&format!("recovery: {name}.lab: seen running on "))))
+    });
+    println!("{}", course().unwrap());
     scene.assert_down(&["stopped"]);
 }
 
