@@ -1,5 +1,5 @@
-//! Pacemaker's fencer, stand-alone (`pacemaker-fenced -s`), with `fence_ganeti` as its device, without a cluster and
-//! corosync.
+//! Pacemaker's fencer, stand-alone (`pacemaker-fenced -s`), with `fence_ganeti` as its device, without a cluster. Beside it
+//! runs a corosync of one node, which the fencer of Pacemaker 3 needs.
 //!
 //! It runs in namespaces of its own, with an overlay over `/usr/sbin`, as the fencer searches for agents only there.
 
@@ -22,6 +22,11 @@ const CONFIG: &str = r#"{"version": 3000000, "serial_no": 1,
     "cluster": {"master_node": "u1", "candidate_pool_size": 10, "ndparams": {"oob_program": "OOB"}},
     "nodegroups": {"g": {}},
     "nodes": {"u1": {"name": "n1.lab", "group": "g"}, "u2": {"name": "n2.lab", "group": "g"}}}"#;
+
+/// The configuration of corosync as a format of printf(1), for the name of the host.
+const COROSYNC: &str = "totem {\\n version: 2\\n cluster_name: fencer\\n transport: udpu\\n}\\n\
+     nodelist {\\n node {\\n nodeid: 1\\n name: %s\\n ring0_addr: 127.0.0.1\\n }\\n}\\n\
+     quorum {\\n provider: corosync_votequorum\\n}\\nlogging {\\n to_stderr: no\\n}\\n";
 
 /// An OOB program with its state in a file; with `lie` it acknowledges and does not act.
 const OOB: &str = r#"#!/bin/sh
@@ -47,8 +52,12 @@ impl Fencer {
             "set -e
             mount -t tmpfs tmpfs /mnt && mkdir /mnt/upper /mnt/work && cp {} /mnt/upper/fence_ganeti
             mount -t overlay overlay -o lowerdir=/usr/sbin,upperdir=/mnt/upper,workdir=/mnt/work /usr/sbin
-            mount -t tmpfs tmpfs /dev/shm && mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib/pacemaker
+            for dir in /dev/shm /run /var/lib/pacemaker /var/lib/corosync /etc/corosync; do mount -t tmpfs tmpfs $dir; done
             mkdir -p /run/crm /var/lib/pacemaker/cores && chown hacluster:haclient /run/crm /var/lib/pacemaker
+            ip link set lo up
+            printf '{COROSYNC}' \"$(uname -n)\" >/etc/corosync/corosync.conf
+            corosync
+            until corosync-quorumtool -s >/dev/null 2>&1; do sleep 0.05; done
             exec /usr/lib/pacemaker/pacemaker-fenced -s -l /run/fenced.log",
             agent.display()
         );
