@@ -117,7 +117,8 @@ pub fn devices(
     each(&groups, groups.len(), |(nodes, at_once)| each(nodes, *at_once, ask)).into_iter().flatten().collect()
 }
 
-/// Returns whether all devices of the node are asked by this process itself.
+/// Returns whether all devices of the node are asked by this process itself. The driver `shun` runs a program only for a
+/// node that is shunned, and few are.
 fn runs_no_program(config: &Config, node: &NodeName) -> bool {
     let is_session = |driver: &Driver| match driver {
         Driver::Ipmi(_) | Driver::Shun => true,
@@ -142,7 +143,7 @@ mod tests {
         };
         let bmc =
             "[devices.bmc]\ndriver = \"ipmi\"\naddress = \"192.0.2.1\"\nusername = \"admin\"\npassword_file = \"/p\"\n";
-        let other = "[devices.other]\ndriver = \"exec\"\ncommand = \"/usr/lib/other\"\n";
+        let other = "[devices.other]\ndriver = \"exec\"\nprogram = \"/usr/lib/other\"\n";
         let node = NodeName::new("n1.lab").unwrap();
         assert!(runs_no_program(&config(bmc, "[[\"bmc\"]]"), &node));
         assert!(!runs_no_program(&config(&format!("{bmc}{other}"), "[[\"bmc\"], [\"other\"]]"), &node));
