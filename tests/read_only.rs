@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const READ_ONLY: [&str; 6] = ["status", "report.rs", "rehearse.rs", "recover/planned.rs", "check", "history"];
 
 /// Functions that change a rule, a file or Ganeti's record.
-const CHANGES: [&str; 15] = [
+const CHANGES: [&str; 16] = [
     ".reconciler()",
     "Reconciler::new",
     "make_reachable",
@@ -24,7 +24,12 @@ const CHANGES: [&str; 15] = [
     "ShunApplier",
     "ShunCoordinator",
     " sync(",
+    MEMORY,
 ];
+
+/// What `check` does all the same, and says in its help: the nodes remember which BMCs were proven.
+const MEMORY: &str = "bmc_identities::remember";
+const REMEMBERS: &str = "check";
 
 fn sources(path: &Path, into: &mut Vec<PathBuf>) {
     if path.is_dir() {
@@ -47,7 +52,7 @@ fn no_command_that_only_reads_contains_what_changes_something() {
             let text = std::fs::read_to_string(&file).unwrap();
             // Test code may change files.
             let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for change in CHANGES {
+            for change in CHANGES.into_iter().filter(|change| *change != MEMORY || name != REMEMBERS) {
                 assert!(!text.contains(change), "{}: {change}", file.display());
             }
         }

@@ -93,6 +93,28 @@ fn the_off_of_another_host_proves_nothing() {
     assert_eq!(responder.seen().controls, [] as [u8; 0]);
 }
 
+/// The power command does not need a reading: a BMC whose status fails gets it all the same, and must be the right one.
+#[test]
+fn a_swapped_bmc_without_a_status_gets_no_command() {
+    let no_status = Completion { net_fn: 0x00, command: 0x01, code: 0xFF, times: u32::MAX };
+    let (responder, site) = bmc(Behaviour { completions: vec![no_status], ..with_guid(TWO.1) });
+    remember(&site, &[(NODE, ONE.0), ("n2.lab", TWO.0)], &[]);
+    site.oob("power-off").failed_for(NODE, &["the BMC is n2.lab's"]);
+    site.oob("power-cycle").failed_for(NODE, &["the BMC is n2.lab's"]);
+    assert!(responder.power());
+    assert_eq!(responder.seen().controls, [] as [u8; 0]);
+}
+
+/// A BMC that was busy at the first question is asked again before the command.
+#[test]
+fn a_question_without_an_answer_is_asked_again() {
+    let busy = Completion { net_fn: 0x06, command: 0x37, code: 0xFF, times: 1 };
+    let (responder, site) = bmc(Behaviour { completions: vec![busy], ..with_guid(TWO.1) });
+    remember(&site, &[(NODE, ONE.0), ("n2.lab", TWO.0)], &[]);
+    site.oob("power-off").failed_for(NODE, &["the BMC is n2.lab's"]);
+    assert_eq!(responder.seen().controls, [] as [u8; 0]);
+}
+
 /// A host outside of the cluster has taken the address, or the board was replaced.
 #[test]
 fn another_identity_than_the_proven_one_is_refused_with_what_to_do() {
@@ -113,12 +135,14 @@ fn what_is_not_known_to_be_wrong_is_used() {
     let quiet = Completion { net_fn: 0x06, command: 0x37, code: 0xFF, times: u32::MAX };
     let proven = "its identity is that of n1.lab";
     let unusable = "its identity is unproven: its BMC reports no usable identity";
+    let silent = "its identity is unproven: its BMC did not answer the question for its identity";
     let no_match = "its identity is unproven: no node reports the identity of its BMC";
     for (behaviour, text) in [
         (with_guid(ONE.1), proven),
         (with_guid([0; 16]), unusable),
         (Behaviour::default(), unusable),
-        (Behaviour { completions: vec![quiet], ..with_guid(ONE.1) }, unusable),
+        (Behaviour { completions: vec![quiet], ..with_guid(ONE.1) }, silent),
+        (Behaviour { completions: vec![Completion { code: 0xC1, ..quiet }], ..with_guid(ONE.1) }, unusable),
         (with_guid(*b"its own identity"), no_match),
     ] {
         let (responder, site) = bmc(behaviour);
@@ -170,12 +194,14 @@ fn a_swapped_bmc_is_refused_by_redfish() {
     let program = Path::new(PROGRAM).with_file_name("redfish-call");
     assert!(program.is_file(), "no {}: cargo build -p redfish-call", program.display());
     let reports = Arc::new(Mutex::new((TWO.0, "CZ3")));
-    let now = Arc::clone(&reports);
+    let power = Arc::new(Mutex::new(json!("On")));
+    let (now, state) = (Arc::clone(&reports), Arc::clone(&power));
     let server = Server::start(move |request| {
         if request.line == format!("GET {SYSTEM}") {
             let mut document = system("On");
             let (uuid, serial) = *now.lock().unwrap();
             (document["UUID"], document["SerialNumber"]) = (json!(uuid), json!(serial));
+            document["PowerState"] = state.lock().unwrap().clone();
             return Reply::Json(200, document);
         }
         healthy(request, "On")
@@ -191,6 +217,11 @@ fn a_swapped_bmc_is_refused_by_redfish() {
     remember(&site, &[(NODE, ONE.0), ("n2.lab", TWO.0)], &[]);
     site.oob("power-off").failed_for(NODE, &["the BMC is n2.lab's", TWO.0, ONE.0]);
     assert!(server.requests().iter().all(|request| request.line.starts_with("GET")));
+    // It does not report the power, and is asked before the command.
+    *power.lock().unwrap() = Value::Null;
+    site.oob("power-off").failed_for(NODE, &["the BMC is n2.lab's"]);
+    assert!(server.requests().iter().all(|request| request.line.starts_with("GET")));
+    *power.lock().unwrap() = json!("On");
     *reports.lock().unwrap() = (ONE.0, "CZ3");
     let status = site.oob("power-status").answered();
     assert!(status["devices"][0]["text"].as_str().unwrap().ends_with("its identity is that of n1.lab"), "{status}");

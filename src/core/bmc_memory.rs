@@ -14,6 +14,9 @@ use crate::core::shun::list::{ENTRIES_MOST, plain};
 /// The most devices of one node that are kept.
 const DEVICES_MOST: usize = 32;
 
+/// The bytes of an entry's quotes, colon and comma.
+const JSON_BESIDE: usize = 4;
+
 /// The time in ms after which a date is written again, if nothing else has changed.
 const DATE_MS: u64 = 24 * 3_600_000;
 
@@ -29,7 +32,7 @@ pub struct ProvenBmc {
 /// What is remembered of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownHost {
-    /// What the node reported of itself last, if that is usable.
+    /// What the node reported of itself last, also if it identifies no host; `None` if it never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostIdentity>,
     /// Its BMCs, by the names of their devices in the configuration.
@@ -49,7 +52,7 @@ pub enum WrongBmc {
     #[error(
         "the BMC is {owner}'s, not {node}'s: it reports the identity of {owner} ({theirs}), and {node} has {own}; nothing was \
          switched; correct its address in the configuration or the cables, then on Ganeti's master, while both nodes run: \
-         gnt-ha check"
+         gnt-ha check; if {node} is certainly without power: gnt-ha confirm-off {node}"
     )]
     Another {
         /// The node that has the BMC in the configuration.
@@ -65,7 +68,7 @@ pub enum WrongBmc {
     #[error(
         "the BMC reports {now}, and it reported {before} when it was proven to be {node}'s; nothing was switched; if the board \
          was replaced, on Ganeti's master, while {node} runs: gnt-ha check; if {node} does not run and the BMC is certainly \
-         its own, on this host: rm {file}"
+         its own, on this host: rm {file}; if {node} is certainly without power: gnt-ha confirm-off {node}"
     )]
     Changed {
         /// The node that has the BMC in the configuration.
@@ -90,11 +93,17 @@ pub enum BmcVerdict {
     Wrong(Box<WrongBmc>),
 }
 
+/// Returns whether the node reports another board than its BMC: the board was replaced, and this may be the BMC of the old one.
+const fn is_other_board(why: Unproven) -> bool {
+    matches!(why, Unproven::NoMatch | Unproven::SerialNumberOnly)
+}
+
 impl BmcMemory {
     /// Returns whether something is known by which a BMC of `node` can be judged.
     #[must_use]
     pub fn can_judge(&self, node: &NodeName) -> bool {
-        self.0.iter().any(|(name, known)| known.host.is_some() || name == node && !known.bmcs.is_empty())
+        let is_usable = |known: &KnownHost| known.host.as_ref().is_some_and(HostIdentity::is_usable);
+        self.0.iter().any(|(name, known)| is_usable(known) || name == node && !known.bmcs.is_empty())
     }
 
     /// Returns whether the device was proven to be the BMC of `node`.
@@ -125,7 +134,9 @@ impl BmcMemory {
                 let (node, before, now) = (node.clone(), identity.clone(), now.clone());
                 BmcVerdict::Wrong(Box::new(WrongBmc::Changed { node, before, now, file: file.to_owned() }))
             }
-            Some(ProvenBmc { identity, .. }) if is_same_host(identity, now) => BmcVerdict::Proven,
+            Some(ProvenBmc { identity, .. }) if is_same_host(identity, now) && !is_other_board(why) => {
+                BmcVerdict::Proven
+            }
             _ => BmcVerdict::Unproven(why),
         }
     }
@@ -137,8 +148,12 @@ impl BmcMemory {
         let mut after = self.clone();
         for (node, known) in &learned.0 {
             let kept = after.0.entry(node.clone()).or_default();
-            if known.host.is_some() {
-                kept.host.clone_from(&known.host);
+            if let Some(now) = &known.host {
+                // What was proven of the BMCs of another board says nothing of this one.
+                if kept.host.as_ref().is_some_and(|before| now.is_usable() && has_changed(before, now)) {
+                    kept.bmcs.clear();
+                }
+                kept.host = Some(now.clone());
             }
             for (device, proven) in &known.bmcs {
                 let is_fresh = kept.bmcs.get(device).is_some_and(|before| {
@@ -166,14 +181,26 @@ impl BmcMemory {
         Self(self.0.into_iter().take(ENTRIES_MOST).map(node).collect())
     }
 
-    /// Splits the memory into parts of at most `most` nodes, so that each fits into one request.
+    /// Splits the memory into parts of at most `most` bytes as JSON, so that each fits into one request. A node that is larger
+    /// alone is a part of its own.
     #[must_use]
     pub fn parts(&self, most: usize) -> Vec<Self> {
-        let all: Vec<_> = self.0.iter().collect();
-        let part = |part: &[(&NodeName, &KnownHost)]| {
-            Self(part.iter().map(|(node, known)| ((*node).clone(), (*known).clone())).collect())
-        };
-        all.chunks(most.max(1)).map(part).collect()
+        let mut parts = Vec::new();
+        let (mut part, mut length) = (Self::default(), 0);
+        for (node, known) in &self.0 {
+            let entry =
+                serde_json::to_string(known).map_or(most, |text| text.len()) + node.as_str().len() + JSON_BESIDE;
+            if length + entry > most && !part.0.is_empty() {
+                parts.push(std::mem::take(&mut part));
+                length = 0;
+            }
+            length += entry;
+            part.0.insert(node.clone(), known.clone());
+        }
+        if !part.0.is_empty() {
+            parts.push(part);
+        }
+        parts
     }
 }
 

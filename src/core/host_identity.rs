@@ -75,7 +75,7 @@ pub enum ByteOrder {
 pub enum MatchedBy {
     /// The UUID, in this order of its bytes.
     Uuid(ByteOrder),
-    /// The serial number, where no UUID matches.
+    /// The serial number, where one of them has no UUID.
     SerialNumber,
 }
 
@@ -85,6 +85,9 @@ pub enum Unproven {
     /// The BMC reports no identity, or one that many boards have.
     #[error("its BMC reports no usable identity")]
     Bmc,
+    /// The BMC has not answered the question for its identity, and may the next time.
+    #[error("its BMC did not answer the question for its identity")]
+    NotAnswered,
     /// The node reports no identity, or one that many boards have.
     #[error("the node reports no usable identity of its own")]
     Node,
@@ -97,6 +100,9 @@ pub enum Unproven {
     /// Both are usable, and no node reports that of the BMC.
     #[error("no node reports the identity of its BMC")]
     NoMatch,
+    /// The UUIDs differ, and the serial numbers are equal.
+    #[error("its BMC has the serial number of the node, which the hosts of a chassis may share, and another UUID")]
+    SerialNumberOnly,
     /// One has only a UUID, and the other only a serial number.
     #[error("its BMC and the node report different kinds of identity")]
     NothingInCommon,
@@ -177,6 +183,11 @@ impl HostIdentity {
     fn has_serial_of(&self, node: &Self) -> bool {
         self.usable_serial().is_some_and(|serial| node.usable_serial() == Some(serial))
     }
+
+    /// Returns whether both have a usable UUID: then no serial number decides, which the hosts of one chassis may share.
+    fn has_uuid_beside(&self, node: &Self) -> bool {
+        self.usable_uuid().and(node.usable_uuid()).is_some()
+    }
 }
 
 impl fmt::Display for HostIdentity {
@@ -190,18 +201,20 @@ impl fmt::Display for HostIdentity {
     }
 }
 
-/// Compares the identity that a BMC reports with that of a node. A serial number decides where the UUIDs do not match, or one
-/// is missing.
+/// Compares the identity that a BMC reports with that of a node. A serial number decides only where a UUID is missing.
 #[must_use]
 pub fn compare(bmc: &HostIdentity, node: &HostIdentity) -> IdentityMatch {
     if let Some(order) = bmc.uuid_order(node) {
         return IdentityMatch::Same(MatchedBy::Uuid(order));
     }
     if bmc.has_serial_of(node) {
-        return IdentityMatch::Same(MatchedBy::SerialNumber);
+        return if bmc.has_uuid_beside(node) {
+            IdentityMatch::Unproven(Unproven::SerialNumberOnly)
+        } else {
+            IdentityMatch::Same(MatchedBy::SerialNumber)
+        };
     }
-    let comparable =
-        bmc.usable_uuid().and(node.usable_uuid()).is_some() || bmc.usable_serial().and(node.usable_serial()).is_some();
+    let comparable = bmc.has_uuid_beside(node) || bmc.usable_serial().and(node.usable_serial()).is_some();
     match (bmc.is_usable(), node.is_usable()) {
         (false, _) => IdentityMatch::Unproven(Unproven::Bmc),
         (_, false) => IdentityMatch::Unproven(Unproven::Node),
@@ -211,7 +224,8 @@ pub fn compare(bmc: &HostIdentity, node: &HostIdentity) -> IdentityMatch {
 }
 
 /// Returns the owner of a BMC that the configuration gives to `own`. `nodes` has what each node reports of itself. A UUID is
-/// stronger than a serial number, which the hosts of one chassis may share.
+/// stronger than a serial number, which the hosts of one chassis may share: a serial number counts only where a UUID is missing,
+/// and shows another owner only if the node's own is known to differ.
 #[must_use]
 pub fn owner(bmc: &HostIdentity, own: &NodeName, nodes: &BTreeMap<NodeName, HostIdentity>) -> BmcOwner {
     if !bmc.is_usable() {
@@ -219,13 +233,19 @@ pub fn owner(bmc: &HostIdentity, own: &NodeName, nodes: &BTreeMap<NodeName, Host
     }
     let others = || nodes.iter().filter(|(name, _)| *name != own);
     let by_uuid = |node: &HostIdentity| bmc.uuid_order(node).map(MatchedBy::Uuid);
-    let by_serial = |node: &HostIdentity| bmc.has_serial_of(node).then_some(MatchedBy::SerialNumber);
+    let by_serial = |node: &HostIdentity| {
+        (bmc.has_serial_of(node) && !bmc.has_uuid_beside(node)).then_some(MatchedBy::SerialNumber)
+    };
+    let has_own_serial = nodes.get(own).is_some_and(|mine| mine.usable_serial().is_some());
     for matched in [&by_uuid as &dyn Fn(&HostIdentity) -> Option<MatchedBy>, &by_serial] {
         let mine = nodes.get(own).and_then(matched);
         let mut found = others().filter(|(_, node)| matched(node).is_some());
         match (mine, found.next(), found.next()) {
             (Some(by), None, _) => return BmcOwner::Own(by),
-            (None, Some((name, _)), None) => return BmcOwner::Another(name.clone()),
+            (None, Some((name, node)), None) if bmc.uuid_order(node).is_some() || has_own_serial => {
+                return BmcOwner::Another(name.clone());
+            }
+            (None, Some(_), None) => return BmcOwner::Unproven(Unproven::Shared),
             (None, None, _) => {}
             _ => return BmcOwner::Unproven(Unproven::Shared),
         }

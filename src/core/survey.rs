@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::host_identity::HostIdentity;
 use super::node::NodeName;
 use super::power::{Power, combined};
-use super::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport};
+use super::shun::messages::{DatedSelfFenceReport, Program, SelfFenceReport, is_false};
 
 /// The answers of all nodes to one survey.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,6 +82,9 @@ pub struct DeviceAnswer {
     /// or cannot have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<HostIdentity>,
+    /// Whether the device reported its power, and did not answer the question for its identity.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_identity_unanswered: bool,
 }
 
 /// Returns the devices of each level, in the order of the levels.
@@ -140,6 +143,7 @@ mod tests {
             text: "no answer".into(),
             advice: None,
             identity: None,
+            is_identity_unanswered: false,
         }
     }
 

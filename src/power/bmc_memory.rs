@@ -16,6 +16,9 @@ const FILE: &str = "bmc-identities.json";
 /// The time limit of the disk. A fencing needs no disk.
 const DISK_LIMIT: Duration = Duration::from_millis(250);
 
+/// The time limit of the disk for a writer, which waits rather than forgets.
+const DISK_LIMIT_OF_WRITER: Duration = Duration::from_secs(2);
+
 /// Returns the path of the file in this state directory.
 #[must_use]
 pub fn file(state: &Path) -> PathBuf {
@@ -38,14 +41,24 @@ fn unread(state: &Path, error: &str) -> BmcMemory {
     BmcMemory::default()
 }
 
-/// Adds what was learned of the nodes, and removes nodes that are not in `members`.
+/// Adds what was learned of the nodes, and removes nodes that are not in `members`. A damaged file is written anew.
 ///
 /// # Errors
-/// The error of the file system, or that another process held the lock until the deadline.
+/// The error of the file system, that the disk is too slow to be read, or that another process held the lock until the
+/// deadline. The file stays as it is.
 pub fn keep(state: &Path, learned: &BmcMemory, members: &[NodeName], deadline: Deadline) -> io::Result<()> {
     let store = Store::new(state);
     let _lock = store.lock("bmc-identities", deadline).map_err(|error| io::Error::other(error.to_string()))?;
-    match read(state).after(learned, members) {
+    let reader = store.clone();
+    let before = match within(deadline.left().min(DISK_LIMIT_OF_WRITER), move || reader.read(FILE)) {
+        Ok(Ok(memory)) => memory.unwrap_or_default(),
+        Ok(Err(error)) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            unread(state, &error.to_string())
+        }
+        Ok(Err(error)) => return Err(error),
+        Err(error) => return Err(io::Error::other(error.to_string())),
+    };
+    match before.after(learned, members) {
         Some(after) => store.write_unflushed(FILE, &after).map(drop),
         None => Ok(()),
     }

@@ -9,7 +9,7 @@ use crate::core::node::NodeName;
 use crate::core::survey::DeviceAnswer;
 use crate::sys::clock::Deadline;
 
-use crate::power::device::{self, DeviceError, DevicePurpose, OffPrediction, OpenShun};
+use crate::power::device::{self, DeviceError, DevicePurpose, IdentityAnswer, OffPrediction, OpenShun};
 use crate::power::error::PowerError;
 
 /// The result for one device of one node.
@@ -59,10 +59,15 @@ pub fn devices(
             left = left.saturating_sub(1);
             let power = reading.as_ref().ok().map(|reading| reading.power);
             let advice = power.and_then(|_| named.device.advice().map(str::to_owned));
-            let identity = power.and_then(|_| named.device.identity(deadline));
+            let answer = power.and_then(|_| named.device.identity(deadline).ok());
+            let is_identity_unanswered = answer == Some(IdentityAnswer::NotAnswered);
+            let identity = match answer {
+                Some(IdentityAnswer::Reported(identity)) => Some(identity),
+                Some(IdentityAnswer::NotCompared | IdentityAnswer::NotAnswered) | None => None,
+            };
             let text = reading.map_or_else(|error| error.why, |reading| reading.detail);
             let (level, device) = (index + 1, configured.name.clone());
-            asked.push(DeviceAnswer { level, device, power, text, advice, identity });
+            asked.push(DeviceAnswer { level, device, power, text, advice, identity, is_identity_unanswered });
         }
     }
     Ok(asked)

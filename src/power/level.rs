@@ -217,8 +217,11 @@ pub fn restore_power(devices: &mut [Named], until: Deadline, action: &mut Record
         let answer = named.device.switch(Power::On, until);
         let saw = answer.as_ref().map_or_else(|error| error.why.clone(), acknowledged);
         action.step(&named.name, "power on, to undo what was begun", &saw);
-        // The device may have power now, and must be read before the next level's off counts.
-        watch.add_reading(&named.name, Observation::On);
+        // The device may have power now, and must be read before the next level's off counts. A BMC of another host got no
+        // command, and its power says nothing of this node.
+        if !answer.is_err_and(|error| error.is_wrong_bmc()) {
+            watch.add_reading(&named.name, Observation::On);
+        }
     }
     watch.walk().commanded();
 }

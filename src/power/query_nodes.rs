@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use crate::core::bmc_memory::BmcVerdict;
 use crate::core::config::{Config, Driver};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::{OobStatus, is_ours};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
-use crate::core::survey::{DeviceAnswer, power_of};
+use crate::core::survey::{DeviceAnswer, PowerUnknown, power_of};
+use crate::power::bmc_memory;
 use crate::power::check;
 use crate::power::device::OpenShun;
 use crate::power::error::PowerError;
@@ -48,6 +50,29 @@ pub struct PowerStates {
     pub nodes: NodeAnswers<(Power, Grade), String>,
     /// The answer of each device, of the nodes whose devices were asked.
     pub devices: BTreeMap<NodeName, Vec<DeviceAnswer>>,
+}
+
+impl PowerStates {
+    /// Returns the power of each node without the readings of BMCs that are known to be another host's, by the memory of this
+    /// host. `gnt-ha check` shows these as findings, and needs the readings.
+    #[must_use]
+    pub fn without_wrong_bmcs(mut self, config: &Config) -> NodeAnswers<(Power, Grade), String> {
+        let memory = bmc_memory::read(&config.state);
+        let file = bmc_memory::file(&config.state).display().to_string();
+        for (node, asked) in &mut self.devices {
+            let mut is_wrong = false;
+            for device in asked.iter_mut() {
+                let Some(identity) = &device.identity else { continue };
+                if let BmcVerdict::Wrong(why) = memory.judge(node, &device.device, identity, &file) {
+                    (device.power, device.text, is_wrong) = (None, why.to_string(), true);
+                }
+            }
+            if is_wrong {
+                self.nodes.insert(node.clone(), power_in(asked).map_err(|error| error.to_string()));
+            }
+        }
+        self.nodes
+    }
 }
 
 /// Asks for the power of all these nodes at once. Of a node with `ganeti-oob`, this process asks each device itself, by
@@ -91,7 +116,11 @@ fn of_program(answer: Result<OobStatus, OobError>) -> Result<(Power, Grade), Str
 /// Returns the power by the answers of a node's devices. Reading alone proves no "off" here.
 fn of_devices(asked: &Result<Vec<DeviceAnswer>, PowerError>) -> Result<(Power, Grade), String> {
     let asked = asked.as_ref().map_err(ToString::to_string)?;
-    power_of(asked).map(|power| (power, Grade::Unknown)).map_err(|error| error.to_string())
+    power_in(asked).map_err(|error| error.to_string())
+}
+
+fn power_in(asked: &[DeviceAnswer]) -> Result<(Power, Grade), PowerUnknown> {
+    power_of(asked).map(|power| (power, Grade::Unknown))
 }
 
 /// Asks each node's OOB program for the power state.

@@ -5,9 +5,10 @@ use std::io;
 use std::path::Path;
 
 use crate::core::bmc_memory::BmcMemory;
+use crate::core::budget::share;
 use crate::core::config::Config;
 use crate::core::node::NodeName;
-use crate::core::shun::messages::PeerRequest;
+use crate::core::shun::messages::{MAX_REQUEST_BYTES, PeerRequest};
 use crate::power::bmc_memory;
 use crate::service::shun::applier::ShunApplier;
 use crate::service::shun::order_error::OrderError;
@@ -16,8 +17,8 @@ use crate::sys::ganeti::network;
 use crate::sys::ganeti::peer_channel::PeerChannel;
 use crate::sys::ganeti::ssconf::Ssconf;
 
-/// The most nodes in one request, which must fit into one argument of a process.
-const NODES_IN_REQUEST: usize = 100;
+/// The part of a request that the identities may take: the rest of it needs some room, too.
+const REQUEST_SHARE: usize = 2;
 
 /// The reason why what was learned is not remembered.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +56,13 @@ pub fn remember(
         .map(|(name, member)| (name.clone(), member.primary))
         .collect();
     let channel = PeerChannel::new(config, &network, data_dir);
-    for identities in learned.parts(NODES_IN_REQUEST) {
+    let parts = learned.parts(MAX_REQUEST_BYTES / REQUEST_SHARE);
+    let count = parts.len();
+    for (index, identities) in parts.into_iter().enumerate() {
         let question = PeerRequest { identities, ..PeerRequest::requested_by(applier.own_node().clone()) };
-        for (node, answer) in channel.ask(&peers, &question, deadline) {
+        // A node that hangs must not take the time of the further parts.
+        let until = deadline.at_most(share(deadline.left(), count - index));
+        for (node, answer) in channel.ask(&peers, &question, until) {
             if let Err(error) = answer {
                 tracing::debug!(%node, %error, "the node has not got the identities");
             }

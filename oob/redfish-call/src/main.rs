@@ -84,11 +84,10 @@ fn carry_out(call: &Call) -> Result<CallAnswer, CallFailure> {
     let result = Client::new(&mut transport, call, vec![credentials]).run();
     // A power change does not wait for advice.
     result.map_err(|failure| match (call.operation, failure.shows) {
-        (CallOperation::Read | CallOperation::Rehearse | CallOperation::Health, FailureKind::Never)
-            if transport.is_untrusted() =>
-        {
-            advised(call, failure, deadline)
-        }
+        (
+            CallOperation::Read | CallOperation::Rehearse | CallOperation::Health | CallOperation::Identify,
+            FailureKind::Never,
+        ) if transport.is_untrusted() => advised(call, failure, deadline),
         _ => failure,
     })
 }

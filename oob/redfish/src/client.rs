@@ -101,6 +101,7 @@ impl<'a, T: Transport> Client<'a, T> {
             CallOperation::SwitchOn => self.switch(PowerSeen::On),
             CallOperation::SwitchOff => self.switch(PowerSeen::Off),
             CallOperation::Health => self.health(),
+            CallOperation::Identify => self.identify(),
         });
         self.log_out();
         let address = &self.call.address;
@@ -110,6 +111,12 @@ impl<'a, T: Transport> Client<'a, T> {
     fn read(&mut self) -> Result<CallAnswer, CallFailure> {
         let (path, system) = self.system()?;
         self.power_of(&path, &system)
+    }
+
+    /// Reads the identity, also of a system that does not report the power.
+    fn identify(&mut self) -> Result<CallAnswer, CallFailure> {
+        let (path, system) = self.system()?;
+        Ok(CallAnswer::Identity { known: self.known(&system, &path) })
     }
 
     /// Returns the power of a system that was read from `path`.

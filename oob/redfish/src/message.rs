@@ -114,6 +114,8 @@ pub enum CallOperation {
     SwitchOff,
     /// Read the health of the system and of its chassis.
     Health,
+    /// Find the system, and read its identity.
+    Identify,
 }
 
 /// The power as the system's `PowerState` shows it.
@@ -178,6 +180,24 @@ pub enum CallAnswer {
         /// The system that was read.
         known: KnownSystem,
     },
+    /// The identity was read.
+    Identity {
+        /// The system that was read.
+        known: KnownSystem,
+    },
+}
+
+impl CallAnswer {
+    /// Returns the system that was read or switched.
+    #[must_use]
+    pub const fn known(&self) -> &KnownSystem {
+        match self {
+            Self::Power { known, .. }
+            | Self::Accepted { known, .. }
+            | Self::Health { known, .. }
+            | Self::Identity { known } => known,
+        }
+    }
 }
 
 /// What a failure shows of the BMC, and whether another attempt may help.

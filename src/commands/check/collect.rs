@@ -21,6 +21,7 @@ use crate::core::node::NodeName;
 use crate::core::pacemaker::fence_score::lacking;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::tree::BadCib;
+use crate::power::bmc_memory;
 use crate::power::query_nodes::{self, PowerStates};
 use crate::service::shun::device::open;
 use crate::service::survey::survey;
@@ -62,6 +63,7 @@ pub(super) fn collect(paths: &Paths, config: &Path, devices: bool, time: Duratio
     let loaded = ours.as_ref().map(|_| config_file::load(config).map_err(|error| error.to_string()));
     // With a wrong configuration no device answers, and each would be found as well.
     let valid = loaded.as_ref().and_then(|loaded| loaded.as_ref().ok());
+    let bmc_memory = valid.map(|config| bmc_memory::read(&config.state)).unwrap_or_default();
     let asked_power = match &ganeti {
         Ok(ganeti) if devices => power(ganeti, valid, deadline),
         _ => PowerStates::default(),
@@ -104,6 +106,7 @@ pub(super) fn collect(paths: &Paths, config: &Path, devices: bool, time: Duratio
         programs,
         power: asked_power.nodes,
         devices: asked_power.devices,
+        bmc_memory,
         host: host::collect(paths, node, &self_fence, shuns),
         not_isolated: not_isolated(paths, ganeti.as_ref().ok()),
         ganeti,

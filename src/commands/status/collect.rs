@@ -152,7 +152,11 @@ fn power_of_all(ganeti: &GanetiConfig, deadline: Deadline) -> NodeAnswers<(Power
     let ours: Vec<NodeName> = ours.collect();
     let loaded = if ours.is_empty() { None } else { Some(config_file::load(Path::new(DEFAULT_PATH))) };
     let config = loaded.as_ref().and_then(|loaded| loaded.as_ref().ok());
-    let mut power = query_nodes::power_states(nodes, config, deadline, open).nodes;
+    let states = query_nodes::power_states(nodes, config, deadline, open);
+    let mut power = match config {
+        Some(config) => states.without_wrong_bmcs(config),
+        None => states.nodes,
+    };
     if let Some(Err(error)) = &loaded {
         power.extend(ours.into_iter().map(|node| (node, Err(error.to_string()))));
     }

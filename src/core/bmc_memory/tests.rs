@@ -87,7 +87,39 @@ fn only_news_is_written() {
     assert_eq!(all.after(&silent, &members), None);
     let left = all.after(&BmcMemory::default(), &members[..1]).unwrap();
     assert_eq!(left.0.keys().collect::<Vec<_>>(), [&members[0]]);
-    assert_eq!(all.parts(1).len(), 2);
+}
+
+/// A request is one argument of a process, and has a limit in bytes.
+#[test]
+fn no_part_is_larger_than_a_request() {
+    let all = memory(known(Some(ONE), Some(ONE)), known(Some(TWO), Some(TWO)));
+    let length = |memory: &BmcMemory| serde_json::to_string(memory).unwrap().len();
+    assert_eq!(all.parts(length(&all)), [all.clone()]);
+    let parts = all.parts(length(&all) - 10);
+    assert!(parts.len() == 2 && parts.iter().all(|part| length(part) < length(&all) - 10), "{parts:?}");
+    assert_eq!(all.parts(1).len(), 2, "a large node is a part of its own");
+    assert!(BmcMemory::default().parts(1).is_empty());
+}
+
+/// The node has a new board, and the configuration still names the BMC of the old one, which may run in another host now.
+#[test]
+fn the_bmc_of_an_old_board_is_no_longer_proven() {
+    let replaced = memory(known(Some(FOREIGN), Some(ONE)), known(Some(TWO), Some(TWO)));
+    assert_eq!(judged(&replaced, ONE), "unproven: no node reports the identity of its BMC");
+    let before = memory(known(Some(ONE), Some(ONE)), known(Some(TWO), Some(TWO)));
+    let learned = BmcMemory([(name("n1.lab"), known(Some(FOREIGN), None))].into());
+    let after = before.after(&learned, &[]).unwrap();
+    assert!(after.0[&name("n1.lab")].bmcs.is_empty() && !after.0[&name("n2.lab")].bmcs.is_empty());
+}
+
+/// A node that no longer reports what it did must not hold the identity against the node that has the board now.
+#[test]
+fn what_a_node_reports_takes_the_place_of_what_it_reported() {
+    let before = memory(known(None, None), known(Some(ONE), None));
+    assert_eq!(judged(&before, ONE), "n2.lab's");
+    let learned = BmcMemory([(name("n2.lab"), known(Some(""), None))].into());
+    let after = before.after(&learned, &[]).unwrap();
+    assert_eq!(judged(&after, ONE), "unproven: the identity of the node is unknown");
 }
 
 #[test]

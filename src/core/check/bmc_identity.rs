@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{CheckInput, CheckNote, Findings};
-use crate::core::bmc_memory::{BmcMemory, ProvenBmc};
+use crate::core::bmc_memory::{BmcMemory, BmcVerdict, ProvenBmc, WrongBmc};
 use crate::core::grade::Grade;
 use crate::core::host_identity::{BmcOwner, HostIdentity, Unproven, is_same_host, owner};
 use crate::core::node::NodeName;
@@ -40,11 +40,8 @@ fn bmcs<'a>(view: &'a CheckInput, nodes: &BTreeMap<NodeName, HostIdentity>) -> V
 pub fn learned(view: &CheckInput, now_ms: u64) -> BmcMemory {
     let nodes = nodes(view);
     let mut learned = BmcMemory::default();
-    // An identity that several nodes report decides nothing.
-    let is_alone = |(node, host): &(&NodeName, &HostIdentity)| {
-        host.is_usable() && !nodes.iter().any(|(other, its)| other != *node && is_same_host(its, host))
-    };
-    for (node, host) in nodes.iter().filter(is_alone) {
+    // Also what identifies no host, or several: it takes the place of what was remembered before.
+    for (node, host) in &nodes {
         learned.0.entry(node.clone()).or_default().host = Some(host.clone());
     }
     for Bmc { node, device, identity, owner } in bmcs(view, &nodes) {
@@ -56,13 +53,33 @@ pub fn learned(view: &CheckInput, now_ms: u64) -> BmcMemory {
     learned
 }
 
-/// Reports BMCs of another node, BMCs of no node, and two nodes with one BMC.
+/// Returns what every node will remember after this check.
+fn remembered(view: &CheckInput) -> BmcMemory {
+    view.bmc_memory.after(&learned(view, 0), &[]).unwrap_or_else(|| view.bmc_memory.clone())
+}
+
+/// Reports BMCs of another node, BMCs of no node, two nodes with one BMC, and BMCs that a fencing will not use.
 pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     let nodes = nodes(view);
+    let memory = remembered(view);
     let all = bmcs(view, &nodes);
     for Bmc { node, device, identity, owner } in &all {
         let place = format!("level {}, {}", device.level, device.device);
         let own = nodes.get(*node).map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        let refused = match memory.judge(node, &device.device, identity, "") {
+            BmcVerdict::Wrong(why) if !matches!(owner, BmcOwner::Another(_)) => Some(why),
+            _ => None,
+        };
+        if let Some(why) = refused {
+            let before = match *why {
+                WrongBmc::Another { owner, theirs, .. } => format!("the identity that {owner} had ({theirs})"),
+                WrongBmc::Changed { before, now, .. } => {
+                    format!("{now}; when it was proven to be {node}'s, it reported {before}")
+                }
+            };
+            findings.add("bmc-refused", node, format!("{place}: its BMC reports {before}"));
+            continue;
+        }
         match owner {
             BmcOwner::Another(other) => {
                 let what = format!("{place}: the BMC of {node} is {other}'s: it reports {identity}; {node} has {own}");
@@ -95,16 +112,24 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
 /// Returns notes about BMCs of which it is unproven to which host they belong. Nodes with the same reason are in one note.
 pub(super) fn unproven(view: &CheckInput) -> Vec<CheckNote> {
     let mut found: BTreeMap<String, Vec<NodeName>> = BTreeMap::new();
-    for Bmc { node, device, owner, .. } in bmcs(view, &nodes(view)) {
-        // That a node does not answer, or has an older version, is a finding of its own.
-        let BmcOwner::Unproven(why) = owner else { continue };
-        if why == Unproven::NoAnswer {
-            continue;
-        }
-        let nodes =
-            found.entry(format!("{}: that the BMC is the host's own is unproven: {why}", device.device)).or_default();
+    let mut add = |node: &NodeName, device: &DeviceAnswer, why: Unproven| {
+        let text = format!("{}: that the BMC is the host's own is unproven: {why}", device.device);
+        let nodes = found.entry(text).or_default();
         if nodes.last() != Some(node) {
             nodes.push(node.clone());
+        }
+    };
+    for Bmc { node, device, owner, .. } in bmcs(view, &nodes(view)) {
+        match owner {
+            // That a node does not answer, or has an older version, is a finding of its own.
+            BmcOwner::Unproven(Unproven::NoAnswer) => {}
+            BmcOwner::Unproven(why) => add(node, device, why),
+            _ => {}
+        }
+    }
+    for (node, asked) in &view.devices {
+        for device in asked.iter().filter(|device| device.is_identity_unanswered) {
+            add(node, device, Unproven::NotAnswered);
         }
     }
     let note = |(text, nodes)| CheckNote { name: "unproven-bmc", nodes, grade: Grade::Off, text, why: None, fix: None };
@@ -186,7 +211,8 @@ mod tests {
         scene.identities("n4.lab", &uuid(4), &uuid(4));
         let view = scene.read();
         assert_eq!(check(&view), []);
-        assert_eq!(learned(&view, 7).0.into_keys().collect::<Vec<_>>(), [name("n4.lab")]);
+        let proven: Vec<_> = learned(&view, 7).0.into_iter().filter(|(_, known)| !known.bmcs.is_empty()).collect();
+        assert_eq!(proven.iter().map(|(node, _)| node).collect::<Vec<_>>(), [&name("n4.lab")]);
         let found = notes(&view).into_iter().filter(|note| note.name == "unproven-bmc");
         let found: Vec<_> = found.map(|note| (note.nodes, note.text)).collect();
         let text = |why: &str| format!("bmc: that the BMC is the host's own is unproven: {why}");

@@ -293,6 +293,11 @@ pub(super) const FAULTS: &[(&str, &str, Plant)] = &[
     ("bmc-identity-differs", "n4.lab", |s| {
         s.identities("n4.lab", "27946b59-9e44-4fa7-8e91-f3527a1ef094", "4c4c4544-0042-3310-8052-b7c04f4d4b32");
     }),
+    // The node reports nothing of itself that could be compared.
+    ("bmc-refused", "n4.lab", |s| {
+        s.identities("n4.lab", "27946b59-9e44-4fa7-8e91-f3527a1ef094", "");
+        s.proven("n4.lab", "4c4c4544-0042-3310-8052-b7c04f4d4b32");
+    }),
     ("grade-too-weak", "n3.lab", |s| {
         // The other nodes have a BMC. Shunning is the only level of n3, and it has no self-fencing.
         let own = "[devices.shun]\ndriver = \"shun\"\n[nodes.\"n3.lab\"]\nlevels = [[\"shun\"]]\n";

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::core::bmc_memory::BmcMemory;
 use crate::core::breaker::OpenState;
 use crate::core::config::{Config, Resolved};
 use crate::core::ganeti::config::GanetiConfig;
@@ -61,6 +62,8 @@ pub struct CheckInput {
     pub power: BTreeMap<NodeName, Result<(Power, Grade), String>>,
     /// The answers of each node's devices, for the nodes whose OOB program is `ganeti-oob`.
     pub devices: BTreeMap<NodeName, Vec<DeviceAnswer>>,
+    /// What this host remembers of the nodes' identities and of their BMCs.
+    pub bmc_memory: BmcMemory,
     /// What the files, programs and kernel of this host show.
     pub host: Host,
 }

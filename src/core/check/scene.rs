@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::input::{CandidateState, Host, Installed};
 use super::{CheckInput, check};
+use crate::core::bmc_memory::{BmcMemory, KnownHost, ProvenBmc};
 use crate::core::config::Config;
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::grade::Grade;
@@ -124,6 +125,7 @@ impl Scene {
             programs: [(PathBuf::from(PROGRAM), None)].into(),
             power: ["n1.lab", "n2.lab", "n3.lab", "n4.lab"].map(|n| (name(n), Ok((Power::On, Grade::Unknown)))).into(),
             devices: ["n1.lab", "n2.lab", "n3.lab", "n4.lab"].map(|n| (name(n), vec![device(1, "bmc")])).into(),
+            bmc_memory: BmcMemory::default(),
             host,
         };
         Self { cib: CIB.into(), crm_mon: CRM_MON.into(), config: CONFIG.into(), ganeti, view }
@@ -214,7 +216,15 @@ impl Scene {
 
 /// Returns a device that has answered, with the host on.
 pub(super) fn device(level: usize, name: &str) -> DeviceAnswer {
-    DeviceAnswer { level, device: name.into(), power: Some(Power::On), text: "on".into(), advice: None, identity: None }
+    DeviceAnswer {
+        level,
+        device: name.into(),
+        power: Some(Power::On),
+        text: "on".into(),
+        advice: None,
+        identity: None,
+        is_identity_unanswered: false,
+    }
 }
 
 /// The second level of [`Scene::with_pdu`].
@@ -270,6 +280,13 @@ impl Scene {
             Some(NodeSurvey::Answered { program: Some(program), .. }) => program.host = Some(of(own)),
             _ => survey.own.host = Some(of(own)),
         }
+    }
+
+    /// Sets the UUID that the BMC of a node had when it was proven.
+    pub(super) fn proven(&mut self, node: &str, bmc: &str) {
+        let identity = HostIdentity { uuid: Some(bmc.to_owned()), serial_number: None };
+        let bmcs = [("bmc".to_owned(), ProvenBmc { identity, proven_ms: 1 })].into();
+        self.view.bmc_memory.0.insert(name(node), KnownHost { host: None, bmcs });
     }
 
     /// Makes shunning the only level of every node.

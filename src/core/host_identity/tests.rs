@@ -81,12 +81,13 @@ fn values_that_many_boards_have_prove_nothing() {
 }
 
 #[test]
-fn a_serial_number_decides_where_the_uuid_does_not() {
+fn a_serial_number_decides_where_a_uuid_is_missing() {
     let by_serial = IdentityMatch::Same(MatchedBy::SerialNumber);
     assert_eq!(compare(&serial("2B3CMK2"), &serial(" 2b3cmk2 ")), by_serial);
-    // A BMC with a UUID of its own.
+    assert_eq!(compare(&serial("2B3CMK2"), &both(DELL, "2B3CMK2")), by_serial);
+    // A BMC with a UUID of its own, or that of another host in the chassis.
     let bmc = both("27946b59-9e44-4fa7-8e91-f3527a1ef094", "2B3CMK2");
-    assert_eq!(compare(&bmc, &both(DELL, "2B3CMK2")), by_serial);
+    assert_eq!(compare(&bmc, &both(DELL, "2B3CMK2")), IdentityMatch::Unproven(Unproven::SerialNumberOnly));
     assert_eq!(compare(&bmc, &both(DELL, "2B3CMK3")), IdentityMatch::Other);
     assert_eq!(compare(&serial("2B3CMK2"), &uuid(DELL)), IdentityMatch::Unproven(Unproven::NothingInCommon));
 }
@@ -109,6 +110,19 @@ fn the_owner_of_a_bmc_is_found() {
     assert_eq!(owner(&foreign, &n3, &nodes), BmcOwner::Unproven(Unproven::NoAnswer));
     assert_eq!(owner(&uuid(second), &n3, &nodes), BmcOwner::Another(n2.clone()), "also of a node that did not answer");
     assert_eq!(owner(&HostIdentity::default(), &n1, &nodes), BmcOwner::Unproven(Unproven::Bmc));
+    // Of the hosts of a chassis only one is known, and it reports the chassis' serial number.
+    let chassis = BTreeMap::from([(n2.clone(), both(second, "CHASSIS7"))]);
+    for bmc in [both(DELL, "CHASSIS7"), serial("CHASSIS7")] {
+        assert!(matches!(owner(&bmc, &n1, &chassis), BmcOwner::Unproven(_)), "{bmc}");
+    }
+    let neighbour = BTreeMap::from([(n1.clone(), both(DELL, "CHASSIS7"))]);
+    assert_eq!(
+        owner(&both(second, "CHASSIS7"), &n1, &neighbour),
+        BmcOwner::Unproven(Unproven::SerialNumberOnly),
+        "the BMC of a neighbour is not proven to be its own"
+    );
+    let apart = BTreeMap::from([(n1.clone(), serial("2B3CMK2")), (n2.clone(), serial("2B3CMK3"))]);
+    assert_eq!(owner(&serial("2B3CMK3"), &n1, &apart), BmcOwner::Another(n2.clone()));
     // Hosts of a lab, and boards of one maker: each node has the same identity.
     let alike = BTreeMap::from([(n1.clone(), uuid(DELL)), (n2, uuid(DELL))]);
     assert_eq!(owner(&uuid(DELL), &n1, &alike), BmcOwner::Unproven(Unproven::Shared));

@@ -68,7 +68,7 @@ fn has_nothing(identities: &BmcMemory) -> bool {
 
 /// Returns whether a field has its default, and is left out.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to each field")]
-const fn is_false(value: &bool) -> bool {
+pub(crate) const fn is_false(value: &bool) -> bool {
     !*value
 }
 

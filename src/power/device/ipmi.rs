@@ -14,13 +14,16 @@ use crate::sys::trusted_file::read_secret;
 use ipmi_lan::{ChassisControl, ChassisStatus, CipherSuite, Error, Privilege, Secret, SelfTest, Session, Target};
 
 use super::login_backoff::LoginBackoff;
-use super::{Acknowledgement, DeviceError, PowerDevice, Reading, Retry, sensors, take_lock};
+use super::{Acknowledgement, DeviceError, IdentityAnswer, PowerDevice, Reading, Retry, sensors, take_lock};
 
 /// The most that reading all sensors may take.
 const SENSORS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The most that reading the identity may take.
 const IDENTITY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The part of the time that reading the identity may take.
+const IDENTITY_SHARE: u32 = 8;
 
 /// How long after a power-off the state of a host that was off is read. Some BMCs act that late, and report the old state
 /// until then.
@@ -179,11 +182,26 @@ impl PowerDevice for Bmc {
         Ok(items)
     }
 
-    /// Asks in the session that the reading has opened. A BMC that does not answer this costs no session and no login.
-    fn identity(&mut self, deadline: Deadline) -> Option<HostIdentity> {
-        let session = self.session.as_mut().filter(|_| self.compare_identity)?;
-        session.set_deadline(deadline.at_most(IDENTITY_TIMEOUT).instant());
-        Some(session.system_guid().map(HostIdentity::of_bytes).unwrap_or_default())
+    /// Asks in the session that the reading has opened, or opens one. A BMC that does not answer this question costs no session
+    /// and no further login.
+    fn identity(&mut self, deadline: Deadline) -> Result<IdentityAnswer, DeviceError> {
+        if !self.compare_identity {
+            return Ok(IdentityAnswer::NotCompared);
+        }
+        self.ask(deadline, |_| Ok(()))?;
+        let Some(session) = self.session.as_mut() else { return Ok(IdentityAnswer::NotAnswered) };
+        let limit = IDENTITY_TIMEOUT.min(deadline.left() / IDENTITY_SHARE);
+        session.set_deadline(deadline.at_most(limit).instant());
+        Ok(match session.system_guid() {
+            Ok(bytes) => IdentityAnswer::Reported(HostIdentity::of_bytes(bytes)),
+            Err(Error::Unsupported { .. } | Error::InsufficientPrivilege { .. }) => {
+                IdentityAnswer::Reported(HostIdentity::default())
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the BMC has not answered the question for its identity");
+                IdentityAnswer::NotAnswered
+            }
+        })
     }
 
     fn lag(&self) -> Option<Duration> {

@@ -51,6 +51,17 @@ pub struct OffPrediction {
     pub by_self_fence: bool,
 }
 
+/// The answer of a device to the question which host is behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityAnswer {
+    /// The device cannot have an identity, or its identity is not to be compared.
+    NotCompared,
+    /// The device answers, and has not answered this question. It may the next time.
+    NotAnswered,
+    /// What the device reports; without any value if it says that it has none.
+    Reported(HostIdentity),
+}
+
 /// The conditions under which another attempt may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
@@ -72,34 +83,47 @@ pub struct DeviceError {
     /// Whether another attempt may succeed.
     pub retry: Retry,
     life: Life,
+    is_wrong_bmc: bool,
 }
 
 impl DeviceError {
     /// Returns a failure of this host, or one that shows nothing of the device, after which another attempt cannot
     /// help.
     pub(crate) fn permanent(why: impl ToString) -> Self {
-        Self { why: why.to_string(), retry: Retry::Never, life: Life::Unknown }
+        Self { why: why.to_string(), retry: Retry::Never, life: Life::Unknown, is_wrong_bmc: false }
     }
 
     /// Returns a failure of this host, or one that shows nothing of the device, after which a later attempt may help: a
     /// lock, a deadline, a program that failed.
     pub(crate) fn transient(why: impl ToString) -> Self {
-        Self { why: why.to_string(), retry: Retry::Later, life: Life::Unknown }
+        Self { why: why.to_string(), retry: Retry::Later, life: Life::Unknown, is_wrong_bmc: false }
     }
 
     /// Returns a failure without an answer, where the device may not have had enough time.
     pub(crate) fn unheard(why: impl ToString) -> Self {
-        Self { why: why.to_string(), retry: Retry::AfterPowerChange, life: Life::Unknown }
+        Self { why: why.to_string(), retry: Retry::AfterPowerChange, life: Life::Unknown, is_wrong_bmc: false }
     }
 
     /// Returns a failure without any sign of life, although the device had enough time.
     pub(crate) fn no_sign(why: impl ToString) -> Self {
-        Self { why: why.to_string(), retry: Retry::AfterPowerChange, life: Life::NoSign }
+        Self { why: why.to_string(), retry: Retry::AfterPowerChange, life: Life::NoSign, is_wrong_bmc: false }
     }
 
     /// Returns a failure of a device that answered, though not with the expected result.
     pub(crate) fn alive(why: impl ToString, retry: Retry) -> Self {
-        Self { why: why.to_string(), retry, life: Life::Alive }
+        Self { why: why.to_string(), retry, life: Life::Alive, is_wrong_bmc: false }
+    }
+
+    /// Returns the refusal of a BMC that is another host's. What it answers shows nothing of the node's own BMC, and it got no
+    /// command.
+    pub(crate) fn wrong_bmc(why: impl ToString) -> Self {
+        Self { is_wrong_bmc: true, ..Self::permanent(why) }
+    }
+
+    /// Returns whether the BMC is another host's, so that no command was sent.
+    #[must_use]
+    pub const fn is_wrong_bmc(&self) -> bool {
+        self.is_wrong_bmc
     }
 
     /// Returns what the failure shows of the device.
@@ -161,10 +185,12 @@ pub trait PowerDevice {
         self.check(deadline).map(|Reading { detail, .. }| OffPrediction { text: detail, by_self_fence: false })
     }
 
-    /// Reads the identity of the host behind the device, after a reading has succeeded. An identity without any value if the
-    /// device reports none or does not answer; `None` for a device that cannot have one.
-    fn identity(&mut self, _deadline: Deadline) -> Option<HostIdentity> {
-        None
+    /// Reads the identity of the host behind the device. Asks the device if no reading has read it.
+    ///
+    /// # Errors
+    /// [`DeviceError`] if the device cannot be asked now: a command would not reach it either.
+    fn identity(&mut self, _deadline: Deadline) -> Result<IdentityAnswer, DeviceError> {
+        Ok(IdentityAnswer::NotCompared)
     }
 
     /// Returns how long its "off" may lag behind a host that was switched on, where a power-off does nothing to a host

@@ -25,7 +25,7 @@ use crate::sys::resolve;
 use crate::sys::trusted_file::{Secret, read_secret};
 
 use super::login_backoff::LoginBackoff;
-use super::{Acknowledgement, DeviceError, PowerDevice, Reading, Retry, take_lock};
+use super::{Acknowledgement, DeviceError, IdentityAnswer, PowerDevice, Reading, Retry, take_lock};
 
 /// The most that the name service may take. Its own wait has no limit that libcurl would keep.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
@@ -94,9 +94,7 @@ impl Bmc {
                 return Err(device_error(failure));
             }
         };
-        let (CallAnswer::Power { known, .. } | CallAnswer::Accepted { known, .. } | CallAnswer::Health { known, .. }) =
-            &answer;
-        self.keep(known);
+        self.keep(answer.known());
         Ok(answer)
     }
 
@@ -288,10 +286,18 @@ impl PowerDevice for Bmc {
         Ok(items.into_iter().map(|item| HealthItem(item.name, health(item.health))).collect())
     }
 
-    /// Returns what the reading has read with the power, without a request.
-    fn identity(&mut self, _deadline: Deadline) -> Option<HostIdentity> {
-        let KnownSystem { uuid, serial_number, .. } = self.known.as_ref().filter(|_| self.settings.compare_identity)?;
-        Some(HostIdentity { uuid: uuid.clone(), serial_number: serial_number.clone() }.bounded())
+    /// Returns what a reading has read with the power, without a request. Asks the BMC if there was none, also one that does
+    /// not report the power.
+    fn identity(&mut self, deadline: Deadline) -> Result<IdentityAnswer, DeviceError> {
+        if !self.settings.compare_identity {
+            return Ok(IdentityAnswer::NotCompared);
+        }
+        if self.known.is_none() {
+            self.call(CallOperation::Identify, self.time(deadline))?;
+        }
+        let Some(KnownSystem { uuid, serial_number, .. }) = &self.known else { return Ok(IdentityAnswer::NotAnswered) };
+        let (uuid, serial_number) = (uuid.clone(), serial_number.clone());
+        Ok(IdentityAnswer::Reported(HostIdentity { uuid, serial_number }.bounded()))
     }
 
     fn lag(&self) -> Option<Duration> {

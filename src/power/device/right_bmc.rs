@@ -1,21 +1,21 @@
-//! A BMC that is used only if it is not known to be that of another host. Asks the BMC for its identity once, in the session
-//! that the first reading has opened.
+//! A BMC that is used only if it is not known to be that of another host. Asks the BMC for its identity in the session that
+//! the first reading has opened, and before a command if no reading has succeeded.
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::core::bmc_memory::{BmcMemory, BmcVerdict};
 use crate::core::ganeti::oob::HealthItem;
-use crate::core::host_identity::{HostIdentity, Unproven};
+use crate::core::host_identity::Unproven;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
 use crate::power::bmc_memory;
 use crate::sys::clock::Deadline;
 
-use super::{Acknowledgement, DeviceError, Named, OffPrediction, PowerDevice, Reading, Retry};
+use super::{Acknowledgement, DeviceError, IdentityAnswer, Named, OffPrediction, PowerDevice, Reading};
 
-/// The part of the time that asking for the identity may take.
-const SHARE: u32 = 8;
+/// How often readings ask a BMC that does not answer the question: once for each of the two readings of an off.
+const QUESTIONS_OF_READINGS: u32 = 2;
 
 struct RightBmc {
     device: Box<dyn PowerDevice>,
@@ -24,6 +24,7 @@ struct RightBmc {
     memory: BmcMemory,
     file: String,
     verdict: Option<BmcVerdict>,
+    asked: u32,
 }
 
 /// Returns the device so that it is used only if it is not known to be that of another host than `node`.
@@ -34,20 +35,41 @@ pub(super) fn guarded(named: Named, node: &NodeName, memory: &BmcMemory, state: 
     let Named { name, device } = named;
     let (node, memory) = (node.clone(), memory.clone());
     let file = bmc_memory::file(state).display().to_string();
-    Named { name: name.clone(), device: Box::new(RightBmc { device, name, node, memory, file, verdict: None }) }
+    Named {
+        name: name.clone(),
+        device: Box::new(RightBmc { device, name, node, memory, file, verdict: None, asked: 0 }),
+    }
 }
 
 impl RightBmc {
-    /// Asks the BMC, if that was not done yet. Fails for a BMC of another host.
-    fn judge(&mut self, deadline: Deadline) -> Result<(), DeviceError> {
-        if self.verdict.is_none() {
-            let identity = self.device.identity(deadline.at_most(deadline.left() / SHARE));
-            self.verdict = identity.map(|now| self.memory.judge(&self.node, &self.name, &now, &self.file));
-        }
+    /// Asks the BMC, and fails if it cannot be asked, or if it is that of another host.
+    fn ask(&mut self, deadline: Deadline) -> Result<(), DeviceError> {
+        self.asked += 1;
+        self.verdict = match self.device.identity(deadline)? {
+            IdentityAnswer::NotCompared => None,
+            IdentityAnswer::NotAnswered => Some(BmcVerdict::Unproven(Unproven::NotAnswered)),
+            IdentityAnswer::Reported(now) => Some(self.memory.judge(&self.node, &self.name, &now, &self.file)),
+        };
+        self.refuse()
+    }
+
+    fn refuse(&self) -> Result<(), DeviceError> {
         match &self.verdict {
-            Some(BmcVerdict::Wrong(why)) => Err(DeviceError::alive(why, Retry::Never)),
+            Some(BmcVerdict::Wrong(why)) => Err(DeviceError::wrong_bmc(why)),
             _ => Ok(()),
         }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.verdict, None | Some(BmcVerdict::Unproven(Unproven::NotAnswered)))
+    }
+
+    /// Asks the BMC after a reading that has succeeded, if it has not answered yet. Fails for a BMC of another host.
+    fn judge(&mut self, deadline: Deadline) -> Result<(), DeviceError> {
+        if self.is_open() && self.asked < QUESTIONS_OF_READINGS {
+            return self.ask(deadline);
+        }
+        self.refuse()
     }
 
     /// Adds to a reading what is known of the BMC, for the receipt.
@@ -73,17 +95,20 @@ impl PowerDevice for RightBmc {
         self.judged(reading, deadline)
     }
 
-    /// Asks a BMC that was proven before, and has reported nothing, once more.
+    /// Asks before the command, if no reading could. Asks a BMC that was proven before, and has reported nothing, once more.
     fn switch(&mut self, to: Power, deadline: Deadline) -> Result<Acknowledgement, DeviceError> {
-        if self.verdict == Some(BmcVerdict::Unproven(Unproven::Bmc)) && self.memory.has(&self.node, &self.name) {
-            self.verdict = None;
+        let is_short = self.verdict == Some(BmcVerdict::Unproven(Unproven::Bmc));
+        if self.is_open() || is_short && self.memory.has(&self.node, &self.name) {
+            self.ask(deadline)?;
         }
-        self.judge(deadline)?;
+        self.refuse()?;
         self.device.switch(to, deadline)
     }
 
     fn health(&mut self, deadline: Deadline) -> Result<Vec<HealthItem>, DeviceError> {
-        self.device.health(deadline)
+        let items = self.device.health(deadline)?;
+        self.judge(deadline)?;
+        Ok(items)
     }
 
     fn rehearse(&mut self, deadline: Deadline) -> Result<OffPrediction, DeviceError> {
@@ -92,7 +117,7 @@ impl PowerDevice for RightBmc {
         Ok(prediction)
     }
 
-    fn identity(&mut self, deadline: Deadline) -> Option<HostIdentity> {
+    fn identity(&mut self, deadline: Deadline) -> Result<IdentityAnswer, DeviceError> {
         self.device.identity(deadline)
     }
 

@@ -25,6 +25,16 @@ fn several_systems_need_a_choice() {
     two().fails_with(&call(CallOperation::SwitchOff), FailureKind::Never, "name one");
 }
 
+/// A BMC that does not report the power is still known by its identity, before the first command.
+#[test]
+fn the_identity_needs_no_power_state() {
+    let mut silent = system_at(SYSTEM, "On");
+    silent["PowerState"] = json!(null);
+    let mut bmc = Bmc::new().get(SYSTEMS, [list(&[SYSTEM])]).get(SYSTEM, [answer(200, &silent)]);
+    let Ok(answered) = bmc.run(&call(CallOperation::Identify)) else { panic!() };
+    assert_eq!(answered.known().serial_number.as_deref(), Some("S1"));
+}
+
 #[test]
 fn a_system_is_found_by_path_serial_number_or_uuid() {
     let mut by_path = call(CallOperation::Read);

@@ -64,6 +64,14 @@ pub(super) const RULES: &[Rule] = &[
          compare_identity = false for the device in /etc/gnt-ha/config.toml if not: /usr/lib/gnt-ha/ganeti-oob check {}",
     ),
     rule_of(
+        "bmc-refused",
+        Error,
+        "the BMC's identity contradicts what was remembered of it: a fencing of this node will not use it",
+        "compare the BMC's web page with dmidecode -t system on {}; correct the address if it is another host; if it is the right \
+         BMC, set compare_identity = false for its device in /etc/gnt-ha/config.toml, then: gnt-cluster copyfile \
+         /etc/gnt-ha/config.toml",
+    ),
+    rule_of(
         "levels-disagree",
         Error,
         "one of the levels switches another machine: another host would lose its power, and this host would count as off \
