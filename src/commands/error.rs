@@ -102,6 +102,9 @@ pub enum CommandError {
     /// Pacemaker's configuration was not changed by `setup`, or not as planned.
     #[error(transparent)]
     Setup(#[from] SetupError),
+    /// The BMC of a node is another host's, so that fencing would switch the wrong host off. Nothing was changed.
+    #[error("nothing was changed: with these BMCs the wrong host would be switched off: {}; correct them, then: gnt-ha setup --apply", .0.join("; "))]
+    WrongBmcs(Vec<String>),
     /// No receipt, or more than one, is the one that was asked for.
     #[error(transparent)]
     Incident(#[from] IncidentError),

@@ -12,6 +12,7 @@ use clap::Args;
 use serde::Serialize;
 
 use self::form::{PlanForm, shown};
+use super::check::wrong_bmcs;
 use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
@@ -33,7 +34,8 @@ const SETUP_TIMEOUT: Duration = Duration::from_secs(120);
 /// The command line of `setup`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Make the changes, after crm_verify and, where Pacemaker acts on what changes, a crm_simulate of every host's death
+    /// Make the changes, after a comparison of the BMCs with their nodes, crm_verify and, where Pacemaker acts on what changes, a
+    /// crm_simulate of every host's death
     #[arg(long)]
     apply: bool,
 
@@ -158,6 +160,11 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<bool, CommandError> {
             Ok(false)
         }
         (_, true) => {
+            // Fencing by the BMC of another host is worse than none.
+            let wrong = wrong_bmcs(paths, config)?;
+            if !wrong.is_empty() {
+                return Err(CommandError::WrongBmcs(wrong));
+            }
             plan.apply()?;
             cli::print(&format!("{open} changed; now gnt-ha check\n"))?;
             Ok(is_whole)

@@ -55,6 +55,12 @@ impl Arguments {
 /// The most that sending what was learned to the other nodes may take.
 const REMEMBER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The most that asking the nodes and the BMCs may take before `setup` changes something.
+const COMPARE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The rules that find a BMC with which the wrong host would be switched off.
+const WRONG_BMC_RULES: [&str; 3] = ["bmc-of-another-node", "bmc-shared", "bmc-refused"];
+
 /// Collects the state, checks it and prints the findings. Changes nothing in either cluster.
 ///
 /// # Errors
@@ -75,6 +81,19 @@ pub fn run(arguments: &Arguments, config: &Path) -> Result<Severity, CommandErro
     cli::show(&text)?;
     remember(&view);
     Ok(level)
+}
+
+/// Asks all nodes and their BMCs, has all nodes remember what was learned, and returns a line for each BMC that belongs to
+/// another node.
+///
+/// # Errors
+/// [`CommandError::NotInCluster`] if this host is a node of neither cluster.
+pub(super) fn wrong_bmcs(paths: &Paths, config: &Path) -> Result<Vec<String>, CommandError> {
+    let view = collect::collect(paths, config, true, COMPARE_TIMEOUT)?;
+    let mut findings = check(&view);
+    findings.retain(|finding| WRONG_BMC_RULES.contains(&finding.rule));
+    remember(&view);
+    Ok(findings.into_iter().map(|finding| format!("{}: {}", finding.subject, finding.problem)).collect())
 }
 
 /// Has all nodes remember what was learned of the BMCs. Only Ganeti's master sends it: one source is enough.

@@ -196,7 +196,7 @@ const FAULTS: &[Fault] = &[
         "n1",
         "nft add table ip cables && nft add chain ip cables out '{ type nat hook output priority -100; }' && \
          nft add rule ip cables out ip daddr 203.0.113.3 dnat to 203.0.113.2",
-        Words("nft delete table ip cables"),
+        Words("nft delete table ip cables && gnt-ha setup --apply"),
     ),
     // The file was changed on the master, and is not on the others yet.
     (
@@ -252,6 +252,17 @@ fn rules(findings: &[Value]) -> BTreeSet<String> {
     findings.iter().map(|finding| finding["rule"].as_str().unwrap().to_owned()).collect()
 }
 
+/// `setup` makes no change with which the wrong host would be switched off.
+fn assert_setup_refuses(host: &Host) {
+    let monitor = ["cibadmin", "--delete", "--xml-text", "<op id=\"gnt-ha-node-monitor\"/>"];
+    host.check(&monitor).unwrap();
+    let refused = host.run(&[GNT_HA, "setup", "--apply"]).unwrap();
+    let text = refused.text();
+    assert!(!refused.success() && text.contains("nothing was changed: with these BMCs"), "{text}");
+    let left = host.run(&[GNT_HA, "setup"]).unwrap();
+    assert!(!left.success() && left.text().contains("1 to be changed"), "{}", left.text());
+}
+
 /// `check` finds each bad state, at least 30, one by one in the lab, and its fix works. Afterwards the cluster is as
 /// before.
 pub(crate) fn assert_each_is_found_and_fixed(scene: &Scene) {
@@ -267,6 +278,9 @@ pub(crate) fn assert_each_is_found_and_fixed(scene: &Scene) {
         is_found.unwrap_or_else(|error| panic!("{error}: {found:#?}"));
         let shows = found.iter().filter_map(|finding| finding["fix"].as_str()).collect::<Vec<_>>().join("\n");
         println!("{rule}: {shows}");
+        if *rule == "bmc-shared" {
+            assert_setup_refuses(&host);
+        }
         match fix {
             Shown(command) => {
                 assert!(shows.contains(command), "{rule} does not show {command}: {shows}");
