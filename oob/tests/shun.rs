@@ -130,7 +130,7 @@ fn library() {
                 synced.failure().map_or(Ok(Value::Null), Err)
             })
         }
-        ["devices", name] => devices(&config, &node(name), deadline, open)
+        ["devices", name] => devices(&config, &node(name), deadline, open, true)
             .map(|answers| json!(answers))
             .map_err(|error| error.to_string()),
         ["receipts", host, names @ ..] => {

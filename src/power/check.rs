@@ -38,7 +38,7 @@ impl DeviceCheck {
     }
 }
 
-/// Reads every device of every level of `node`. The driver `shun` reports only whether the node is shunned; what a
+/// Reads every device of every level of `node`, and its identity if `with_identity`. The driver `shun` reports only whether the node is shunned; what a
 /// shunning could prove is in the survey, for all nodes in one request.
 ///
 /// # Errors
@@ -48,6 +48,7 @@ pub fn devices(
     node: &NodeName,
     deadline: Deadline,
     shun: OpenShun,
+    with_identity: bool,
 ) -> Result<Vec<DeviceAnswer>, PowerError> {
     let levels = config.levels_of(node)?;
     let mut left: usize = levels.iter().map(Vec::len).sum();
@@ -59,7 +60,7 @@ pub fn devices(
             left = left.saturating_sub(1);
             let power = reading.as_ref().ok().map(|reading| reading.power);
             let advice = power.and_then(|_| named.device.advice().map(str::to_owned));
-            let answer = power.and_then(|_| named.device.identity(deadline).ok());
+            let answer = power.filter(|_| with_identity).and_then(|_| named.device.identity(deadline).ok());
             let is_identity_unanswered = answer == Some(IdentityAnswer::NotAnswered);
             let identity = match answer {
                 Some(IdentityAnswer::Reported(identity)) => Some(identity),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::bmc_memory::BmcVerdict;
+use crate::core::bmc_memory::{BmcMemory, BmcVerdict};
 use crate::core::config::{Config, Driver};
 use crate::core::ganeti::config::GanetiConfig;
 use crate::core::ganeti::oob::{OobStatus, is_ours};
 use crate::core::grade::Grade;
 use crate::core::node::NodeName;
 use crate::core::power::Power;
-use crate::core::survey::{DeviceAnswer, PowerUnknown, power_of};
+use crate::core::survey::{DeviceAnswer, power_of};
 use crate::power::bmc_memory;
 use crate::power::check;
 use crate::power::device::OpenShun;
@@ -52,27 +52,14 @@ pub struct PowerStates {
     pub devices: BTreeMap<NodeName, Vec<DeviceAnswer>>,
 }
 
-impl PowerStates {
-    /// Returns the power of each node without the readings of BMCs that are known to be another host's, by the memory of this
-    /// host. `gnt-ha check` shows these as findings, and needs the readings.
-    #[must_use]
-    pub fn without_wrong_bmcs(mut self, config: &Config) -> NodeAnswers<(Power, Grade), String> {
-        let memory = bmc_memory::read(&config.state);
-        let file = bmc_memory::file(&config.state).display().to_string();
-        for (node, asked) in &mut self.devices {
-            let mut is_wrong = false;
-            for device in asked.iter_mut() {
-                let Some(identity) = &device.identity else { continue };
-                if let BmcVerdict::Wrong(why) = memory.judge(node, &device.device, identity, &file) {
-                    (device.power, device.text, is_wrong) = (None, why.to_string(), true);
-                }
-            }
-            if is_wrong {
-                self.nodes.insert(node.clone(), power_in(asked).map_err(|error| error.to_string()));
-            }
-        }
-        self.nodes
-    }
+/// What is done with the identities of BMCs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identities {
+    /// Every BMC is asked, and every reading is returned, for a caller that compares all of them.
+    Collected,
+    /// A BMC is asked if its identity can be compared with what this host remembers. A BMC that is known to be another host's
+    /// has not answered for the node.
+    Compared,
 }
 
 /// Asks for the power of all these nodes at once. Of a node with `ganeti-oob`, this process asks each device itself, by
@@ -82,6 +69,7 @@ impl PowerStates {
 pub fn power_states(
     nodes: Vec<(NodeName, OobProgram)>,
     config: Option<&Config>,
+    identities: Identities,
     deadline: Deadline,
     shun: OpenShun,
 ) -> PowerStates {
@@ -92,7 +80,7 @@ pub fn power_states(
         devices: BTreeMap::new(),
     };
     let by_devices = || {
-        let asked = config.map(|config| devices(&ours, config, deadline.at_most(config.deadline), shun));
+        let asked = config.map(|config| devices(&ours, config, identities, deadline.at_most(config.deadline), shun));
         let mut states = PowerStates::default();
         for (node, asked) in asked.unwrap_or_default() {
             states.nodes.insert(node.clone(), of_devices(&asked));
@@ -116,11 +104,7 @@ fn of_program(answer: Result<OobStatus, OobError>) -> Result<(Power, Grade), Str
 /// Returns the power by the answers of a node's devices. Reading alone proves no "off" here.
 fn of_devices(asked: &Result<Vec<DeviceAnswer>, PowerError>) -> Result<(Power, Grade), String> {
     let asked = asked.as_ref().map_err(ToString::to_string)?;
-    power_in(asked).map_err(|error| error.to_string())
-}
-
-fn power_in(asked: &[DeviceAnswer]) -> Result<(Power, Grade), PowerUnknown> {
-    power_of(asked).map(|power| (power, Grade::Unknown))
+    power_of(asked).map(|power| (power, Grade::Unknown)).map_err(|error| error.to_string())
 }
 
 /// Asks each node's OOB program for the power state.
@@ -135,15 +119,36 @@ pub fn power(nodes: &[(NodeName, OobProgram)], deadline: Deadline) -> NodeAnswer
 pub fn devices(
     nodes: &[NodeName],
     config: &Config,
+    identities: Identities,
     deadline: Deadline,
     shun: OpenShun,
 ) -> NodeAnswers<Vec<DeviceAnswer>, PowerError> {
-    let ask = |node: &NodeName| (node.clone(), check::devices(config, node, deadline, shun));
+    let memory = match identities {
+        Identities::Collected => BmcMemory::default(),
+        Identities::Compared => bmc_memory::read(&config.state),
+    };
+    let file = bmc_memory::file(&config.state).display().to_string();
+    let ask = |node: &NodeName| {
+        let is_asked = identities == Identities::Collected || memory.can_judge(node);
+        let asked = check::devices(config, node, deadline, shun, is_asked).map(|mut asked| {
+            asked.iter_mut().for_each(|device| refuse_wrong(node, device, &memory, &file));
+            asked
+        });
+        (node.clone(), asked)
+    };
     let (sessions, programs): (Vec<_>, Vec<_>) = nodes.iter().cloned().partition(|node| runs_no_program(config, node));
     let files = allow_open_files(FILES_OF_SESSION * sessions.len().min(SESSIONS_AT_ONCE) + OTHER_FILES);
     let sessions_at_once = (files.saturating_sub(OTHER_FILES) / FILES_OF_SESSION).clamp(1, SESSIONS_AT_ONCE);
     let groups = [(&programs, PROGRAMS_AT_ONCE), (&sessions, sessions_at_once)];
     each(&groups, groups.len(), |(nodes, at_once)| each(nodes, *at_once, ask)).into_iter().flatten().collect()
+}
+
+/// Takes a BMC that is known to be another host's for one that has not answered.
+fn refuse_wrong(node: &NodeName, device: &mut DeviceAnswer, memory: &BmcMemory, file: &str) {
+    let Some(identity) = &device.identity else { return };
+    if let BmcVerdict::Wrong(why) = memory.judge(node, &device.device, identity, file) {
+        (device.power, device.text) = (None, why.to_string());
+    }
 }
 
 /// Returns whether all devices of the node are asked by this process itself. The driver `shun` runs a program only for a

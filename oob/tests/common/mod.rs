@@ -176,7 +176,8 @@ esac
     pub(crate) fn devices(&self) -> Value {
         let config = config_file::load(&self.path("config.toml")).unwrap();
         let node = NodeName::new(NODE).unwrap();
-        serde_json::to_value(check::devices(&config, &node, Deadline::after(config.deadline), open).unwrap()).unwrap()
+        serde_json::to_value(check::devices(&config, &node, Deadline::after(config.deadline), open, true).unwrap())
+            .unwrap()
     }
 
     /// Runs the program as Ganeti does, with the node of these tests.

@@ -22,7 +22,7 @@ use crate::core::pacemaker::fence_score::lacking;
 use crate::core::pacemaker::resources::Resources;
 use crate::core::pacemaker::tree::BadCib;
 use crate::power::bmc_memory;
-use crate::power::query_nodes::{self, PowerStates};
+use crate::power::query_nodes::{self, Identities, PowerStates};
 use crate::service::shun::device::open;
 use crate::service::survey::survey;
 use crate::sys::clock::{Deadline, now};
@@ -134,7 +134,7 @@ fn power(ganeti: &GanetiConfig, config: Option<&Config>, deadline: Deadline) -> 
     // A device that hangs must leave time for what is asked after the devices: without time nothing is asked, and each
     // of that would be a finding.
     let by = deadline.at_most(deadline.left() * 3 / 4);
-    query_nodes::power_states(query_nodes::programs(ganeti, false), config, by, open)
+    query_nodes::power_states(query_nodes::programs(ganeti, false), config, Identities::Collected, by, open)
 }
 
 fn resources(cib: &Path) -> Result<Resources, ResourcesError> {

@@ -22,7 +22,7 @@ use crate::core::status::{
     ClusterStatus, DeviceVote, DisplayedRole, Flags, LastAction, NodeStatus, PowerReading, Protection, RecordChange,
     SelfFenceState, ShunState, StatusLevel, StatusNote, VERSION,
 };
-use crate::power::query_nodes::{self, NodeAnswers};
+use crate::power::query_nodes::{self, Identities, NodeAnswers};
 use crate::service::reconciler::run::ReconcileError;
 use crate::service::reconciler::view::View;
 use crate::service::shun::device::open;
@@ -152,11 +152,7 @@ fn power_of_all(ganeti: &GanetiConfig, deadline: Deadline) -> NodeAnswers<(Power
     let ours: Vec<NodeName> = ours.collect();
     let loaded = if ours.is_empty() { None } else { Some(config_file::load(Path::new(DEFAULT_PATH))) };
     let config = loaded.as_ref().and_then(|loaded| loaded.as_ref().ok());
-    let states = query_nodes::power_states(nodes, config, deadline, open);
-    let mut power = match config {
-        Some(config) => states.without_wrong_bmcs(config),
-        None => states.nodes,
-    };
+    let mut power = query_nodes::power_states(nodes, config, Identities::Compared, deadline, open).nodes;
     if let Some(Err(error)) = &loaded {
         power.extend(ours.into_iter().map(|node| (node, Err(error.to_string()))));
     }
