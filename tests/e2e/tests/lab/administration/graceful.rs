@@ -12,9 +12,10 @@ use crate::support::end::End;
 const START: &str = "corosync && until corosync-cfgtool -s >/dev/null 2>&1; do sleep 0.2; done && \
     PCMK_logfile=/var/log/pacemaker/pacemaker.log setsid --fork pacemakerd";
 
-/// The effect of `systemctl stop corosync`: stops Pacemaker first.
-pub(crate) const STOP: &str = "kill $(pidof pacemakerd) && while pidof pacemakerd >/dev/null; do sleep 0.2; done && \
-    kill $(pidof corosync) && while pidof corosync >/dev/null; do sleep 0.2; done";
+/// The effect of `systemctl stop corosync`: stops Pacemaker first. A second process of the name may be gone before its signal:
+/// only that none is left counts.
+pub(crate) const STOP: &str = "kill $(pidof pacemakerd); while pidof pacemakerd >/dev/null; do sleep 0.2; done && \
+    kill $(pidof corosync); while pidof corosync >/dev/null; do sleep 0.2; done";
 
 /// The wait in s until the start-up grace is over, in which a master drains no node after its cluster stack has
 /// started; here it is 60 s.

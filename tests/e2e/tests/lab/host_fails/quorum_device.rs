@@ -9,10 +9,10 @@ use crate::support::cib::Roles;
 use crate::support::cluster::Scene;
 use crate::support::end::End;
 
-/// The effect of `systemctl stop corosync` with a quorum device.
-const STOP: &str = "kill $(pidof pacemakerd) && while pidof pacemakerd >/dev/null; do sleep 0.2; done && \
-    kill $(pidof corosync-qdevice) && while pidof corosync-qdevice >/dev/null; do sleep 0.2; done && \
-    kill $(pidof corosync) && while pidof corosync >/dev/null; do sleep 0.2; done";
+/// The effect of `systemctl stop corosync` with a quorum device. Only that no process is left counts.
+const STOP: &str = "kill $(pidof pacemakerd); while pidof pacemakerd >/dev/null; do sleep 0.2; done && \
+    kill $(pidof corosync-qdevice); while pidof corosync-qdevice >/dev/null; do sleep 0.2; done && \
+    kill $(pidof corosync); while pidof corosync >/dev/null; do sleep 0.2; done";
 
 /// The commands of a boot.
 const START: &str = "corosync && until corosync-cfgtool -s >/dev/null 2>&1; do sleep 0.2; done && corosync-qdevice && \
