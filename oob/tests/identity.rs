@@ -83,6 +83,7 @@ fn the_off_of_another_host_proves_nothing() {
     let (responder, site) = bmc(Behaviour { chassis: Default::default(), ..with_guid(TWO.1) });
     remember(&site, &[("n1.lab", ONE.0), ("n2.lab", TWO.0)], &[]);
     site.oob("power-status").failed_for(NODE, &["the BMC is n2.lab's"]);
+    site.oob("health").failed_for(NODE, &["the BMC is n2.lab's"]);
     site.oob("power-off").failed_for(NODE, &["the BMC is n2.lab's"]);
     let text = site.text("config.toml").replace("[[\"bmc\"]]", "[[\"bmc\"], [\"pdu\"]]");
     site.configure(&format!("{text}[devices.pdu]\ndriver = \"exec\"\nprogram = \"{{dir}}/pdu\"\nsees = \"feed\"\n"));
@@ -195,11 +196,16 @@ fn a_swapped_bmc_is_refused_by_redfish() {
     assert!(program.is_file(), "no {}: cargo build -p redfish-call", program.display());
     let reports = Arc::new(Mutex::new((TWO.0, "CZ3")));
     let power = Arc::new(Mutex::new(json!("On")));
-    let (now, state) = (Arc::clone(&reports), Arc::clone(&power));
+    let later: Arc<Mutex<Option<(u32, &str)>>> = Arc::default();
+    let (now, state, then) = (Arc::clone(&reports), Arc::clone(&power), Arc::clone(&later));
     let server = Server::start(move |request| {
         if request.line == format!("GET {SYSTEM}") {
             let mut document = system("On");
-            let (uuid, serial) = *now.lock().unwrap();
+            let (mut uuid, serial) = *now.lock().unwrap();
+            if let Some((left, shown)) = then.lock().unwrap().as_mut() {
+                uuid = if *left == 0 { *shown } else { "" };
+                *left = left.saturating_sub(1);
+            }
             (document["UUID"], document["SerialNumber"]) = (json!(uuid), json!(serial));
             document["PowerState"] = state.lock().unwrap().clone();
             return Reply::Json(200, document);
@@ -221,6 +227,12 @@ fn a_swapped_bmc_is_refused_by_redfish() {
     *power.lock().unwrap() = Value::Null;
     site.oob("power-off").failed_for(NODE, &["the BMC is n2.lab's"]);
     assert!(server.requests().iter().all(|request| request.line.starts_with("GET")));
+    *power.lock().unwrap() = json!("On");
+    // It reports its identity only from the third reading on, after the first command: its off is not believed.
+    *reports.lock().unwrap() = ("", "");
+    *later.lock().unwrap() = Some((2, TWO.0));
+    site.oob("power-off").failed_for(NODE, &["n2.lab's"]);
+    *later.lock().unwrap() = None;
     *power.lock().unwrap() = json!("On");
     *reports.lock().unwrap() = (ONE.0, "CZ3");
     let status = site.oob("power-status").answered();

@@ -103,7 +103,7 @@ pub enum CommandError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// The BMC of a node is another host's, so that fencing would switch the wrong host off. Nothing was changed.
-    #[error("nothing was changed: with these BMCs the wrong host would be switched off: {}; correct them, then: gnt-ha setup --apply", .0.join("; "))]
+    #[error("nothing was changed: with these BMCs the wrong host would be switched off: {}; correct their addresses, or set compare_identity = false for a device whose BMC is certainly the right one; then: gnt-ha setup --apply", .0.join("; "))]
     WrongBmcs(Vec<String>),
     /// No receipt, or more than one, is the one that was asked for.
     #[error(transparent)]

@@ -50,8 +50,8 @@ pub struct BmcMemory(pub BTreeMap<NodeName, KnownHost>);
 pub enum WrongBmc {
     /// Another node reports the identity of this BMC as its own.
     #[error(
-        "the BMC is {owner}'s, not {node}'s: it reports the identity of {owner} ({theirs}), and {node} has {own}; nothing was \
-         switched; correct its address in the configuration or the cables, then on Ganeti's master, while both nodes run: \
+        "the BMC is {owner}'s, not {node}'s: it reports the identity of {owner} ({theirs}), and {node} has {own}; \
+         correct its address in the configuration or the cables, then on Ganeti's master, while both nodes run: \
          gnt-ha check; if {node} is certainly without power: gnt-ha confirm-off {node}"
     )]
     Another {
@@ -66,9 +66,9 @@ pub enum WrongBmc {
     },
     /// The BMC reports another identity than when it was proven.
     #[error(
-        "the BMC reports {now}, and it reported {before} when it was proven to be {node}'s; nothing was switched; if the board \
+        "the BMC reports {now}, and it reported {before} when it was proven to be {node}'s; if the board \
          was replaced, on Ganeti's master, while {node} runs: gnt-ha check; if {node} does not run and the BMC is certainly \
-         its own, on this host: rm {file}; if {node} is certainly without power: gnt-ha confirm-off {node}"
+         its own: compare_identity = false for its device in the configuration, or on this host: rm {file}; if {node} is certainly without power: gnt-ha confirm-off {node}"
     )]
     Changed {
         /// The node that has the BMC in the configuration.
@@ -150,7 +150,7 @@ impl BmcMemory {
             let kept = after.0.entry(node.clone()).or_default();
             if let Some(now) = &known.host {
                 // What was proven of the BMCs of another board says nothing of this one.
-                if kept.host.as_ref().is_some_and(|before| now.is_usable() && has_changed(before, now)) {
+                if kept.host.as_ref().is_some_and(|before| before.is_usable() && !is_same_host(before, now)) {
                     kept.bmcs.clear();
                 }
                 kept.host = Some(now.clone());

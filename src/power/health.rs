@@ -35,7 +35,10 @@ pub fn health(
     let mut is_known = false;
     for (index, configured) in devices.iter().enumerate() {
         let until = deadline.at_most(share(deadline.left(), devices.len() - index));
-        let mut named = device::open_one(configured, node, config, DevicePurpose::Read, shun);
+        let level_of_one = std::slice::from_ref(configured);
+        let Some(mut named) = device::open(level_of_one, node, config, DevicePurpose::Read, shun).pop() else {
+            continue;
+        };
         match named.device.health(until) {
             Ok(items) => {
                 is_known = true;

@@ -1,6 +1,7 @@
 //! Gives every node what `gnt-ha check` on Ganeti's master has learned of the nodes' identities and of their BMCs, so that
 //! each host that may fence knows it. Writes one state file on each node.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -31,8 +32,8 @@ pub enum RememberError {
     File(#[from] io::Error),
 }
 
-/// Keeps what was learned on this host, and sends it to all other nodes. A node that does not answer gets it with the next
-/// check; one of an older version rejects it, and goes on as before.
+/// Keeps what was learned on this host, and sends it to all other nodes. Returns the nodes that did not take it: one that did not
+/// answer gets it with the next check, and one of an older version rejects it, and goes on as before.
 ///
 /// # Errors
 /// [`RememberError`] if this host cannot keep it, or no node could be asked.
@@ -41,9 +42,10 @@ pub fn remember(
     data_dir: &Path,
     learned: &BmcMemory,
     deadline: Deadline,
-) -> Result<(), RememberError> {
+) -> Result<BTreeSet<NodeName>, RememberError> {
+    let mut missed = BTreeSet::new();
     if learned.0.is_empty() {
-        return Ok(());
+        return Ok(missed);
     }
     bmc_memory::keep(&config.state, learned, &members(data_dir), deadline)?;
     let applier = ShunApplier::new(config, data_dir).map_err(OrderError::from)?;
@@ -65,10 +67,11 @@ pub fn remember(
         for (node, answer) in channel.ask(&peers, &question, until) {
             if let Err(error) = answer {
                 tracing::debug!(%node, %error, "the node has not got the identities");
+                missed.insert(node);
             }
         }
     }
-    Ok(())
+    Ok(missed)
 }
 
 /// Takes what another node has sent. The caller has checked that the sender is trusted.

@@ -14,6 +14,7 @@ use super::error::CommandError;
 use super::paths::Paths;
 use crate::cli;
 use crate::core::check::{CheckInput, Finding, Severity, check, learned, notes};
+use crate::core::node::NodeName;
 use crate::service::bmc_identities;
 use crate::sys::clock::{Deadline, now};
 use crate::sys::ganeti::files;
@@ -59,7 +60,7 @@ const REMEMBER_TIMEOUT: Duration = Duration::from_secs(5);
 const COMPARE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The rules that find a BMC with which the wrong host would be switched off.
-const WRONG_BMC_RULES: [&str; 3] = ["bmc-of-another-node", "bmc-shared", "bmc-refused"];
+const WRONG_BMC_RULES: [&str; 2] = ["bmc-of-another-node", "bmc-shared"];
 
 /// Collects the state, checks it and prints the findings. Changes nothing in either cluster.
 ///
@@ -105,7 +106,18 @@ fn remember(view: &CheckInput) {
     let learned = learned(view, now().wall_ms);
     let sent =
         bmc_identities::remember(config, Path::new(files::DATA_DIR), &learned, Deadline::after(REMEMBER_TIMEOUT));
-    if let Err(error) = sent {
-        cli::print_error("gnt-ha", &format!("check: the identities of the BMCs are not remembered: {error}"));
+    match sent {
+        Ok(missed) if missed.is_empty() => {}
+        Ok(missed) => {
+            let nodes: Vec<&str> = missed.iter().map(NodeName::as_str).collect();
+            let nodes = nodes.join(", ");
+            let text = format!(
+                "check: {nodes}: what was learned of the BMCs did not arrive there; gnt-ha check sends it again"
+            );
+            cli::print_error("gnt-ha", &text);
+        }
+        Err(error) => {
+            cli::print_error("gnt-ha", &format!("check: the identities of the BMCs are not remembered: {error}"));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Rules about the host to which each BMC belongs: compares what the BMCs report with what the nodes report of themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CheckInput, CheckNote, Findings};
 use crate::core::bmc_memory::{BmcMemory, BmcVerdict, ProvenBmc, WrongBmc};
@@ -31,7 +31,27 @@ fn bmcs<'a>(view: &'a CheckInput, nodes: &BTreeMap<NodeName, HostIdentity>) -> V
         let identity = device.identity.as_ref()?;
         Some(Bmc { node, device, identity, owner: owner(identity, node, nodes) })
     };
-    view.devices.iter().flat_map(|(node, asked)| asked.iter().filter_map(move |one| of_device(node, one))).collect()
+    let mut all: Vec<Bmc> = view
+        .devices
+        .iter()
+        .flat_map(|(node, asked)| asked.iter().filter_map(move |one| of_device(node, one)))
+        .collect();
+    // What three BMCs report, and no node, is a value of their maker.
+    let common: Vec<bool> = all.iter().map(|bmc| is_common(bmc, &all)).collect();
+    for (bmc, _) in all.iter_mut().zip(common).filter(|(_, is_common)| *is_common) {
+        bmc.owner = BmcOwner::Unproven(Unproven::Bmc);
+    }
+    all
+}
+
+/// The number of nodes whose BMCs report one identity that no node has, from which it identifies no host.
+const COMMON_LEAST: usize = 3;
+
+fn is_common(bmc: &Bmc, all: &[Bmc]) -> bool {
+    let is_owned = matches!(bmc.owner, BmcOwner::Own(_) | BmcOwner::Another(_));
+    let same: BTreeSet<&NodeName> =
+        all.iter().filter(|other| is_same_host(other.identity, bmc.identity)).map(|other| other.node).collect();
+    !is_owned && same.len() >= COMMON_LEAST
 }
 
 /// Returns what the input shows of the nodes' identities and of their BMCs, to be remembered at `now_ms`: what each node reports
@@ -53,8 +73,12 @@ pub fn learned(view: &CheckInput, now_ms: u64) -> BmcMemory {
     learned
 }
 
-/// Returns what every node will remember after this check.
+/// Returns what this host will remember after this check: only the check on Ganeti's master is remembered.
 fn remembered(view: &CheckInput) -> BmcMemory {
+    let is_master = view.ganeti.as_ref().is_ok_and(|ganeti| ganeti.master() == view.host.node.as_ref());
+    if !is_master {
+        return view.bmc_memory.clone();
+    }
     view.bmc_memory.after(&learned(view, 0), &[]).unwrap_or_else(|| view.bmc_memory.clone())
 }
 
@@ -95,7 +119,8 @@ pub(super) fn check(view: &CheckInput, findings: &mut Findings) {
     // Of a BMC that is another node's, and of an identity that several nodes report, more is known than that two are equal.
     let is_open = |bmc: &&Bmc| {
         let reported = nodes.values().filter(|node| is_same_host(node, bmc.identity)).count();
-        reported < 2 && !matches!(bmc.owner, BmcOwner::Another(_) | BmcOwner::Unproven(Unproven::Bmc))
+        reported < 2
+            && !matches!(bmc.owner, BmcOwner::Another(_) | BmcOwner::Unproven(Unproven::Bmc | Unproven::Shared))
     };
     let mut before: Vec<&Bmc> = Vec::new();
     for bmc in all.iter().filter(is_open) {

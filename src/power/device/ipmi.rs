@@ -37,6 +37,8 @@ pub(super) struct Bmc {
     backoff: LoginBackoff,
     session: Option<Session>,
     compare_identity: bool,
+    /// The GUID that the BMC has reported: two BMCs may have one address.
+    guid: Option<[u8; 16]>,
     /// The last power command that this session has sent.
     commanded: Option<Power>,
 }
@@ -77,6 +79,7 @@ impl Bmc {
             backoff,
             session: None,
             compare_identity: bmc.compare_identity,
+            guid: None,
             commanded: None,
         })
     }
@@ -95,11 +98,18 @@ impl Bmc {
         }
         let mut was_open = self.session.is_some();
         loop {
+            let before = self.guid.filter(|_| self.session.is_none());
             let error = match self.session(deadline) {
-                Ok(session) => match ask(session) {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => error,
-                },
+                Ok(session) => {
+                    if let Some(now) = before.and_then(|before| other_guid(session, before, deadline)) {
+                        self.session = None;
+                        return Err(another_bmc(self.guid, now));
+                    }
+                    match ask(session) {
+                        Ok(answer) => return Ok(answer),
+                        Err(error) => error,
+                    }
+                }
                 Err(error) => {
                     was_open = false;
                     error
@@ -193,7 +203,10 @@ impl PowerDevice for Bmc {
         let limit = IDENTITY_TIMEOUT.min(deadline.left() / IDENTITY_SHARE);
         session.set_deadline(deadline.at_most(limit).instant());
         Ok(match session.system_guid() {
-            Ok(bytes) => IdentityAnswer::Reported(HostIdentity::of_bytes(bytes)),
+            Ok(bytes) => {
+                self.guid = Some(bytes);
+                IdentityAnswer::Reported(HostIdentity::of_bytes(bytes))
+            }
             Err(Error::Unsupported { .. } | Error::InsufficientPrivilege { .. }) => {
                 IdentityAnswer::Reported(HostIdentity::default())
             }
@@ -212,6 +225,23 @@ impl PowerDevice for Bmc {
         let is_best = self.session.as_ref().is_some_and(|session| session.cipher_suite() == CipherSuite::Suite17);
         (is_best && self.target.cipher_suites().len() > 1).then_some(ONE_SUITE)
     }
+}
+
+/// Returns the GUID that the BMC reports in a new session, if it is another one than before.
+fn other_guid(session: &mut Session, before: [u8; 16], deadline: Deadline) -> Option<[u8; 16]> {
+    session.set_deadline(deadline.at_most(IDENTITY_TIMEOUT.min(deadline.left() / IDENTITY_SHARE)).instant());
+    let now = session.system_guid().ok().filter(|now| *now != before);
+    session.set_deadline(deadline.instant());
+    now
+}
+
+fn another_bmc(before: Option<[u8; 16]>, now: [u8; 16]) -> DeviceError {
+    let before = before.map(HostIdentity::of_bytes).unwrap_or_default();
+    DeviceError::permanent(format!(
+        "another BMC answers at this address: it reported {before}, and in a new session {}; nothing more was sent; give each \
+         BMC an address of its own",
+        HostIdentity::of_bytes(now)
+    ))
 }
 
 /// The time after which a silent BMC may have lost its power. A working BMC answers its first message within 1 s, and

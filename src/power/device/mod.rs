@@ -193,6 +193,12 @@ pub trait PowerDevice {
         Ok(IdentityAnswer::NotCompared)
     }
 
+    /// Returns the identity that the readings so far have shown, without a request; `None` for a device that shows it only when
+    /// it is asked.
+    fn identity_seen(&self) -> Option<HostIdentity> {
+        None
+    }
+
     /// Returns how long its "off" may lag behind a host that was switched on, where a power-off does nothing to a host
     /// that is off; `None` if it does not lag, or if the command is not harmless.
     fn lag(&self) -> Option<Duration> {

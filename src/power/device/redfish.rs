@@ -286,18 +286,21 @@ impl PowerDevice for Bmc {
         Ok(items.into_iter().map(|item| HealthItem(item.name, health(item.health))).collect())
     }
 
-    /// Returns what a reading has read with the power, without a request. Asks the BMC if there was none, also one that does
-    /// not report the power.
+    /// Returns what a reading has read with the power. Asks the BMC if there was none, also one that does not report the power.
     fn identity(&mut self, deadline: Deadline) -> Result<IdentityAnswer, DeviceError> {
         if !self.settings.compare_identity {
             return Ok(IdentityAnswer::NotCompared);
         }
-        if self.known.is_none() {
+        // Some BMCs show it only while the host runs, or some time after they have started.
+        if self.identity_seen().is_none_or(|seen| seen == HostIdentity::default()) {
             self.call(CallOperation::Identify, self.time(deadline))?;
         }
-        let Some(KnownSystem { uuid, serial_number, .. }) = &self.known else { return Ok(IdentityAnswer::NotAnswered) };
-        let (uuid, serial_number) = (uuid.clone(), serial_number.clone());
-        Ok(IdentityAnswer::Reported(HostIdentity { uuid, serial_number }.bounded()))
+        Ok(self.identity_seen().map_or(IdentityAnswer::NotAnswered, IdentityAnswer::Reported))
+    }
+
+    fn identity_seen(&self) -> Option<HostIdentity> {
+        let KnownSystem { uuid, serial_number, .. } = self.known.as_ref().filter(|_| self.settings.compare_identity)?;
+        Some(HostIdentity { uuid: uuid.clone(), serial_number: serial_number.clone() }.bounded())
     }
 
     fn lag(&self) -> Option<Duration> {

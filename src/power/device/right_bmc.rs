@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::core::bmc_memory::{BmcMemory, BmcVerdict};
 use crate::core::ganeti::oob::HealthItem;
-use crate::core::host_identity::Unproven;
+use crate::core::host_identity::{HostIdentity, Unproven};
 use crate::core::node::NodeName;
 use crate::core::power::Power;
 use crate::power::bmc_memory;
@@ -25,6 +25,10 @@ struct RightBmc {
     file: String,
     verdict: Option<BmcVerdict>,
     asked: u32,
+    /// The identity from which the verdict was made.
+    judged: Option<HostIdentity>,
+    /// The last command that was sent.
+    sent: Option<Power>,
 }
 
 /// Returns the device so that it is used only if it is not known to be that of another host than `node`.
@@ -37,7 +41,17 @@ pub(super) fn guarded(named: Named, node: &NodeName, memory: &BmcMemory, state: 
     let file = bmc_memory::file(state).display().to_string();
     Named {
         name: name.clone(),
-        device: Box::new(RightBmc { device, name, node, memory, file, verdict: None, asked: 0 }),
+        device: Box::new(RightBmc {
+            device,
+            name,
+            node,
+            memory,
+            file,
+            verdict: None,
+            asked: 0,
+            judged: None,
+            sent: None,
+        }),
     }
 }
 
@@ -48,16 +62,25 @@ impl RightBmc {
         self.verdict = match self.device.identity(deadline)? {
             IdentityAnswer::NotCompared => None,
             IdentityAnswer::NotAnswered => Some(BmcVerdict::Unproven(Unproven::NotAnswered)),
-            IdentityAnswer::Reported(now) => Some(self.memory.judge(&self.node, &self.name, &now, &self.file)),
+            IdentityAnswer::Reported(now) => Some(self.of(now)),
         };
         self.refuse()
     }
 
+    fn of(&mut self, now: HostIdentity) -> BmcVerdict {
+        let verdict = self.memory.judge(&self.node, &self.name, &now, &self.file);
+        self.judged = Some(now);
+        verdict
+    }
+
     fn refuse(&self) -> Result<(), DeviceError> {
-        match &self.verdict {
-            Some(BmcVerdict::Wrong(why)) => Err(DeviceError::wrong_bmc(why)),
-            _ => Ok(()),
-        }
+        let Some(BmcVerdict::Wrong(why)) = &self.verdict else { return Ok(()) };
+        Err(match self.sent {
+            None => DeviceError::wrong_bmc(format!("nothing was switched: {why}")),
+            Some(sent) => DeviceError::permanent(format!(
+                "it got power-{sent} before its identity was known; see whether that host runs: {why}"
+            )),
+        })
     }
 
     fn is_open(&self) -> bool {
@@ -68,6 +91,10 @@ impl RightBmc {
     fn judge(&mut self, deadline: Deadline) -> Result<(), DeviceError> {
         if self.is_open() && self.asked < QUESTIONS_OF_READINGS {
             return self.ask(deadline);
+        }
+        // A later reading may show more.
+        if let Some(now) = self.device.identity_seen().filter(|now| self.judged.as_ref() != Some(now)) {
+            self.verdict = Some(self.of(now));
         }
         self.refuse()
     }
@@ -98,10 +125,15 @@ impl PowerDevice for RightBmc {
     /// Asks before the command, if no reading could. Asks a BMC that was proven before, and has reported nothing, once more.
     fn switch(&mut self, to: Power, deadline: Deadline) -> Result<Acknowledgement, DeviceError> {
         let is_short = self.verdict == Some(BmcVerdict::Unproven(Unproven::Bmc));
-        if self.is_open() || is_short && self.memory.has(&self.node, &self.name) {
+        let is_undone = self.sent == Some(Power::Off) && to == Power::On;
+        if !is_undone && (self.is_open() || is_short && self.memory.has(&self.node, &self.name)) {
             self.ask(deadline)?;
         }
-        self.refuse()?;
+        // A host that was switched off by mistake gets its power back.
+        if !is_undone {
+            self.refuse()?;
+        }
+        self.sent = Some(to);
         self.device.switch(to, deadline)
     }
 
@@ -115,6 +147,10 @@ impl PowerDevice for RightBmc {
         let prediction = self.device.rehearse(deadline)?;
         self.judge(deadline)?;
         Ok(prediction)
+    }
+
+    fn identity_seen(&self) -> Option<HostIdentity> {
+        self.device.identity_seen()
     }
 
     fn identity(&mut self, deadline: Deadline) -> Result<IdentityAnswer, DeviceError> {
