@@ -106,6 +106,15 @@ fn a_swapped_bmc_without_a_status_gets_no_command() {
     assert_eq!(responder.seen().controls, [] as [u8; 0]);
 }
 
+/// Two BMCs have one address, and the right one was gone when the session was opened again.
+#[test]
+fn a_new_session_at_another_bmc_gets_no_command() {
+    let (responder, site) = bmc(Behaviour { later_guid: Some(TWO.1), ..with_guid(ONE.1) });
+    remember(&site, &[(NODE, ONE.0)], &[(NODE, ONE.0)]);
+    site.oob("power-cycle").failed_for(NODE, &["another BMC answers at this address", "was off, proven"]);
+    assert_eq!(responder.seen().controls, [0]);
+}
+
 /// A BMC that was busy at the first question is asked again before the command.
 #[test]
 fn a_question_without_an_answer_is_asked_again() {

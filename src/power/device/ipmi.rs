@@ -99,9 +99,10 @@ impl Bmc {
         let mut was_open = self.session.is_some();
         loop {
             let before = self.guid.filter(|_| self.session.is_none());
+            let until = deadline.at_most(self.login_timeout);
             let error = match self.session(deadline) {
                 Ok(session) => {
-                    if let Some(now) = before.and_then(|before| other_guid(session, before, deadline)) {
+                    if let Some(now) = before.and_then(|before| other_guid(session, before, until)) {
                         self.session = None;
                         return Err(another_bmc(self.guid, now));
                     }
@@ -228,10 +229,10 @@ impl PowerDevice for Bmc {
 }
 
 /// Returns the GUID that the BMC reports in a new session, if it is another one than before.
-fn other_guid(session: &mut Session, before: [u8; 16], deadline: Deadline) -> Option<[u8; 16]> {
-    session.set_deadline(deadline.at_most(IDENTITY_TIMEOUT.min(deadline.left() / IDENTITY_SHARE)).instant());
+fn other_guid(session: &mut Session, before: [u8; 16], until: Deadline) -> Option<[u8; 16]> {
+    session.set_deadline(until.at_most(IDENTITY_TIMEOUT.min(until.left() / IDENTITY_SHARE)).instant());
     let now = session.system_guid().ok().filter(|now| *now != before);
-    session.set_deadline(deadline.instant());
+    session.set_deadline(until.instant());
     now
 }
 

@@ -215,6 +215,8 @@ pub struct Behaviour {
     pub self_test: Option<[u8; 2]>,
     /// The bytes of Get System GUID; without them the command is unsupported.
     pub system_guid: Option<[u8; 16]>,
+    /// The System GUID after the first power command: another BMC answers at the address then.
+    pub later_guid: Option<[u8; 16]>,
     /// Entries and free bytes of the event log, and whether it overflowed.
     pub sel: (u16, u16, bool),
     /// The sensors: name and threshold bits of each reading. The record of each is a compact one of 8-bit text.
@@ -279,6 +281,7 @@ impl Default for Behaviour {
             completions: Vec::new(),
             self_test: Some([0x55, 0x00]),
             system_guid: None,
+            later_guid: None,
             sel: (0, 16_000, false),
             sensors: Vec::new(),
             record_bytes: u8::MAX,

@@ -69,7 +69,10 @@ impl Bmc {
             },
             (0x06, 0x01) => (0, vec![0x20, 0x01, 0x02, 0x30, 0x02, 0x8F, 0x91, 0x12, 0x00, 0x02, 0x0F]),
             (0x06, 0x04) => self.behaviour.self_test.map_or((0xC1, Vec::new()), |bytes| (0, bytes.to_vec())),
-            (0x06, 0x37) => self.behaviour.system_guid.map_or((0xC1, Vec::new()), |bytes| (0, bytes.to_vec())),
+            (0x06, 0x37) => {
+                let later = self.behaviour.later_guid.filter(|_| !self.seen.controls.is_empty());
+                later.or(self.behaviour.system_guid).map_or((0xC1, Vec::new()), |bytes| (0, bytes.to_vec()))
+            }
             (0x06, 0x3B) => match request.data.first().copied().map(|level| (level, Privilege::from_value(level))) {
                 Some((0, _)) => (0, vec![session.privilege.value()]),
                 Some((_, Some(wanted))) if wanted <= session.max_privilege => {
